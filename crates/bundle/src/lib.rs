@@ -1,0 +1,1 @@
+//! The Sigstore bundle, DSSE envelope and in-toto statement: valid by construction

@@ -1,0 +1,2 @@
+//! The ambisign program.
+fn main() {}

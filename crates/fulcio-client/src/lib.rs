@@ -1,0 +1,1 @@
+//! A client for Fulcio, the certificate authority that certifies a key for an identity

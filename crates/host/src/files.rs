@@ -1,0 +1,109 @@
+//! Reading a file that somebody else wrote.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Reads the regular file at `path`, at most `cap` bytes.
+///
+/// Looks before it opens, because opening a FIFO waits for a writer that may never come.
+///
+/// # Errors
+/// The path does not exist, is a directory, a socket or a FIFO, cannot be read, or holds more
+/// than `cap` bytes.
+pub fn read_file(path: &Path, cap: usize) -> Result<Vec<u8>, FileError> {
+    let io = |source: std::io::Error| FileError::from_io(path, source);
+    let metadata = std::fs::metadata(path).map_err(io)?;
+    // `/dev/stdin` and `/proc/self/fd/N` of a pipe are what shells substitute for `<(command)`:
+    // there the writer is already present.
+    let substituted = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd");
+    if !metadata.is_file() && !substituted {
+        return Err(FileError::NotAFile { path: path.to_owned() });
+    }
+    let mut bytes = Vec::new();
+    File::open(path).map_err(io)?.take(cap as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() > cap {
+        return Err(FileError::TooLarge { path: path.to_owned(), cap });
+    }
+    Ok(bytes)
+}
+
+/// Why a file could not be read.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// Nothing is there.
+    #[error("{} does not exist", path.display())]
+    NotFound {
+        /// The path asked for.
+        path: PathBuf,
+    },
+    /// A directory, a socket, a FIFO or a device.
+    #[error("{} is not a regular file", path.display())]
+    NotAFile {
+        /// The path asked for.
+        path: PathBuf,
+    },
+    /// More bytes than the caller allows.
+    #[error("{} is larger than the limit of {cap} bytes", path.display())]
+    TooLarge {
+        /// The path asked for.
+        path: PathBuf,
+        /// The limit, in bytes.
+        cap: usize,
+    },
+    /// The operating system refused.
+    #[error("{} could not be read", path.display())]
+    Io {
+        /// The path asked for.
+        path: PathBuf,
+        /// Its reason.
+        source: Arc<std::io::Error>,
+    },
+}
+
+impl FileError {
+    fn from_io(path: &Path, source: std::io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            std::io::ErrorKind::NotFound => Self::NotFound { path },
+            _ => Self::Io { path, source: Arc::new(source) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("ambisign-host-{}-{name}", std::process::id()))
+    }
+
+    #[test]
+    fn a_file_of_exactly_the_cap_is_read_and_one_byte_more_is_refused() {
+        let path = scratch("cap");
+        std::fs::write(&path, [7; 10]).unwrap();
+        assert_eq!(read_file(&path, 10).unwrap(), [7; 10]);
+        assert!(matches!(read_file(&path, 9), Err(FileError::TooLarge { cap: 9, .. })));
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_directory_and_a_missing_file_are_told_apart() {
+        let directory = std::env::temp_dir();
+        assert!(matches!(read_file(&directory, 9), Err(FileError::NotAFile { .. })));
+        assert!(matches!(read_file(&scratch("missing"), 9), Err(FileError::NotFound { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_socket_is_refused_without_waiting() {
+        let path = scratch("socket");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert!(matches!(read_file(&path, 9), Err(FileError::NotAFile { .. })));
+        drop(listener);
+        std::fs::remove_file(&path).unwrap();
+    }
+}

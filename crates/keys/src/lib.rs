@@ -1,0 +1,1 @@
+//! Sign and verify bytes and digests with the algorithms of Sigstore

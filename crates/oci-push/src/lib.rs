@@ -1,0 +1,1 @@
+//! An OCI registry client that resolves images and attaches and finds signatures as referrers, and loses none

@@ -1,0 +1,2 @@
+//! A Sigstore in one process.
+fn main() {}

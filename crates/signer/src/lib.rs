@@ -1,0 +1,1 @@
+//! The keyless signing ceremony: one identity, one certificate, many signatures

@@ -1,0 +1,1 @@
+//! Fulcio-shaped certificates: identity, extensions, chains and certificate transparency
