@@ -1,0 +1,148 @@
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::proto_json::Message;
+use crate::write::Base64;
+
+/// A DSSE envelope: a payload, its type, and the signature over both.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Envelope {
+    /// The bytes signed (inside the [`pae`]), verbatim.
+    pub payload: Vec<u8>,
+    /// What the payload is, as [`INTOTO_PAYLOAD_TYPE`].
+    pub payload_type: String,
+    /// The signatures. A bundle has exactly one.
+    pub signatures: Vec<EnvelopeSignature>,
+}
+
+/// One signature of an [`Envelope`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct EnvelopeSignature {
+    /// The raw signature over the [`pae`].
+    pub sig: Vec<u8>,
+    /// A hint to the key, signed by nobody.
+    pub keyid: Option<String>,
+}
+
+impl Envelope {
+    /// The bytes the signature covers.
+    pub fn pae(&self) -> Vec<u8> {
+        pae(&self.payload_type, &self.payload)
+    }
+
+    /// Reads a DSSE envelope on its own, as the legacy attestation layers hold it.
+    ///
+    /// As DSSE wants it, unknown fields are ignored; duplicate keys are not. The same rules hold
+    /// as in a bundle: a payload, and exactly one signature.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, Error> {
+        let envelope = Self::read(Message::parse(bytes, crate::SIZE_CAP)?, false)?;
+        crate::rules::check_envelope(&envelope, "")?;
+        Ok(envelope)
+    }
+
+    /// The envelope as compact JSON.
+    pub fn to_json(&self) -> String {
+        crate::write::to_json(&EnvelopeJson::from(self))
+    }
+
+    pub(crate) fn read(mut message: Message, strict: bool) -> Result<Self, Error> {
+        let payload = message.bytes("payload")?.unwrap_or_default();
+        let payload_type = message.string("payloadType")?.unwrap_or_default();
+        let mut signatures = Vec::new();
+        for mut signature in message.messages("signatures")? {
+            signatures.push(EnvelopeSignature {
+                sig: signature.bytes("sig")?.unwrap_or_default(),
+                keyid: signature.string("keyid")?.filter(|id| !id.is_empty()),
+            });
+            if strict {
+                signature.finish()?;
+            }
+        }
+        if strict {
+            message.finish()?;
+        }
+        Ok(Self { payload, payload_type, signatures })
+    }
+}
+
+/// DSSE's pre-authentication encoding: what is signed for a payload of a type.
+pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+    let head = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
+    [head.as_bytes(), payload].concat()
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EnvelopeJson<'a> {
+    payload: Base64<'a>,
+    payload_type: &'a str,
+    signatures: Vec<SignatureJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct SignatureJson<'a> {
+    sig: Base64<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keyid: Option<&'a str>,
+}
+
+impl<'a> From<&'a Envelope> for EnvelopeJson<'a> {
+    fn from(envelope: &'a Envelope) -> Self {
+        let signatures = envelope
+            .signatures
+            .iter()
+            .map(|s| SignatureJson { sig: Base64(&s.sig), keyid: s.keyid.as_deref() })
+            .collect();
+        Self {
+            payload: Base64(&envelope.payload),
+            payload_type: &envelope.payload_type,
+            signatures,
+        }
+    }
+}
+
+/// The payload type of an in-toto statement.
+pub const INTOTO_PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_encoding_is_that_of_the_dsse_protocol() {
+        assert_eq!(
+            pae("http://example.com/HelloWorld", b"hello world"),
+            b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+        );
+        assert_eq!(pae("é", b""), "DSSEv1 2 é 0 ".as_bytes());
+    }
+
+    #[test]
+    fn an_envelope_survives_writing_and_reading() {
+        let envelope = Envelope {
+            payload: b"{}".to_vec(),
+            payload_type: INTOTO_PAYLOAD_TYPE.into(),
+            signatures: vec![EnvelopeSignature { sig: vec![1, 2], keyid: Some("k".into()) }],
+        };
+        let json = envelope.to_json();
+        assert_eq!(
+            json,
+            r#"{"payload":"e30=","payloadType":"application/vnd.in-toto+json","signatures":[{"sig":"AQI=","keyid":"k"}]}"#
+        );
+        assert_eq!(Envelope::from_json(json.as_bytes()).unwrap(), envelope);
+    }
+
+    #[test]
+    fn an_envelope_of_its_own_may_carry_unknown_fields_but_not_two_signatures() {
+        let read = |sigs: &str| {
+            Envelope::from_json(
+                format!(r#"{{"payload":"e30=","payloadType":"t","x":1,"signatures":[{sigs}]}}"#)
+                    .as_bytes(),
+            )
+        };
+        assert!(read(r#"{"sig":"AQ==","keyid":"","cert":"x"}"#).is_ok());
+        assert!(read("").is_err());
+        assert!(read(r#"{"sig":"AQ=="},{"sig":"Ag=="}"#).is_err());
+        assert!(read(r#"{"sig":""}"#).is_err());
+    }
+}

@@ -1,0 +1,434 @@
+//! A strict reader of proto-JSON, the encoding of Sigstore's file formats.
+//!
+//! Strict where two readers could disagree about one document: a key given twice (in either
+//! spelling), data after the document and malformed base64 are errors. As liberal as proto-JSON
+//! where it only spells differently: `lowerCamelCase` or `snake_case`, 64-bit integers as strings or
+//! numbers, either base64 alphabet with or without padding, enums by name or number, `null` for an
+//! absent field.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Number, Value};
+
+use crate::error::{Error, quote};
+
+/// One JSON document, with the order of its keys, in which no object has a key twice.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Json {
+    /// `[...]`
+    Array(Vec<Json>),
+    /// `true` or `false`
+    Bool(bool),
+    /// `null`
+    Null,
+    /// A number, exact up to 64 bits.
+    Number(Number),
+    /// `{...}` in document order.
+    Object(Vec<(String, Json)>),
+    /// `"..."`
+    String(String),
+}
+
+impl Json {
+    /// Reads exactly one document of at most `cap` bytes, nested at most 127 deep.
+    pub fn parse(bytes: &[u8], cap: usize) -> Result<Self, Error> {
+        if bytes.len() > cap {
+            return Err(Error::TooLarge { limit: cap, found: bytes.len() });
+        }
+        serde_json::from_slice(bytes).map_err(Error::Json)
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Array(_) => "an array",
+            Self::Bool(_) => "a boolean",
+            Self::Null => "null",
+            Self::Number(_) => "a number",
+            Self::Object(_) => "an object",
+            Self::String(_) => "a string",
+        }
+    }
+}
+
+impl From<Json> for Value {
+    fn from(json: Json) -> Self {
+        match json {
+            Json::Array(items) => Self::Array(items.into_iter().map(Self::from).collect()),
+            Json::Bool(value) => Self::Bool(value),
+            Json::Null => Self::Null,
+            Json::Number(number) => Self::Number(number),
+            Json::Object(fields) => {
+                Self::Object(fields.into_iter().map(|(k, v)| (k, v.into())).collect())
+            }
+            Json::String(text) => Self::String(text),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(JsonVisitor)
+    }
+}
+
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+        Ok(Json::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+        Ok(Json::Number(value.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Json, E> {
+        Number::from_f64(value).map(Json::Number).ok_or_else(|| E::custom("number out of range"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+        Ok(Json::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Json, E> {
+        Ok(Json::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(Json::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+        let mut fields = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        while let Some((key, value)) = map.next_entry::<String, Json>()? {
+            // Two readers may pick different ones of them, and be shown different documents.
+            if !seen.insert(key.clone()) {
+                return Err(de::Error::custom(format_args!("duplicate key {}", quote(&key))));
+            }
+            fields.push((key, value));
+        }
+        Ok(Json::Object(fields))
+    }
+}
+
+/// The fields of one message that have not been taken yet, and where it stands in the document.
+///
+/// Fields are asked for by their `lowerCamelCase` name. A field left over is an error in
+/// [`Message::finish`], which a reader of an evolving format may leave out.
+#[derive(Clone, Debug)]
+pub struct Message {
+    path: String,
+    fields: Vec<(String, Json)>,
+}
+
+impl Message {
+    /// The message a document is, of at most `cap` bytes.
+    pub fn parse(bytes: &[u8], cap: usize) -> Result<Self, Error> {
+        Self::new(Json::parse(bytes, cap)?, String::new())
+    }
+
+    /// The message that `json`, found at `path`, is.
+    pub fn new(json: Json, path: String) -> Result<Self, Error> {
+        match json {
+            Json::Object(fields) => Ok(Self { path, fields }),
+            other => Err(wrong_type(&path, "an object", &other)),
+        }
+    }
+
+    /// Where this message stands in the document; empty for the document itself.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Where `name` of this message stands in the document.
+    pub fn path_of(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    /// Takes a field as it is; `None` when absent or `null`.
+    pub fn any(&mut self, name: &str) -> Result<Option<Json>, Error> {
+        let camel = self.remove(name);
+        let snake = match snake_case(name) {
+            Some(snake) => self.remove(&snake),
+            None => None,
+        };
+        let found = match (camel, snake) {
+            (Some(_), Some(_)) => {
+                return Err(Error::field(&self.path_of(name), "given twice, in both spellings"));
+            }
+            (camel, snake) => camel.or(snake),
+        };
+        Ok(found.filter(|json| *json != Json::Null))
+    }
+
+    /// Takes a field of `bytes`.
+    pub fn bytes(&mut self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.path_of(name);
+        self.any(name)?.map(|json| bytes(&path, json)).transpose()
+    }
+
+    /// Takes a repeated field of `bytes`; an absent one is empty.
+    pub fn bytes_list(&mut self, name: &str) -> Result<Vec<Vec<u8>>, Error> {
+        let path = self.path_of(name);
+        self.list(name)?
+            .into_iter()
+            .enumerate()
+            .map(|(i, json)| bytes(&format!("{path}[{i}]"), json))
+            .collect()
+    }
+
+    /// Takes a 64-bit integer that may not be negative; an absent one reads as 0.
+    pub fn int64(&mut self, name: &str) -> Result<u64, Error> {
+        let path = self.path_of(name);
+        let Some(json) = self.any(name)? else { return Ok(0) };
+        let value = match &json {
+            Json::Number(number) => number.as_i64(),
+            Json::String(text) => decimal(text),
+            other => return Err(wrong_type(&path, "an integer", other)),
+        };
+        value.and_then(|value| u64::try_from(value).ok()).ok_or_else(|| {
+            let found = match &json {
+                Json::Number(number) => number.to_string(),
+                Json::String(text) => quote(text),
+                _ => String::new(),
+            };
+            Error::field(&path, format!("expected an integer from 0 to 2^63-1, found {found}"))
+        })
+    }
+
+    /// Takes an enum, by name or number, and gives its name.
+    ///
+    /// `names` are the known values with their numbers; anything else is `Err`.
+    pub fn enumeration(
+        &mut self,
+        name: &str,
+        names: &[(i64, &'static str)],
+    ) -> Result<Option<&'static str>, Error> {
+        let path = self.path_of(name);
+        let Some(json) = self.any(name)? else { return Ok(None) };
+        let (found, shown) = match &json {
+            Json::String(text) => (names.iter().find(|(_, known)| known == text), quote(text)),
+            Json::Number(number) => {
+                let found = names.iter().find(|(value, _)| Some(*value) == number.as_i64());
+                (found, number.to_string())
+            }
+            other => return Err(wrong_type(&path, "an enum's name", other)),
+        };
+        match found {
+            Some((_, known)) => Ok(Some(known)),
+            None => Err(Error::field(&path, format!("unknown value {shown}"))),
+        }
+    }
+
+    /// Takes a string.
+    pub fn string(&mut self, name: &str) -> Result<Option<String>, Error> {
+        match self.any(name)? {
+            None => Ok(None),
+            Some(Json::String(text)) => Ok(Some(text)),
+            Some(other) => Err(wrong_type(&self.path_of(name), "a string", &other)),
+        }
+    }
+
+    /// Takes a message.
+    pub fn message(&mut self, name: &str) -> Result<Option<Self>, Error> {
+        let path = self.path_of(name);
+        self.any(name)?.map(|json| Self::new(json, path)).transpose()
+    }
+
+    /// Takes a repeated field of messages; an absent one is empty.
+    pub fn messages(&mut self, name: &str) -> Result<Vec<Self>, Error> {
+        let path = self.path_of(name);
+        self.list(name)?
+            .into_iter()
+            .enumerate()
+            .map(|(i, json)| Self::new(json, format!("{path}[{i}]")))
+            .collect()
+    }
+
+    /// Ends the reading: a field that nobody asked for is an error.
+    pub fn finish(self) -> Result<(), Error> {
+        match self.fields.first() {
+            None => Ok(()),
+            Some((name, _)) => {
+                let place = if self.path.is_empty() { "document" } else { &self.path };
+                Err(Error::field(place, format!("unknown field {}", quote(name))))
+            }
+        }
+    }
+
+    /// The fields not taken, in document order.
+    pub fn into_rest(self) -> Vec<(String, Json)> {
+        self.fields
+    }
+
+    fn list(&mut self, name: &str) -> Result<Vec<Json>, Error> {
+        match self.any(name)? {
+            None => Ok(Vec::new()),
+            Some(Json::Array(items)) => Ok(items),
+            Some(other) => Err(wrong_type(&self.path_of(name), "an array", &other)),
+        }
+    }
+
+    fn remove(&mut self, name: &str) -> Option<Json> {
+        let at = self.fields.iter().position(|(key, _)| key == name)?;
+        Some(self.fields.remove(at).1)
+    }
+}
+
+/// Decodes base64 of either alphabet, padded or not; without white space, of course.
+pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    if text.contains(['-', '_']) { URL_SAFE.decode(text).ok() } else { STANDARD.decode(text).ok() }
+}
+
+fn bytes(path: &str, json: Json) -> Result<Vec<u8>, Error> {
+    let Json::String(text) = json else { return Err(wrong_type(path, "base64", &json)) };
+    decode_base64(&text).ok_or_else(|| Error::field(path, "not base64"))
+}
+
+fn decimal(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let canonical = digits == "0" || (!digits.starts_with('0') && !digits.is_empty());
+    if !canonical || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+fn wrong_type(path: &str, expected: &str, found: &Json) -> Error {
+    let path = if path.is_empty() { "document" } else { path };
+    Error::field(path, format!("expected {expected}, found {}", found.kind()))
+}
+
+fn snake_case(camel: &str) -> Option<String> {
+    if !camel.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return None;
+    }
+    let mut snake = String::with_capacity(camel.len() + 4);
+    for c in camel.chars() {
+        if c.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    Some(snake)
+}
+
+const LENIENT_PADDING: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT_PADDING);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT_PADDING);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> Message {
+        Message::parse(text.as_bytes(), 1000).unwrap()
+    }
+
+    #[test]
+    fn a_key_given_twice_is_refused_at_any_depth() {
+        for text in [r#"{"a":1,"a":2}"#, r#"[{"b":{"a":1,"a":1}}]"#, r#"{"a":1,"\u0061":2}"#] {
+            assert!(matches!(Json::parse(text.as_bytes(), 100), Err(Error::Json(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn data_after_the_document_is_refused() {
+        assert!(Json::parse(b"{} {}", 100).is_err());
+        assert!(Json::parse(b"{}x", 100).is_err());
+        assert!(Json::parse(b"{}\n", 100).is_ok());
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_and_not_a_crash() {
+        let deep = "[".repeat(100_000);
+        assert!(Json::parse(deep.as_bytes(), 1_000_000).is_err());
+    }
+
+    #[test]
+    fn a_document_above_the_cap_is_refused_unread() {
+        assert!(matches!(
+            Json::parse(b"{\"a\": 1}", 4),
+            Err(Error::TooLarge { limit: 4, found: 8 })
+        ));
+    }
+
+    #[test]
+    fn both_spellings_of_a_name_are_read_but_not_together() {
+        assert_eq!(message(r#"{"logIndex":1}"#).int64("logIndex").unwrap(), 1);
+        assert_eq!(message(r#"{"log_index":1}"#).int64("logIndex").unwrap(), 1);
+        assert!(message(r#"{"log_index":1,"logIndex":1}"#).int64("logIndex").is_err());
+    }
+
+    #[test]
+    fn integers_are_strings_or_numbers_and_never_negative() {
+        let read = |text: &str| message(&format!(r#"{{"a":{text}}}"#)).int64("a");
+        assert_eq!(read("\"9223372036854775807\"").unwrap(), 9_223_372_036_854_775_807);
+        assert_eq!(read("7").unwrap(), 7);
+        assert_eq!(read("null").unwrap(), 0);
+        for bad in [
+            "-1",
+            "\"-1\"",
+            "\"9223372036854775808\"",
+            "1.5",
+            "\"07\"",
+            "\"\"",
+            "\" 1\"",
+            "\"+1\"",
+            "true",
+            "18446744073709551615",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn base64_of_both_alphabets_with_or_without_padding_but_no_white_space() {
+        for good in ["+/8=", "-_8=", "+/8", "-_8"] {
+            assert_eq!(decode_base64(good).unwrap(), [0xfb, 0xff], "{good}");
+        }
+        for bad in ["+/8=\n", "+ /8=", "+_8=", "+/8==", "+", "+/9=", "ab=c"] {
+            assert_eq!(decode_base64(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn enums_are_read_by_name_or_number_and_unknown_ones_refused() {
+        let names = &[(0, "NONE"), (1, "ONE")];
+        let read = |text: &str| message(&format!(r#"{{"a":{text}}}"#)).enumeration("a", names);
+        assert_eq!(read("\"ONE\"").unwrap(), Some("ONE"));
+        assert_eq!(read("1").unwrap(), Some("ONE"));
+        assert_eq!(read("null").unwrap(), None);
+        assert!(read("2").is_err());
+        assert!(read("\"TWO\"").is_err());
+    }
+
+    #[test]
+    fn a_field_nobody_asked_for_is_refused_by_finish() {
+        let mut m = message(r#"{"a":"x","b":null}"#);
+        m.string("a").unwrap();
+        assert!(m.finish().unwrap_err().to_string().contains("unknown field \"b\""));
+    }
+}

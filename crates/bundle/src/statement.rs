@@ -1,0 +1,195 @@
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::error::{Error, quote};
+use crate::proto_json::{Json, Message};
+
+/// An in-toto statement (v1 or v0.1): a predicate about subjects known by their digests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statement {
+    subjects: Vec<Subject>,
+    predicate_type: String,
+    predicate: Value,
+    // What is signed is never written anew: the bytes read are the bytes given back.
+    json: Vec<u8>,
+}
+
+/// What a statement is about.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Subject {
+    /// Its name; cosign leaves it out for images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Digests by algorithm name (`sha256`), as the statement spells them.
+    #[serde(rename = "digest")]
+    pub digests: BTreeMap<String, String>,
+    /// Annotations that are strings. Others are left out, for nothing can be compared with them.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Statement {
+    /// A v1 statement about `subjects`.
+    pub fn new(subjects: Vec<Subject>, predicate_type: &str, predicate: Value) -> Self {
+        let json = crate::write::to_json(&StatementJson {
+            statement_type: STATEMENT_TYPE_V1,
+            subject: &subjects,
+            predicate_type,
+            predicate: &predicate,
+        })
+        .into_bytes();
+        Self { subjects, predicate_type: predicate_type.to_owned(), predicate, json }
+    }
+
+    /// Reads a statement, v1 or v0.1. As in-toto wants it, unknown fields are ignored; a key given
+    /// twice, no subject, or more than [`MAX_SUBJECTS`] are errors.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        let mut fields = Message::parse(bytes, crate::SIZE_CAP)?;
+        let statement_type = fields.string("_type")?.unwrap_or_default();
+        if statement_type != STATEMENT_TYPE_V1 && statement_type != STATEMENT_TYPE_V0_1 {
+            return Err(Error::StatementType { found: quote(&statement_type) });
+        }
+        let subjects = subjects(fields.messages("subject")?)?;
+        let predicate_type = fields.string("predicateType")?.unwrap_or_default();
+        if predicate_type.is_empty() {
+            return Err(Error::field("predicateType", "missing"));
+        }
+        let predicate = fields.any("predicate")?.map_or(Value::Null, Value::from);
+        Ok(Self { subjects, predicate_type, predicate, json: bytes.to_vec() })
+    }
+
+    /// The statement's bytes: those it was read from, or compact JSON of a new one.
+    pub fn to_json(&self) -> Vec<u8> {
+        self.json.clone()
+    }
+
+    /// What it is about, never empty in a statement that was read.
+    pub fn subjects(&self) -> &[Subject] {
+        &self.subjects
+    }
+
+    /// What kind of claim it makes, a URI.
+    pub fn predicate_type(&self) -> &str {
+        &self.predicate_type
+    }
+
+    /// The claim itself; null when the statement has none.
+    pub fn predicate(&self) -> &Value {
+        &self.predicate
+    }
+}
+
+fn subjects(messages: Vec<Message>) -> Result<Vec<Subject>, Error> {
+    if messages.is_empty() {
+        // Nothing would bind the artifact: such a statement is about anything.
+        return Err(Error::rule("subject", "a statement needs at least one subject"));
+    }
+    if messages.len() > MAX_SUBJECTS {
+        return Err(Error::Limit { what: "subjects", limit: MAX_SUBJECTS, found: messages.len() });
+    }
+    messages.into_iter().map(subject).collect()
+}
+
+fn subject(mut message: Message) -> Result<Subject, Error> {
+    let name = message.string("name")?.filter(|name| !name.is_empty());
+    let mut digests = BTreeMap::new();
+    if let Some(digest) = message.message("digest")? {
+        let path = digest.path().to_owned();
+        let fields = digest.into_rest();
+        if fields.len() > MAX_DIGESTS {
+            return Err(Error::Limit {
+                what: "digests of one subject",
+                limit: MAX_DIGESTS,
+                found: fields.len(),
+            });
+        }
+        for (algorithm, value) in fields {
+            let Json::String(value) = value else {
+                return Err(Error::field(&path, "a digest is not a string"));
+            };
+            digests.insert(algorithm, value);
+        }
+    }
+    let mut annotations = BTreeMap::new();
+    if let Some(fields) = message.message("annotations")? {
+        for (key, value) in fields.into_rest() {
+            if let Json::String(value) = value {
+                annotations.insert(key, value);
+            }
+        }
+    }
+    Ok(Subject { name, digests, annotations })
+}
+
+#[derive(Serialize)]
+struct StatementJson<'a> {
+    #[serde(rename = "_type")]
+    statement_type: &'a str,
+    subject: &'a [Subject],
+    #[serde(rename = "predicateType")]
+    predicate_type: &'a str,
+    predicate: &'a Value,
+}
+
+/// The `_type` of a v1 statement.
+pub const STATEMENT_TYPE_V1: &str = "https://in-toto.io/Statement/v1";
+/// The `_type` of a v0.1 statement, which `cosign attest` still writes.
+pub const STATEMENT_TYPE_V0_1: &str = "https://in-toto.io/Statement/v0.1";
+/// The predicate type of an image signature.
+pub const SIGN_PREDICATE_TYPE: &str = "https://sigstore.dev/cosign/sign/v1";
+/// The most subjects a statement may have.
+pub const MAX_SUBJECTS: usize = 1024;
+/// The most digests one subject may have.
+pub const MAX_DIGESTS: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_signature_is_written_as_cosign_reads_it() {
+        let subject = Subject {
+            name: Some("registry.example/app".into()),
+            digests: [("sha256".to_owned(), "00ff".to_owned())].into(),
+            annotations: [("env".to_owned(), "prod".to_owned())].into(),
+        };
+        let statement =
+            Statement::new(vec![subject], SIGN_PREDICATE_TYPE, Value::Object(Default::default()));
+        assert_eq!(
+            String::from_utf8(statement.to_json()).unwrap(),
+            r#"{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"registry.example/app","digest":{"sha256":"00ff"},"annotations":{"env":"prod"}}],"predicateType":"https://sigstore.dev/cosign/sign/v1","predicate":{}}"#
+        );
+        assert_eq!(Statement::parse(&statement.to_json()).unwrap(), statement);
+    }
+
+    #[test]
+    fn the_bytes_read_are_the_bytes_given_back() {
+        let bytes =
+            br#"{ "predicate": {"b":1, "a":1e5}, "_type":"https://in-toto.io/Statement/v0.1","x":0,
+            "subject":[{"digest":{}}],"predicateType":"p" }"#;
+        assert_eq!(Statement::parse(bytes).unwrap().to_json(), bytes);
+    }
+
+    #[test]
+    fn no_subject_too_many_subjects_and_foreign_types_are_refused() {
+        let with = |kind: &str, subjects: &str| {
+            Statement::parse(
+                format!(r#"{{"_type":"{kind}","subject":[{subjects}],"predicateType":"p"}}"#)
+                    .as_bytes(),
+            )
+        };
+        assert!(matches!(with(STATEMENT_TYPE_V1, ""), Err(Error::Rule { .. })));
+        assert!(matches!(with("x", "{}"), Err(Error::StatementType { .. })));
+        let many = vec!["{}"; MAX_SUBJECTS + 1].join(",");
+        assert!(matches!(with(STATEMENT_TYPE_V1, &many), Err(Error::Limit { .. })));
+        let most = vec!["{}"; MAX_SUBJECTS].join(",");
+        assert!(with(STATEMENT_TYPE_V1, &most).is_ok());
+    }
+
+    #[test]
+    fn a_statement_with_a_key_given_twice_is_refused() {
+        let text = r#"{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{"sha256":"a","sha256":"b"}}],"predicateType":"p"}"#;
+        assert!(matches!(Statement::parse(text.as_bytes()), Err(Error::Json(_))));
+    }
+}
