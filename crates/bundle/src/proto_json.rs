@@ -18,7 +18,7 @@ use crate::error::{Error, quote};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json {
     /// `[...]`
-    Array(Vec<Json>),
+    Array(Vec<Self>),
     /// `true` or `false`
     Bool(bool),
     /// `null`
@@ -26,7 +26,7 @@ pub enum Json {
     /// A number, exact up to 64 bits.
     Number(Number),
     /// `{...}` in document order.
-    Object(Vec<(String, Json)>),
+    Object(Vec<(String, Self)>),
     /// `"..."`
     String(String),
 }
