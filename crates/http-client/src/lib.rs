@@ -1,1 +1,36 @@
-//! The HTTP stack of ambisign: hyper and rustls behind one Transport, with proxies, deadlines, caps and retries
+//! The one HTTP stack of ambisign: hyper and rustls (on ring) behind [`host::Transport`], and the
+//! tokio-backed [`SystemClock`] and [`SystemPrograms`].
+//!
+//! Every call has a deadline for each attempt and for all of them, a cap on its answer, and a rule
+//! for redirects and retries; all of them come with the request, as [`host::CallPolicy`]. Proxies
+//! and trust anchors come from [`Settings`], never from the process environment. This crate knows
+//! no service: what an answer means is the caller's to say.
+//!
+//! [`HttpClient`] must be used inside a tokio runtime with I/O and time enabled; the
+//! current-thread flavour is enough. TLS is set up on the first `https` request, so that plain
+//! `http` neither pays for the trust store nor fails where there is none.
+
+#![doc = include_str!("../README.md")]
+
+mod client;
+mod clock;
+mod connect;
+pub mod danger;
+mod date;
+mod exchange;
+mod failure;
+mod programs;
+mod proxy;
+mod redirect;
+mod retry;
+mod roots;
+mod settings;
+mod stream;
+mod tls;
+mod tunnel;
+
+pub use crate::client::HttpClient;
+pub use crate::clock::SystemClock;
+pub use crate::date::http_date;
+pub use crate::programs::SystemPrograms;
+pub use crate::settings::{Error, Roots, Settings};

@@ -1,0 +1,139 @@
+//! The client: attempts, pauses and deadlines.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use host::{BoxFuture, CallPolicy, Transport, TransportError};
+use http::header::USER_AGENT;
+use http::{HeaderValue, Request, Response};
+
+use crate::exchange::Exchange;
+use crate::failure::{Again, Failure, shown};
+use crate::retry;
+use crate::settings::Settings;
+
+/// A [`Transport`] over hyper and rustls. Clones share their connections.
+#[derive(Clone)]
+pub struct HttpClient {
+    exchange: Arc<Exchange>,
+    user_agent: HeaderValue,
+}
+
+impl HttpClient {
+    /// A client as `settings` say. Opens nothing and reads nothing yet.
+    pub fn new(settings: &Settings) -> Self {
+        let user_agent = settings.user_agent.clone();
+        Self { exchange: Arc::new(Exchange::new(settings)), user_agent }
+    }
+
+    async fn attempts(
+        &self,
+        mut request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, TransportError> {
+        check_target(&request)?;
+        let policy = request.extensions_mut().remove::<CallPolicy>().unwrap_or_default();
+        let headers = request.headers_mut();
+        headers.entry(USER_AGENT).or_insert_with(|| self.user_agent.clone());
+        let call = Call { policy: &policy, started: Instant::now() };
+        let mut http1 = false;
+        let mut number = 0_u32;
+        loop {
+            number = number.saturating_add(1);
+            let limit = policy.attempt.min(call.left());
+            let exchange = self.exchange.run(&request, &policy, http1);
+            let outcome = match tokio::time::timeout(limit, exchange).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(call.timeout(&request)),
+            };
+            tracing::debug!(
+                method = %request.method(),
+                url = shown(request.uri()),
+                number,
+                status = outcome.as_ref().ok().map(|answer| answer.status().as_u16()),
+                error = outcome.as_ref().err().map(|failure| failure.error.to_string()),
+                "http attempt"
+            );
+            let pause = match &outcome {
+                Ok(answer) => call.pause_after_answer(answer, number),
+                Err(failure) => call.pause_after_failure(failure, number),
+            };
+            let Some(pause) = pause else { return outcome.map_err(|failure| failure.error) };
+            http1 = http1 || matches!(&outcome, Err(failure) if failure.http1);
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+impl Transport for HttpClient {
+    fn send(
+        &self,
+        request: Request<Bytes>,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        Box::pin(self.attempts(request))
+    }
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient").finish_non_exhaustive()
+    }
+}
+
+/// One call: all attempts together.
+struct Call<'a> {
+    policy: &'a CallPolicy,
+    started: Instant,
+}
+
+impl Call<'_> {
+    fn left(&self) -> Duration {
+        self.policy.total.saturating_sub(self.started.elapsed())
+    }
+
+    fn timeout(&self, request: &Request<Bytes>) -> Failure {
+        let error =
+            TransportError::Timeout { url: shown(request.uri()), after: self.started.elapsed() };
+        Failure { error, again: Again::IfIdempotent, http1: false }
+    }
+
+    fn pause_after_answer(&self, answer: &Response<Bytes>, number: u32) -> Option<Duration> {
+        if !retry::is_transient(answer.status()) || !self.policy.idempotent {
+            return None;
+        }
+        let asked = retry::retry_after(answer.headers(), SystemTime::now());
+        self.fitting(asked.unwrap_or_else(|| retry::pause(number)), number)
+    }
+
+    fn pause_after_failure(&self, failure: &Failure, number: u32) -> Option<Duration> {
+        let allowed = match failure.again {
+            Again::Never => false,
+            Again::IfIdempotent => self.policy.idempotent,
+            Again::Always => true,
+        };
+        // What HTTP/2 broke is tried over HTTP/1.1 at once.
+        let pause = if failure.http1 { Duration::ZERO } else { retry::pause(number) };
+        if allowed { self.fitting(pause, number) } else { None }
+    }
+
+    /// `pause`, if another attempt is left and there is time for it afterwards.
+    fn fitting(&self, pause: Duration, number: u32) -> Option<Duration> {
+        (number < self.policy.attempts && pause < self.left()).then_some(pause)
+    }
+}
+
+fn check_target(request: &Request<Bytes>) -> Result<(), TransportError> {
+    let uri = request.uri();
+    let reason = match uri.scheme_str() {
+        Some("http" | "https") => match uri.authority() {
+            None => "its URL has no host",
+            Some(authority) if authority.host().is_empty() => "its URL has no host",
+            Some(authority) if authority.as_str().contains('@') => "its URL holds credentials",
+            Some(_) => return Ok(()),
+        },
+        Some(_) => "its scheme is neither http nor https",
+        None => "its URL has no scheme",
+    };
+    Err(TransportError::Unusable { url: shown(uri), reason: reason.to_owned() })
+}

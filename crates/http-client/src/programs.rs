@@ -1,0 +1,207 @@
+//! Helper programs, run for real.
+
+use std::io;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use host::{BoxFuture, Invocation, ProgramError, ProgramOutput, Programs};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, ChildStdin, Command};
+
+/// Runs programs as children of this process, with its environment and without a shell.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemPrograms;
+
+impl Programs for SystemPrograms {
+    fn run(&self, invocation: Invocation) -> BoxFuture<'_, Result<ProgramOutput, ProgramError>> {
+        Box::pin(run(invocation))
+    }
+}
+
+async fn run(invocation: Invocation) -> Result<ProgramOutput, ProgramError> {
+    let program = invocation.program;
+    let failed =
+        |source: io::Error| ProgramError::Io { program: program.clone(), source: Arc::new(source) };
+    let spawned = Command::new(&program)
+        .args(&invocation.args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
+    let mut child = match spawned {
+        Ok(child) => child,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(ProgramError::NotFound { program });
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    let talk = talk(&mut child, &invocation.stdin, invocation.output_cap);
+    let stop = match tokio::time::timeout(invocation.deadline, talk).await {
+        Ok(Ok(output)) => return Ok(output),
+        Ok(Err(stop)) => stop,
+        Err(_) => Stop::Deadline,
+    };
+    end(&mut child).await;
+    Err(match stop {
+        Stop::Deadline => ProgramError::Timeout { program, deadline: invocation.deadline },
+        Stop::Io(error) => failed(error),
+        Stop::TooLarge => ProgramError::TooLarge { program, cap: invocation.output_cap },
+    })
+}
+
+/// Why a child is ended before its time.
+enum Stop {
+    Deadline,
+    Io(io::Error),
+    TooLarge,
+}
+
+/// Feeds `child` and reads it to its end.
+async fn talk(child: &mut Child, input: &[u8], cap: usize) -> Result<ProgramOutput, Stop> {
+    let missing = || Stop::Io(io::Error::other("a stream of the child is missing"));
+    let stdin = child.stdin.take().ok_or_else(missing)?;
+    let out = child.stdout.take().ok_or_else(missing)?;
+    let err = child.stderr.take().ok_or_else(missing)?;
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let ended = {
+        let streams = async {
+            tokio::try_join!(
+                feed(stdin, input),
+                read(out, &mut stdout, cap),
+                read(err, &mut stderr, cap),
+            )
+        };
+        tokio::pin!(streams);
+        tokio::select! {
+            read = &mut streams => {
+                read?;
+                None
+            }
+            status = child.wait() => {
+                // A grandchild that inherited the streams may keep them open long after the child
+                // is gone: what was written by then is the answer.
+                if let Ok(read) = tokio::time::timeout(GRACE, &mut streams).await {
+                    read?;
+                }
+                Some(status)
+            }
+        }
+    };
+    let status = match ended {
+        Some(status) => status,
+        None => child.wait().await,
+    };
+    Ok(ProgramOutput { code: status.map_err(Stop::Io)?.code(), stdout, stderr })
+}
+
+/// A program need not read what it is given: one that has ended or closed its input is no error.
+async fn feed(mut stdin: ChildStdin, input: &[u8]) -> Result<(), Stop> {
+    match stdin.write_all(input).await {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Stop::Io(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Reads into `bytes` to the end of the stream, if that comes within `cap` bytes.
+async fn read(stream: impl AsyncRead + Unpin, bytes: &mut Vec<u8>, cap: usize) -> Result<(), Stop> {
+    let limit = (cap as u64).saturating_add(1);
+    stream.take(limit).read_to_end(bytes).await.map_err(Stop::Io)?;
+    if bytes.len() > cap { Err(Stop::TooLarge) } else { Ok(()) }
+}
+
+/// Ends a child and waits a moment for it to be gone, so that no zombie stays.
+async fn end(child: &mut Child) {
+    if child.start_kill().is_ok() {
+        // The outcome is decided already; whoever cannot be ended now is reaped by the runtime.
+        let _ = tokio::time::timeout(GRACE, child.wait()).await;
+    }
+}
+
+const GRACE: Duration = Duration::from_millis(500);
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn shell(script: &str) -> Invocation {
+        Invocation {
+            program: "/bin/sh".into(),
+            args: vec!["-c".to_owned(), script.to_owned()],
+            stdin: Vec::new(),
+            deadline: Duration::from_secs(10),
+            output_cap: 1 << 16,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_reads_writes_and_tells_its_code() {
+        let mut invocation = shell("cat; echo oops >&2; exit 3");
+        invocation.stdin = b"hello".to_vec();
+        let output = SystemPrograms.run(invocation).await.unwrap();
+        assert_eq!(output.code, Some(3));
+        assert_eq!(output.stdout, b"hello");
+        assert_eq!(output.stderr, b"oops\n");
+    }
+
+    #[tokio::test]
+    async fn arguments_reach_the_program_untouched() {
+        let mut invocation = shell("");
+        invocation.program = "printf".into();
+        invocation.args = vec!["%s".to_owned(), "$HOME; `id` 'x".to_owned()];
+        let output = SystemPrograms.run(invocation).await.unwrap();
+        assert_eq!(output.stdout, b"$HOME; `id` 'x");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_never_reads_its_input_is_no_error() {
+        let mut invocation = shell("exit 0");
+        invocation.stdin = vec![b'x'; 1 << 20];
+        assert_eq!(SystemPrograms.run(invocation).await.unwrap().code, Some(0));
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_is_not_found() {
+        let mut invocation = shell("");
+        invocation.program = "ambisign-no-such-program".into();
+        let error = SystemPrograms.run(invocation).await.unwrap_err();
+        assert!(matches!(error, ProgramError::NotFound { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_hangs_is_ended_at_its_deadline() {
+        let mut invocation = shell("exec sleep 60");
+        invocation.deadline = Duration::from_millis(100);
+        let started = Instant::now();
+        let error = SystemPrograms.run(invocation).await.unwrap_err();
+        assert!(matches!(error, ProgramError::Timeout { .. }), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(5));
+    }
+
+    #[tokio::test]
+    async fn endless_output_ends_at_the_cap() {
+        for script in ["exec yes", "exec yes >&2"] {
+            let mut invocation = shell(script);
+            invocation.output_cap = 1000;
+            let error = SystemPrograms.run(invocation).await.unwrap_err();
+            assert!(matches!(error, ProgramError::TooLarge { cap: 1000, .. }), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_daemon_left_behind_does_not_hold_us_up() {
+        let started = Instant::now();
+        let output = SystemPrograms.run(shell("sleep 20 & echo done")).await.unwrap();
+        assert_eq!(output.stdout, b"done\n");
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_signal_leaves_no_code() {
+        let output = SystemPrograms.run(shell("kill -9 $$")).await.unwrap();
+        assert_eq!(output.code, None);
+    }
+}

@@ -1,0 +1,247 @@
+//! Whether a request goes through a proxy, and through which.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use host::Env;
+use http::Uri;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+
+/// The proxies of an environment.
+#[derive(Clone, Default)]
+pub(crate) struct Proxies {
+    http: Option<Result<Intercept, String>>,
+    https: Option<Result<Intercept, String>>,
+    bypass: Option<Arc<Matcher>>,
+    /// The entries of `NO_PROXY` that name a port, which the matcher does not know.
+    bypass_ports: Vec<(String, u16)>,
+}
+
+/// The way to a host.
+#[derive(Clone, Debug)]
+pub(crate) enum Route {
+    Direct,
+    Via(Intercept),
+    /// It should go through a proxy, and that proxy cannot be used.
+    Blocked(String),
+}
+
+impl Proxies {
+    pub(crate) fn from_env(env: &dyn Env) -> Self {
+        let get = |upper: &'static str, lower: &'static str| {
+            [upper, lower].into_iter().find_map(|name| Some((name, env.var(name)?)))
+        };
+        let all = get("ALL_PROXY", "all_proxy");
+        // Under CGI, HTTP_PROXY is the request header `Proxy`: anybody's to set.
+        let cgi = env.var("REQUEST_METHOD").is_some();
+        let http = if cgi {
+            env.var("http_proxy").map(|value| ("http_proxy", value))
+        } else {
+            get("HTTP_PROXY", "http_proxy")
+        };
+        let https = get("HTTPS_PROXY", "https_proxy");
+        let no = get("NO_PROXY", "no_proxy").map(|(_, value)| value).unwrap_or_default();
+        let bypass_ports = no.split(',').filter_map(host_and_port).collect();
+        Self {
+            http: http.or_else(|| all.clone()).map(parse),
+            https: https.or(all).map(parse),
+            bypass: (!no.is_empty())
+                .then(|| Arc::new(Matcher::builder().all(PLACEHOLDER).no(no).build())),
+            bypass_ports,
+        }
+    }
+
+    /// The way to `target`. Depends on nothing but its arguments, so that one host is always
+    /// reached the same way and its connections can be kept.
+    pub(crate) fn route(&self, target: &Uri) -> Route {
+        let proxy = match target.scheme_str() {
+            Some("https") => &self.https,
+            _ => &self.http,
+        };
+        let Some(proxy) = proxy else { return Route::Direct };
+        let host = bare_host(target.host().unwrap_or_default());
+        if is_local(host) || self.is_bypassed(target, host) {
+            return Route::Direct;
+        }
+        match proxy {
+            Ok(intercept) => Route::Via(intercept.clone()),
+            Err(reason) => Route::Blocked(reason.clone()),
+        }
+    }
+
+    fn is_bypassed(&self, target: &Uri, host: &str) -> bool {
+        let default = if target.scheme_str() == Some("https") { 443 } else { 80 };
+        let port = target.port_u16().unwrap_or(default);
+        let by_port = self.bypass_ports.iter().any(|(name, named)| {
+            *named == port && (host.eq_ignore_ascii_case(name) || is_below(host, name))
+        });
+        by_port || self.bypass.as_ref().is_some_and(|matcher| matcher.intercept(target).is_none())
+    }
+}
+
+impl fmt::Debug for Proxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // An `Intercept` shows its address and not its credentials.
+        f.debug_struct("Proxies")
+            .field("http", &self.http)
+            .field("https", &self.https)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A host of a URI without the brackets of an IPv6 address.
+pub(crate) fn bare_host(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+/// Whether `host` is this machine or its cloud's metadata service. A proxy can reach neither, and
+/// must not see what is said to them.
+fn is_local(host: &str) -> bool {
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    if METADATA_NAMES.contains(&name.as_str())
+        || name == "localhost"
+        || is_below(&name, "localhost")
+    {
+        return true;
+    }
+    match name.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => is_local_v4(address),
+        Ok(IpAddr::V6(address)) => {
+            address.to_ipv4_mapped().map_or_else(|| is_local_v6(address), is_local_v4)
+        }
+        Err(_) => false,
+    }
+}
+
+fn is_local_v4(address: Ipv4Addr) -> bool {
+    address.is_loopback() || address.is_link_local() || address.is_unspecified()
+}
+
+fn is_local_v6(address: Ipv6Addr) -> bool {
+    address.is_loopback()
+        || address.is_unspecified()
+        || address.is_unicast_link_local()
+        || address == AWS_METADATA_V6
+}
+
+fn is_below(host: &str, domain: &str) -> bool {
+    let Some(at) = host.len().checked_sub(domain.len() + 1) else { return false };
+    host.as_bytes().get(at) == Some(&b'.')
+        && host.get(at + 1..).is_some_and(|tail| tail.eq_ignore_ascii_case(domain))
+}
+
+/// `host:port` of a `NO_PROXY` list, where host is a name or an IPv4 address.
+fn host_and_port(entry: &str) -> Option<(String, u16)> {
+    let (host, port) = entry.trim().rsplit_once(':')?;
+    let host = host.trim_start_matches('.');
+    (!host.is_empty() && !host.contains(':'))
+        .then(|| Some((host.to_owned(), port.parse().ok()?)))
+        .flatten()
+}
+
+fn parse((name, value): (&'static str, String)) -> Result<Intercept, String> {
+    let matcher = Matcher::builder().all(value).build();
+    let probe = Uri::from_static(PLACEHOLDER);
+    // The value may hold a password, so the reason names the variable alone.
+    matcher
+        .intercept(&probe)
+        .ok_or_else(|| format!("the variable {name} does not hold the URL of a proxy"))
+}
+
+/// A stand-in where only the "no" rules matter; nothing is ever sent there.
+const PLACEHOLDER: &str = "http://proxy.invalid";
+
+const METADATA_NAMES: [&str; 2] = ["metadata", "metadata.google.internal"];
+const AWS_METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn way(env: &dyn Env, target: &str) -> String {
+        match Proxies::from_env(env).route(&target.parse().unwrap()) {
+            Route::Direct => "direct".to_owned(),
+            Route::Via(proxy) => proxy.uri().to_string(),
+            Route::Blocked(reason) => reason,
+        }
+    }
+
+    #[test]
+    fn each_scheme_has_its_proxy_and_all_proxy_serves_the_rest() {
+        let env = [("HTTPS_PROXY", "http://secure:1"), ("all_proxy", "http://rest:2")];
+        assert_eq!(way(&env, "https://example.com/"), "http://secure:1/");
+        assert_eq!(way(&env, "http://example.com/"), "http://rest:2/");
+        assert_eq!(way(&[("http_proxy", "plain:3")], "http://example.com/"), "http://plain:3/");
+        assert_eq!(way(&[("http_proxy", "plain:3")], "https://example.com/"), "direct");
+        assert_eq!(way(&[("CI", "true")], "https://example.com/"), "direct");
+    }
+
+    #[test]
+    fn this_machine_and_metadata_services_are_never_proxied() {
+        let env = [("ALL_PROXY", "http://p:1")];
+        for host in [
+            "localhost",
+            "LOCALHOST:8080",
+            "registry.localhost",
+            "127.0.0.1",
+            "127.8.9.1:5000",
+            "[::1]:80",
+            "[::ffff:127.0.0.1]",
+            "169.254.169.254",
+            "[fe80::1]",
+            "[fd00:ec2::254]",
+            "metadata.google.internal",
+            "metadata.google.internal.",
+            "metadata",
+            "0.0.0.0",
+        ] {
+            assert_eq!(way(&env, &format!("http://{host}/")), "direct", "{host}");
+        }
+        for host in ["example.com", "10.0.0.1", "notlocalhost", "[2001:db8::1]"] {
+            assert_eq!(way(&env, &format!("http://{host}/")), "http://p:1/", "{host}");
+        }
+    }
+
+    #[test]
+    fn no_proxy_takes_names_domains_addresses_networks_and_ports() {
+        let no = "a.example, .b.example,10.1.0.0/16,192.0.2.7,port.example:8443";
+        let env = [("ALL_PROXY", "http://p:1"), ("NO_PROXY", no)];
+        for target in [
+            "http://a.example/",
+            "http://sub.a.example:99/",
+            "http://x.b.example/",
+            "http://10.1.2.3/",
+            "http://192.0.2.7/",
+            "https://port.example:8443/",
+            "https://x.port.example:8443/",
+        ] {
+            assert_eq!(way(&env, target), "direct", "{target}");
+        }
+        for target in [
+            "http://nota.example/",
+            "http://10.2.0.1/",
+            "https://port.example/",
+            "https://port.example:8444/",
+        ] {
+            assert_eq!(way(&env, target), "http://p:1/", "{target}");
+        }
+        assert_eq!(way(&[("ALL_PROXY", "http://p:1"), ("no_proxy", "*")], "http://x/"), "direct");
+    }
+
+    #[test]
+    fn a_proxy_that_cannot_be_used_blocks_and_does_not_show_its_password() {
+        let env = [("HTTPS_PROXY", "ftp://user:hunter2@p")];
+        let reason = way(&env, "https://example.com/");
+        assert_eq!(reason, "the variable HTTPS_PROXY does not hold the URL of a proxy");
+        assert_eq!(way(&env, "https://localhost/"), "direct");
+        let env = [("HTTPS_PROXY", "http://user:hunter2@p:1")];
+        assert!(!format!("{:?}", Proxies::from_env(&env)).contains("hunter2"));
+    }
+
+    #[test]
+    fn a_request_header_cannot_become_a_proxy_under_cgi() {
+        let env = [("HTTP_PROXY", "http://evil:1"), ("REQUEST_METHOD", "GET")];
+        assert_eq!(way(&env, "http://example.com/"), "direct");
+    }
+}

@@ -1,0 +1,99 @@
+//! Which answers are worth another try, and when.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::{Duration, SystemTime};
+
+use http::header::{DATE, RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
+
+use crate::date::http_date;
+
+/// Whether the same request may succeed a moment later.
+///
+/// Of the 5xx, 501 and 505 say that the server will never do it.
+pub(crate) fn is_transient(status: StatusCode) -> bool {
+    match status {
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => true,
+        StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => false,
+        status => status.is_server_error(),
+    }
+}
+
+/// How long to wait after failed attempt number `attempt` (the first is 1): doubling from
+/// [`FIRST_PAUSE`] up to [`LONGEST_PAUSE`], the upper half of it random so that many clients of one
+/// failure do not come back at the same moment.
+pub(crate) fn pause(attempt: u32) -> Duration {
+    let doublings = attempt.saturating_sub(1).min(16);
+    let full = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
+    let half = full / 2;
+    // A `RandomState` is keyed from the operating system; jitter needs no better randomness.
+    let dice = RandomState::new().hash_one(attempt) % 1024;
+    half + half.saturating_mul(u32::try_from(dice).unwrap_or(0)) / 1024
+}
+
+/// What `Retry-After` asks for, as a time to wait: seconds, or a date. A date is read against the
+/// answer's own `Date` where there is one, so that our clock does not matter.
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
+        // More digits than fit mean "very long" and end in giving up.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    let at = http_date(value)?;
+    let date = headers.get(DATE).and_then(|date| date.to_str().ok()).and_then(http_date);
+    Some(at.duration_since(date.unwrap_or(now)).unwrap_or(Duration::ZERO))
+}
+
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    fn headers(pairs: &[(http::header::HeaderName, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn overload_is_transient_and_refusal_is_not() {
+        for code in [408, 429, 500, 502, 503, 504] {
+            assert!(is_transient(StatusCode::from_u16(code).unwrap()), "{code}");
+        }
+        for code in [200, 304, 400, 401, 403, 404, 409, 501, 505] {
+            assert!(!is_transient(StatusCode::from_u16(code).unwrap()), "{code}");
+        }
+    }
+
+    #[test]
+    fn pauses_grow_within_their_bounds() {
+        for attempt in 1..40 {
+            let full = FIRST_PAUSE.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_PAUSE);
+            let pause = pause(attempt);
+            assert!(pause >= full / 2 && pause <= full, "{attempt}: {pause:?}");
+        }
+    }
+
+    #[test]
+    fn seconds_are_read_and_absurd_ones_saturate() {
+        let wait = |value| retry_after(&headers(&[(RETRY_AFTER, value)]), UNIX_EPOCH);
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("99999999999999999999999"), Some(Duration::from_secs(u64::MAX)));
+        assert_eq!(wait("-1"), None);
+        assert_eq!(wait(""), None);
+    }
+
+    #[test]
+    fn a_date_counts_from_the_servers_own_date() {
+        let later = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let both = headers(&[(RETRY_AFTER, later), (DATE, "Sun, 06 Nov 1994 08:49:30 GMT")]);
+        assert_eq!(retry_after(&both, UNIX_EPOCH), Some(Duration::from_secs(7)));
+        let alone = headers(&[(RETRY_AFTER, later)]);
+        let now = UNIX_EPOCH + Duration::from_secs(784_111_770);
+        assert_eq!(retry_after(&alone, now), Some(Duration::from_secs(7)));
+        let past = UNIX_EPOCH + Duration::from_secs(784_111_999);
+        assert_eq!(retry_after(&alone, past), Some(Duration::ZERO));
+    }
+}

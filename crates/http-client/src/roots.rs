@@ -1,0 +1,46 @@
+//! Reading trust anchors.
+
+use std::path::Path;
+
+use host::read_file;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use crate::settings::Error;
+
+/// The certificates of one PEM file; at least one.
+pub(crate) fn read_pem_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let pem = read_file(path, FILE_CAP).map_err(|source| Error::CaFile { source })?;
+    let bad = || Error::BadCertificate { path: path.to_owned() };
+    let mut certificates = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        certificates.push(certificate.map_err(|_| bad())?);
+    }
+    if certificates.is_empty() {
+        return Err(Error::NoCertificates { path: path.to_owned() });
+    }
+    let mut store = RootCertStore::empty();
+    let (usable, _) = store.add_parsable_certificates(certificates.iter().cloned());
+    if usable == 0 { Err(bad()) } else { Ok(certificates) }
+}
+
+/// The certificates of every PEM file directly in `directory`. As OpenSSL does, what is something
+/// else is passed over, and so is a directory that is not there.
+pub(crate) fn read_pem_directory(directory: &Path) -> Vec<CertificateDer<'static>> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let mut certificates = Vec::new();
+    for entry in entries.flatten().take(MOST_FILES) {
+        let Ok(pem) = read_file(&entry.path(), FILE_CAP) else { continue };
+        certificates.extend(CertificateDer::pem_slice_iter(&pem).flatten());
+    }
+    // The same certificate usually lies there twice: under its name and under its hash.
+    certificates.sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref()));
+    certificates.dedup();
+    certificates
+}
+
+/// All roots of a distribution in one file are under 300 kB.
+const FILE_CAP: usize = 8 << 20;
+/// A distribution's directory has some 300 files.
+const MOST_FILES: usize = 4096;
