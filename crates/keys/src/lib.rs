@@ -1,1 +1,20 @@
-//! Sign and verify bytes and digests with the algorithms of Sigstore
+#![doc = include_str!("../README.md")]
+//!
+//! What it deliberately is not: a key store. A private key lives in memory and is wiped when it is
+//! dropped; nothing here reads a file, a clock or the environment.
+
+mod digest;
+mod error;
+mod pair;
+mod prehashed;
+mod public;
+mod random;
+mod rsa;
+mod scheme;
+
+pub use crate::digest::{Digest, HashAlgorithm, Hasher, sha256};
+pub use crate::error::Error;
+pub use crate::pair::{KeyPair, Sign};
+pub use crate::public::{KeyAlgorithm, PublicKey};
+pub use crate::random::random;
+pub use crate::scheme::{Payload, Scheme};

@@ -1,0 +1,388 @@
+//! Public keys: reading them, naming them, verifying with them.
+
+use std::fmt;
+
+use der::asn1::{AnyRef, BitStringRef};
+use der::oid::ObjectIdentifier;
+use der::{Decode as _, Encode as _};
+use ed25519_dalek::VerifyingKey as Ed25519Key;
+use p256::ecdsa::signature::hazmat::PrehashVerifier;
+use spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
+
+use crate::digest::to_hex;
+use crate::prehashed::Prehashed;
+use crate::rsa::RsaKey;
+use crate::{Digest, Error, Payload, Scheme, sha256};
+
+/// The largest key accepted, in bytes: an RSA key of 8192 bits in PEM has fifteen hundred.
+const KEY_CAP: usize = 16 << 10;
+
+const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+
+/// What kind of key it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyAlgorithm {
+    /// A point on the curve P-256.
+    EcdsaP256,
+    /// A point on the curve P-384.
+    EcdsaP384,
+    /// A point on the curve P-521.
+    EcdsaP521,
+    /// Ed25519.
+    Ed25519,
+    /// RSA, whatever the padding.
+    Rsa {
+        /// The size of the modulus.
+        bits: u16,
+    },
+}
+
+impl fmt::Display for KeyAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EcdsaP256 => f.write_str("ECDSA P-256"),
+            Self::EcdsaP384 => f.write_str("ECDSA P-384"),
+            Self::EcdsaP521 => f.write_str("ECDSA P-521"),
+            Self::Ed25519 => f.write_str("Ed25519"),
+            Self::Rsa { bits } => write!(f, "RSA {bits}"),
+        }
+    }
+}
+
+/// A public key that is known to be a valid one of its kind.
+///
+/// Two keys are equal when their SubjectPublicKeyInfo is, byte for byte.
+#[derive(Clone)]
+pub struct PublicKey {
+    spki: Vec<u8>,
+    material: Material,
+}
+
+#[derive(Clone)]
+enum Material {
+    P256(p256::ecdsa::VerifyingKey),
+    P384(p384::ecdsa::VerifyingKey),
+    P521(p521::ecdsa::VerifyingKey),
+    Ed25519(Ed25519Key),
+    Rsa(RsaKey),
+}
+
+impl PublicKey {
+    /// Reads the PEM form: exactly one block, `PUBLIC KEY` (RFC 5280 SubjectPublicKeyInfo) or
+    /// `RSA PUBLIC KEY` (PKCS #1). Text around the block is passed over.
+    ///
+    /// # Errors
+    /// There is no such block or more than one, or the key in it is malformed or unsupported.
+    pub fn from_pem(text: &str) -> Result<Self, Error> {
+        let wrong = |reason: String| Error::Malformed { expected: "PEM public key", reason };
+        if text.len() > KEY_CAP {
+            return Err(wrong(format!("it is longer than {KEY_CAP} bytes")));
+        }
+        if text.matches("-----BEGIN ").count() > 1 {
+            return Err(wrong("there is more than one block".into()));
+        }
+        let block = pem::parse(text).map_err(|error| wrong(error.to_string()))?;
+        match block.tag() {
+            "PUBLIC KEY" => Self::from_spki(block.contents()),
+            "RSA PUBLIC KEY" => Self::from_pkcs1(block.contents()),
+            other => Err(Error::Malformed {
+                expected: "PEM public key",
+                reason: format!(
+                    "expected a block PUBLIC KEY or RSA PUBLIC KEY, found {}",
+                    shown(other)
+                ),
+            }),
+        }
+    }
+
+    /// Reads a DER SubjectPublicKeyInfo (RFC 5280 4.1.2.7), with nothing behind it.
+    ///
+    /// Points are taken uncompressed only, as X.509 has them in practice; RSA keys have 2048 to
+    /// 8192 bits.
+    ///
+    /// # Errors
+    /// The bytes are not DER, or the key is of another kind or no valid one of its kind.
+    pub fn from_spki(spki: &[u8]) -> Result<Self, Error> {
+        let info = SubjectPublicKeyInfoRef::from_der(capped(spki)?)
+            .map_err(|error| malformed(error.to_string()))?;
+        let key = info
+            .subject_public_key
+            .as_bytes()
+            .ok_or_else(|| malformed("the key does not end at a byte boundary"))?;
+        let material = match info.algorithm.oid {
+            EC_PUBLIC_KEY => Material::point(named_curve(&info.algorithm)?, key)?,
+            ED25519 => {
+                if info.algorithm.parameters.is_some() {
+                    return Err(malformed("Ed25519 takes no parameters"));
+                }
+                Material::ed25519(key)?
+            }
+            RSA_ENCRYPTION => {
+                if info.algorithm.parameters != Some(AnyRef::NULL) {
+                    return Err(malformed("the parameters of an RSA key must be NULL"));
+                }
+                Material::Rsa(RsaKey::from_pkcs1(key)?)
+            }
+            other => {
+                return Err(Error::UnsupportedKey {
+                    expected: "ECDSA, Ed25519 or RSA",
+                    found: format!("algorithm {other}"),
+                });
+            }
+        };
+        Ok(Self { spki: spki.to_vec(), material })
+    }
+
+    /// Reads a DER RSAPublicKey (RFC 8017 A.1.1), with nothing behind it.
+    ///
+    /// # Errors
+    /// The bytes are not DER, or the key is not a valid one of 2048 to 8192 bits.
+    pub fn from_pkcs1(pkcs1: &[u8]) -> Result<Self, Error> {
+        let key = RsaKey::from_pkcs1(capped(pkcs1)?)?;
+        let spki = encode_spki(RSA_ENCRYPTION, Some(AnyRef::NULL), pkcs1)?;
+        Ok(Self { spki, material: Material::Rsa(key) })
+    }
+
+    /// Reads the 32 bytes of an Ed25519 key, as signed notes carry them.
+    ///
+    /// # Errors
+    /// The bytes are not a point of the curve.
+    pub fn from_ed25519_bytes(raw: &[u8; 32]) -> Result<Self, Error> {
+        let material = Material::ed25519(raw)?;
+        Ok(Self { spki: encode_spki(ED25519, None, raw)?, material })
+    }
+
+    /// The 32 bytes of an Ed25519 key; nothing for the other kinds.
+    pub fn ed25519_bytes(&self) -> Option<&[u8; 32]> {
+        match &self.material {
+            Material::Ed25519(key) => Some(key.as_bytes()),
+            _ => None,
+        }
+    }
+
+    /// The DER SubjectPublicKeyInfo, byte for byte as it was read.
+    pub fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
+    /// The PEM form, a block `PUBLIC KEY` that ends with a newline.
+    pub fn to_pem(&self) -> String {
+        let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+        pem::encode_config(&pem::Pem::new("PUBLIC KEY", self.spki.clone()), config)
+    }
+
+    /// What kind of key it is.
+    pub fn algorithm(&self) -> KeyAlgorithm {
+        match &self.material {
+            Material::P256(_) => KeyAlgorithm::EcdsaP256,
+            Material::P384(_) => KeyAlgorithm::EcdsaP384,
+            Material::P521(_) => KeyAlgorithm::EcdsaP521,
+            Material::Ed25519(_) => KeyAlgorithm::Ed25519,
+            Material::Rsa(key) => KeyAlgorithm::Rsa { bits: key.bits() },
+        }
+    }
+
+    /// The SHA-256 of the SubjectPublicKeyInfo: the log id of CT logs and of Rekor v1.
+    pub fn id(&self) -> [u8; 32] {
+        sha256(&self.spki)
+    }
+
+    /// The scheme such a key is used with where nothing else is said.
+    pub fn default_scheme(&self) -> Scheme {
+        self.algorithm().default_scheme()
+    }
+
+    /// Checks that `signature` was made by this key over `payload`.
+    ///
+    /// An ECDSA signature is the strict DER of `r` and `s`; a high `s` is accepted, as Go accepts
+    /// it. Ed25519 follows the strict rules (no keys of small order). Every scheme but pure
+    /// Ed25519 verifies from the digest as well as from the message.
+    ///
+    /// # Errors
+    /// The scheme is not one of this key's, the digest is of another algorithm, pure Ed25519 got
+    /// a digest, or the signature does not verify.
+    pub fn verify(
+        &self,
+        scheme: Scheme,
+        payload: Payload<'_>,
+        signature: &[u8],
+    ) -> Result<(), Error> {
+        scheme.fits(self.algorithm())?;
+        let verified = match &self.material {
+            Material::P256(key) => {
+                let digest = scheme.digest(payload)?;
+                p256::ecdsa::Signature::from_der(signature)
+                    .is_ok_and(|signature| prehash_verifies(key, digest.as_bytes(), &signature))
+            }
+            Material::P384(key) => {
+                let digest = scheme.digest(payload)?;
+                p384::ecdsa::Signature::from_der(signature)
+                    .is_ok_and(|signature| prehash_verifies(key, digest.as_bytes(), &signature))
+            }
+            Material::P521(key) => {
+                let digest = as_wide_as_p521(&scheme.digest(payload)?);
+                p521::ecdsa::Signature::from_der(signature)
+                    .is_ok_and(|signature| prehash_verifies(key, &digest, &signature))
+            }
+            Material::Ed25519(key) => ed25519_verifies(key, scheme, payload, signature)?,
+            Material::Rsa(key) => match (scheme, payload) {
+                (Scheme::RsaPssSha256 { .. }, Payload::Message(message)) => {
+                    key.verify_pss(message, signature)
+                }
+                (_, Payload::Message(message)) => key.verify_pkcs1(message, signature),
+                (Scheme::RsaPssSha256 { .. }, payload) => {
+                    key.verify_pss_digest(scheme.digest(payload)?.as_bytes(), signature)
+                }
+                (_, payload) => {
+                    key.verify_pkcs1_digest(scheme.digest(payload)?.as_bytes(), signature)
+                }
+            },
+        };
+        if verified { Ok(()) } else { Err(Error::BadSignature { scheme }) }
+    }
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.spki == other.spki
+    }
+}
+
+impl Eq for PublicKey {}
+
+impl std::hash::Hash for PublicKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.spki.hash(state);
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({}, id {})", self.algorithm(), to_hex(&self.id()))
+    }
+}
+
+impl KeyAlgorithm {
+    /// The scheme such a key is used with where nothing else is said.
+    pub fn default_scheme(self) -> Scheme {
+        match self {
+            Self::EcdsaP256 => Scheme::EcdsaP256Sha256,
+            Self::EcdsaP384 => Scheme::EcdsaP384Sha384,
+            Self::EcdsaP521 => Scheme::EcdsaP521Sha512,
+            Self::Ed25519 => Scheme::Ed25519,
+            Self::Rsa { bits } => Scheme::RsaPkcs1Sha256 { bits },
+        }
+    }
+}
+
+impl Material {
+    fn point(curve: ObjectIdentifier, point: &[u8]) -> Result<Self, Error> {
+        if point.first() != Some(&UNCOMPRESSED) {
+            return Err(malformed("expected an uncompressed point of the curve"));
+        }
+        let off_curve = |_| malformed("the key is no point of its curve");
+        match curve {
+            P256 => {
+                p256::ecdsa::VerifyingKey::from_sec1_bytes(point).map(Self::P256).map_err(off_curve)
+            }
+            P384 => {
+                p384::ecdsa::VerifyingKey::from_sec1_bytes(point).map(Self::P384).map_err(off_curve)
+            }
+            P521 => {
+                p521::ecdsa::VerifyingKey::from_sec1_bytes(point).map(Self::P521).map_err(off_curve)
+            }
+            other => Err(Error::UnsupportedKey {
+                expected: "P-256, P-384 or P-521",
+                found: format!("curve {other}"),
+            }),
+        }
+    }
+
+    fn ed25519(raw: &[u8]) -> Result<Self, Error> {
+        let raw: &[u8; 32] =
+            raw.try_into().map_err(|_| malformed("an Ed25519 key has 32 bytes"))?;
+        Ed25519Key::from_bytes(raw)
+            .map(Self::Ed25519)
+            .map_err(|_| malformed("the key is no point of its curve"))
+    }
+}
+
+/// How SEC 1 marks a point with both coordinates.
+const UNCOMPRESSED: u8 = 4;
+
+fn prehash_verifies<S>(key: &impl PrehashVerifier<S>, digest: &[u8], signature: &S) -> bool {
+    key.verify_prehash(digest, signature).is_ok()
+}
+
+/// A digest on the left of which stand zeros, which does not change its value.
+///
+/// The P-521 implementation refuses digests shorter than half its field, so SHA-256.
+fn as_wide_as_p521(digest: &Digest) -> Vec<u8> {
+    const FIELD: usize = 66;
+    let zeros = FIELD.saturating_sub(digest.as_bytes().len());
+    [&vec![0; zeros], digest.as_bytes()].concat()
+}
+
+fn ed25519_verifies(
+    key: &Ed25519Key,
+    scheme: Scheme,
+    payload: Payload<'_>,
+    signature: &[u8],
+) -> Result<bool, Error> {
+    let signature = ed25519_dalek::Signature::from_slice(signature);
+    let bad_signature = |_| Error::BadSignature { scheme };
+    match (scheme, payload) {
+        (Scheme::Ed25519ph, payload) => {
+            let digest = Prehashed::new(&scheme.digest(payload)?);
+            Ok(key
+                .verify_prehashed_strict(digest, None, &signature.map_err(bad_signature)?)
+                .is_ok())
+        }
+        (_, Payload::Message(message)) => {
+            Ok(key.verify_strict(message, &signature.map_err(bad_signature)?).is_ok())
+        }
+        (_, Payload::Digest(_)) => Err(Error::NeedsMessage { scheme }),
+    }
+}
+
+fn named_curve(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<ObjectIdentifier, Error> {
+    algorithm
+        .parameters
+        .and_then(|parameters| parameters.decode_as().ok())
+        .ok_or_else(|| malformed("an ECDSA key must name its curve"))
+}
+
+fn encode_spki(
+    oid: ObjectIdentifier,
+    parameters: Option<AnyRef<'_>>,
+    key: &[u8],
+) -> Result<Vec<u8>, Error> {
+    let wrong = |error: der::Error| malformed(error.to_string());
+    SubjectPublicKeyInfoRef {
+        algorithm: AlgorithmIdentifierRef { oid, parameters },
+        subject_public_key: BitStringRef::from_bytes(key).map_err(wrong)?,
+    }
+    .to_der()
+    .map_err(wrong)
+}
+
+fn capped(key: &[u8]) -> Result<&[u8], Error> {
+    if key.len() > KEY_CAP {
+        return Err(malformed(format!("it is longer than {KEY_CAP} bytes")));
+    }
+    Ok(key)
+}
+
+fn malformed(reason: impl Into<String>) -> Error {
+    Error::Malformed { expected: "public key", reason: reason.into() }
+}
+
+/// A PEM label, fit to show.
+fn shown(label: &str) -> String {
+    label.chars().filter(|c| !c.is_control()).take(40).collect()
+}

@@ -1,0 +1,188 @@
+//! RSA public keys. ring verifies messages; it has no way in for a digest, so that is done here,
+//! from RFC 8017: one modular power of public numbers, and a comparison.
+
+use crypto_bigint::modular::runtime_mod::{DynResidue, DynResidueParams};
+use crypto_bigint::{U64, Uint, Word};
+use der::asn1::UintRef;
+use der::{Decode as _, Reader as _};
+use ring::signature::{
+    RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaParameters, UnparsedPublicKey,
+};
+
+use crate::digest::to_hex;
+use crate::{Error, sha256};
+
+/// An RSA key with an odd modulus of 2048 to 8192 bits.
+#[derive(Clone)]
+pub(crate) struct RsaKey {
+    /// The key as RFC 8017 encodes it.
+    pkcs1: Vec<u8>,
+    modulus: Vec<u8>,
+    exponent: u64,
+    bits: u16,
+}
+
+impl RsaKey {
+    /// Reads a DER RSAPublicKey (RFC 8017 A.1.1).
+    pub(crate) fn from_pkcs1(pkcs1: &[u8]) -> Result<Self, Error> {
+        let wrong = |reason: String| Error::Malformed { expected: "RSA public key", reason };
+        let (modulus, exponent) = parse(pkcs1).map_err(|error| wrong(error.to_string()))?;
+        let bits = modulus
+            .first()
+            .map_or(0, |first| (8 * modulus.len()).saturating_sub(first.leading_zeros() as usize));
+        let bits = match u16::try_from(bits) {
+            Ok(bits) if (2048..=8192).contains(&bits) => bits,
+            _ => {
+                return Err(Error::UnsupportedKey {
+                    expected: "an RSA modulus of 2048 to 8192 bits",
+                    found: format!("one of {bits} bits"),
+                });
+            }
+        };
+        if modulus.last().is_none_or(|last| last & 1 == 0) {
+            return Err(wrong("the modulus is even".into()));
+        }
+        // ring's limits: odd, at least 3, at most 33 bits.
+        let exponent = match exponent.len() {
+            0..=8 => exponent.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)),
+            _ => 0,
+        };
+        if exponent < 3 || exponent & 1 == 0 || exponent >> 33 != 0 {
+            return Err(wrong("the exponent is not an odd number from 3 to 2^33 - 1".into()));
+        }
+        Ok(Self { pkcs1: pkcs1.to_vec(), modulus, exponent, bits })
+    }
+
+    /// The size of the modulus.
+    pub(crate) fn bits(&self) -> u16 {
+        self.bits
+    }
+
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    pub(crate) fn verify_pkcs1(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.ring(&RSA_PKCS1_2048_8192_SHA256, message, signature)
+    }
+
+    /// RSASSA-PSS with SHA-256 throughout and a salt of 32 bytes.
+    pub(crate) fn verify_pss(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.ring(&RSA_PSS_2048_8192_SHA256, message, signature)
+    }
+
+    /// [`Self::verify_pkcs1`] of a message with the SHA-256 `digest` (RFC 8017 8.2.2).
+    pub(crate) fn verify_pkcs1_digest(&self, digest: &[u8], signature: &[u8]) -> bool {
+        // The encoding is rebuilt and compared whole, never parsed: there is no slack to hide in.
+        let tail = [&[0][..], SHA256_DIGEST_INFO, digest].concat();
+        let filler = self.modulus.len().saturating_sub(2 + tail.len());
+        let expected = [&[0, 1][..], &vec![0xff; filler], &tail].concat();
+        self.power(signature).is_some_and(|encoded| encoded == expected)
+    }
+
+    /// [`Self::verify_pss`] of a message with the SHA-256 `digest` (RFC 8017 8.1.2 and 9.1.2).
+    pub(crate) fn verify_pss_digest(&self, digest: &[u8], signature: &[u8]) -> bool {
+        self.power(signature).is_some_and(|encoded| {
+            // The encoded message has one bit less than the modulus: for a modulus of 8k + 1 bits
+            // that is a byte less, which must then be zero.
+            let bits = usize::from(self.bits) - 1;
+            let (zeros, encoded) = encoded.split_at(encoded.len() - bits.div_ceil(8));
+            let unused = 8 * encoded.len() - bits;
+            zeros.iter().all(|byte| *byte == 0) && pss_fits(encoded, unused, digest)
+        })
+    }
+
+    fn ring(&self, how: &'static RsaParameters, message: &[u8], signature: &[u8]) -> bool {
+        UnparsedPublicKey::new(how, &self.pkcs1).verify(message, signature).is_ok()
+    }
+
+    /// RSAVP1 (RFC 8017 5.2.2): the encoded message, as long as the modulus.
+    fn power(&self, signature: &[u8]) -> Option<Vec<u8>> {
+        if signature.len() != self.modulus.len() {
+            return None;
+        }
+        const WORD: usize = Word::BITS as usize;
+        match self.bits {
+            0..=2048 => self.power_in::<{ 2048 / WORD }>(signature),
+            2049..=3072 => self.power_in::<{ 3072 / WORD }>(signature),
+            3073..=4096 => self.power_in::<{ 4096 / WORD }>(signature),
+            _ => self.power_in::<{ 8192 / WORD }>(signature),
+        }
+    }
+
+    fn power_in<const LIMBS: usize>(&self, signature: &[u8]) -> Option<Vec<u8>> {
+        let modulus = number::<LIMBS>(&self.modulus);
+        let signature = number::<LIMBS>(signature);
+        if signature >= modulus {
+            return None;
+        }
+        // Demands an odd modulus; an even one is no `RsaKey`.
+        let ring = DynResidueParams::new(&modulus);
+        let power = DynResidue::new(&signature, ring).pow(&U64::from_u64(self.exponent)).retrieve();
+        let bytes: Vec<u8> =
+            power.as_words().iter().rev().flat_map(|word| word.to_be_bytes()).collect();
+        Some(bytes.get(bytes.len() - self.modulus.len()..)?.to_vec())
+    }
+}
+
+impl std::fmt::Debug for RsaKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RsaKey({} bits, {})", self.bits, to_hex(&sha256(&self.pkcs1)))
+    }
+}
+
+/// DigestInfo of SHA-256 up to the digest (RFC 8017 9.2, note 1).
+const SHA256_DIGEST_INFO: &[u8] = &[
+    0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05,
+    0x00, 0x04, 0x20,
+];
+
+/// The length of a SHA-256, and of the salt.
+const HASH: usize = 32;
+
+/// Modulus and exponent, as big-endian numbers without leading zeros.
+fn parse(pkcs1: &[u8]) -> der::Result<(Vec<u8>, Vec<u8>)> {
+    let mut reader = der::SliceReader::new(pkcs1)?;
+    let numbers = reader.sequence(|reader| {
+        let modulus = UintRef::decode(reader)?;
+        let exponent = UintRef::decode(reader)?;
+        Ok((modulus.as_bytes().to_vec(), exponent.as_bytes().to_vec()))
+    })?;
+    reader.finish(numbers)
+}
+
+/// EMSA-PSS-VERIFY (RFC 8017 9.1.2) after the first steps; `unused` bits lead the encoding.
+fn pss_fits(encoded: &[u8], unused: usize, digest: &[u8]) -> bool {
+    let Some((masked, [hash @ .., 0xbc])) =
+        encoded.len().checked_sub(HASH + 1).and_then(|middle| encoded.split_at_checked(middle))
+    else {
+        return false;
+    };
+    let keep = 0xff_u8 >> unused;
+    if masked.first().is_none_or(|first| first & !keep != 0) {
+        return false;
+    }
+    let mut block: Vec<u8> = masked.iter().zip(mask(hash)).map(|(a, b)| a ^ b).collect();
+    if let Some(first) = block.first_mut() {
+        *first &= keep;
+    }
+    let Some((padding, salt)) =
+        block.len().checked_sub(HASH).and_then(|middle| block.split_at_checked(middle))
+    else {
+        return false;
+    };
+    let padded = matches!(padding, [zeros @ .., 1] if zeros.iter().all(|byte| *byte == 0));
+    padded && sha256(&[&[0; 8], digest, salt].concat()) == hash
+}
+
+/// MGF1 with SHA-256 (RFC 8017 B.2.1), endless.
+fn mask(seed: &[u8]) -> impl Iterator<Item = u8> {
+    (0_u32..).flat_map(move |counter| sha256(&[seed, &counter.to_be_bytes()].concat()))
+}
+
+/// A big-endian number of at most `LIMBS` words.
+fn number<const LIMBS: usize>(bytes: &[u8]) -> Uint<LIMBS> {
+    const WORD: usize = size_of::<Word>();
+    let mut words = [0; LIMBS];
+    for (word, chunk) in words.iter_mut().zip(bytes.rchunks(WORD)) {
+        *word = chunk.iter().fold(0, |word: Word, byte| word << 8 | Word::from(*byte));
+    }
+    Uint::from_words(words)
+}
