@@ -1,2 +1,68 @@
-//! Tasks.
-fn main() {}
+//! The tasks of this workspace: `cargo xtask <task>`.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
+
+mod bench;
+mod ci;
+mod codegen;
+mod demo;
+mod measure;
+mod peers;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask <task>
+
+  demo [--registry docker-registry|HOST:PORT]
+                     sign and verify an image on a Sigstore that runs on this machine
+  test [ARGS...]     everything that can be tested here (arguments go to cargo test)
+  peers              fetch cosign, oras, docker-registry, sigstore-go and sigstore-python
+                     into target/peers; needs no root
+  interop [ARGS...]  both directions of every pair with the peers
+  bench              start, memory, size and one image, beside cosign
+  tidy               the architecture's invariants
+  codegen [--check]  generate the code of proto/, or compare it
+  ci                 what has to pass before a change lands
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("because: {cause}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    let (task, rest) = arguments
+        .split_first()
+        .map_or(("help", [].as_slice()), |(task, rest)| (task.as_str(), rest));
+    match task {
+        "demo" => demo::run(rest),
+        "test" => ci::test(rest),
+        "peers" => peers::fetch().map(drop),
+        "interop" => ci::interop(rest),
+        "bench" => bench::run(),
+        "tidy" => tidy::run(),
+        "codegen" => codegen::run(rest.iter().any(|argument| argument == "--check")),
+        "ci" => ci::run(),
+        // Not a task for people: it runs a program and tells what it cost.
+        "measure" => measure::run(rest),
+        "help" | "-h" | "--help" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        other => bail!("there is no task {other:?}\n\n{USAGE}"),
+    }
+}

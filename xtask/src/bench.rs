@@ -1,0 +1,6 @@
+//! bench
+
+/// Task.
+pub(crate) fn run() -> anyhow::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! The tests, and what has to pass before a change lands.
+
+use anyhow::{Context as _, Result, ensure};
+use xshell::{Shell, cmd};
+
+use crate::{codegen, peers, tidy, workspace};
+
+/// The release of cargo-deny that CI installs below target/tools.
+const CARGO_DENY: &str = "0.20.2";
+
+/// The task `test`: the command that the README gives.
+pub(crate) fn test(arguments: &[String]) -> Result<()> {
+    let shell = workspace::shell()?;
+    let absent = !workspace::target().join("peers/usr/bin/cosign").is_file();
+    let skip = "note: no peers in target/peers, so the tests with them are skipped: \
+                `cargo xtask peers` fetches them";
+    if absent {
+        eprintln!("{skip}");
+    }
+    cmd!(shell, "cargo test --workspace --locked {arguments...}").quiet().run()?;
+    if absent {
+        eprintln!("{skip}");
+    }
+    Ok(())
+}
+
+/// The task `interop`: the tests with the peers, which are fetched when they are missing.
+pub(crate) fn interop(arguments: &[String]) -> Result<()> {
+    peers::fetch()?;
+    let shell = workspace::shell()?;
+    cmd!(shell, "cargo test --locked -p ambisign --test interop {arguments...}").quiet().run()?;
+    Ok(())
+}
+
+/// The task `ci`. Ends with the tests, so that their summary comes last.
+pub(crate) fn run() -> Result<()> {
+    let shell = workspace::shell()?;
+    step("formatting", || Ok(cmd!(shell, "cargo fmt --all --check").quiet().run()?))?;
+    step("invariants", tidy::run)?;
+    step("generated code", || codegen::run(true))?;
+    step("peers", || peers::fetch().map(drop))?;
+    step("lints", || {
+        let warnings = ["-D", "warnings"];
+        let clippy = cmd!(shell, "cargo clippy --workspace --all-targets --locked");
+        Ok(clippy.arg("--").args(warnings).quiet().run()?)
+    })?;
+    step("licences and bans", || deny(&shell))?;
+    step("documentation", || {
+        let _flags = shell.push_env("RUSTDOCFLAGS", "-D warnings");
+        let doc = cmd!(shell, "cargo doc --workspace --no-deps --locked --quiet");
+        Ok(doc.quiet().run()?)
+    })?;
+    step("packaging", || package(&shell))?;
+    step("tests", || test(&[]))
+}
+
+fn step(name: &str, run: impl FnOnce() -> Result<()>) -> Result<()> {
+    let start = std::time::Instant::now();
+    println!("== {name}");
+    run().with_context(|| format!("{name} failed"))?;
+    println!("== {name}: {:.0} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn deny(shell: &Shell) -> Result<()> {
+    let tools = workspace::target().join("tools");
+    let program = tools.join("bin/cargo-deny");
+    if !program.is_file() {
+        // Compiled for use once: quick to build matters more than quick to run.
+        let _optimise = shell.push_env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
+        let _lto = shell.push_env("CARGO_PROFILE_RELEASE_LTO", "off");
+        let _strip = shell.push_env("CARGO_PROFILE_RELEASE_DEBUG", "false");
+        let build = workspace::target().join("tools-build");
+        let _target = shell.push_env("CARGO_TARGET_DIR", build);
+        cmd!(
+            shell,
+            "cargo install --quiet --locked --root {tools} cargo-deny --version {CARGO_DENY}"
+        )
+        .quiet()
+        .run()?;
+    }
+    cmd!(shell, "{program} --log-level error check --config .deny.toml licenses bans sources")
+        .quiet()
+        .run()?;
+    Ok(())
+}
+
+/// Every crate packs, with all that its manifest promises.
+fn package(shell: &Shell) -> Result<()> {
+    let listing = cmd!(
+        shell,
+        "cargo package --workspace --exclude xtask --no-verify --allow-dirty --locked --quiet"
+    );
+    listing.quiet().run()?;
+    let packed = shell.read_dir(workspace::target().join("package"))?;
+    let count = packed.iter().filter(|file| file.extension().is_some_and(|e| e == "crate")).count();
+    ensure!(count > 0, "nothing was packed");
+    println!("{count} crates packed");
+    Ok(())
+}

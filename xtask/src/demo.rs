@@ -1,0 +1,6 @@
+//! demo
+
+/// Task.
+pub(crate) fn run(_: &[String]) -> anyhow::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,322 @@
+//! The architecture's invariants, checked over `cargo metadata` and the sources.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use xshell::cmd;
+
+use crate::workspace;
+
+/// The crates by layer, lowest first. A crate may depend on its own layer and those below.
+const LAYERS: [&[&str]; 8] = [
+    &["host", "id-token", "keys", "bundle"],
+    &["x509", "tlog"],
+    &["http-client", "oidc-ambient", "spiffe-workload-api", "oci-push"],
+    &["fulcio-client", "rekor-client", "tsa-client"],
+    &["trust-root"],
+    &["verify"],
+    &["signer"],
+    &["cli", "sandbox"],
+];
+
+/// The judgement is pure: these reach no runtime and no network.
+const PURE: [&str; 5] = ["verify", "x509", "tlog", "bundle", "trust-root"];
+
+/// Who may name which foreign crate. Everyone else gets at it through one of these.
+const WRAPPERS: [(&[&str], &[&str]); 5] = [
+    (&["hyper", "rustls", "hyper-rustls", "tokio-rustls"], &["http-client", "sandbox"]),
+    (&["tonic", "tonic-prost", "prost", "prost-types"], &["spiffe-workload-api", "sandbox"]),
+    (&["ring", "p256", "p384", "p521", "ed25519-dalek", "rsa"], &["keys", "sandbox"]),
+    (&["rcgen"], &["sandbox"]),
+    (&["sigstore-tuf"], &["trust-update"]),
+];
+
+/// What no part of the tree may hold: second crypto stacks and TLS libraries.
+const BANNED: [&str; 6] =
+    ["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls", "reqwest"];
+
+/// What only programs may do, by the text that does it.
+const PROGRAMS_ONLY: [&str; 6] = [
+    "std::env::var",
+    "env::vars",
+    "std::process::exit",
+    "process::Command::new",
+    "std::io::stdout",
+    "std::io::stderr",
+];
+
+/// Where the time comes from; everyone else is told.
+const CLOCKS: [&str; 3] = ["SystemTime::now()", "Instant::now()", "UNIX_EPOCH.elapsed()"];
+
+/// The task: prints what is broken and fails, or says that nothing is.
+pub(crate) fn run() -> Result<()> {
+    let findings = check()?;
+    if findings.is_empty() {
+        println!("tidy: the invariants hold");
+        return Ok(());
+    }
+    bail!("the invariants are broken:\n  {}", findings.join("\n  "))
+}
+
+/// Every invariant that does not hold, in words.
+fn check() -> Result<Vec<String>> {
+    let workspace = Workspace::load()?;
+    let mut findings = Vec::new();
+    findings.extend(workspace.layers());
+    findings.extend(workspace.purity());
+    findings.extend(workspace.wrappers());
+    findings.extend(workspace.bans());
+    findings.extend(workspace.sandbox());
+    findings.extend(workspace.manifests()?);
+    findings.extend(workspace.sources()?);
+    Ok(findings)
+}
+
+/// What `cargo metadata` says, by directory name for our own crates.
+struct Workspace {
+    /// Our crates: directory name to package.
+    ours: BTreeMap<String, Package>,
+    /// Package id to the ids of its normal dependencies.
+    graph: BTreeMap<String, Vec<String>>,
+    /// Package id to name.
+    names: BTreeMap<String, String>,
+    /// Package name to the Rust version it asks for.
+    rust_versions: Vec<(String, String)>,
+}
+
+struct Package {
+    id: String,
+    /// Names of the packages that are normal or build dependencies.
+    dependencies: BTreeSet<String>,
+    manifest: Value,
+}
+
+impl Workspace {
+    fn load() -> Result<Self> {
+        let shell = workspace::shell()?;
+        let json = cmd!(shell, "cargo metadata --format-version 1 --locked").quiet().read()?;
+        let metadata: Value = serde_json::from_str(&json)?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+
+        let members: BTreeSet<String> =
+            list(&metadata["workspace_members"]).iter().map(text).collect();
+        let mut ours = BTreeMap::new();
+        let mut names = BTreeMap::new();
+        let mut rust_versions = Vec::new();
+        for package in list(&metadata["packages"]) {
+            let id = text(&package["id"]);
+            names.insert(id.clone(), text(&package["name"]));
+            if let Some(version) = package["rust_version"].as_str() {
+                rust_versions.push((text(&package["name"]), version.to_owned()));
+            }
+            if !members.contains(&id) {
+                continue;
+            }
+            let manifest_path = text(&package["manifest_path"]);
+            let directory = Path::new(&manifest_path)
+                .parent()
+                .and_then(Path::file_name)
+                .and_then(|name| name.to_str())
+                .context("a package without a directory")?
+                .to_owned();
+            let dependencies = list(&package["dependencies"])
+                .iter()
+                .filter(|dependency| dependency["kind"].as_str() != Some("dev"))
+                .map(|dependency| text(&dependency["name"]))
+                .collect();
+            ours.insert(directory, Package { id, dependencies, manifest: package });
+        }
+        let mut graph = BTreeMap::new();
+        for node in list(&metadata["resolve"]["nodes"]) {
+            let normal = list(&node["deps"])
+                .iter()
+                .filter(|dep| list(&dep["dep_kinds"]).iter().any(|kind| kind["kind"].is_null()))
+                .map(|dep| text(&dep["pkg"]))
+                .collect();
+            graph.insert(text(&node["id"]), normal);
+        }
+        Ok(Self { ours, graph, names, rust_versions })
+    }
+
+    /// Dependencies point up the list of layers only, and every crate is in it.
+    fn layers(&self) -> Vec<String> {
+        let layer_of = |directory: &str| LAYERS.iter().position(|layer| layer.contains(&directory));
+        let package_names: BTreeMap<&str, &str> = self
+            .ours
+            .iter()
+            .map(|(directory, package)| {
+                (self.names.get(&package.id).map_or("", String::as_str), directory.as_str())
+            })
+            .collect();
+        let mut findings = Vec::new();
+        for (directory, package) in self.ours.iter().filter(|(name, _)| *name != "xtask") {
+            let Some(own) = layer_of(directory) else {
+                findings.push(format!("{directory} has no layer in xtask/src/tidy.rs"));
+                continue;
+            };
+            for dependency in &package.dependencies {
+                let Some(target) = package_names.get(dependency.as_str()) else { continue };
+                if layer_of(target).is_some_and(|layer| layer > own) {
+                    findings.push(format!("{directory} depends on {target}, which lies above it"));
+                }
+            }
+        }
+        findings
+    }
+
+    fn purity(&self) -> Vec<String> {
+        let mut findings = Vec::new();
+        for directory in PURE {
+            let Some(package) = self.ours.get(directory) else { continue };
+            for name in self.reached(&package.id) {
+                if ["tokio", "hyper", "tonic", "rustls"].contains(&name) {
+                    findings.push(format!("{directory} reaches {name}"));
+                }
+            }
+        }
+        findings
+    }
+
+    fn wrappers(&self) -> Vec<String> {
+        let mut findings = Vec::new();
+        for (directory, package) in self.ours.iter().filter(|(name, _)| *name != "xtask") {
+            for (crates, allowed) in WRAPPERS {
+                for name in crates.iter().filter(|name| package.dependencies.contains(**name)) {
+                    if !allowed.contains(&directory.as_str()) {
+                        findings.push(format!("{directory} names {name}: only {allowed:?} may"));
+                    }
+                }
+            }
+        }
+        findings
+    }
+
+    fn bans(&self) -> Vec<String> {
+        let present = self.names.values().filter(|name| BANNED.contains(&name.as_str()));
+        present.map(|name| format!("{name} is in the tree")).collect()
+    }
+
+    fn sandbox(&self) -> Vec<String> {
+        let names_it = |package: &Package| package.dependencies.contains("sigstore-sandbox");
+        let users = self.ours.iter().filter(|(_, package)| names_it(package));
+        users
+            .filter(|(directory, _)| *directory != "xtask")
+            .map(|(directory, _)| format!("{directory} depends on the sandbox outside its tests"))
+            .collect()
+    }
+
+    fn manifests(&self) -> Result<Vec<String>> {
+        let mut findings = Vec::new();
+        let ours = self.ours.get("host").context("there is no crate host")?;
+        let rust_version = ours.manifest["rust_version"].as_str().unwrap_or_default();
+        for (directory, package) in &self.ours {
+            let manifest = &package.manifest;
+            if manifest["features"].as_object().is_some_and(|features| !features.is_empty()) {
+                findings.push(format!("{directory} has Cargo features"));
+            }
+            if manifest["rust_version"].as_str() != Some(rust_version) {
+                findings.push(format!("{directory} does not state the Rust version it needs"));
+            }
+            let path = manifest["manifest_path"].as_str().unwrap_or_default();
+            let text = std::fs::read_to_string(path)?;
+            if !text.contains("[lints]\nworkspace = true") {
+                findings.push(format!("{directory} does not take the lints of the workspace"));
+            }
+            if directory == "xtask" {
+                continue;
+            }
+            for field in ["description", "license", "readme", "repository"] {
+                if manifest[field].is_null() {
+                    findings.push(format!("{directory} has no {field}"));
+                }
+            }
+        }
+        for (name, version) in &self.rust_versions {
+            if release(version) > release(rust_version) {
+                findings.push(format!("{name} needs Rust {version}, we promise {rust_version}"));
+            }
+        }
+        Ok(findings)
+    }
+
+    /// What the sources of libraries must not do.
+    fn sources(&self) -> Result<Vec<String>> {
+        let mut findings = Vec::new();
+        for directory in self.ours.keys() {
+            let is_program = ["xtask", "cli"].contains(&directory.as_str());
+            if is_program {
+                continue;
+            }
+            let may_tell_time = ["http-client", "sandbox"].contains(&directory.as_str());
+            let source = workspace::root().join("crates").join(directory).join("src");
+            for file in rust_files(&source)? {
+                let is_main = file.ends_with("main.rs") && directory == "sandbox";
+                if is_main {
+                    continue;
+                }
+                let text = std::fs::read_to_string(&file)?;
+                // Unit tests stand at the foot of a file.
+                let code = text.split("\n#[cfg(test)]\n").next().unwrap_or_default();
+                let shown = file.strip_prefix(workspace::root()).unwrap_or(&file).display();
+                let mut forbid = |words: &[&str]| {
+                    for word in words {
+                        if code.lines().any(|line| !is_comment(line) && line.contains(word)) {
+                            findings.push(format!("{shown} holds {word}"));
+                        }
+                    }
+                };
+                forbid(&PROGRAMS_ONLY);
+                if !may_tell_time {
+                    forbid(&CLOCKS);
+                }
+            }
+        }
+        Ok(findings)
+    }
+
+    /// The names of all packages that a build of `id` needs.
+    fn reached(&self, id: &str) -> BTreeSet<&str> {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![id];
+        while let Some(id) = open.pop() {
+            if seen.insert(id) {
+                open.extend(self.graph.get(id).into_iter().flatten().map(String::as_str));
+            }
+        }
+        seen.into_iter().filter_map(|id| self.names.get(id)).map(String::as_str).collect()
+    }
+}
+
+fn is_comment(line: &str) -> bool {
+    line.trim_start().starts_with("//")
+}
+
+/// `1.88` and `1.88.0` are the same release.
+fn release(version: &str) -> Vec<u32> {
+    version.split('.').take(2).filter_map(|part| part.parse().ok()).collect()
+}
+
+fn rust_files(directory: &Path) -> Result<Vec<std::path::PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(rust_files(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_invariants_of_the_architecture_hold() {
+        let findings = super::check().unwrap();
+        assert!(findings.is_empty(), "{findings:#?}");
+    }
+}
