@@ -46,15 +46,15 @@ impl Checkpoint {
         let origin = lines
             .next()
             .filter(|origin| !origin.is_empty())
-            .ok_or(malformed("the origin (line 1) is missing"))?;
+            .ok_or_else(|| malformed("the origin (line 1) is missing"))?;
         let size = lines
             .next()
             .and_then(parse_size)
-            .ok_or(malformed("the tree size (line 2) is not a decimal number"))?;
+            .ok_or_else(|| malformed("the tree size (line 2) is not a decimal number"))?;
         let root = lines
             .next()
             .and_then(|line| Hash::from_slice(&STANDARD.decode(line).ok()?))
-            .ok_or(malformed("the root hash (line 3) is not 32 bytes of base64"))?;
+            .ok_or_else(|| malformed("the root hash (line 3) is not 32 bytes of base64"))?;
         let extensions: Vec<String> = lines.map(str::to_owned).collect();
         if extensions.iter().any(String::is_empty) {
             return Err(malformed("an extension line is empty"));

@@ -45,9 +45,11 @@ impl Note {
         if note.chars().any(|c| c < ' ' && c != '\n') {
             return Err(malformed("it holds a control character"));
         }
-        let split = note.rfind("\n\n").ok_or(malformed("no blank line before the signatures"))?;
+        let split =
+            note.rfind("\n\n").ok_or_else(|| malformed("no blank line before the signatures"))?;
         let (text, rest) = note.split_at(split + 1);
-        let lines = rest[1..].strip_suffix('\n').ok_or(malformed("no newline at the end"))?;
+        let lines =
+            rest[1..].strip_suffix('\n').ok_or_else(|| malformed("no newline at the end"))?;
         let signatures =
             lines.split('\n').map(NoteSignature::parse).collect::<Result<Vec<_>, _>>()?;
         if signatures.len() > SIGNATURE_CAP {
@@ -70,10 +72,11 @@ impl Note {
 impl NoteSignature {
     fn parse(line: &str) -> Result<Self, Error> {
         let malformed = |reason| Error::Note { reason };
-        let rest =
-            line.strip_prefix("\u{2014} ").ok_or(malformed("a signature line has no em dash"))?;
+        let rest = line
+            .strip_prefix("\u{2014} ")
+            .ok_or_else(|| malformed("a signature line has no em dash"))?;
         let (name, blob) =
-            rest.split_once(' ').ok_or(malformed("a signature line has no signature"))?;
+            rest.split_once(' ').ok_or_else(|| malformed("a signature line has no signature"))?;
         if !is_key_name(name) {
             return Err(malformed("a signature line has no valid key name"));
         }
