@@ -110,7 +110,9 @@ impl NoteKey {
         }
         let full_id = match key.algorithm() {
             KeyAlgorithm::Ed25519 => {
-                let raw = ed25519_raw(&key)?;
+                let raw = key
+                    .ed25519_bytes()
+                    .ok_or(Error::Key { reason: "the Ed25519 key has an unusual encoding" })?;
                 keys::sha256(&[name.as_bytes(), b"\n\x01", raw].concat())
             }
             KeyAlgorithm::Rsa { .. } => {
@@ -133,12 +135,10 @@ impl NoteKey {
             return Err(malformed("expected name+id+key"));
         };
         let key = STANDARD.decode(key).map_err(|_| malformed("the key is not base64"))?;
-        let raw = match key.as_slice() {
-            [1, raw @ ..] if raw.len() == 32 => raw,
-            _ => return Err(malformed("not an Ed25519 key")),
-        };
-        let spki = [ED25519_SPKI_PREFIX, raw].concat();
-        let key = PublicKey::from_spki(&spki).map_err(|_| malformed("not an Ed25519 key"))?;
+        let raw = key.strip_prefix(&[1]).and_then(|raw| raw.try_into().ok());
+        let raw = raw.ok_or_else(|| malformed("not an Ed25519 key"))?;
+        let key =
+            PublicKey::from_ed25519_bytes(raw).map_err(|_| malformed("not an Ed25519 key"))?;
         let this = Self::new(name, key)?;
         if hex(&this.id()) == id { Ok(this) } else { Err(malformed("the id is not the key's")) }
     }
@@ -205,17 +205,6 @@ pub fn sign_note(text: &str, name: &str, key: &dyn Sign) -> Result<String, Error
     let note = format!("{text}\n\u{2014} {name} {blob}\n");
     Note::parse(&note)?;
     Ok(note)
-}
-
-/// SubjectPublicKeyInfo of Ed25519 (RFC 8410) up to the 32 bytes of the key.
-const ED25519_SPKI_PREFIX: &[u8] =
-    &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
-
-fn ed25519_raw(key: &PublicKey) -> Result<&[u8], Error> {
-    key.spki()
-        .strip_prefix(ED25519_SPKI_PREFIX)
-        .filter(|raw| raw.len() == 32)
-        .ok_or(Error::Key { reason: "the Ed25519 key has an unusual encoding" })
 }
 
 /// Notes are signed with the key's ordinary scheme; a log key on P-384 has none other.
