@@ -1,0 +1,221 @@
+//! The connection, and what failures mean.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use tower_service::Service;
+
+use crate::{Endpoint, Error, SpiffeId, Unreachable};
+
+/// Connects, within `deadline`.
+pub(crate) async fn connect(endpoint: &Endpoint, deadline: Duration) -> Result<Channel, Error> {
+    // The authority means nothing on a socket; gRPC wants one and `localhost` is usual.
+    let builder = tonic::transport::Endpoint::from_static("http://localhost");
+    let connecting = async {
+        match endpoint {
+            Endpoint::Tcp(address) => builder.connect_with_connector(TcpConnector(*address)).await,
+            #[cfg(unix)]
+            Endpoint::Unix(path) => {
+                builder.connect_with_connector(UnixConnector(path.clone())).await
+            }
+            #[cfg(not(unix))]
+            Endpoint::Unix(_) => builder.connect_with_connector(NoUnixSockets).await,
+        }
+    };
+    match tokio::time::timeout(deadline, connecting).await {
+        Ok(Ok(channel)) => Ok(channel),
+        Ok(Err(error)) => Err(broken(endpoint, &error)),
+        Err(_) => Err(Error::TimedOut { endpoint: endpoint.clone(), after: deadline }),
+    }
+}
+
+/// What a status means for the caller.
+pub(crate) fn failure(
+    endpoint: &Endpoint,
+    asked: Option<&SpiffeId>,
+    after: Duration,
+    status: &Status,
+) -> Error {
+    let endpoint = endpoint.clone();
+    let message = host::escape_remote(status.message());
+    // A status without a source came over the wire; one with a source was made on this side.
+    if let Some(source) = status.source() {
+        return broken(&endpoint, source);
+    }
+    match status.code() {
+        Code::PermissionDenied => Error::NoIdentity { endpoint, asked: asked.cloned(), message },
+        Code::Unavailable => Error::Unavailable { endpoint, message },
+        Code::DeadlineExceeded => Error::TimedOut { endpoint, after },
+        code => Error::Refused { endpoint, code: code_name(code), message },
+    }
+}
+
+/// A failure on this side of the wire. Tells apart by the operating system's reason, which lies
+/// somewhere down the chain of causes.
+fn broken(endpoint: &Endpoint, error: &(dyn StdError + 'static)) -> Error {
+    let endpoint = endpoint.clone();
+    match io_cause(error) {
+        Some(cause) if cause.get_ref().is_some_and(is_not_connected) => {
+            let source = Arc::new(copy(cause));
+            let why = unreachable(&endpoint, cause);
+            Error::Unreachable { endpoint, why, source }
+        }
+        _ => Error::NotGrpc { endpoint, reason: deepest(error) },
+    }
+}
+
+fn unreachable(endpoint: &Endpoint, cause: &io::Error) -> Unreachable {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt as _;
+        // Connecting to a regular file is "refused" too, which would send people to look for an
+        // agent that does not run.
+        let metadata = endpoint.path().and_then(|path| std::fs::metadata(path).ok());
+        if metadata.is_some_and(|metadata| !metadata.file_type().is_socket()) {
+            return Unreachable::NotASocket;
+        }
+    }
+    match cause.kind() {
+        io::ErrorKind::NotADirectory | io::ErrorKind::NotFound => Unreachable::Missing,
+        io::ErrorKind::ConnectionRefused => Unreachable::Refused,
+        io::ErrorKind::PermissionDenied => Unreachable::PermissionDenied,
+        _ => Unreachable::Other,
+    }
+}
+
+/// Marks an error of `connect`, so that it is not mistaken for one of a connection that existed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotConnected(String);
+
+fn is_not_connected(error: &(dyn StdError + Send + Sync + 'static)) -> bool {
+    error.is::<NotConnected>()
+}
+
+fn not_connected(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), NotConnected(error.to_string()))
+}
+
+fn copy(cause: &io::Error) -> io::Error {
+    io::Error::new(cause.kind(), cause.to_string())
+}
+
+fn io_cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
+    causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+/// The last cause says what happened; those above it say "transport error".
+fn deepest(error: &(dyn StdError + 'static)) -> String {
+    host::escape_remote(&causes(error).last().map_or_else(String::new, ToString::to_string))
+}
+
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    let below = |error: &&'a (dyn StdError + 'static)| StdError::source(*error);
+    // Chains are short; the bound is against one that bites its tail.
+    std::iter::successors(Some(error), below).take(32)
+}
+
+/// As the gRPC documentation spells them.
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+type Connecting<S> = Pin<Box<dyn Future<Output = io::Result<TokioIo<S>>> + Send>>;
+
+#[derive(Clone)]
+struct TcpConnector(SocketAddr);
+
+impl Service<Uri> for TcpConnector {
+    type Response = TokioIo<TcpStream>;
+    type Error = io::Error;
+    type Future = Connecting<TcpStream>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let address = self.0;
+        Box::pin(async move {
+            let stream =
+                TcpStream::connect(address).await.map_err(|error| not_connected(&error))?;
+            Ok(TokioIo::new(stream))
+        })
+    }
+}
+
+#[cfg(unix)]
+#[derive(Clone)]
+struct UnixConnector(std::path::PathBuf);
+
+#[cfg(unix)]
+impl Service<Uri> for UnixConnector {
+    type Response = TokioIo<tokio::net::UnixStream>;
+    type Error = io::Error;
+    type Future = Connecting<tokio::net::UnixStream>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let path = self.0.clone();
+        Box::pin(async move {
+            let stream = tokio::net::UnixStream::connect(path)
+                .await
+                .map_err(|error| not_connected(&error))?;
+            Ok(TokioIo::new(stream))
+        })
+    }
+}
+
+#[cfg(not(unix))]
+#[derive(Clone)]
+struct NoUnixSockets;
+
+#[cfg(not(unix))]
+impl Service<Uri> for NoUnixSockets {
+    type Response = TokioIo<TcpStream>;
+    type Error = io::Error;
+    type Future = Connecting<TcpStream>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let error = io::Error::from(io::ErrorKind::Unsupported);
+        Box::pin(std::future::ready(Err(not_connected(&error))))
+    }
+}

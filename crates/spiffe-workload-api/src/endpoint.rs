@@ -1,0 +1,270 @@
+//! Where the Workload API is.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::Error;
+
+/// The variable that holds the address: SPIFFE Workload Endpoint, section 4.
+pub const ENDPOINT_VARIABLE: &str = "SPIFFE_ENDPOINT_SOCKET";
+
+/// The longest address read, in bytes.
+const LONGEST: usize = 2048;
+
+/// The address of a Workload API.
+///
+/// ```
+/// use spiffe_workload_api::Endpoint;
+///
+/// let endpoint = Endpoint::parse("unix:///run/spire/sockets/agent.sock")?;
+/// assert_eq!(endpoint.to_string(), "unix:///run/spire/sockets/agent.sock");
+/// assert!(Endpoint::parse("tcp://localhost:8000").is_err(), "a name is not an address");
+/// # Ok::<(), spiffe_workload_api::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// A TCP port on a literal address.
+    Tcp(SocketAddr),
+    /// A Unix socket at an absolute path.
+    Unix(PathBuf),
+}
+
+impl Endpoint {
+    /// Reads an address as SPIFFE Workload Endpoint section 4 writes it: `unix:///absolute/path`
+    /// (`unix:/absolute/path` is the same URI) or `tcp://ADDRESS:PORT` with a literal address.
+    ///
+    /// # Errors
+    /// [`Error::InvalidEndpoint`] names the rule and, for the usual mistakes, how to write it.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        parse(text).map_err(|reason| Error::InvalidEndpoint { found: shown(text), reason })
+    }
+
+    /// The Unix socket at `path`, which must be absolute.
+    ///
+    /// # Errors
+    /// [`Error::InvalidEndpoint`]: the path is relative.
+    pub fn unix(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        let path = path.into();
+        if path.is_absolute() {
+            return Ok(Self::Unix(path));
+        }
+        let found = shown(&path.to_string_lossy());
+        let reason = "the path of a socket must be absolute".to_owned();
+        Err(Error::InvalidEndpoint { found, reason })
+    }
+
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Unix(path) => Some(path),
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "tcp://{address}"),
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+        }
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::parse(text)
+    }
+}
+
+fn parse(text: &str) -> Result<Endpoint, String> {
+    if text.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    if text.len() > LONGEST {
+        return Err(format!("it has {} bytes, more than the limit of {LONGEST}", text.len()));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("it holds a control character".to_owned());
+    }
+    if text.starts_with('/') {
+        return Err(format!("a bare path is not a URI, write unix://{text}"));
+    }
+    let Some((scheme, rest)) = text.split_once(':') else {
+        return Err("it has no scheme, write unix:///path or tcp://ADDRESS:PORT".to_owned());
+    };
+    if rest.contains('?') {
+        return Err("a query is not allowed".to_owned());
+    }
+    if rest.contains('#') {
+        return Err("a fragment is not allowed".to_owned());
+    }
+    match scheme.to_ascii_lowercase().as_str() {
+        "tcp" => tcp(rest),
+        "unix" => unix(rest),
+        _ => Err(format!("expected the scheme unix or tcp, found {scheme}")),
+    }
+}
+
+fn unix(rest: &str) -> Result<Endpoint, String> {
+    let path = match rest.strip_prefix("//") {
+        Some(hierarchy) => {
+            let (authority, _) = hierarchy.split_once('/').unwrap_or((hierarchy, ""));
+            if authority.contains('@') {
+                return Err("user information is not allowed".to_owned());
+            }
+            if !authority.is_empty() {
+                return Err(format!(
+                    "{authority:?} stands where a host would, write unix:///{hierarchy} with \
+                     three slashes"
+                ));
+            }
+            hierarchy
+        }
+        None => rest,
+    };
+    if path.is_empty() || path == "/" {
+        return Err("the path of the socket is missing".to_owned());
+    }
+    if !path.starts_with('/') {
+        return Err(format!("the path {path:?} is relative, it must be absolute"));
+    }
+    Ok(Endpoint::Unix(PathBuf::from(percent_decoded(path)?)))
+}
+
+fn tcp(rest: &str) -> Result<Endpoint, String> {
+    let Some(authority) = rest.strip_prefix("//") else {
+        return Err("write tcp://ADDRESS:PORT with two slashes".to_owned());
+    };
+    if authority.contains('/') {
+        return Err("a path is not allowed after tcp://ADDRESS:PORT".to_owned());
+    }
+    if authority.contains('@') {
+        return Err("user information is not allowed".to_owned());
+    }
+    let (host, port) = match authority.rsplit_once(':') {
+        // The last colon of `[::1]` is not one before a port.
+        Some((host, port)) if !port.contains(']') => (host, port),
+        _ => return Err(format!("the port is missing, write tcp://{authority}:PORT")),
+    };
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if bare.parse::<std::net::IpAddr>().is_err() {
+        return Err(format!("expected a literal IP address, found {host:?}"));
+    }
+    match authority.parse::<SocketAddr>() {
+        Ok(address) if address.port() != 0 => Ok(Endpoint::Tcp(address)),
+        _ => Err(format!("expected a port from 1 to 65535 after {host}, found {port:?}")),
+    }
+}
+
+/// RFC 3986 section 2.1. A path is bytes, so what comes out need not be UTF-8.
+fn percent_decoded(path: &str) -> Result<OsString, String> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        if first != b'%' {
+            bytes.push(first);
+            rest = after;
+            continue;
+        }
+        let byte = after
+            .get(..2)
+            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok())
+            .ok_or("a percent sign is not followed by two hexadecimal digits")?;
+        if byte == 0 {
+            return Err("the path holds a NUL byte".to_owned());
+        }
+        bytes.push(byte);
+        rest = after.get(2..).unwrap_or_default();
+    }
+    os_string(bytes)
+}
+
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere not every path can be had")]
+fn os_string(bytes: Vec<u8>) -> Result<OsString, String> {
+    use std::os::unix::ffi::OsStringExt as _;
+    Ok(OsString::from_vec(bytes))
+}
+
+#[cfg(not(unix))]
+fn os_string(bytes: Vec<u8>) -> Result<OsString, String> {
+    let text = String::from_utf8(bytes).map_err(|_| "the path is not UTF-8".to_owned())?;
+    Ok(OsString::from(text))
+}
+
+/// The address is configuration, but a wrong variable may hold anything.
+fn shown(text: &str) -> String {
+    host::escape_remote(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(text: &str) -> String {
+        match Endpoint::parse(text) {
+            Err(Error::InvalidEndpoint { reason, .. }) => reason,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn both_spellings_of_a_unix_socket_are_the_same() {
+        let path = Endpoint::Unix(PathBuf::from("/run/agent.sock"));
+        assert_eq!(Endpoint::parse("unix:///run/agent.sock").unwrap(), path);
+        assert_eq!(Endpoint::parse("unix:/run/agent.sock").unwrap(), path);
+        assert_eq!(Endpoint::parse("UNIX:///run/agent.sock").unwrap(), path);
+    }
+
+    #[test]
+    fn a_path_is_percent_decoded() {
+        let endpoint = Endpoint::parse("unix:///run/a%20b%25.sock").unwrap();
+        assert_eq!(endpoint, Endpoint::Unix(PathBuf::from("/run/a b%.sock")));
+        assert!(reason("unix:///run/a%2").contains("percent sign"));
+        assert!(reason("unix:///run/a%+1").contains("percent sign"));
+        assert!(reason("unix:///run/%00").contains("NUL"));
+    }
+
+    #[test]
+    fn a_tcp_endpoint_is_a_literal_address_and_a_port() {
+        for text in ["tcp://127.0.0.1:8000", "tcp://[::1]:8000"] {
+            assert_eq!(Endpoint::parse(text).unwrap().to_string(), text);
+        }
+        assert!(reason("tcp://localhost:8000").contains("literal IP address"));
+        assert!(reason("tcp://127.0.0.1").contains("port is missing"));
+        assert!(reason("tcp://[::1]").contains("port is missing"));
+        assert!(reason("tcp://127.0.0.1:0").contains("port from 1"));
+        assert!(reason("tcp://127.0.0.1:65536").contains("port from 1"));
+        assert!(reason("tcp://127.0.0.1:8000/foo").contains("path is not allowed"));
+        assert!(reason("tcp://me@127.0.0.1:8000").contains("user information"));
+        assert!(reason("tcp://127.0.0.1:8000?x").contains("query"));
+        assert!(reason("tcp:127.0.0.1:8000").contains("two slashes"));
+    }
+
+    #[test]
+    fn the_usual_mistakes_are_explained() {
+        assert_eq!(
+            reason("/run/agent.sock"),
+            "a bare path is not a URI, write unix:///run/agent.sock"
+        );
+        assert!(reason("unix://run/agent.sock").contains("write unix:///run/agent.sock"));
+        assert!(reason("unix:agent.sock").contains("relative"));
+        assert!(reason("unix://").contains("missing"));
+        assert!(reason("unix:///").contains("missing"));
+        assert!(reason("unix:///a?b").contains("query"));
+        assert!(reason("unix:///a#b").contains("fragment"));
+        assert!(reason("unix://me@/a").contains("user information"));
+        assert!(reason("http://127.0.0.1:8000").contains("found http"));
+        assert!(reason("agent.sock").contains("no scheme"));
+        assert!(reason("").contains("empty"));
+        assert!(reason(&format!("unix:///{}", "a".repeat(3000))).contains("limit"));
+    }
+}

@@ -1,0 +1,158 @@
+//! Why there is no SVID.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{Endpoint, SpiffeId};
+
+/// Why there is no SVID, by what a caller can do about it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address is not one that `SPIFFE_ENDPOINT_SOCKET` may hold.
+    #[error("{found:?} is no address of a SPIFFE Workload API: {reason}")]
+    InvalidEndpoint {
+        /// The address as given.
+        found: String,
+        /// Which rule it breaks, and how to write it.
+        reason: String,
+    },
+    /// A text is not a SPIFFE ID or not a trust domain's name.
+    #[error("{found:?} is no SPIFFE ID: {reason}")]
+    InvalidId {
+        /// The text, cut to what can be shown.
+        found: String,
+        /// Which rule it breaks.
+        reason: &'static str,
+    },
+    /// No connection came about.
+    #[error("cannot connect to {endpoint}: {why}")]
+    Unreachable {
+        /// Where.
+        endpoint: Endpoint,
+        /// What is in the way.
+        why: Unreachable,
+        /// The operating system's reason.
+        source: Arc<std::io::Error>,
+    },
+    /// Something is there, and it is not a gRPC server or broke off.
+    #[error("what listens on {endpoint} does not answer as a SPIFFE Workload API does: {reason}")]
+    NotGrpc {
+        /// Where.
+        endpoint: Endpoint,
+        /// What it did.
+        reason: String,
+    },
+    /// The deadline passed.
+    #[error("no answer from {endpoint} within {after:?}")]
+    TimedOut {
+        /// Where.
+        endpoint: Endpoint,
+        /// The deadline.
+        after: Duration,
+    },
+    /// PERMISSION_DENIED: this process has no identity, or not the one asked for. Soon after a
+    /// registration that can change, so it is worth trying again for some seconds.
+    #[error("{endpoint} issues no identity to this process{}: {message}", asked_for(asked.as_ref()))]
+    NoIdentity {
+        /// Where.
+        endpoint: Endpoint,
+        /// The identity asked for.
+        asked: Option<SpiffeId>,
+        /// The server's words.
+        message: String,
+    },
+    /// Every other refusal: asking again will not help.
+    #[error("{endpoint} refuses the request with {code}: {message}")]
+    Refused {
+        /// Where.
+        endpoint: Endpoint,
+        /// The name of the gRPC status code, `INVALID_ARGUMENT` for example.
+        code: &'static str,
+        /// The server's words.
+        message: String,
+    },
+    /// UNAVAILABLE: the agent is starting, overloaded, or cut off from its server. Worth trying
+    /// again.
+    #[error("{endpoint} cannot serve now: {message}")]
+    Unavailable {
+        /// Where.
+        endpoint: Endpoint,
+        /// The server's words.
+        message: String,
+    },
+    /// There are several identities and nothing says which one is meant. Their order is luck, so
+    /// taking the first would be signing as whoever came first.
+    #[error("this process has several SPIFFE identities: {}", Offer::list(offered))]
+    Several {
+        /// All of them.
+        offered: Vec<Offer>,
+    },
+    /// The answer breaks the Workload API's own rules.
+    #[error("the answer of {endpoint} cannot be used: {reason}")]
+    InvalidAnswer {
+        /// Where.
+        endpoint: Endpoint,
+        /// What is wrong: expected and found.
+        reason: String,
+    },
+}
+
+/// What kept a connection from coming about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unreachable {
+    /// There is no such socket.
+    Missing,
+    /// There is something, and it is not a socket.
+    NotASocket,
+    /// Other.
+    Other,
+    /// We may not open the socket, or not enter a directory on the way.
+    PermissionDenied,
+    /// A socket is there and nobody listens.
+    Refused,
+}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "there is no such socket",
+            Self::NotASocket => "this is not a socket",
+            Self::Other => "the operating system gives another reason",
+            Self::PermissionDenied => "this process may not open it",
+            Self::Refused => "nobody listens there",
+        })
+    }
+}
+
+/// An identity on offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Its SPIFFE ID.
+    pub spiffe_id: SpiffeId,
+    /// What the operator says it is for; may be empty.
+    pub hint: String,
+}
+
+impl Offer {
+    fn list(offers: &[Self]) -> String {
+        let texts: Vec<String> = offers.iter().map(ToString::to_string).collect();
+        texts.join(", ")
+    }
+}
+
+impl fmt::Display for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.hint.is_empty() {
+            write!(f, "{}", self.spiffe_id)
+        } else {
+            write!(f, "{} (hint {:?})", self.spiffe_id, self.hint)
+        }
+    }
+}
+
+fn asked_for(asked: Option<&SpiffeId>) -> String {
+    asked.map_or_else(String::new, |id| format!(" for {id}"))
+}

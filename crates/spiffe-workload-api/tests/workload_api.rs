@@ -1,0 +1,410 @@
+//! The client against a socket that answers with the bytes recorded from SPIRE, and against
+//! sockets where something else listens.
+
+#![cfg(unix)]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests may")]
+
+use std::convert::Infallible;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use host::{Env, Host, NoPrograms, Transport, TransportError};
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use id_token::{Audience, Outcome, TokenSource as _};
+use serde_json::Value;
+use spiffe_workload_api::{Endpoint, Error, SpiffeId, SpiffeSource, Unreachable, WorkloadApi};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixListener;
+
+const BUILDER: &str = "spiffe://example.org/ns/ci/sa/builder";
+const A_FIRST: &str = "spiffe://example.org/a-first";
+
+#[tokio::test]
+async fn the_recorded_jwt_svid_is_returned_to_the_recorded_request() {
+    let (server, api) = replaying(&["JWT-SVID for sigstore"]).await;
+    let svid = api.fetch_jwt_svid(&Audience::sigstore(), None).await.unwrap();
+    assert_eq!(svid.spiffe_id.as_str(), BUILDER);
+    assert_eq!(svid.hint, "");
+    let recorded = recording("claims of the JWT-SVID");
+    assert_eq!(Value::Object(svid.token.claims().as_object().clone()), recorded["claims"]);
+    assert_eq!(svid.token.algorithm(), "ES256");
+    let seen = server.seen();
+    assert_eq!(seen, [Seen::of(&recording("JWT-SVID for sigstore"))]);
+}
+
+#[tokio::test]
+async fn an_identity_is_asked_for_by_its_spiffe_id() {
+    let (server, api) = replaying(&["one of several by SPIFFE ID"]).await;
+    let svid = api.fetch_jwt_svid(&Audience::sigstore(), Some(&id(A_FIRST))).await.unwrap();
+    assert_eq!((svid.spiffe_id.as_str(), svid.hint.as_str()), (A_FIRST, "internal"));
+    assert_eq!(server.seen(), [Seen::of(&recording("one of several by SPIFFE ID"))]);
+}
+
+#[tokio::test]
+async fn several_identities_are_named_and_none_is_taken() {
+    let (_server, api) = replaying(&["two registrations, the second with a hint"]).await;
+    let error = api.fetch_jwt_svid(&Audience::sigstore(), None).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "this process has several SPIFFE identities: {A_FIRST} (hint \"internal\"), {BUILDER}"
+        )
+    );
+    let all = api.fetch_jwt_svids(&Audience::sigstore()).await.unwrap();
+    assert_eq!(all.len(), 2);
+}
+
+#[tokio::test]
+async fn the_recorded_x509_svids_are_returned_and_their_keys_stay_out_of_debug() {
+    let (server, api) = replaying(&["X.509-SVIDs"]).await;
+    let svid = api.fetch_x509_svid(None).await.unwrap();
+    assert_eq!(svid.spiffe_id.as_str(), BUILDER);
+    assert_eq!((svid.chain.len(), svid.bundle.len()), (1, 1));
+    assert_eq!(svid.private_key.first(), Some(&0x30));
+    assert!(!format!("{svid:?}").contains("key"), "{svid:?}");
+    assert_eq!(server.seen(), [Seen::of(&recording("X.509-SVIDs"))]);
+
+    let (_server, api) = replaying(&["X.509-SVIDs of several registrations"]).await;
+    let error = api.fetch_x509_svid(None).await.unwrap_err();
+    assert!(matches!(error, Error::Several { offered } if offered.len() == 2));
+    let chosen = api.fetch_x509_svid(Some(&id(BUILDER))).await.unwrap();
+    assert_eq!(chosen.spiffe_id.as_str(), BUILDER);
+    let error = api.fetch_x509_svid(Some(&id("spiffe://example.org/x"))).await.unwrap_err();
+    assert!(error.to_string().contains(A_FIRST), "{error}");
+}
+
+#[tokio::test]
+async fn each_recorded_refusal_is_told_apart() {
+    let recordings = recordings();
+    let refusals = recordings.iter().filter(|case| case["message"].is_string());
+    let mut count = 0;
+    for refusal in refusals {
+        let name = refusal["case"].as_str().unwrap();
+        let message = refusal["message"].as_str().unwrap();
+        let (_server, api) = replaying(&[name]).await;
+        let error = if refusal["method"] == "/SpiffeWorkloadAPI/FetchX509SVID" {
+            api.fetch_x509_svid(None).await.unwrap_err()
+        } else {
+            api.fetch_jwt_svid(&Audience::sigstore(), None).await.unwrap_err()
+        };
+        let shown = host::escape_remote(message);
+        match (refusal["status"].as_str().unwrap(), &error) {
+            ("PERMISSION_DENIED", Error::NoIdentity { message, .. })
+            | ("UNAVAILABLE", Error::Unavailable { message, .. }) => assert_eq!(*message, shown),
+            (status, Error::Refused { code, message, .. }) => {
+                assert_eq!((*code, message.as_str()), (status, shown.as_str()));
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+        count += 1;
+    }
+    assert!(count >= 15, "{count}");
+}
+
+#[tokio::test]
+async fn an_answer_about_someone_or_something_else_is_refused() {
+    let (_server, api) = replaying(&["JWT-SVID for sigstore"]).await;
+    let other = Audience::new("other").unwrap();
+    let error = api.fetch_jwt_svid(&other, None).await.unwrap_err();
+    assert!(error.to_string().contains("for other, found one for \"sigstore\""), "{error}");
+    let error = api.fetch_jwt_svid(&Audience::sigstore(), Some(&id(A_FIRST))).await.unwrap_err();
+    assert!(matches!(error, Error::NoIdentity { asked: Some(_), .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_of_a_connection_is_told_apart() {
+    let directory = tempfile::tempdir().unwrap();
+    let why = async |name: &str| {
+        let endpoint = Endpoint::unix(directory.path().join(name)).unwrap();
+        match WorkloadApi::connect(&endpoint).await {
+            Err(Error::Unreachable { why, .. }) => why,
+            other => panic!("{name}: {other:?}"),
+        }
+    };
+    assert_eq!(why("missing.sock").await, Unreachable::Missing);
+    std::fs::write(directory.path().join("file"), "").unwrap();
+    assert_eq!(why("file").await, Unreachable::NotASocket);
+    assert_eq!(why("file/below").await, Unreachable::Missing);
+    drop(UnixListener::bind(directory.path().join("dead.sock")).unwrap());
+    assert_eq!(why("dead.sock").await, Unreachable::Refused);
+    let _listener = UnixListener::bind(directory.path().join("closed.sock")).unwrap();
+    let nobody = std::fs::Permissions::from_mode(0o000);
+    std::fs::set_permissions(directory.path().join("closed.sock"), nobody).unwrap();
+    // Root may open everything, and a test may run as root.
+    let root = tokio::net::UnixStream::connect(directory.path().join("closed.sock")).await.is_ok();
+    if !root {
+        assert_eq!(why("closed.sock").await, Unreachable::PermissionDenied);
+    }
+}
+
+#[tokio::test]
+async fn a_port_where_nobody_listens_is_refused() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
+    drop(listener);
+    let error = WorkloadApi::connect(&endpoint).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { why: Unreachable::Refused, .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_something_else_is_named_as_that() {
+    for greeting in ["HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n", ""] {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("other.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 1024]).await;
+                let _ = stream.write_all(greeting.as_bytes()).await;
+            }
+        });
+        let error = fetch(&socket).await.unwrap_err();
+        let Error::NotGrpc { reason, .. } = &error else { panic!("{greeting:?}: {error:?}") };
+        println!("{greeting:?}: {reason}");
+    }
+}
+
+#[tokio::test]
+async fn an_http_server_is_named_as_that() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("http.sock");
+    let not_found = |_: Request<Incoming>| async {
+        let response = Response::builder().status(404).header("content-type", "text/plain");
+        Ok::<_, Infallible>(response.body(Full::new(Bytes::from_static(b"no"))).unwrap())
+    };
+    let listener = UnixListener::bind(&socket).unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            let _ = connection.serve_connection(TokioIo::new(stream), service_fn(not_found)).await;
+        }
+    });
+    let error = fetch(&socket).await.unwrap_err();
+    let Error::NotGrpc { reason, .. } = error else { panic!("{error:?}") };
+    assert!(reason.contains("404 Not Found") && reason.contains("text/plain"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_silent_server_meets_the_deadline() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("silent.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let _silent = tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            kept.push(stream);
+        }
+    });
+    let endpoint = Endpoint::unix(&socket).unwrap();
+    let api = WorkloadApi::connect(&endpoint).await.unwrap();
+    let api = api.with_deadline(Duration::from_millis(50));
+    let error = api.fetch_jwt_svid(&Audience::sigstore(), None).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("no answer from {endpoint} within 50ms"));
+}
+
+#[tokio::test]
+async fn the_source_is_absent_without_the_variable() {
+    let source = SpiffeSource::from_env(machine([]));
+    let Outcome::NotHere(absence) = find(&source).await else { panic!("{source:?}") };
+    assert_eq!(absence.evidence, "SPIFFE_ENDPOINT_SOCKET is not set");
+}
+
+#[tokio::test]
+async fn the_source_finds_the_token_behind_the_variable() {
+    let (server, _) = replaying(&["JWT-SVID for sigstore"]).await;
+    let uri = format!("unix://{}", server.socket.display());
+    let source = SpiffeSource::from_env(machine([("SPIFFE_ENDPOINT_SOCKET", uri.as_str())]));
+    let Outcome::Here(found) = find(&source).await else { panic!("{source:?}") };
+    assert_eq!(found.token.claims().subject(), Some(BUILDER));
+}
+
+#[tokio::test]
+async fn a_registration_that_is_on_its_way_is_waited_for() {
+    let unregistered = "workload without a registration (other uid)";
+    let answers = [unregistered, unregistered, unregistered, "JWT-SVID for sigstore"];
+    let (server, _) = replaying(&answers).await;
+    let source = SpiffeSource::at(machine([]), server.endpoint());
+    assert!(matches!(find(&source).await, Outcome::Here(_)));
+    assert_eq!(server.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn a_registration_that_never_comes_is_broken_beyond_doubt() {
+    let (server, _) = replaying(&["workload without a registration (other uid)"]).await;
+    let source = SpiffeSource::at(machine([]), server.endpoint());
+    let Outcome::Broken(broken) = find(&source).await else { panic!("{source:?}") };
+    assert!(broken.certain);
+    assert!(broken.reason.ends_with("no identity to this process: no identity issued"));
+    assert!(broken.hint.unwrap().contains("spire-server entry create"));
+    assert_eq!(server.seen().len(), 7, "asked again for ten seconds, and then no more");
+}
+
+#[tokio::test]
+async fn a_variable_that_points_nowhere_or_is_malformed_is_broken_beyond_doubt() {
+    for (value, reason) in [
+        ("unix:///nonexistent/agent.sock", "there is no such socket"),
+        ("/run/agent.sock", "a bare path is not a URI, write unix:///run/agent.sock"),
+    ] {
+        let source = SpiffeSource::from_env(machine([("SPIFFE_ENDPOINT_SOCKET", value)]));
+        let Outcome::Broken(broken) = find(&source).await else { panic!("{value}") };
+        assert!(broken.certain && broken.reason.contains(reason), "{broken:?}");
+        assert!(broken.hint.is_some());
+    }
+}
+
+// === The machine and the recordings ===
+
+fn machine<const N: usize>(variables: [(&str, &str); N]) -> Host {
+    let variables: std::collections::BTreeMap<String, String> =
+        variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let no_network = |_: Request<Bytes>| -> Result<Response<Bytes>, TransportError> {
+        Err(TransportError::Unusable { url: String::new(), reason: String::new() })
+    };
+    Host {
+        http: Arc::new(no_network) as Arc<dyn Transport>,
+        env: Arc::new(variables) as Arc<dyn Env>,
+        clock: Arc::new(SystemTime::UNIX_EPOCH),
+        programs: Arc::new(NoPrograms),
+    }
+}
+
+async fn find(source: &SpiffeSource) -> Outcome {
+    source.find(&Audience::sigstore(), Duration::ZERO).await
+}
+
+async fn fetch(socket: &Path) -> Result<(), Error> {
+    let api = WorkloadApi::connect(&Endpoint::unix(socket)?).await?;
+    api.fetch_jwt_svid(&Audience::sigstore(), None).await.map(drop)
+}
+
+fn id(text: &str) -> SpiffeId {
+    SpiffeId::parse(text).unwrap()
+}
+
+fn recordings() -> Vec<Value> {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../tests/fixtures/captures/spire/workload-api.json"
+    );
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn recording(name: &str) -> Value {
+    recordings().into_iter().find(|case| case["case"] == name).unwrap()
+}
+
+/// A request as far as the recording tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    method: String,
+    header: Option<String>,
+    message: Vec<u8>,
+}
+
+impl Seen {
+    fn of(recording: &Value) -> Self {
+        Self {
+            method: recording["method"].as_str().unwrap().to_owned(),
+            header: recording["metadata"]["workload.spiffe.io"].as_str().map(str::to_owned),
+            message: STANDARD.decode(recording["request_b64"].as_str().unwrap()).unwrap(),
+        }
+    }
+}
+
+/// Answers request by request with the recordings, the last one again and again.
+struct Replay {
+    socket: PathBuf,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    _directory: TempDir,
+}
+
+impl Replay {
+    fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        Endpoint::unix(&self.socket).unwrap()
+    }
+}
+
+async fn replaying(cases: &[&str]) -> (Replay, WorkloadApi) {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("agent.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let cases: Arc<Vec<Value>> = Arc::new(cases.iter().map(|name| recording(name)).collect());
+    let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+    let log = Arc::clone(&seen);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (log, cases) = (Arc::clone(&log), Arc::clone(&cases));
+            let answer = service_fn(move |request: Request<Incoming>| {
+                let (log, cases) = (Arc::clone(&log), Arc::clone(&cases));
+                async move { Ok::<_, Infallible>(replay(&log, &cases, request).await) }
+            });
+            let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            tokio::spawn(connection.serve_connection(TokioIo::new(stream), answer));
+        }
+    });
+    let api = WorkloadApi::connect(&Endpoint::unix(&socket).unwrap()).await.unwrap();
+    (Replay { socket, seen, _directory: directory }, api)
+}
+
+async fn replay(
+    log: &Mutex<Vec<Seen>>,
+    cases: &[Value],
+    request: Request<Incoming>,
+) -> Response<impl hyper::body::Body<Data = Bytes, Error = Infallible> + use<>> {
+    let (head, body) = request.into_parts();
+    let frame = body.collect().await.unwrap().to_bytes();
+    assert_eq!(head.headers["content-type"], "application/grpc");
+    assert_eq!(head.headers["te"], "trailers");
+    let header = head.headers.get("workload.spiffe.io");
+    let number = {
+        let mut log = log.lock().unwrap();
+        log.push(Seen {
+            method: head.uri.path().to_owned(),
+            header: header.map(|value| value.to_str().unwrap().to_owned()),
+            message: frame[5..].to_vec(),
+        });
+        log.len()
+    };
+    let case = cases.get(number - 1).unwrap_or_else(|| cases.last().unwrap());
+    let messages = case["responses_b64"].as_array().cloned().unwrap_or_default();
+    let single = case["response_b64"].as_str().map(Value::from);
+    let mut content = Vec::new();
+    for message in messages.into_iter().chain(single) {
+        let message = STANDARD.decode(message.as_str().unwrap()).unwrap();
+        content.push(0);
+        content.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+        content.extend(message);
+    }
+    let code = match case["status"].as_str().unwrap() {
+        "OK" => 0,
+        "INVALID_ARGUMENT" => 3,
+        "PERMISSION_DENIED" => 7,
+        "UNIMPLEMENTED" => 12,
+        "INTERNAL" => 13,
+        "UNAVAILABLE" => 14,
+        other => panic!("{other}"),
+    };
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", code.into());
+    if let Some(message) = case["message"].as_str() {
+        trailers.insert("grpc-message", message.replace('%', "%25").parse().unwrap());
+    }
+    Response::builder()
+        .header("content-type", "application/grpc")
+        .body(Full::new(Bytes::from(content)).with_trailers(async { Some(Ok(trailers)) }))
+        .unwrap()
+}
