@@ -1,0 +1,159 @@
+//! A token, kept while it is good.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use host::{BoxFuture, Clock};
+use id_token::{Audience, Found, IdToken, Outcome, TokenSource};
+
+use crate::check;
+use crate::error::Error;
+
+/// A source that keeps its last token until shortly before the token's end and then asks again: a
+/// rotated file is read anew, a job's endpoint requested anew.
+#[derive(Clone)]
+pub struct Cached {
+    source: Arc<dyn TokenSource>,
+    clock: Arc<dyn Clock>,
+    kept: Arc<Mutex<Option<(Audience, Found)>>>,
+}
+
+impl Cached {
+    /// Keeps the tokens of `source`, reading the time from `clock`.
+    pub fn new(source: Arc<dyn TokenSource>, clock: Arc<dyn Clock>) -> Self {
+        Self { source, clock, kept: Arc::default() }
+    }
+
+    /// Starts with a token that was found already.
+    pub(crate) fn holding(self, audience: &Audience, found: Found) -> Self {
+        self.keep(audience, &found);
+        self
+    }
+
+    /// A token for `audience` that lives for `min_ttl` from now on, if the source can give one; it
+    /// may give less, but never an expired one or one for another audience.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] or [`Error::NotHere`], as the source says.
+    pub async fn token(&self, audience: &Audience, min_ttl: Duration) -> Result<IdToken, Error> {
+        let provider = self.source.name();
+        match self.find(audience, min_ttl).await {
+            Outcome::Here(found) => Ok(found.token),
+            Outcome::Broken(broken) => Err(Error::Broken { provider, broken }),
+            Outcome::NotHere(absence) => Err(Error::NotHere { provider, absence }),
+            _ => Err(Error::Nothing { absent: Vec::new(), broken: Vec::new() }),
+        }
+    }
+
+    fn kept(&self, audience: &Audience, min_ttl: Duration) -> Option<Found> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let (kept_for, found) = kept.as_ref()?;
+        let end = found.token.claims().expires_at()?;
+        let left = end.duration_since(self.clock.now()).ok()?;
+        (kept_for == audience && left > min_ttl.max(MARGIN)).then(|| found.clone())
+    }
+
+    fn keep(&self, audience: &Audience, found: &Found) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = Some((audience.clone(), found.clone()));
+    }
+}
+
+impl TokenSource for Cached {
+    fn name(&self) -> &'static str {
+        self.source.name()
+    }
+
+    fn find<'a>(&'a self, audience: &'a Audience, min_ttl: Duration) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            if let Some(found) = self.kept(audience, min_ttl) {
+                return Outcome::Here(found);
+            }
+            let now = self.clock.now();
+            let outcome = check::find(self.source.as_ref(), audience, min_ttl, now).await;
+            if let Outcome::Here(found) = &outcome {
+                self.keep(audience, found);
+            }
+            outcome
+        })
+    }
+}
+
+impl std::fmt::Debug for Cached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cached").field("source", &self.source.name()).finish_non_exhaustive()
+    }
+}
+
+/// The way to the certificate authority takes a moment, and its clock is not ours.
+const MARGIN: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    use super::*;
+    use crate::outcome::here;
+    use crate::sources::testing::{block_on, jwt};
+
+    /// Hands out tokens of 300 s and counts them.
+    #[derive(Default)]
+    struct Counting {
+        now: AtomicU64,
+        asked: AtomicU64,
+    }
+
+    impl TokenSource for Counting {
+        fn name(&self) -> &'static str {
+            "counting"
+        }
+
+        fn find<'a>(&'a self, audience: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
+            let number = self.asked.fetch_add(1, Ordering::Relaxed);
+            let exp = self.now.load(Ordering::Relaxed) + 300;
+            let claims = format!(r#"{{"aud":"{audience}","exp":{exp},"jti":"{number}"}}"#);
+            let token = IdToken::parse(&jwt(&claims)).unwrap();
+            Box::pin(std::future::ready(here(token, "always")))
+        }
+    }
+
+    impl Clock for Counting {
+        fn now(&self) -> SystemTime {
+            UNIX_EPOCH + Duration::from_secs(self.now.load(Ordering::Relaxed))
+        }
+
+        fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+            Box::pin(std::future::ready(()))
+        }
+    }
+
+    #[test]
+    fn a_token_is_kept_until_it_is_too_old_for_the_purpose() {
+        let world = Arc::new(Counting::default());
+        let cached = Cached::new(world.clone(), world.clone());
+        let audience = Audience::sigstore();
+        let number = |min_ttl| {
+            let token = block_on(cached.token(&audience, Duration::from_secs(min_ttl))).unwrap();
+            token.claims().text("jti").unwrap().to_owned()
+        };
+        assert_eq!(number(0), "0");
+        world.now.store(200, Ordering::Relaxed);
+        assert_eq!(number(60), "0", "100 s are left");
+        assert_eq!(number(200), "1");
+        world.now.store(490, Ordering::Relaxed);
+        assert_eq!(number(0), "2", "10 s are fewer than the margin");
+    }
+
+    #[test]
+    fn a_token_for_one_audience_does_not_serve_another() {
+        let world = Arc::new(Counting::default());
+        let cached = Cached::new(world.clone(), world.clone());
+        let other = Audience::new("other").unwrap();
+        for audience in [&Audience::sigstore(), &other, &Audience::sigstore()] {
+            let token = block_on(cached.token(audience, Duration::ZERO)).unwrap();
+            assert_eq!(token.claims().audiences(), [audience.as_str()]);
+        }
+        assert_eq!(world.asked.load(Ordering::Relaxed), 3);
+    }
+}

@@ -1,0 +1,41 @@
+//! Why there is no identity.
+
+use id_token::{Absence, Broken};
+
+/// Why [`detect`](crate::detect) found no token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A place that is ours has an identity for us, and it cannot be had.
+    #[error("the identity of `{provider}` is here but cannot be used: {}", broken.reason)]
+    Broken {
+        /// The source's name.
+        provider: &'static str,
+        /// What is wrong, and the mend.
+        broken: Broken,
+    },
+    /// No place has a token for us.
+    #[error("no ambient identity found")]
+    Nothing {
+        /// What was looked for where, in order.
+        absent: Vec<(&'static str, Absence)>,
+        /// Places that may be ours and did not work.
+        broken: Vec<(&'static str, Broken)>,
+    },
+    /// The source that was asked for by name finds nothing here.
+    #[error("the identity provider `{provider}` finds nothing here: {}", absence.evidence)]
+    NotHere {
+        /// The source's name.
+        provider: &'static str,
+        /// What it looked for.
+        absence: Absence,
+    },
+    /// There is no source of that name.
+    #[error("there is no identity provider `{name}`, expected one of: {}", known.join(", "))]
+    UnknownProvider {
+        /// What was asked for.
+        name: String,
+        /// The names there are, in order of precedence.
+        known: Vec<&'static str>,
+    },
+}

@@ -1,0 +1,56 @@
+//! Asking a program of the platform for a token.
+
+use std::time::Duration;
+
+use host::{Host, Invocation, ProgramError, ProgramOutput, escape_remote};
+use id_token::IdToken;
+
+use crate::outcome::with_causes;
+
+/// Why a program gave no token.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// It is not installed.
+    Missing,
+    /// It ran, and this is what it said, escaped and scrubbed.
+    Said(String),
+}
+
+/// Runs `program` and takes what it writes as the token.
+pub(crate) async fn token(host: &Host, program: &str, args: &[&str]) -> Result<IdToken, Fault> {
+    let invocation = Invocation {
+        program: program.into(),
+        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+        stdin: Vec::new(),
+        deadline: DEADLINE,
+        output_cap: OUTPUT_CAP,
+    };
+    let output = match host.programs.run(invocation).await {
+        Ok(output) => output,
+        Err(ProgramError::NotFound { .. }) => return Err(Fault::Missing),
+        Err(error) => return Err(Fault::Said(with_causes(&error))),
+    };
+    if output.code != Some(0) {
+        return Err(Fault::Said(complaint(program, &output)));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    IdToken::parse(&text)
+        .map_err(|error| Fault::Said(format!("what `{program}` wrote is no token: {error}")))
+}
+
+fn complaint(program: &str, output: &ProgramOutput) -> String {
+    let how = match output.code {
+        Some(code) => format!("`{program}` ended with code {code}"),
+        None => format!("`{program}` was ended by a signal"),
+    };
+    // The last lines say why; a long log comes before them.
+    let text = String::from_utf8_lossy(&output.stderr);
+    let tail: Vec<&str> =
+        text.lines().rev().filter(|line| !line.trim().is_empty()).take(2).collect();
+    let tail: Vec<&str> = tail.into_iter().rev().collect();
+    if tail.is_empty() { how } else { format!("{how}: `{}`", escape_remote(&tail.join(" "))) }
+}
+
+/// Agents retry by themselves for half a minute.
+const DEADLINE: Duration = Duration::from_secs(45);
+const OUTPUT_CAP: usize = 64 << 10;

@@ -1,0 +1,114 @@
+//! The table of places, in the order in which they are asked.
+
+mod env_token;
+mod github;
+mod token_file;
+
+use std::sync::Arc;
+
+use host::{Clock, Host};
+use id_token::TokenSource;
+
+use crate::error::Error;
+
+/// The ordered table of places.
+#[derive(Clone)]
+pub struct Sources {
+    table: Vec<(Stage, Arc<dyn TokenSource>)>,
+    clock: Arc<dyn Clock>,
+    named: bool,
+}
+
+/// Where in the order a source stands. What was set for us comes before the job, the job before the
+/// workload, and that before the machine it runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Set for this very purpose: `SIGSTORE_ID_TOKEN`, `SIGSTORE_OIDC_TOKEN_FILE`.
+    Given,
+    /// The user's own declared sources.
+    Declared,
+    /// The CI job.
+    Job,
+    /// A workload identity whose place is named, as by `SPIFFE_ENDPOINT_SOCKET`.
+    Workload,
+    /// A token that a cluster mounts or gives on request.
+    Cluster,
+    /// A workload identity at a place that is only guessed, as the default SPIFFE socket.
+    Guessed,
+    /// The machine.
+    Machine,
+}
+
+impl Sources {
+    /// No sources; `clock` tells which tokens have expired.
+    pub fn empty(clock: Arc<dyn Clock>) -> Self {
+        Self { table: Vec::new(), clock, named: false }
+    }
+
+    /// Every source of this crate, in order.
+    pub fn standard(host: &Host) -> Self {
+        let mut sources = Self::empty(Arc::clone(&host.clock));
+        let env = &host.env;
+        sources.add(Stage::Given, Arc::new(env_token::EnvToken::new(Arc::clone(env))));
+        sources.add(Stage::Given, Arc::new(token_file::NamedFile::new(Arc::clone(env))));
+        sources.add(Stage::Job, Arc::new(github::GitHub::new(host.clone())));
+        sources.add(Stage::Cluster, Arc::new(token_file::CosignFile::new(Arc::clone(env))));
+        sources
+    }
+
+    /// Adds `source` at the end of its stage.
+    pub fn add(&mut self, stage: Stage, source: Arc<dyn TokenSource>) {
+        let end = self.table.partition_point(|(there, _)| *there <= stage);
+        self.table.insert(end, (stage, source));
+    }
+
+    /// Only the sources called `name`, which must then work: whoever names a source wants no other.
+    ///
+    /// The names are cosign's where cosign has one. `google` means both of Google's.
+    ///
+    /// # Errors
+    /// [`Error::UnknownProvider`] when no source has that name.
+    pub fn named(&self, name: &str) -> Result<Self, Error> {
+        let is_meant = |source: &dyn TokenSource| {
+            source.name() == name || name == "google" && source.name().starts_with("google-")
+        };
+        let table: Vec<_> =
+            self.table.iter().filter(|(_, source)| is_meant(source.as_ref())).cloned().collect();
+        if table.is_empty() {
+            return Err(Error::UnknownProvider { name: name.to_owned(), known: self.names() });
+        }
+        Ok(Self { table, clock: Arc::clone(&self.clock), named: true })
+    }
+
+    /// The names there are, in order, each once.
+    pub fn names(&self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        for source in self.iter() {
+            if !names.contains(&source.name()) {
+                names.push(source.name());
+            }
+        }
+        names
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<dyn TokenSource>> {
+        self.table.iter().map(|(_, source)| source)
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    pub(crate) fn is_named(&self) -> bool {
+        self.named
+    }
+}
+
+impl std::fmt::Debug for Sources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter().map(|source| source.name())).finish()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing;

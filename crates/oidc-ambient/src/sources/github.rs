@@ -1,0 +1,281 @@
+//! GitHub Actions, and Forgejo and Gitea that speak the same way.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use host::{BoxFuture, Host};
+use http::header::{ACCEPT, AUTHORIZATION};
+use http::{HeaderValue, Request, StatusCode};
+use id_token::{Audience, IdToken, Outcome, TokenSource};
+use url::Url;
+
+use crate::fetch::{self, Fault};
+use crate::outcome::{broken, here, not_here};
+
+/// The token endpoint that a job with permission is told of.
+pub(crate) struct GitHub {
+    host: Host,
+}
+
+impl GitHub {
+    pub(crate) fn new(host: Host) -> Self {
+        Self { host }
+    }
+
+    async fn look(&self, audience: &Audience) -> Outcome {
+        let var = |name| self.host.env.var(name);
+        let (url, secret) = match (var(URL), var(TOKEN)) {
+            (Some(url), Some(secret)) => (url, secret),
+            (url, secret) => return self.without_permission(url.is_some(), secret.is_some()),
+        };
+        let evidence = format!("{URL} is set");
+        match self.fetch(&url, &secret, audience).await {
+            Ok(token) => here(token, evidence),
+            Err(fault) => broken(evidence, &fault.reason, hint_for(&fault)),
+        }
+    }
+
+    /// No request is sent: the two variables are there exactly when the job may have a token.
+    fn without_permission(&self, has_url: bool, has_token: bool) -> Outcome {
+        let is_true = |name| self.host.env.var(name).as_deref() == Some("true");
+        let forgejo = is_true("FORGEJO_ACTIONS") || is_true("GITEA_ACTIONS");
+        let evidence = if is_true("GITHUB_ACTIONS") {
+            "GITHUB_ACTIONS is `true`".to_owned()
+        } else if forgejo {
+            "FORGEJO_ACTIONS or GITEA_ACTIONS is `true`".to_owned()
+        } else if has_url || has_token {
+            format!("{} is set", if has_url { URL } else { TOKEN })
+        } else {
+            return not_here(format!("neither GITHUB_ACTIONS is `true` nor {URL} is set"));
+        };
+        let missing = match (has_url, has_token) {
+            (true, _) => format!("{TOKEN} is not set"),
+            (_, true) => format!("{URL} is not set"),
+            _ => format!("{URL} and {TOKEN} are not set"),
+        };
+        if forgejo {
+            return broken(
+                evidence,
+                format!("this job may not have an identity token: {missing}"),
+                "add `enable-openid-connect: true` to the job; if a step runs in a container or \
+                 under sudo, pass the two variables on to it",
+            );
+        }
+        broken(
+            evidence,
+            format!("this job lacks the permission `id-token: write`: {missing}"),
+            "add `permissions: {id-token: write}` to the job or the workflow, beside the others \
+             it needs (`contents: read`, `packages: write`), because naming one permission takes \
+             away the defaults; a called workflow needs it from its caller too; pull requests \
+             from forks never get it; if a step runs in a container or under sudo, pass the two \
+             variables on to it",
+        )
+    }
+
+    async fn fetch(&self, url: &str, secret: &str, audience: &Audience) -> Result<IdToken, Fault> {
+        let url = with_audience(url, audience)?;
+        let bearer = fetch::secret(TOKEN, &format!("Bearer {secret}"))?;
+        let request = Request::get(url.as_str())
+            .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .header(AUTHORIZATION, bearer)
+            .extension(fetch::policy())
+            .body(Bytes::new())
+            .map_err(|_| Fault::new(format!("{URL} is not a usable URL")))?;
+        fetch::json_token(&self.host, &request, "/value").await
+    }
+}
+
+impl TokenSource for GitHub {
+    fn name(&self) -> &'static str {
+        "github-actions"
+    }
+
+    fn find<'a>(&'a self, audience: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.look(audience))
+    }
+}
+
+/// The URL has a query already, of which nothing but the audience is ours to set.
+fn with_audience(url: &str, audience: &Audience) -> Result<Url, Fault> {
+    // The value is not shown: some servers put a secret into it.
+    let bad = || Fault::new(format!("{URL} is not an http or https URL"));
+    let mut url = Url::parse(url).map_err(|_| bad())?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(bad());
+    }
+    if url.query_pairs().any(|(name, _)| name == "audience") {
+        let others: Vec<(String, String)> = url
+            .query_pairs()
+            .filter(|(name, _)| name != "audience")
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect();
+        url.query_pairs_mut().clear().extend_pairs(others);
+    }
+    url.query_pairs_mut().append_pair("audience", audience.as_str());
+    Ok(url)
+}
+
+fn hint_for(fault: &Fault) -> &'static str {
+    match fault.status {
+        Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+            "the two ACTIONS_ID_TOKEN_REQUEST variables are those of this very job only while it \
+             runs: do not carry them over to another job or a later step outside of it"
+        }
+        Some(status) if status.is_server_error() || status.is_success() => {
+            "the token service has a problem of its own; run the job again"
+        }
+        Some(_) => "",
+        None => {
+            "see that this job can reach the host of ACTIONS_ID_TOKEN_REQUEST_URL; behind a \
+                 proxy set HTTPS_PROXY, or NO_PROXY if it must not be used"
+        }
+    }
+}
+
+const URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
+const TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::testing::{World, block_on, broken_of, found_of, jwt};
+
+    const JOB: [(&str, &str); 3] = [
+        ("GITHUB_ACTIONS", "true"),
+        (URL, "https://run.example/idtoken/1?api-version=2.0"),
+        (TOKEN, "request-secret"),
+    ];
+
+    fn look(world: &World, audience: &str) -> Outcome {
+        let audience = Audience::new(audience).unwrap();
+        block_on(GitHub::new(world.host()).look(&audience))
+    }
+
+    #[test]
+    fn a_job_with_permission_gets_its_token() {
+        let token = jwt(r#"{"aud":"sigstore","sub":"repo:o/r:ref:refs/heads/main"}"#);
+        let body = format!(r#"{{"count":1,"value":"{token}"}}"#);
+        let world = World::new(&JOB).answering(200, &body);
+        let found = found_of(look(&world, "sigstore"));
+        assert_eq!(found.token.reveal(), token);
+        let request = world.only_request();
+        assert_eq!(
+            request.uri(),
+            "https://run.example/idtoken/1?api-version=2.0&audience=sigstore"
+        );
+        assert_eq!(request.headers()[AUTHORIZATION], "Bearer request-secret");
+        assert!(request.headers()[AUTHORIZATION].is_sensitive());
+        let policy = request.extensions().get::<host::CallPolicy>().unwrap();
+        assert_eq!(policy.redirects, host::Redirects::SameOrigin);
+        assert_eq!(policy.body_cap, 64 << 10);
+    }
+
+    #[test]
+    fn an_audience_cannot_break_out_of_the_query() {
+        let url = |from, audience| {
+            with_audience(from, &Audience::new(audience).unwrap()).unwrap().to_string()
+        };
+        assert_eq!(
+            url("https://h/t?placeholder=true", "a b&c=d#e"),
+            "https://h/t?placeholder=true&audience=a+b%26c%3Dd%23e"
+        );
+        assert_eq!(url("https://h/t", "https://x/y"), "https://h/t?audience=https%3A%2F%2Fx%2Fy");
+        assert_eq!(url("https://h/t?audience=old&x=1", "new"), "https://h/t?x=1&audience=new");
+    }
+
+    #[test]
+    fn a_job_without_permission_is_told_so_and_nothing_is_sent() {
+        let world = World::new(&[("GITHUB_ACTIONS", "true")]);
+        let broken = broken_of(look(&world, "sigstore"));
+        assert!(broken.certain);
+        assert!(broken.reason.contains("`id-token: write`"), "{}", broken.reason);
+        let hint = broken.hint.unwrap();
+        for part in ["permissions", "caller", "forks", "container"] {
+            assert!(hint.contains(part), "{hint}");
+        }
+        assert_eq!(world.requests(), 0);
+    }
+
+    #[test]
+    fn half_of_the_variables_is_a_broken_job_even_without_its_marker() {
+        let world = World::new(&[(URL, "https://run.example/")]);
+        let broken = broken_of(look(&world, "sigstore"));
+        assert!(broken.reason.contains(&format!("{TOKEN} is not set")), "{}", broken.reason);
+    }
+
+    #[test]
+    fn forgejo_is_told_its_own_mend() {
+        let world = World::new(&[("GITHUB_ACTIONS", "true"), ("FORGEJO_ACTIONS", "true")]);
+        let hint = broken_of(look(&world, "sigstore")).hint.unwrap();
+        assert!(hint.contains("enable-openid-connect"), "{hint}");
+    }
+
+    #[test]
+    fn outside_of_a_job_there_is_nothing() {
+        let world = World::new(&[("CI", "true")]);
+        assert!(matches!(look(&world, "sigstore"), Outcome::NotHere(_)));
+    }
+
+    #[test]
+    fn a_refusal_shows_status_and_message_and_no_secret() {
+        let body = r#"{"message":"Resource not accessible"}"#;
+        let world = World::new(&JOB).answering(403, body);
+        let broken = broken_of(look(&world, "sigstore"));
+        assert_eq!(broken.reason, "run.example answered 403 Forbidden: `Resource not accessible`");
+        assert!(!format!("{broken:?}").contains("request-secret"));
+        assert_eq!(world.requests(), 1);
+    }
+
+    #[test]
+    fn an_answer_that_is_not_json_is_tried_again_and_then_shown() {
+        let world = World::new(&JOB)
+            .answering(200, "upstream connect error")
+            .answering(200, &format!(r#"{{"value":"{}"}}"#, jwt("{}")));
+        found_of(look(&world, "sigstore"));
+        assert_eq!(world.requests(), 2);
+        let world = World::new(&JOB).answering(200, "upstream connect error");
+        let broken = broken_of(look(&world, "sigstore"));
+        assert_eq!(broken.reason, "expected JSON, found `upstream connect error`");
+        assert_eq!(world.requests(), 3);
+    }
+
+    #[test]
+    fn an_answer_without_a_token_says_what_it_has_instead() {
+        let world = World::new(&JOB).answering(200, r#"{"count":0,"secret":"hunter2"}"#);
+        let reason = broken_of(look(&world, "sigstore")).reason;
+        assert_eq!(
+            reason,
+            "expected a JSON object with the string `value`, found an object with `count`, `secret`"
+        );
+        let world = World::new(&JOB).answering(200, r#"{"value":"hunter2"}"#);
+        let reason = broken_of(look(&world, "sigstore")).reason;
+        assert!(reason.contains("no token") && !reason.contains("hunter2"), "{reason}");
+    }
+
+    #[test]
+    fn a_redirect_elsewhere_is_reported_and_not_followed() {
+        let world = World::new(&JOB).redirecting(302, "https://evil.example/x?t=1");
+        let reason = broken_of(look(&world, "sigstore")).reason;
+        assert!(reason.contains("302") && reason.contains("`https://evil.example/x`"), "{reason}");
+        assert_eq!(world.requests(), 1);
+    }
+
+    #[test]
+    fn a_url_that_is_none_is_refused_without_showing_it() {
+        let env = [(URL, "run.example/secret"), (TOKEN, "x")];
+        let world = World::new(&env);
+        let reason = broken_of(look(&world, "sigstore")).reason;
+        assert_eq!(reason, format!("{URL} is not an http or https URL"));
+        let env = [(URL, "https://run.example/"), (TOKEN, "a\nb")];
+        let reason = broken_of(look(&World::new(&env), "sigstore")).reason;
+        assert!(reason.contains("no header may hold"), "{reason}");
+    }
+
+    #[test]
+    fn an_unreachable_endpoint_is_certain_and_says_why() {
+        let world = World::new(&JOB).unreachable();
+        let broken = broken_of(look(&world, "sigstore"));
+        assert!(broken.certain);
+        assert!(broken.reason.contains("could not connect"), "{}", broken.reason);
+    }
+}

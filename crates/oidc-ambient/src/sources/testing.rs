@@ -1,0 +1,154 @@
+//! What the tests of the sources share: a fake world.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::UNIX_EPOCH;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use host::{
+    Env, FileError, Host, Invocation, NoPrograms, ProgramError, ProgramOutput, Programs,
+    TransportError,
+};
+use http::{Request, Response};
+use id_token::{Broken, Found, Outcome};
+
+/// A token that says `claims` and is signed by nobody.
+pub(crate) fn jwt(claims: &str) -> String {
+    let [header, payload] = [r#"{"alg":"RS256"}"#, claims].map(|part| URL_SAFE_NO_PAD.encode(part));
+    format!("{header}.{payload}.c2lnbmF0dXJl")
+}
+
+/// Fakes never wait, so neither does this.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..100 {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+    }
+    panic!("a fake waited");
+}
+
+pub(crate) fn found_of(outcome: Outcome) -> Found {
+    match outcome {
+        Outcome::Here(found) => found,
+        other => panic!("expected a token, found {other:?}"),
+    }
+}
+
+pub(crate) fn broken_of(outcome: Outcome) -> Broken {
+    match outcome {
+        Outcome::Broken(broken) => broken,
+        other => panic!("expected Broken, found {other:?}"),
+    }
+}
+
+/// Variables and files that are not this process's.
+#[derive(Clone, Default)]
+pub(crate) struct Files {
+    variables: BTreeMap<String, String>,
+    files: BTreeMap<String, String>,
+}
+
+impl Files {
+    pub(crate) fn with(mut self, path: &str, content: &str) -> Self {
+        self.files.insert(path.to_owned(), content.to_owned());
+        self
+    }
+}
+
+impl Env for Files {
+    fn var(&self, name: &str) -> Option<String> {
+        self.variables.var(name)
+    }
+
+    fn read(&self, path: &Path, _: usize) -> Result<Vec<u8>, FileError> {
+        let content = self.files.get(&path.display().to_string());
+        let missing = || FileError::NotFound { path: path.to_owned() };
+        content.map(|text| text.clone().into_bytes()).ok_or_else(missing)
+    }
+}
+
+type Answers = Arc<Mutex<VecDeque<Result<Response<Bytes>, TransportError>>>>;
+
+/// A whole fake host: variables, files, answers and programs. The last answer repeats.
+pub(crate) struct World {
+    env: Files,
+    answers: Answers,
+    seen: Arc<Mutex<Vec<Request<Bytes>>>>,
+    programs: Arc<dyn Programs>,
+}
+
+impl World {
+    pub(crate) fn new(variables: &[(&str, &str)]) -> Self {
+        let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Self {
+            env: Files { variables, files: BTreeMap::new() },
+            answers: Answers::default(),
+            seen: Arc::default(),
+            programs: Arc::new(NoPrograms),
+        }
+    }
+
+    pub(crate) fn answering(self, status: u16, body: &str) -> Self {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let answer = Response::builder().status(status).body(body).unwrap();
+        self.with_answer(Ok(answer))
+    }
+
+    pub(crate) fn redirecting(self, status: u16, location: &str) -> Self {
+        let answer = Response::builder().status(status).header("location", location);
+        self.with_answer(Ok(answer.body(Bytes::new()).unwrap()))
+    }
+
+    pub(crate) fn unreachable(self) -> Self {
+        let source = Arc::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
+        self.with_answer(Err(TransportError::Connect { url: "https://x".to_owned(), source }))
+    }
+
+    fn with_answer(self, answer: Result<Response<Bytes>, TransportError>) -> Self {
+        self.answers.lock().unwrap().push_back(answer);
+        self
+    }
+
+    #[expect(dead_code, reason = "for the sources that run a program")]
+    pub(crate) fn running(
+        mut self,
+        programs: impl Fn(Invocation) -> Result<ProgramOutput, ProgramError> + Send + Sync + 'static,
+    ) -> Self {
+        self.programs = Arc::new(programs);
+        self
+    }
+
+    pub(crate) fn requests(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+
+    pub(crate) fn only_request(&self) -> Request<Bytes> {
+        let seen = self.seen.lock().unwrap();
+        assert_eq!(seen.len(), 1, "expected one request");
+        seen[0].clone()
+    }
+
+    pub(crate) fn host(&self) -> Host {
+        let (answers, seen) = (Arc::clone(&self.answers), Arc::clone(&self.seen));
+        let http = move |request: Request<Bytes>| {
+            seen.lock().unwrap().push(request);
+            let mut answers = answers.lock().unwrap();
+            let last = answers.len() == 1;
+            let answer = if last { answers.front().cloned() } else { answers.pop_front() };
+            answer.expect("nothing was to be sent")
+        };
+        Host {
+            http: Arc::new(http),
+            env: Arc::new(self.env.clone()),
+            clock: Arc::new(UNIX_EPOCH),
+            programs: Arc::clone(&self.programs),
+        }
+    }
+}
