@@ -1,0 +1,302 @@
+//! One certificate: its form, and what any reader wants to know of it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use der::Decode as _;
+use keys::PublicKey;
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
+
+use crate::{Error, oid, raw};
+
+/// The largest certificate accepted, in bytes. Fulcio's have one to three thousand.
+const CERTIFICATE_CAP: usize = 64 << 10;
+/// The largest PEM text accepted, in bytes.
+const PEM_CAP: usize = 1 << 20;
+/// The most certificates accepted in one PEM text.
+const CHAIN_CAP: usize = 64;
+
+/// An X.509 certificate whose form has been checked, and nothing more.
+///
+/// Two certificates are equal when their DER is. Copies are cheap: they share the bytes.
+#[derive(Clone)]
+pub struct Certificate {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    der: Vec<u8>,
+    tbs: Vec<u8>,
+    serial: Vec<u8>,
+    issuer: Vec<u8>,
+    subject: Vec<u8>,
+    subject_text: String,
+    not_before: SystemTime,
+    not_after: SystemTime,
+    public_key: PublicKey,
+    extensions: Vec<Extension>,
+    basic_constraints: Option<BasicConstraints>,
+    key_usage: Option<KeyUsage>,
+    extended_key_usages: Vec<String>,
+}
+
+/// An extension as it stands in a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// Which one, in dotted form.
+    pub oid: String,
+    /// Whether a reader that does not know it must refuse the certificate.
+    pub critical: bool,
+    /// What is inside of its OCTET STRING.
+    pub value: Vec<u8>,
+}
+
+impl Certificate {
+    /// Reads a DER certificate (RFC 5280) of at most 64 KiB, with nothing behind it.
+    ///
+    /// # Errors
+    /// The bytes are no certificate, an extension stands in it twice, one of those that decide
+    /// over paths is malformed, or its key is of no supported kind.
+    pub fn from_der(der: &[u8]) -> Result<Self, Error> {
+        if der.len() > CERTIFICATE_CAP {
+            return Err(malformed(format!("it is longer than {CERTIFICATE_CAP} bytes")));
+        }
+        let broken = |error: der::Error| malformed(error.to_string());
+        let parsed = x509_cert::Certificate::from_der(der).map_err(broken)?;
+        let parts = raw::parts(der).map_err(broken)?;
+        let tbs = &parsed.tbs_certificate;
+        if tbs.signature != parsed.signature_algorithm {
+            return Err(malformed("it names two different signature algorithms"));
+        }
+        let mut extensions: Vec<Extension> = Vec::new();
+        for extension in tbs.extensions.iter().flatten() {
+            let oid = extension.extn_id.to_string();
+            if extensions.iter().any(|other| other.oid == oid) {
+                return Err(malformed(format!("the extension {oid} stands in it twice")));
+            }
+            let value = extension.extn_value.as_bytes().to_vec();
+            extensions.push(Extension { oid, critical: extension.critical, value });
+        }
+        let public_key =
+            PublicKey::from_spki(parts.spki).map_err(|source| Error::Key { source })?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                der: der.to_vec(),
+                tbs: parts.tbs.to_vec(),
+                serial: tbs.serial_number.as_bytes().to_vec(),
+                issuer: parts.issuer.to_vec(),
+                subject: parts.subject.to_vec(),
+                subject_text: tbs.subject.to_string(),
+                not_before: tbs.validity.not_before.to_system_time(),
+                not_after: tbs.validity.not_after.to_system_time(),
+                public_key,
+                basic_constraints: read(&extensions, oid::BASIC_CONSTRAINTS)?,
+                key_usage: read(&extensions, oid::KEY_USAGE)?,
+                extended_key_usages: read::<ExtendedKeyUsage>(
+                    &extensions,
+                    oid::EXTENDED_KEY_USAGE,
+                )?
+                .map(|usages| usages.0.iter().map(ToString::to_string).collect())
+                .unwrap_or_default(),
+                extensions,
+            }),
+        })
+    }
+
+    /// Reads the PEM form: exactly one block, `CERTIFICATE`. Text around it is passed over.
+    ///
+    /// # Errors
+    /// There is no such block or more than one, or what is in it is no certificate.
+    pub fn from_pem(text: &str) -> Result<Self, Error> {
+        let mut chain = Self::chain_from_pem(text)?;
+        match (chain.pop(), chain.len()) {
+            (Some(certificate), 0) => Ok(certificate),
+            (_, others) => Err(Error::Malformed {
+                expected: "single PEM certificate",
+                reason: format!("expected one block, found {}", others + 1),
+            }),
+        }
+    }
+
+    /// Reads one or more `CERTIFICATE` blocks, up to 64, in their order.
+    ///
+    /// # Errors
+    /// There is none, a block is of another kind, or what is in one is no certificate.
+    pub fn chain_from_pem(text: &str) -> Result<Vec<Self>, Error> {
+        let wrong = |reason: String| Error::Malformed { expected: "PEM certificate", reason };
+        if text.len() > PEM_CAP {
+            return Err(wrong(format!("it is longer than {PEM_CAP} bytes")));
+        }
+        let begun = text.matches("-----BEGIN ").count();
+        if begun > CHAIN_CAP {
+            return Err(wrong(format!("there are more than {CHAIN_CAP} blocks")));
+        }
+        let blocks = pem::parse_many(text).map_err(|error| wrong(error.to_string()))?;
+        if blocks.is_empty() {
+            return Err(wrong("there is no block".into()));
+        }
+        if blocks.len() != begun {
+            return Err(wrong("a block has no end".into()));
+        }
+        blocks
+            .iter()
+            .map(|block| match block.tag() {
+                "CERTIFICATE" => Self::from_der(block.contents()),
+                other => {
+                    let found = printable(other);
+                    Err(wrong(format!("expected a block CERTIFICATE, found {found}")))
+                }
+            })
+            .collect()
+    }
+
+    /// The certificate, byte for byte.
+    pub fn der(&self) -> &[u8] {
+        &self.inner.der
+    }
+
+    /// The PEM form, which ends with a newline.
+    pub fn to_pem(&self) -> String {
+        let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+        pem::encode_config(&pem::Pem::new("CERTIFICATE", self.inner.der.clone()), config)
+    }
+
+    /// The part that the issuer signed: the DER TBSCertificate, byte for byte.
+    pub fn tbs(&self) -> &[u8] {
+        &self.inner.tbs
+    }
+
+    /// The key it certifies.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.inner.public_key
+    }
+
+    /// Its first valid moment.
+    pub fn not_before(&self) -> SystemTime {
+        self.inner.not_before
+    }
+
+    /// Its last valid moment.
+    pub fn not_after(&self) -> SystemTime {
+        self.inner.not_after
+    }
+
+    /// Whether `at` lies in its validity, both ends included.
+    pub fn is_valid_at(&self, at: SystemTime) -> bool {
+        self.inner.not_before <= at && at <= self.inner.not_after
+    }
+
+    /// The serial number as the content of its DER INTEGER, big-endian.
+    pub fn serial(&self) -> &[u8] {
+        &self.inner.serial
+    }
+
+    /// The issuer's name in DER.
+    pub fn issuer_der(&self) -> &[u8] {
+        &self.inner.issuer
+    }
+
+    /// The subject's name in DER: `30 00` in Fulcio's leaves, which name their subject elsewhere.
+    pub fn subject_der(&self) -> &[u8] {
+        &self.inner.subject
+    }
+
+    /// Whether it says that it may issue certificates.
+    pub fn is_ca(&self) -> bool {
+        self.inner.basic_constraints.as_ref().is_some_and(|constraints| constraints.ca)
+    }
+
+    /// How many intermediates may stand below it, if it says.
+    pub fn path_len(&self) -> Option<u8> {
+        self.inner.basic_constraints.as_ref()?.path_len_constraint
+    }
+
+    /// Whether its key may sign data; nothing if it does not say what the key is for.
+    pub fn allows_digital_signature(&self) -> Option<bool> {
+        self.inner.key_usage.map(|usage| usage.digital_signature())
+    }
+
+    /// Whether its key may sign certificates; nothing if it does not say what the key is for.
+    pub fn allows_certificate_signing(&self) -> Option<bool> {
+        self.inner.key_usage.map(|usage| usage.key_cert_sign())
+    }
+
+    /// The purposes it is restricted to, in dotted form. With none it is not restricted.
+    pub fn extended_key_usages(&self) -> &[String] {
+        &self.inner.extended_key_usages
+    }
+
+    /// The SHA-256 of its DER.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        keys::sha256(&self.inner.der)
+    }
+
+    /// Every extension, in the certificate's order.
+    pub fn extensions(&self) -> &[Extension] {
+        &self.inner.extensions
+    }
+
+    /// The extension `oid`, in dotted form, if it is there.
+    pub fn extension(&self, oid: &str) -> Option<&Extension> {
+        self.inner.extensions.iter().find(|extension| extension.oid == oid)
+    }
+
+    /// How to speak of it in an error: its subject, or its serial number if it has none.
+    pub(crate) fn described(&self, role: &str) -> String {
+        if self.inner.subject_text.is_empty() {
+            let serial: String = self.serial().iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{role} certificate with the serial number {serial}")
+        } else {
+            format!("{role} certificate \"{}\"", printable(&self.inner.subject_text))
+        }
+    }
+}
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.inner.der == other.inner.der
+    }
+}
+
+impl Eq for Certificate {}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Certificate({})", self.described("a"))
+    }
+}
+
+/// Decodes the whole value of the extension `oid`, if it is there.
+pub(crate) fn read<'a, T: der::Decode<'a>>(
+    extensions: &'a [Extension],
+    oid: &str,
+) -> Result<Option<T>, Error> {
+    extensions
+        .iter()
+        .find(|extension| extension.oid == oid)
+        .map(|extension| {
+            T::from_der(&extension.value).map_err(|error| Error::Extension {
+                oid: oid.to_owned(),
+                reason: error.to_string(),
+            })
+        })
+        .transpose()
+}
+
+/// At most a hundred characters, none of which moves a cursor.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars().take(100) {
+        if c == ' ' || c.is_alphanumeric() || c.is_ascii_punctuation() {
+            shown.push(c);
+        } else {
+            shown.extend(c.escape_unicode());
+        }
+    }
+    shown
+}
+
+fn malformed(reason: impl Into<String>) -> Error {
+    Error::Malformed { expected: "certificate", reason: reason.into() }
+}

@@ -1,0 +1,263 @@
+//! From a leaf to a trust anchor.
+
+use std::time::{Duration, SystemTime};
+
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
+use webpki::{EndEntityCert, KeyUsage};
+
+use crate::p521::EcdsaP521Sha512;
+use crate::{Certificate, Error, oid};
+
+/// What a leaf is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Usage {
+    /// It certifies a key that signs artifacts.
+    CodeSigning,
+    /// It certifies a key that signs timestamps (RFC 3161 2.3).
+    TimeStamping,
+}
+
+impl Usage {
+    /// The extended key usage that stands for it, in dotted form.
+    pub fn oid(self) -> &'static str {
+        match self {
+            Self::CodeSigning => oid::CODE_SIGNING,
+            Self::TimeStamping => oid::TIME_STAMPING,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::CodeSigning => "code signing",
+            Self::TimeStamping => "timestamping",
+        }
+    }
+
+    /// As webpki wants it: a CA may leave the usage open, and the leaf is looked at here.
+    fn for_webpki(self) -> KeyUsage {
+        // The contents of the OIDs' DER.
+        KeyUsage::required_if_present(match self {
+            Self::CodeSigning => &[0x2b, 6, 1, 5, 5, 7, 3, 3],
+            Self::TimeStamping => &[0x2b, 6, 1, 5, 5, 7, 3, 8],
+        })
+    }
+}
+
+/// One authority of a trusted root: a trust anchor, and the intermediates below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anchors {
+    chain: Vec<Certificate>,
+}
+
+impl Anchors {
+    /// The authority of `chain`, in the order of trusted roots: its last certificate is the
+    /// anchor, those before it are intermediates. Without any certificate nothing verifies.
+    pub fn new(chain: Vec<Certificate>) -> Self {
+        Self { chain }
+    }
+
+    /// The certificates it was made of, the anchor last.
+    pub fn certificates(&self) -> &[Certificate] {
+        &self.chain
+    }
+
+    /// Finds a path from `leaf` to the anchor that was valid at `at`, and returns it, the leaf
+    /// first and the anchor last.
+    ///
+    /// Intermediates come from the authority and from `untrusted`. Beyond signatures, names,
+    /// basic and name constraints and unknown critical extensions (RFC 5280 6.1) it is checked
+    /// that
+    /// - every certificate was valid at `at`, the anchor included, to the fraction of a second;
+    /// - the leaf is no CA, may sign data, and is for `usage`, for timestamps only so and critical;
+    /// - every CA may sign certificates, and is restricted, if at all, to more than other usages.
+    ///
+    /// # Errors
+    /// Which certificate is at fault and why, or that there is no path.
+    pub fn verify(
+        &self,
+        leaf: &Certificate,
+        untrusted: &[Certificate],
+        at: SystemTime,
+        usage: Usage,
+    ) -> Result<Vec<Certificate>, Error> {
+        let Some((anchor, trusted)) = self.chain.split_last() else {
+            return Err(Error::NoPath {
+                leaf: leaf.described("leaf"),
+                anchor: "trust anchor".into(),
+                reason: "the authority has no certificate".into(),
+            });
+        };
+        valid(leaf, LEAF, at)?;
+        fit_leaf(leaf, usage)?;
+        valid(anchor, ANCHOR, at)?;
+        fit_ca(anchor, ANCHOR, usage)?;
+
+        let intermediates: Vec<&Certificate> = trusted.iter().chain(untrusted).collect();
+        let between = build(leaf, &intermediates, anchor, at, usage)?;
+        for certificate in &between {
+            valid(certificate, INTERMEDIATE, at)?;
+            fit_ca(certificate, INTERMEDIATE, usage)?;
+        }
+        // An anchor's own limit is not part of RFC 5280's algorithm, and is meant all the same.
+        let counted = between.iter().filter(|c| c.subject_der() != c.issuer_der()).count();
+        if let Some(limit) = anchor.path_len().filter(|limit| counted > usize::from(*limit)) {
+            return Err(Error::WrongUse {
+                certificate: anchor.described(ANCHOR),
+                expected: format!("at most {limit} intermediates below it"),
+                found: counted.to_string(),
+            });
+        }
+        let mut path = vec![leaf.clone()];
+        path.extend(between);
+        path.push(anchor.clone());
+        Ok(path)
+    }
+}
+
+const LEAF: &str = "leaf";
+const INTERMEDIATE: &str = "intermediate";
+const ANCHOR: &str = "trust anchor's";
+
+fn valid(certificate: &Certificate, role: &str, at: SystemTime) -> Result<(), Error> {
+    if certificate.is_valid_at(at) {
+        return Ok(());
+    }
+    Err(Error::NotValid {
+        certificate: certificate.described(role),
+        at,
+        not_before: certificate.not_before(),
+        not_after: certificate.not_after(),
+    })
+}
+
+fn fit_leaf(leaf: &Certificate, usage: Usage) -> Result<(), Error> {
+    let wrong = |expected: &str, found: &str| Error::WrongUse {
+        certificate: leaf.described(LEAF),
+        expected: expected.to_owned(),
+        found: found.to_owned(),
+    };
+    if leaf.is_ca() {
+        return Err(wrong("an end entity", "a certificate authority"));
+    }
+    match (leaf.allows_digital_signature(), usage) {
+        (Some(true), _) | (None, Usage::TimeStamping) => {}
+        (Some(false), _) => {
+            return Err(wrong("the key usage digital signature", "others only"));
+        }
+        (None, Usage::CodeSigning) => {
+            return Err(wrong("the key usage digital signature", "no key usage"));
+        }
+    }
+    let usages = leaf.extended_key_usages();
+    let expected = format!("the extended key usage {} ({})", usage.name(), usage.oid());
+    let found = || if usages.is_empty() { "none".to_owned() } else { usages.join(", ") };
+    if !usages.iter().any(|found| found == usage.oid()) {
+        return Err(wrong(&expected, &found()));
+    }
+    if usage == Usage::TimeStamping {
+        if usages.len() != 1 {
+            return Err(wrong(&format!("{expected} alone"), &found()));
+        }
+        if !leaf.extension(oid::EXTENDED_KEY_USAGE).is_some_and(|extension| extension.critical) {
+            return Err(wrong(&format!("{expected}, critical"), "it not critical"));
+        }
+    }
+    Ok(())
+}
+
+fn fit_ca(certificate: &Certificate, role: &str, usage: Usage) -> Result<(), Error> {
+    let wrong = |expected: &str, found: &str| Error::WrongUse {
+        certificate: certificate.described(role),
+        expected: expected.to_owned(),
+        found: found.to_owned(),
+    };
+    if !certificate.is_ca() {
+        return Err(wrong("a certificate authority", "an end entity"));
+    }
+    if certificate.allows_certificate_signing() == Some(false) {
+        return Err(wrong("the key usage certificate signing", "others only"));
+    }
+    let usages = certificate.extended_key_usages();
+    let any = |oid: &String| oid == usage.oid() || oid == ANY_EXTENDED_KEY_USAGE;
+    if !usages.is_empty() && !usages.iter().any(any) {
+        let expected = format!("the extended key usage {} ({})", usage.name(), usage.oid());
+        return Err(wrong(&expected, &usages.join(", ")));
+    }
+    Ok(())
+}
+
+const ANY_EXTENDED_KEY_USAGE: &str = "2.5.29.37.0";
+
+/// The intermediates of a path, the leaf's issuer first.
+fn build(
+    leaf: &Certificate,
+    intermediates: &[&Certificate],
+    anchor: &Certificate,
+    at: SystemTime,
+    usage: Usage,
+) -> Result<Vec<Certificate>, Error> {
+    let no_path = |reason: String| Error::NoPath {
+        leaf: leaf.described(LEAF),
+        anchor: anchor.described(ANCHOR),
+        reason,
+    };
+    let since_epoch: Duration = at
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_err(|_| no_path("the time is before 1970".into()))?;
+    let algorithms: Vec<&dyn SignatureVerificationAlgorithm> = webpki::ALL_VERIFICATION_ALGS
+        .iter()
+        .copied()
+        .chain([&EcdsaP521Sha512 as &dyn SignatureVerificationAlgorithm])
+        .collect();
+    let leaf_der = CertificateDer::from(leaf.der());
+    let anchor_der = CertificateDer::from(anchor.der());
+    let others: Vec<CertificateDer<'_>> =
+        intermediates.iter().map(|certificate| CertificateDer::from(certificate.der())).collect();
+
+    let found = EndEntityCert::try_from(&leaf_der).and_then(|end_entity| {
+        let anchors = [webpki::anchor_from_trusted_cert(&anchor_der)?];
+        let path = end_entity.verify_for_usage(
+            &algorithms,
+            &anchors,
+            &others,
+            UnixTime::since_unix_epoch(since_epoch),
+            usage.for_webpki(),
+            None,
+            None,
+        )?;
+        Ok(path.intermediate_certificates().map(|cert| cert.der().to_vec()).collect::<Vec<_>>())
+    });
+    let ders = found.map_err(|error| match error {
+        // The leaf and the anchor have been looked at: it is one between them.
+        webpki::Error::CertExpired { .. } | webpki::Error::CertNotValidYet { .. } => intermediates
+            .iter()
+            .find_map(|certificate| valid(certificate, INTERMEDIATE, at).err())
+            .unwrap_or_else(|| no_path(reason(&error))),
+        error => no_path(reason(&error)),
+    })?;
+    ders.iter()
+        .map(|der| {
+            intermediates
+                .iter()
+                .find(|certificate| certificate.der() == der.as_slice())
+                .map(|certificate| (*certificate).clone())
+                .ok_or_else(|| no_path("an unknown intermediate".into()))
+        })
+        .collect()
+}
+
+fn reason(error: &webpki::Error) -> String {
+    use webpki::Error;
+    let known = match error {
+        Error::UnknownIssuer => "no known certificate is the issuer",
+        Error::InvalidSignatureForPublicKey => "a certificate is not signed by its issuer",
+        Error::EndEntityUsedAsCa => "an issuer is no certificate authority",
+        Error::CaUsedAsEndEntity => "the leaf is a certificate authority",
+        Error::NameConstraintViolation => "a name is outside of what its issuer may certify",
+        Error::PathLenConstraintViolated => "there are more intermediates than an issuer allows",
+        Error::RequiredEkuNotFoundContext(_) => "an intermediate is restricted to other usages",
+        Error::UnsupportedCriticalExtension => "an unknown extension is critical",
+        other => return format!("{other:?}"),
+    };
+    known.to_owned()
+}
