@@ -386,3 +386,85 @@ fn malformed(reason: impl Into<String>) -> Error {
 fn shown(label: &str) -> String {
     label.chars().filter(|c| !c.is_control()).take(40).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{KeyPair, Sign as _};
+
+    /// A key, a message, and a signature of it.
+    fn signed() -> (PublicKey, p256::ecdsa::Signature) {
+        let pair = KeyPair::generate().unwrap();
+        let signature = pair.sign(Payload::Message(b"message")).unwrap();
+        let signature = p256::ecdsa::Signature::from_der(&signature).unwrap();
+        (pair.public_key().clone(), signature)
+    }
+
+    fn verify(key: &PublicKey, signature: &[u8]) -> bool {
+        key.verify(Scheme::EcdsaP256Sha256, Payload::Message(b"message"), signature).is_ok()
+    }
+
+    #[test]
+    fn a_high_and_a_low_s_are_both_accepted() {
+        let (key, signature) = signed();
+        let (r, s) = signature.split_scalars();
+        let mirrored = p256::ecdsa::Signature::from_scalars(r, -s).unwrap();
+        assert_ne!(signature, mirrored);
+        assert!(verify(&key, signature.to_der().as_bytes()));
+        assert!(verify(&key, mirrored.to_der().as_bytes()));
+    }
+
+    #[test]
+    fn only_the_shortest_encoding_of_a_signature_is_accepted() {
+        let (key, signature) = signed();
+        let der = signature.to_der();
+        let body = &der.as_bytes()[2..];
+        let length = u8::try_from(body.len()).unwrap();
+        let sequence = |head: &[u8], body: &[u8]| [head, body].concat();
+        assert!(verify(&key, &sequence(&[0x30, length], body)));
+        // The length in two bytes; of indefinite length; a zero before r; r and s side by side.
+        assert!(!verify(&key, &sequence(&[0x30, 0x81, length], body)));
+        assert!(!verify(&key, &[&[0x30, 0x80], body, &[0, 0]].concat()));
+        let padded = [&[2, body[1] + 1, 0], &body[2..]].concat();
+        assert!(!verify(&key, &sequence(&[0x30, length + 1], &padded)));
+        assert!(!verify(&key, &signature.to_bytes()));
+    }
+
+    #[test]
+    fn zero_is_no_part_of_a_signature() {
+        let (key, _) = signed();
+        assert!(!verify(&key, &[0x30, 6, 2, 1, 0, 2, 1, 0]));
+        assert!(!verify(&key, &[0x30, 6, 2, 1, 0, 2, 1, 1]));
+        assert!(!verify(&key, &[0x30, 6, 2, 1, 1, 2, 1, 0]));
+    }
+
+    #[test]
+    fn the_curve_and_the_parameters_are_part_of_the_key() {
+        let (key, _) = signed();
+        let spki = key.spki().to_vec();
+        // P-256 relabelled as secp256k1's neighbour, and parameters replaced by NULL.
+        let mut relabelled = spki.clone();
+        relabelled[22] ^= 1;
+        assert!(PublicKey::from_spki(&relabelled).is_err());
+        let ed = KeyPair::generate_for(KeyAlgorithm::Ed25519).unwrap();
+        let raw = ed.public_key().ed25519_bytes().unwrap();
+        let with_null = encode_spki(ED25519, Some(AnyRef::NULL), raw).unwrap();
+        assert_eq!(
+            PublicKey::from_spki(&with_null).unwrap_err().to_string(),
+            "not a public key: Ed25519 takes no parameters"
+        );
+    }
+
+    #[test]
+    fn a_point_beside_the_curve_is_no_key() {
+        let (key, _) = signed();
+        let mut spki = key.spki().to_vec();
+        if let Some(last) = spki.last_mut() {
+            *last ^= 1;
+        }
+        assert_eq!(
+            PublicKey::from_spki(&spki).unwrap_err().to_string(),
+            "not a public key: the key is no point of its curve"
+        );
+    }
+}

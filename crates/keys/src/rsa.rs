@@ -186,3 +186,90 @@ fn number<const LIMBS: usize>(bytes: &[u8]) -> Uint<LIMBS> {
     }
     Uint::from_words(words)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A key of the form, with a modulus of `bytes` bytes that nobody knows the factors of.
+    fn pkcs1(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
+        let integer = |bytes: &[u8]| raw(0x02, bytes);
+        raw(0x30, &[integer(modulus), integer(exponent)].concat())
+    }
+
+    fn raw(tag: u8, content: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        let head = match length {
+            [0, short @ 0..=127] => vec![tag, short],
+            [0, long] => vec![tag, 0x81, long],
+            [high, low] => vec![tag, 0x82, high, low],
+        };
+        [head, content.to_vec()].concat()
+    }
+
+    fn refused(modulus: &[u8], exponent: &[u8]) -> String {
+        RsaKey::from_pkcs1(&pkcs1(modulus, exponent)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_size_of_the_modulus_is_counted_in_bits() {
+        let mut modulus = vec![0xff; 257];
+        for (first, bits) in [(0, 2048), (1, 2049), (0x7f, 2055)] {
+            modulus[0] = first;
+            assert_eq!(RsaKey::from_pkcs1(&pkcs1(&modulus, &[3])).unwrap().bits(), bits);
+        }
+        modulus[0] = 0;
+        modulus[1] = 0x7f;
+        assert!(refused(&modulus[1..], &[3]).ends_with("found one of 2047 bits"));
+        assert!(refused(&[&[0], &[0xff; 1025][..]].concat(), &[3]).contains("8200 bits"));
+    }
+
+    #[test]
+    fn a_modulus_is_odd_and_an_exponent_odd_and_within_bounds() {
+        let modulus = [&[0], &[0xff; 256][..]].concat();
+        let even = [&[0], &[0xff; 255][..], &[0xfe]].concat();
+        assert!(refused(&even, &[3]).ends_with("the modulus is even"));
+        for exponent in [&[1][..], &[4], &[2, 0, 0, 0, 1], &[1; 9]] {
+            assert!(refused(&modulus, exponent).contains("the exponent"), "{exponent:?}");
+        }
+        assert!(RsaKey::from_pkcs1(&pkcs1(&modulus, &[1, 0, 1])).is_ok());
+        // Negative, and with a byte too many.
+        assert!(RsaKey::from_pkcs1(&pkcs1(&modulus[1..], &[3])).is_err());
+        assert!(RsaKey::from_pkcs1(&[pkcs1(&modulus, &[3]), vec![0]].concat()).is_err());
+    }
+
+    #[test]
+    fn a_signature_is_a_number_below_the_modulus_and_as_long() {
+        let modulus = [&[0], &[0xff; 256][..]].concat();
+        let key = RsaKey::from_pkcs1(&pkcs1(&modulus, &[3])).unwrap();
+        assert_eq!(key.power(&[0xff; 256]), None);
+        assert_eq!(key.power(&[1; 255]), None);
+        assert_eq!(key.power(&[1; 257]), None);
+        // Two to the third is eight, whatever the modulus.
+        let two = [&[0; 255][..], &[2]].concat();
+        let eight = [&[0; 255][..], &[8]].concat();
+        assert_eq!(key.power(&two), Some(eight));
+    }
+
+    #[test]
+    fn a_power_is_the_same_in_every_size_of_number() {
+        for bytes in [256, 300, 384, 400, 512, 700, 1024] {
+            let modulus = [&[0], &vec![0xff; bytes][..]].concat();
+            let key = RsaKey::from_pkcs1(&pkcs1(&modulus, &[1, 0, 1])).unwrap();
+            // Modulo 2^k - 1, 2^65537 is 2^(65537 mod k).
+            let exponent = 65537 % (8 * bytes);
+            let mut two = vec![0; bytes];
+            two[bytes - 1] = 2;
+            let mut expected = vec![0; bytes];
+            expected[bytes - 1 - exponent / 8] = 1 << (exponent % 8);
+            assert_eq!(key.power(&two), Some(expected), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn a_pss_encoding_too_short_to_be_one_does_not_fit() {
+        for length in [0, 1, 32, 33, 34, 65] {
+            assert!(!pss_fits(&vec![0xbc; length], 0, &[0; 32]), "{length}");
+        }
+    }
+}
