@@ -1,0 +1,269 @@
+//! What a registry answered, and what it means when it is not what we asked for.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use host::escape_remote;
+use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
+use url::Url;
+
+use crate::challenge::{self, Challenge};
+use crate::manifest::essence;
+use crate::{Access, Error, Repository};
+
+/// A complete answer and where it came from.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) method: Method,
+    /// After redirects.
+    pub(crate) url: Url,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// Which credentials stood behind the request, in words; `None` if no secret did.
+    pub(crate) credentials: Option<String>,
+    /// Where credentials were looked for, if the registry asked for any.
+    pub(crate) looked_for: Option<String>,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// `Content-Type` without parameters; empty if there is none.
+    pub(crate) fn media_type(&self) -> &str {
+        essence(self.header(&CONTENT_TYPE).unwrap_or_default())
+    }
+
+    /// What the registry says of the digest of what it answers.
+    pub(crate) fn content_digest(&self) -> Option<&str> {
+        self.header(&CONTENT_DIGEST)
+    }
+
+    /// Method and URL, fit for an error.
+    pub(crate) fn request(&self) -> String {
+        format!("{} {}", self.method, shown(&self.url))
+    }
+
+    pub(crate) fn has_code(&self, code: &str) -> bool {
+        self.codes().iter().any(|known| known == code)
+    }
+
+    /// Whether coming back later may help.
+    pub(crate) fn is_transient(&self) -> bool {
+        self.is_rate_limit()
+            || self.status == StatusCode::REQUEST_TIMEOUT
+            || self.status.is_server_error() && self.status != StatusCode::NOT_IMPLEMENTED
+    }
+
+    /// Seconds that the registry wants us to wait.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.header(&RETRY_AFTER)?.trim().parse().ok().map(Duration::from_secs)
+    }
+
+    /// The error that this answer amounts to. `missing` names what a 404 says is not there.
+    pub(crate) fn into_error(
+        self,
+        repository: &Repository,
+        access: Access,
+        missing: impl FnOnce() -> String,
+    ) -> Error {
+        let detail = self.detail();
+        let (name, registry) = (repository.to_string(), repository.registry().to_owned());
+        if self.is_rate_limit() {
+            return Error::RateLimited { registry, retry_after: self.retry_after() };
+        }
+        match self.status {
+            StatusCode::UNAUTHORIZED => {
+                let short_of_rights = self.has_code("DENIED")
+                    || matches!(
+                        challenge::pick(&self.headers),
+                        Some(Challenge::Bearer { error: Some(error), .. })
+                            if error == "insufficient_scope"
+                    );
+                match self.credentials {
+                    Some(credentials) if short_of_rights => {
+                        Error::Denied { repository: name, access, credentials, detail }
+                    }
+                    credentials => Error::Unauthorized {
+                        repository: name,
+                        access,
+                        credentials: credentials
+                            .map(|origin| format!("{origin} were refused"))
+                            .or(self.looked_for)
+                            .unwrap_or_else(|| "it does not say how".to_owned()),
+                        detail,
+                    },
+                }
+            }
+            StatusCode::FORBIDDEN => {
+                Error::Denied { repository: name, access, credentials: self.who(), detail }
+            }
+            StatusCode::METHOD_NOT_ALLOWED if access == Access::Push => Error::Denied {
+                repository: name,
+                access,
+                credentials: self.who(),
+                detail: match detail.as_str() {
+                    "" => {
+                        "it takes no uploads (405), as a mirror or a read-only registry".to_owned()
+                    }
+                    detail => format!("it takes no uploads (405): {detail}"),
+                },
+            },
+            StatusCode::NOT_FOUND if self.has_code("NAME_UNKNOWN") => {
+                Error::NotFound { what: format!("the repository {name}"), detail }
+            }
+            StatusCode::NOT_FOUND => Error::NotFound { what: missing(), detail },
+            status => Error::Answer { request: self.request(), status: status.as_u16(), detail },
+        }
+    }
+
+    fn who(&self) -> String {
+        self.credentials
+            .clone()
+            .or_else(|| self.looked_for.clone())
+            .unwrap_or_else(|| "no credentials".to_owned())
+    }
+
+    fn is_rate_limit(&self) -> bool {
+        self.status == StatusCode::TOO_MANY_REQUESTS
+            || self.status.is_client_error() && self.has_code("TOOMANYREQUESTS")
+    }
+
+    fn codes(&self) -> Vec<String> {
+        let text = |error: &serde_json::Value| Some(error.get("code")?.as_str()?.to_owned());
+        self.errors().iter().filter_map(text).collect()
+    }
+
+    fn errors(&self) -> Vec<serde_json::Value> {
+        match self.json() {
+            Some(serde_json::Value::Object(mut object)) => match object.remove("errors") {
+                Some(serde_json::Value::Array(errors)) => errors.into_iter().take(3).collect(),
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    fn json(&self) -> Option<serde_json::Value> {
+        if self.body.len() > ERROR_BODY_CAP {
+            return None;
+        }
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// The registry's own words, short and escaped; empty if there are none worth showing.
+    pub(crate) fn detail(&self) -> String {
+        if self.status.is_redirection() {
+            let to = self.header(&LOCATION).and_then(|location| self.url.join(location).ok());
+            return match to {
+                Some(to) => format!("it redirects to {}", escape_remote(&shown(&to))),
+                None => "it redirects nowhere".to_owned(),
+            };
+        }
+        if self.body.len() > ERROR_BODY_CAP {
+            return String::new();
+        }
+        let described: Vec<String> = self.errors().iter().filter_map(describe).collect();
+        if !described.is_empty() {
+            return escape_remote(&described.join("; "));
+        }
+        if let Some(json) = self.json() {
+            let known = ["error_description", "details", "detail", "message", "error"];
+            let text = known.iter().find_map(|key| json.get(key)?.as_str());
+            return escape_remote(text.unwrap_or_default());
+        }
+        // A proxy's page of HTML explains nothing.
+        match std::str::from_utf8(&self.body) {
+            Ok(text) if !text.trim_start().starts_with('<') => {
+                escape_remote(text.lines().next().unwrap_or_default())
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+fn describe(error: &serde_json::Value) -> Option<String> {
+    let text = |key: &str| error.get(key).and_then(|value| value.as_str()).unwrap_or_default();
+    match (text("code"), text("message")) {
+        ("", "") => None,
+        ("", message) => Some(message.to_owned()),
+        (code, "") => Some(code.to_owned()),
+        (code, message) => Some(format!("{code}, {message}")),
+    }
+}
+
+/// A URL without user, query and fragment, which may hold secrets.
+pub(crate) fn shown(url: &Url) -> String {
+    let origin = url.origin().ascii_serialization();
+    format!("{origin}{}", url.path())
+}
+
+pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+const ERROR_BODY_CAP: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            method: Method::GET,
+            url: Url::parse("https://r.example/v2/a/manifests/x?token=hunter2").unwrap(),
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            credentials: None,
+            looked_for: None,
+        }
+    }
+
+    fn error(answer: Answer, access: Access) -> Error {
+        answer.into_error(&"r.example/a".parse().unwrap(), access, || "the tag x".to_owned())
+    }
+
+    #[test]
+    fn each_refusal_is_told_apart() {
+        assert!(matches!(
+            error(answer(404, ""), Access::Pull),
+            Error::NotFound { what, .. } if what == "the tag x"
+        ));
+        let unknown = answer(404, r#"{"errors":[{"code":"NAME_UNKNOWN","message":"no"}]}"#);
+        assert!(matches!(
+            error(unknown, Access::Pull),
+            Error::NotFound { what, detail }
+                if what == "the repository r.example/a" && detail == "NAME_UNKNOWN, no"
+        ));
+        assert!(matches!(error(answer(403, ""), Access::Push), Error::Denied { .. }));
+        assert!(matches!(error(answer(405, ""), Access::Push), Error::Denied { .. }));
+        assert!(matches!(error(answer(405, ""), Access::Pull), Error::Answer { .. }));
+        assert!(matches!(error(answer(401, ""), Access::Push), Error::Unauthorized { .. }));
+        assert!(matches!(error(answer(500, ""), Access::Push), Error::Answer { .. }));
+        assert!(matches!(error(answer(429, ""), Access::Push), Error::RateLimited { .. }));
+        let limited = answer(400, r#"{"errors":[{"code":"TOOMANYREQUESTS"}]}"#);
+        assert!(matches!(error(limited, Access::Pull), Error::RateLimited { .. }));
+    }
+
+    #[test]
+    fn known_but_without_the_right_is_denied_and_not_unauthorized() {
+        let mut known = answer(401, r#"{"errors":[{"code":"DENIED","message":"no"}]}"#);
+        known.credentials = Some("credentials from /f".to_owned());
+        let text = error(known, Access::Push).to_string();
+        assert!(text.contains("does not let us push to r.example/a"), "{text}");
+        assert!(text.contains("credentials from /f"), "{text}");
+    }
+
+    #[test]
+    fn no_query_and_no_page_reach_an_error() {
+        let text = error(answer(500, "<html>hunter2"), Access::Pull).to_string();
+        assert_eq!(text, "GET https://r.example/v2/a/manifests/x was answered 500");
+    }
+
+    #[test]
+    fn words_of_a_server_are_escaped() {
+        let text = error(answer(502, "bad\u{1b}[2J gateway\nsecond"), Access::Pull).to_string();
+        assert!(text.ends_with("502: bad\\u{1b}[2J gateway"), "{text}");
+    }
+}

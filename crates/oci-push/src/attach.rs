@@ -1,0 +1,262 @@
+//! Attaching a bundle to an image, so that everyone finds it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, Method};
+use serde::Deserialize;
+
+use crate::answer::Answer;
+use crate::client::{Call, Client};
+use crate::concurrent::all;
+use crate::manifest::{
+    BUNDLE_MEDIA_TYPE_PREFIX, EMPTY_BLOB, MANIFEST_MEDIA_TYPE, bundle_manifest, empty_descriptor,
+};
+use crate::{Access, Descriptor, Digest, Error, Registry, Repository, Resolved, date};
+
+/// A bundle that is in the registry and can be found from its image.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Attached {
+    /// The digest of the manifest that refers to the image.
+    pub digest: Digest,
+    /// The digest of the bundle itself.
+    pub bundle_digest: Digest,
+    /// Where both are.
+    pub repository: Repository,
+    /// How the image's referrers are listed there.
+    pub how: How,
+}
+
+/// How a registry lists the referrers of an image.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum How {
+    /// An index under the tag `sha256-<hex>`, kept by the clients.
+    FallbackTag,
+    /// The referrers API of OCI 1.1, kept by the registry.
+    Referrers,
+}
+
+impl How {
+    /// `referrers` or `fallback-tag`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FallbackTag => "fallback-tag",
+            Self::Referrers => "referrers",
+        }
+    }
+}
+
+impl fmt::Display for How {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Registry {
+    /// Attaches the Sigstore bundle `bundle_json` to `subject`, as a manifest that refers to it.
+    ///
+    /// The manifest's annotations say when it was made and what kind of bundle it holds, as
+    /// cosign's do; `annotations` are added and win over those.
+    ///
+    /// It is safe to call this for one image from many places at once. In one process (through
+    /// clones of one [`Registry`]) nothing is ever lost. Across processes, on registries without
+    /// the referrers API, the list is read back until it has been quiet with our entry in it.
+    ///
+    /// # Errors
+    /// [`Error::Overwritten`] when other writers kept replacing the list; whatever the registry
+    /// refuses; [`Error::Invalid`] when `bundle_json` is not a bundle at all.
+    pub async fn attach(
+        &self,
+        subject: &Resolved,
+        bundle_json: &[u8],
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<Attached, Error> {
+        self.client.attach(subject, bundle_json, annotations).await
+    }
+}
+
+impl Client {
+    async fn attach(
+        &self,
+        subject: &Resolved,
+        bundle_json: &[u8],
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<Attached, Error> {
+        let repository = self.signatures_of(subject.repository());
+        let (media_type, mut all_annotations) = describe(bundle_json)?;
+        let created = date::rfc3339(self.host.clock.now());
+        all_annotations.insert("org.opencontainers.image.created".to_owned(), created);
+        all_annotations.extend(annotations.clone());
+        let layer = Descriptor {
+            media_type,
+            size: bundle_json.len() as u64,
+            digest: Digest::sha256(bundle_json),
+        };
+
+        let blobs = [
+            (Bytes::copy_from_slice(bundle_json), layer.digest.clone(), false),
+            // Usually there already: every artifact without a configuration shares it.
+            (Bytes::from_static(EMPTY_BLOB), empty_descriptor().digest, true),
+        ];
+        let uploads = blobs.map(|(bytes, digest, ask_first)| async move {
+            if ask_first && self.has_blob(repository, &digest).await? {
+                return Ok(());
+            }
+            self.put_blob(repository, &digest, bytes).await
+        });
+        all(2, uploads).await.into_iter().collect::<Result<Vec<()>, Error>>()?;
+
+        let invalid = |error: serde_json::Error| Error::Invalid {
+            what: "the manifest of the signature".to_owned(),
+            reason: error.to_string(),
+        };
+        let manifest =
+            bundle_manifest(subject.descriptor(), &layer, &all_annotations).map_err(invalid)?;
+        let referrer = Descriptor {
+            media_type: MANIFEST_MEDIA_TYPE.to_owned(),
+            size: manifest.len() as u64,
+            digest: Digest::sha256(&manifest),
+        };
+        let answer = self.put_manifest(repository, &referrer, manifest).await?;
+        let how = if self.lists_referrers(subject, repository, &answer).await? {
+            How::Referrers
+        } else {
+            self.list_under_tag(repository, subject.digest(), &referrer, &layer, &all_annotations)
+                .await?;
+            How::FallbackTag
+        };
+        Ok(Attached {
+            digest: referrer.digest,
+            bundle_digest: layer.digest,
+            repository: repository.clone(),
+            how,
+        })
+    }
+
+    async fn put_manifest(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        bytes: Vec<u8>,
+    ) -> Result<Answer, Error> {
+        let path = format!("manifests/{}", descriptor.digest);
+        let call = Call::new(Method::PUT, repository, Access::Push, path)
+            .header(CONTENT_TYPE, &descriptor.media_type)
+            .body(Bytes::from(bytes));
+        let answer = self.call(&call).await?;
+        if !answer.status.is_success() {
+            return Err(answer
+                .into_error(repository, Access::Push, || format!("the repository {repository}")));
+        }
+        match answer.content_digest() {
+            Some(stored) if stored != descriptor.digest.as_str() => Err(Error::Invalid {
+                what: format!("the answer to {}", answer.request()),
+                reason: format!(
+                    "expected the manifest to be stored as {}, found {}",
+                    descriptor.digest,
+                    host::escape_remote(stored)
+                ),
+            }),
+            _ => Ok(answer),
+        }
+    }
+
+    /// Whether the registry itself lists what refers to `subject`. It says so when it stores a
+    /// manifest; that is checked, because some say so and have no list.
+    async fn lists_referrers(
+        &self,
+        subject: &Resolved,
+        repository: &Repository,
+        stored: &Answer,
+    ) -> Result<bool, Error> {
+        if stored.header(&OCI_SUBJECT) != Some(subject.digest().as_str()) {
+            return Ok(false);
+        }
+        match self.referrers_page(repository, subject.digest(), Access::Push).await {
+            Ok(page) => Ok(page.is_some()),
+            // The tag is then kept as well: it is read where there is no list, and harmless where
+            // there is one.
+            Err(error) => {
+                tracing::debug!(%error, "the referrers could not be listed");
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// The media type of a bundle and the annotations that describe it.
+fn describe(bundle: &[u8]) -> Result<(String, BTreeMap<String, String>), Error> {
+    let invalid =
+        |reason: String| Error::Invalid { what: "the bundle to attach".to_owned(), reason };
+    let bundle: WireBundle = serde_json::from_slice(bundle)
+        .map_err(|error| invalid(format!("it is not the JSON of a Sigstore bundle: {error}")))?;
+    if !bundle.media_type.starts_with(BUNDLE_MEDIA_TYPE_PREFIX) {
+        return Err(invalid(format!("its media type is {:?}", bundle.media_type)));
+    }
+    let content = match &bundle.dsse_envelope {
+        Some(_) => "dsse-envelope",
+        None => "message-signature",
+    };
+    let mut annotations =
+        BTreeMap::from([("dev.sigstore.bundle.content".to_owned(), content.to_owned())]);
+    let payload = bundle.dsse_envelope.and_then(|envelope| STANDARD.decode(envelope.payload).ok());
+    let statement =
+        payload.and_then(|payload| serde_json::from_slice::<WireStatement>(&payload).ok());
+    if let Some(predicate_type) = statement.and_then(|statement| statement.predicate_type) {
+        annotations.insert(PREDICATE_TYPE.to_owned(), predicate_type);
+    }
+    Ok((bundle.media_type, annotations))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireBundle {
+    media_type: String,
+    dsse_envelope: Option<WireEnvelope>,
+}
+
+#[derive(Deserialize)]
+struct WireEnvelope {
+    payload: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireStatement {
+    predicate_type: Option<String>,
+}
+
+const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+pub(crate) const PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_is_described_as_cosign_does() {
+        let payload = STANDARD.encode(r#"{"predicateType":"https://sigstore.dev/cosign/sign/v1"}"#);
+        let bundle = format!(
+            r#"{{"mediaType":"{}","dsseEnvelope":{{"payload":"{payload}"}}}}"#,
+            crate::BUNDLE_MEDIA_TYPE
+        );
+        let (media_type, annotations) = describe(bundle.as_bytes()).unwrap();
+        assert_eq!(media_type, crate::BUNDLE_MEDIA_TYPE);
+        let expected = [
+            ("dev.sigstore.bundle.content", "dsse-envelope"),
+            ("dev.sigstore.bundle.predicateType", "https://sigstore.dev/cosign/sign/v1"),
+        ];
+        assert_eq!(annotations, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+    }
+
+    #[test]
+    fn what_is_no_bundle_is_not_attached() {
+        assert!(describe(b"{}").is_err());
+        assert!(describe(b"not json").is_err());
+        assert!(describe(br#"{"mediaType":"text/plain"}"#).is_err());
+    }
+}

@@ -1,0 +1,333 @@
+//! One authenticated request, with its redirects followed by hand.
+//!
+//! By hand, because a registry's answer decides where credentials may go: they stay at the
+//! registry's own origin, and whoever it redirects to sees none and is asked for none.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use host::{CallPolicy, Host, Redirects, TransportError};
+use http::header::{AUTHORIZATION, HeaderName, LOCATION};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use url::Url;
+
+use crate::answer::{Answer, shown};
+use crate::auth::Auth;
+use crate::concurrent::{Locks, guard};
+use crate::{Access, Error, Options, Repository, challenge, endpoint};
+
+/// What all clones of a [`Registry`](crate::Registry) share.
+pub(crate) struct Client {
+    pub(crate) host: Host,
+    /// One writer of a fallback tag at a time.
+    pub(crate) writers: Locks,
+    auth: Auth,
+    options: Options,
+    bases: Mutex<HashMap<String, Url>>,
+}
+
+/// A request to a registry.
+#[derive(Clone, Debug)]
+pub(crate) struct Call<'a> {
+    method: Method,
+    repository: &'a Repository,
+    access: Access,
+    target: Target,
+    headers: HeaderMap,
+    body: Bytes,
+    policy: CallPolicy,
+}
+
+#[derive(Clone, Debug)]
+enum Target {
+    /// Below `/v2/<name>/`.
+    Path(String),
+    /// Where the registry sent us.
+    Url(Url),
+}
+
+impl<'a> Call<'a> {
+    /// A request for `path` below `/v2/<name>/`.
+    pub(crate) fn new(
+        method: Method,
+        repository: &'a Repository,
+        access: Access,
+        path: impl Into<String>,
+    ) -> Self {
+        Self {
+            method,
+            repository,
+            access,
+            target: Target::Path(path.into()),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            policy: CallPolicy::default(),
+        }
+    }
+
+    /// A request to a URL that the registry named.
+    pub(crate) fn to(method: Method, repository: &'a Repository, access: Access, url: Url) -> Self {
+        Self { target: Target::Url(url), ..Self::new(method, repository, access, "") }
+    }
+
+    pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Self {
+        // Every value here is a media type, a digest or an ETag that came as a header.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    pub(crate) fn body(mut self, body: Bytes) -> Self {
+        self.body = body;
+        self
+    }
+
+    pub(crate) fn policy(mut self, policy: CallPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+}
+
+impl Client {
+    pub(crate) fn new(host: Host, mut options: Options) -> Result<Self, Error> {
+        if options.signature_repository.is_none() {
+            for name in ["AMBISIGN_REPOSITORY", "COSIGN_REPOSITORY"] {
+                let Some(value) = host.env.var(name) else {
+                    continue;
+                };
+                let repository = value.parse().map_err(|error| match error {
+                    Error::Reference { text, reason } => {
+                        Error::Reference { text, reason: format!("{reason} (in {name})") }
+                    }
+                    other => other,
+                })?;
+                options.signature_repository = Some(repository);
+                break;
+            }
+        }
+        Ok(Self {
+            auth: Auth::new(host.clone(), options.credentials.clone()),
+            host,
+            writers: Locks::default(),
+            options,
+            bases: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn signatures_of<'a>(&'a self, repository: &'a Repository) -> &'a Repository {
+        self.options.signature_repository.as_ref().unwrap_or(repository)
+    }
+
+    /// Sends `call`, meeting the registry's challenge if it makes one. Any status is an answer.
+    pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Answer, Error> {
+        let base = self.base(call.repository).await?;
+        let url = match &call.target {
+            Target::Path(path) => {
+                let path = format!("v2/{}/{path}", call.repository.path());
+                base.join(&path)
+                    .map_err(|error| Error::Reference { text: path, reason: error.to_string() })?
+            }
+            Target::Url(url) => url.clone(),
+        };
+        let at_home = url.origin() == base.origin();
+        let mut authorization = match at_home {
+            true => self.auth.ready(call.repository, call.access),
+            false => None,
+        };
+        // Enough for a header that has become stale and for a scope that was too small.
+        for _ in 0..MOST_CHALLENGES {
+            let mut answer = self.exchange(call, &base, url.clone(), authorization.clone()).await?;
+            let asked = answer.status == StatusCode::UNAUTHORIZED
+                && answer.url.origin() == base.origin()
+                && at_home;
+            self.note_credentials(&mut answer, call.repository, authorization.is_some());
+            if !asked {
+                return Ok(answer);
+            }
+            let Some(challenge) = challenge::pick(&answer.headers) else {
+                return Ok(answer);
+            };
+            let next = self
+                .auth
+                .meet(&base, call.repository, call.access, &challenge, authorization.as_ref())
+                .await?;
+            if next.is_none() {
+                self.note_credentials(&mut answer, call.repository, authorization.is_some());
+                return Ok(answer);
+            }
+            authorization = next;
+        }
+        let mut answer = self.exchange(call, &base, url, authorization).await?;
+        self.note_credentials(&mut answer, call.repository, true);
+        Ok(answer)
+    }
+
+    /// The URL that `location` names, where the registry wants us to go on. Credentials go there
+    /// only if it is the registry itself.
+    pub(crate) async fn follow(
+        &self,
+        repository: &Repository,
+        answer: &Answer,
+    ) -> Result<Url, Error> {
+        let invalid = |reason: String| Error::Invalid {
+            what: format!("the Location in the answer to {}", answer.request()),
+            reason,
+        };
+        let location =
+            answer.header(&LOCATION).ok_or_else(|| invalid("it is missing".to_owned()))?;
+        let base = self.base(repository).await?;
+        let mut url =
+            answer.url.join(location).map_err(|error| invalid(format!("it is no URL: {error}")))?;
+        url.set_fragment(None);
+        if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() {
+            return Err(invalid("it is no web address".to_owned()));
+        }
+        if base.scheme() == "https" && url.scheme() == "http" {
+            // A proxy that ends TLS in front of a registry that does not know of it.
+            let ours =
+                url.host() == base.host() && (url.port().is_none() || url.port() == base.port());
+            if !ours || url.set_scheme("https").is_err() || url.set_port(base.port()).is_err() {
+                return Err(invalid(format!("it leads from https to {}", shown(&url))));
+            }
+        }
+        Ok(url)
+    }
+
+    /// What the credentials behind `answer` are called in an error.
+    fn note_credentials(&self, answer: &mut Answer, repository: &Repository, sent: bool) {
+        let Some(lookup) = self.auth.looked_up(repository) else {
+            return;
+        };
+        answer.looked_for = Some(lookup.origin.clone());
+        if sent && lookup.credentials.is_some() {
+            answer.credentials = Some(lookup.origin.clone());
+        }
+    }
+
+    async fn base(&self, repository: &Repository) -> Result<Url, Error> {
+        if let Some(base) = guard(&self.bases).get(repository.registry()) {
+            return Ok(base.clone());
+        }
+        let base = endpoint::find(&*self.host.http, repository, self.options.allow_http).await?;
+        guard(&self.bases).insert(repository.registry().to_owned(), base.clone());
+        Ok(base)
+    }
+
+    /// Sends and follows redirects. Reading may lead to another origin, without credentials and
+    /// never from https to http; writing may not.
+    async fn exchange(
+        &self,
+        call: &Call<'_>,
+        base: &Url,
+        mut url: Url,
+        mut authorization: Option<HeaderValue>,
+    ) -> Result<Answer, Error> {
+        let reading = matches!(call.method, Method::GET | Method::HEAD);
+        let mut asked_abroad = false;
+        for _ in 0..=MOST_REDIRECTS {
+            let answer = self.send(call, &url, authorization.as_ref()).await?;
+            let abroad = url.origin() != base.origin();
+            if abroad && reading && answer.status == StatusCode::UNAUTHORIZED && !asked_abroad {
+                asked_abroad = true;
+                if let Some(challenge) = challenge::pick(&answer.headers)
+                    && let Some(token) =
+                        self.auth.anonymous(&url, &challenge, call.repository).await?
+                {
+                    authorization = Some(token);
+                    continue;
+                }
+            }
+            let Some(to) = redirect(&answer, reading) else {
+                return Ok(answer);
+            };
+            if to.origin() != url.origin() {
+                authorization = None;
+            }
+            url = to;
+        }
+        Err(Error::Invalid {
+            what: format!("the answer to {} {}", call.method, shown(&url)),
+            reason: format!("more than {MOST_REDIRECTS} redirects in a row"),
+        })
+    }
+
+    async fn send(
+        &self,
+        call: &Call<'_>,
+        url: &Url,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Answer, Error> {
+        let mut request = Request::builder()
+            .method(call.method.clone())
+            .uri(url.as_str())
+            .body(call.body.clone())
+            .map_err(|error| Error::Invalid { what: shown(url), reason: error.to_string() })?;
+        request.headers_mut().extend(call.headers.clone());
+        if let Some(authorization) = authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
+        let policy = CallPolicy {
+            redirects: Redirects::Never,
+            proxy: !call.repository.is_loopback() && call.policy.proxy,
+            ..call.policy.clone()
+        };
+        request.extensions_mut().insert(policy);
+        tracing::debug!(method = %call.method, url = shown(url), "registry request");
+        let response = self.host.http.send(request).await.map_err(|source| match source {
+            TransportError::TooLarge { cap, .. } => Error::Invalid {
+                what: format!("the answer to {} {}", call.method, shown(url)),
+                reason: format!("it is larger than the limit of {cap} bytes"),
+            },
+            source => {
+                Error::Transport { registry: url.host_str().unwrap_or_default().to_owned(), source }
+            }
+        })?;
+        let (parts, body) = response.into_parts();
+        if let Some(warning) = parts.headers.get("warning").and_then(|value| value.to_str().ok()) {
+            tracing::warn!(
+                registry = call.repository.registry(),
+                warning = host::escape_remote(warning),
+                "the registry warns"
+            );
+        }
+        Ok(Answer {
+            method: call.method.clone(),
+            url: url.clone(),
+            status: parts.status,
+            headers: parts.headers,
+            body,
+            credentials: None,
+            looked_for: None,
+        })
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// Where to go on; `None` if the answer is to be taken as it is.
+fn redirect(answer: &Answer, reading: bool) -> Option<Url> {
+    let followed = match answer.status {
+        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
+        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER => reading,
+        _ => false,
+    };
+    if !followed {
+        return None;
+    }
+    let mut to = answer.url.join(answer.header(&LOCATION)?).ok()?;
+    to.set_fragment(None);
+    let web = matches!(to.scheme(), "http" | "https") && to.username().is_empty();
+    let downgrade = answer.url.scheme() == "https" && to.scheme() == "http";
+    let elsewhere = to.origin() != answer.url.origin();
+    (web && !downgrade && (reading || !elsewhere)).then_some(to)
+}
+
+const MOST_CHALLENGES: u32 = 2;
+const MOST_REDIRECTS: u32 = 5;

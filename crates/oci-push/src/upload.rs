@@ -1,0 +1,152 @@
+//! Putting blobs into a repository, and proving beforehand that we may.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use host::CallPolicy;
+use http::header::CONTENT_TYPE;
+use http::{Method, StatusCode};
+use url::Url;
+
+use crate::client::{Call, Client};
+use crate::concurrent::jittered;
+use crate::{Access, Digest, Error, Reference, Registry, Repository};
+
+impl Registry {
+    /// Proves that signatures of `reference` may be stored, by opening an upload and cancelling
+    /// it. Nothing is left behind. For use before anything is signed: what is in a public log
+    /// cannot be taken back.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`], [`Error::Denied`] (also for read-only registries) and
+    /// [`Error::NotFound`] for a repository that must be created first, with the registry's words.
+    pub async fn prove_push(&self, reference: &Reference) -> Result<(), Error> {
+        let repository = self.client.signatures_of(reference.repository());
+        let session = self.client.open_upload(repository).await?;
+        let call = Call::to(Method::DELETE, repository, Access::Push, session).policy(CallPolicy {
+            attempt: Duration::from_secs(10),
+            total: Duration::from_secs(10),
+            attempts: 1,
+            ..CallPolicy::default()
+        });
+        // Registries that cannot cancel forget the session by themselves.
+        if let Err(error) = self.client.call(&call).await {
+            tracing::debug!(%error, "the trial upload was not cancelled");
+        }
+        Ok(())
+    }
+}
+
+impl Client {
+    /// Stores `bytes` under `digest`, in two requests when all goes well.
+    pub(crate) async fn put_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        bytes: Bytes,
+    ) -> Result<(), Error> {
+        let mut attempt = 1;
+        loop {
+            let session = self.open_upload(repository).await?;
+            let (failure, pause) =
+                match self.finish_upload(repository, session, digest, &bytes).await {
+                    Ok(()) => return Ok(()),
+                    Err(Interrupted::For(pause, error)) => (error, pause),
+                    Err(Interrupted::ForGood(error)) => return Err(error),
+                };
+            if attempt >= MOST_ATTEMPTS {
+                return Err(failure);
+            }
+            tracing::debug!(error = %failure, attempt, "the upload starts again");
+            self.host.clock.sleep(pause).await;
+            // It may have arrived although we did not hear so.
+            if self.has_blob(repository, digest).await? {
+                return Ok(());
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Whether `repository` has the blob `digest`.
+    pub(crate) async fn has_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<bool, Error> {
+        let path = format!("blobs/{digest}");
+        let call = Call::new(Method::HEAD, repository, Access::Push, path);
+        let answer = self.call(&call).await?;
+        match answer.status {
+            status if status.is_success() => Ok(true),
+            // Not every registry answers HEAD here; uploading is right either way.
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Ok(false),
+            _ => Err(answer.into_error(repository, Access::Push, || format!("the blob {digest}"))),
+        }
+    }
+
+    /// Starts an upload; the answer names where it goes on.
+    async fn open_upload(&self, repository: &Repository) -> Result<Url, Error> {
+        let call = Call::new(Method::POST, repository, Access::Push, "blobs/uploads/");
+        let answer = self.call(&call).await?;
+        if !answer.status.is_success() {
+            return Err(answer.into_error(repository, Access::Push, || {
+                format!("a place for uploads to the repository {repository}")
+            }));
+        }
+        self.follow(repository, &answer).await
+    }
+
+    async fn finish_upload(
+        &self,
+        repository: &Repository,
+        mut session: Url,
+        digest: &Digest,
+        bytes: &Bytes,
+    ) -> Result<(), Interrupted> {
+        // What the session's URL already says must stay as it is, signed as it may be.
+        let query = match session.query() {
+            Some(query) if !query.is_empty() => format!("{query}&digest={digest}"),
+            _ => format!("digest={digest}"),
+        };
+        session.set_query(Some(&query));
+        let call = Call::to(Method::PUT, repository, Access::Push, session)
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .body(bytes.clone())
+            // A session that took part of the bytes cannot take all of them once more.
+            .policy(CallPolicy {
+                attempt: Duration::from_secs(60),
+                total: Duration::from_secs(60),
+                idempotent: false,
+                ..CallPolicy::default()
+            });
+        let answer = match self.call(&call).await {
+            Ok(answer) => answer,
+            Err(error @ Error::Transport { .. }) => {
+                return Err(Interrupted::For(jittered(FIRST_PAUSE), error));
+            }
+            Err(error) => return Err(Interrupted::ForGood(error)),
+        };
+        if answer.status.is_success() {
+            return Ok(());
+        }
+        let lost = answer.has_code("BLOB_UPLOAD_UNKNOWN")
+            || answer.status == StatusCode::RANGE_NOT_SATISFIABLE;
+        let again = answer.is_transient() || lost;
+        let pause = answer
+            .retry_after()
+            .map_or_else(|| jittered(FIRST_PAUSE), |asked| asked.min(LONGEST_PAUSE));
+        let error = answer
+            .into_error(repository, Access::Push, || format!("the upload of the blob {digest}"));
+        Err(if again { Interrupted::For(pause, error) } else { Interrupted::ForGood(error) })
+    }
+}
+
+enum Interrupted {
+    /// Starting again after a pause may help.
+    For(Duration, Error),
+    ForGood(Error),
+}
+
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MOST_ATTEMPTS: u32 = 3;
