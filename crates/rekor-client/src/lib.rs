@@ -1,1 +1,15 @@
-//! A client for Rekor, the transparency log of Sigstore, versions 1 and 2
+#![doc = include_str!("../README.md")]
+//!
+//! The answered entry is checked to be the one submitted. It is *not* checked to be in the log:
+//! promise, checkpoint and proof are `verify`'s to judge, against a trusted root.
+
+mod answer;
+mod client;
+mod entry;
+mod error;
+mod v1;
+mod v2;
+
+pub use crate::client::{ApiVersion, Rekor};
+pub use crate::entry::{Entry, Verifier};
+pub use crate::error::Error;

@@ -1,0 +1,136 @@
+//! What both versions' answers have in common.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::Response;
+use url::Url;
+
+use crate::Error;
+
+/// A log's URL as errors show it: without what may be secret in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Site(String);
+
+impl Site {
+    pub(crate) fn new(url: &Url) -> Self {
+        let mut url = url.clone();
+        // Both fail only for URLs that cannot have such parts, and then there is nothing to hide.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_query(None);
+        Self(url.to_string())
+    }
+
+    pub(crate) fn malformed(&self, reason: impl Into<String>) -> Error {
+        Error::Malformed { url: self.0.clone(), reason: reason.into() }
+    }
+
+    pub(crate) fn mismatch(
+        &self,
+        what: &'static str,
+        expected: impl fmt::Display,
+        found: impl fmt::Display,
+    ) -> Error {
+        Error::Mismatch {
+            url: self.0.clone(),
+            what,
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }
+    }
+
+    /// The error that an answer other than the expected one is. Both versions explain themselves
+    /// in a `message`; an answer may also be text, or empty.
+    pub(crate) fn refused(&self, response: &Response<Bytes>) -> Error {
+        let body = response.body();
+        let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+        let message = match json.as_ref().and_then(|json| json.get("message")?.as_str()) {
+            Some(message) => host::escape_remote(message),
+            None if response.status().is_success() => "expected 201 for a new log entry".into(),
+            None if body.is_empty() => "no explanation".into(),
+            None => host::escape_remote(&String::from_utf8_lossy(body)),
+        };
+        Error::Http { url: self.0.clone(), status: response.status().as_u16(), message }
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `text` if it is the id of an entry of a log of version 1.
+pub(crate) fn entry_id(text: &str) -> Option<&str> {
+    let is_id = matches!(text.len(), 64 | 80) && text.bytes().all(|b| b.is_ascii_hexdigit());
+    is_id.then_some(text)
+}
+
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let nibble = |c: &u8| char::from(*c).to_digit(16).and_then(|n| u8::try_from(n).ok());
+    let pairs = text.as_bytes().chunks(2).map(|pair| match pair {
+        [high, low] => Some(nibble(high)? << 4 | nibble(low)?),
+        _ => None,
+    });
+    pairs.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal_goes_both_ways_and_nothing_else_is_taken_for_it() {
+        assert_eq!(from_hex(&hex(&[0, 0x9f, 0xff])).unwrap(), [0, 0x9f, 0xff]);
+        assert_eq!(from_hex("9F").unwrap(), [0x9f]);
+        for text in ["9", "9g", "+1", "é"] {
+            assert_eq!(from_hex(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_entry_id_cannot_lead_to_another_path() {
+        assert!(entry_id(&"0a".repeat(32)).is_some());
+        assert!(entry_id(&"0a".repeat(40)).is_some());
+        assert!(entry_id(&"0a".repeat(33)).is_none());
+        assert!(entry_id(&format!("../{}", "a".repeat(61))).is_none());
+    }
+
+    #[test]
+    fn a_url_is_shown_without_credentials() {
+        let url = "https://user:secret@log.example/path?key=secret".parse().unwrap();
+        assert_eq!(Site::new(&url).to_string(), "https://log.example/path");
+    }
+
+    #[test]
+    fn every_shape_of_refusal_is_explained() {
+        let site = Site::new(&"https://log.example".parse().unwrap());
+        let refused = |status: u16, body: &'static str| {
+            let response = Response::builder().status(status).body(Bytes::from(body)).unwrap();
+            site.refused(&response).to_string()
+        };
+        let prefix = "the log at https://log.example/ answered";
+        assert_eq!(
+            refused(400, r#"{"code":3,"message":"no","details":[]}"#),
+            format!("{prefix} 400: no")
+        );
+        assert_eq!(refused(404, ""), format!("{prefix} 404: no explanation"));
+        assert_eq!(refused(405, "frozen\n"), format!("{prefix} 405: frozen"));
+        assert_eq!(refused(200, "{}"), format!("{prefix} 200: expected 201 for a new log entry"));
+    }
+}

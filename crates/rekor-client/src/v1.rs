@@ -1,0 +1,259 @@
+//! Rekor v1: `hashedrekord` 0.0.1 and `dsse` 0.0.1.
+
+use std::collections::BTreeMap;
+
+use bundle::{LogEntry, LogProof};
+use bytes::Bytes;
+use http::Response;
+use http::header::LOCATION;
+use keys::Digest;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::answer::{Site, base64, entry_id, from_base64, from_hex, hex};
+use crate::{Entry, Error, Verifier};
+
+/// The proposed entry.
+pub(crate) fn request(entry: &Entry<'_>) -> Vec<u8> {
+    let pem = |verifier: Verifier<'_>| base64(verifier.to_pem().as_bytes());
+    let proposed = match *entry {
+        Entry::Hashed { digest, signature, verifier, .. } => json!({
+            "apiVersion": "0.0.1",
+            "kind": "hashedrekord",
+            "spec": {
+                "data": {
+                    "hash": { "algorithm": digest.algorithm().name(), "value": digest.to_hex() },
+                },
+                "signature": {
+                    "content": base64(signature),
+                    "publicKey": { "content": pem(verifier) },
+                },
+            },
+        }),
+        Entry::Envelope { envelope, verifier, .. } => json!({
+            "apiVersion": "0.0.1",
+            "kind": "dsse",
+            "spec": {
+                "proposedContent": {
+                    "envelope": envelope.to_json(),
+                    "verifiers": [pem(verifier)],
+                },
+            },
+        }),
+    };
+    proposed.to_string().into_bytes()
+}
+
+/// The id of the entry that a 409 speaks of: from its `Location`, else from its text. Only the id
+/// is taken, so that an answer cannot send us elsewhere.
+pub(crate) fn existing(response: &Response<Bytes>) -> Option<String> {
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    if let Some(id) = location.and_then(|path| entry_id(path.rsplit('/').next()?)) {
+        return Some(id.to_owned());
+    }
+    let text = std::str::from_utf8(response.body()).ok()?;
+    text.split(|c: char| !c.is_ascii_hexdigit()).find_map(entry_id).map(str::to_owned)
+}
+
+/// Reads the one entry of an answer. The id it goes by must be the one asked for, and in any case
+/// belong to its body.
+pub(crate) fn read(site: &Site, bytes: &[u8], asked: Option<&str>) -> Result<LogEntry, Error> {
+    let answer: BTreeMap<String, AnsweredEntry> =
+        serde_json::from_slice(bytes).map_err(|error| site.malformed(error.to_string()))?;
+    let found = answer.len();
+    let (Some((id, answered)), 1) = (answer.into_iter().next(), found) else {
+        return Err(site.malformed(format!("expected one entry, found {found}")));
+    };
+    let entry = answered.into_entry(site)?;
+    let leaf = hex(&keys::sha256(&[&[0], entry.canonicalized_body.as_slice()].concat()));
+    for id in [Some(id.as_str()), asked].into_iter().flatten() {
+        let id = id.to_ascii_lowercase();
+        if !id.ends_with(&leaf) {
+            return Err(site.mismatch("the id", host::escape_remote(&id), leaf));
+        }
+    }
+    Ok(entry)
+}
+
+/// Checks that `logged` is about the very signature that was submitted.
+pub(crate) fn check(site: &Site, entry: &Entry<'_>, logged: &LogEntry) -> Result<(), Error> {
+    let read = |error: serde_json::Error| site.malformed(format!("the entry's body: {error}"));
+    match *entry {
+        Entry::Hashed { digest, signature, verifier, .. } => {
+            expect_kind(site, logged, "hashedrekord")?;
+            let body: Body<HashedSpec> =
+                serde_json::from_slice(&logged.canonicalized_body).map_err(read)?;
+            let Hash { algorithm, value } = body.spec.data.hash;
+            let found = format!("{algorithm}:{}", value.to_ascii_lowercase());
+            if found != digest.to_string() {
+                return Err(site.mismatch("the digest", digest, host::escape_remote(&found)));
+            }
+            let logged = body.spec.signature;
+            expect_signature(site, signature, &logged.content)?;
+            expect_verifier(site, verifier, &logged.public_key.content)
+        }
+        Entry::Envelope { envelope, verifier, .. } => {
+            expect_kind(site, logged, "dsse")?;
+            let body: Body<DsseSpec> =
+                serde_json::from_slice(&logged.canonicalized_body).map_err(read)?;
+            let Hash { algorithm, value } = body.spec.payload_hash;
+            let found = format!("{algorithm}:{}", value.to_ascii_lowercase());
+            let digest = Digest::sha256(&envelope.payload);
+            if found != digest.to_string() {
+                return Err(site.mismatch(
+                    "the payload's digest",
+                    digest,
+                    host::escape_remote(&found),
+                ));
+            }
+            let ours = envelope.signatures.first().map(|s| s.sig.as_slice()).unwrap_or_default();
+            let [logged] = body.spec.signatures.as_slice() else {
+                let found = body.spec.signatures.len();
+                return Err(site.malformed(format!("expected one signature, found {found}")));
+            };
+            expect_signature(site, ours, &logged.signature)?;
+            expect_verifier(site, verifier, &logged.verifier)
+        }
+    }
+}
+
+fn expect_kind(site: &Site, logged: &LogEntry, kind: &str) -> Result<(), Error> {
+    if logged.kind == kind && logged.version == "0.0.1" {
+        return Ok(());
+    }
+    let found = format!("{} {}", logged.kind, logged.version);
+    Err(site.mismatch("the kind", format!("{kind} 0.0.1"), host::escape_remote(&found)))
+}
+
+fn expect_signature(site: &Site, ours: &[u8], logged: &str) -> Result<(), Error> {
+    if from_base64(logged).as_deref() == Some(ours) {
+        return Ok(());
+    }
+    Err(site.mismatch("the signature", base64(ours), host::escape_remote(logged)))
+}
+
+fn expect_verifier(site: &Site, ours: Verifier<'_>, logged: &str) -> Result<(), Error> {
+    if from_base64(logged).is_some_and(|pem| ours.is(&pem)) {
+        return Ok(());
+    }
+    Err(site.mismatch("the certificate or key", ours.fingerprint(), "another"))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AnsweredEntry {
+    body: String,
+    integrated_time: u64,
+    #[serde(rename = "logID")]
+    log_id: String,
+    log_index: u64,
+    verification: Option<Verification>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Verification {
+    inclusion_proof: Option<AnsweredProof>,
+    signed_entry_timestamp: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AnsweredProof {
+    checkpoint: String,
+    hashes: Vec<String>,
+    log_index: u64,
+    root_hash: String,
+    tree_size: u64,
+}
+
+impl AnsweredEntry {
+    fn into_entry(self, site: &Site) -> Result<LogEntry, Error> {
+        let field = |name: &str, bytes: Option<Vec<u8>>| {
+            bytes.ok_or_else(|| site.malformed(format!("{name} cannot be decoded")))
+        };
+        let canonicalized_body = field("body", from_base64(&self.body))?;
+        let Body { kind, api_version, .. } =
+            serde_json::from_slice::<Body<serde::de::IgnoredAny>>(&canonicalized_body)
+                .map_err(|error| site.malformed(format!("the entry's body: {error}")))?;
+        let Some(verification) = self.verification else {
+            return Err(site.malformed("the entry comes without a proof"));
+        };
+        let set = verification.signed_entry_timestamp.map(|set| from_base64(&set));
+        let proof = verification.inclusion_proof.map(|proof| {
+            let hashes = proof.hashes.iter().map(|hash| field("hashes", from_hex(hash)));
+            Ok(LogProof {
+                // This one counts inside the shard; the entry's own counts over all shards.
+                log_index: proof.log_index,
+                root_hash: field("rootHash", from_hex(&proof.root_hash))?,
+                tree_size: proof.tree_size,
+                hashes: hashes.collect::<Result<_, Error>>()?,
+                checkpoint: proof.checkpoint,
+            })
+        });
+        Ok(LogEntry {
+            log_index: self.log_index,
+            log_id: field("logID", from_hex(&self.log_id))?,
+            kind,
+            version: api_version,
+            integrated_time: Some(self.integrated_time).filter(|time| *time != 0),
+            signed_entry_timestamp: match set {
+                None => None,
+                Some(set) => Some(field("signedEntryTimestamp", set)?),
+            },
+            inclusion_proof: proof.transpose()?,
+            canonicalized_body,
+        })
+    }
+}
+
+/// A canonical body.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<Spec> {
+    api_version: String,
+    kind: String,
+    spec: Spec,
+}
+
+#[derive(Deserialize)]
+struct HashedSpec {
+    data: HashedData,
+    signature: HashedSignature,
+}
+
+#[derive(Deserialize)]
+struct HashedData {
+    hash: Hash,
+}
+
+#[derive(Deserialize)]
+struct Hash {
+    algorithm: String,
+    value: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HashedSignature {
+    content: String,
+    public_key: HashedKey,
+}
+
+#[derive(Deserialize)]
+struct HashedKey {
+    content: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DsseSpec {
+    payload_hash: Hash,
+    signatures: Vec<DsseSignature>,
+}
+
+#[derive(Deserialize)]
+struct DsseSignature {
+    signature: String,
+    verifier: String,
+}

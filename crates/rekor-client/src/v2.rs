@@ -1,0 +1,166 @@
+//! Rekor v2 (rekor-tiles): `hashedrekord` 0.0.2, by a strict decoder.
+
+use bundle::LogEntry;
+use keys::Digest;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::answer::{Site, base64, from_base64};
+use crate::{Entry, Error, Verifier};
+
+/// The request; one field too many and the log refuses it.
+pub(crate) fn request(entry: &Entry<'_>) -> Result<Vec<u8>, Error> {
+    let statement = Statement::of(entry)?;
+    let verifier = match statement.verifier {
+        Verifier::Certificate(certificate) => json!({
+            "x509Certificate": { "rawBytes": base64(certificate.der()) },
+            "keyDetails": statement.key_details,
+        }),
+        Verifier::PublicKey(key) => json!({
+            "publicKey": { "rawBytes": base64(key.spki()) },
+            "keyDetails": statement.key_details,
+        }),
+    };
+    let request = json!({
+        "hashedRekordRequestV002": {
+            "digest": base64(statement.digest.as_bytes()),
+            "signature": { "content": base64(statement.signature), "verifier": verifier },
+        },
+    });
+    Ok(request.to_string().into_bytes())
+}
+
+/// Checks that `logged` is about the very signature that was submitted, and comes with the proof
+/// without which it is nothing.
+pub(crate) fn check(site: &Site, entry: &Entry<'_>, logged: &LogEntry) -> Result<(), Error> {
+    let expected = Statement::of(entry)?;
+    let kind = format!("{} {}", logged.kind, logged.version);
+    if kind != "hashedrekord 0.0.2" {
+        return Err(site.mismatch("the kind", "hashedrekord 0.0.2", host::escape_remote(&kind)));
+    }
+    let body: Body = serde_json::from_slice(&logged.canonicalized_body)
+        .map_err(|error| site.malformed(format!("the entry's body: {error}")))?;
+    let kind = format!("{} {}", body.kind, body.api_version);
+    if kind != "hashedrekord 0.0.2" {
+        return Err(site.mismatch("the kind", "hashedrekord 0.0.2", host::escape_remote(&kind)));
+    }
+    let Hashed { data, signature } = body.spec.hashed_rekord_v002;
+    let algorithm = expected.digest.algorithm().sigstore_name();
+    if data.algorithm != algorithm {
+        let found = host::escape_remote(&data.algorithm);
+        return Err(site.mismatch("the hash algorithm", algorithm, found));
+    }
+    let differs = |logged: &str, ours: &[u8]| from_base64(logged).as_deref() != Some(ours);
+    if differs(&data.digest, expected.digest.as_bytes()) {
+        let found = host::escape_remote(&data.digest);
+        return Err(site.mismatch("the digest", base64(expected.digest.as_bytes()), found));
+    }
+    if differs(&signature.content, expected.signature) {
+        let found = host::escape_remote(&signature.content);
+        return Err(site.mismatch("the signature", base64(expected.signature), found));
+    }
+    let Logged { x509_certificate, public_key, key_details } = signature.verifier;
+    let is_ours = match (expected.verifier, x509_certificate, public_key) {
+        (Verifier::Certificate(ours), Some(raw), None) => !differs(&raw.raw_bytes, ours.der()),
+        (Verifier::PublicKey(ours), None, Some(raw)) => !differs(&raw.raw_bytes, ours.spki()),
+        _ => false,
+    };
+    if !is_ours {
+        let expected = expected.verifier.fingerprint();
+        return Err(site.mismatch("the certificate or key", expected, "another"));
+    }
+    if key_details != expected.key_details {
+        let found = host::escape_remote(&key_details);
+        return Err(site.mismatch("the key details", expected.key_details, found));
+    }
+    match &logged.inclusion_proof {
+        None => Err(site.malformed("the entry comes without a proof")),
+        Some(proof) if proof.log_index != logged.log_index => {
+            Err(site.mismatch("the proof's index", logged.log_index, proof.log_index))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// What a `hashedrekord` states, whatever is logged with it.
+struct Statement<'a> {
+    digest: Digest,
+    signature: &'a [u8],
+    verifier: Verifier<'a>,
+    key_details: &'static str,
+}
+
+impl<'a> Statement<'a> {
+    fn of(entry: &Entry<'a>) -> Result<Self, Error> {
+        match *entry {
+            Entry::Hashed { digest, signature, scheme, verifier } => Ok(Self {
+                digest: digest.clone(),
+                signature,
+                verifier,
+                key_details: scheme.key_details(),
+            }),
+            // The log knows no envelopes since its version 2.3: what is logged is the signature
+            // over the encoding that was signed.
+            Entry::Envelope { envelope, scheme, verifier } => {
+                let (Some(hash), Some(signature)) = (scheme.hash(), envelope.signatures.first())
+                else {
+                    let reason = "an envelope without a signature over a digest".into();
+                    return Err(Error::Unloggable { reason });
+                };
+                Ok(Self {
+                    digest: Digest::of(hash, &envelope.pae()),
+                    signature: &signature.sig,
+                    verifier,
+                    key_details: scheme.key_details(),
+                })
+            }
+        }
+    }
+}
+
+/// A canonical body.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    api_version: String,
+    kind: String,
+    spec: Spec,
+}
+
+#[derive(Deserialize)]
+struct Spec {
+    #[serde(rename = "hashedRekordV002")]
+    hashed_rekord_v002: Hashed,
+}
+
+#[derive(Deserialize)]
+struct Hashed {
+    data: HashedData,
+    signature: HashedSignature,
+}
+
+#[derive(Deserialize)]
+struct HashedData {
+    algorithm: String,
+    digest: String,
+}
+
+#[derive(Deserialize)]
+struct HashedSignature {
+    content: String,
+    verifier: Logged,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Logged {
+    x509_certificate: Option<Raw>,
+    public_key: Option<Raw>,
+    key_details: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Raw {
+    raw_bytes: String,
+}
