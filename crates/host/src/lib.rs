@@ -22,7 +22,9 @@ pub use crate::env::Env;
 pub use crate::files::{FileError, read_file};
 pub use crate::programs::{Invocation, NoPrograms, ProgramError, ProgramOutput, Programs};
 pub use crate::redact::{escape_remote, scrub};
-pub use crate::transport::{CallPolicy, Redirects, Transport, TransportError, UnixSocket};
+pub use crate::transport::{
+    CallPolicy, Redirects, Transport, TransportError, TrustOnly, UnixSocket,
+};
 
 /// A future that can be kept in a struct and sent between threads; what the traits here return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

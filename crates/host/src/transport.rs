@@ -11,7 +11,7 @@ use crate::BoxFuture;
 
 /// A way to send one HTTP request and read the whole answer.
 ///
-/// An implementation honours the [`CallPolicy`] and the [`UnixSocket`] that it finds among the
+/// An implementation honours the [`CallPolicy`], the [`UnixSocket`] and the [`TrustOnly`] that it finds among the
 /// request's extensions. Any status is an answer: only what yields no answer is an error.
 ///
 /// A closure is a transport, which is how tests replay recorded services:
@@ -59,7 +59,8 @@ pub struct CallPolicy {
     /// The largest answer accepted, in bytes; a larger one is [`TransportError::TooLarge`].
     pub body_cap: usize,
     /// How many attempts at most; 1 never retries. A retry happens after failures to connect or
-    /// to agree on TLS, and after 408, 429 and 5xx; `Retry-After` is honoured within `total`.
+    /// to agree on TLS, after an exchange that broke off or met `attempt`, and after 408, 429 and
+    /// 5xx; `Retry-After` is honoured within `total`.
     pub attempts: u32,
     /// Whether sending the request twice is harmless. If not, only a failure to connect is
     /// retried: then nothing was sent.
@@ -100,6 +101,11 @@ pub enum Redirects {
 /// The request goes over this Unix socket, whatever host its URL names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnixSocket(pub PathBuf);
+
+/// The server's certificate must come from one of the authorities in this PEM text and from no
+/// other. Such a request has a connection of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustOnly(pub Bytes);
 
 /// Why there was no answer. `url` never holds credentials or a query.
 #[derive(Clone, Debug, thiserror::Error)]

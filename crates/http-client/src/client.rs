@@ -5,27 +5,46 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use host::{BoxFuture, CallPolicy, Transport, TransportError};
+use host::{BoxFuture, CallPolicy, Transport, TransportError, TrustOnly};
 use http::header::USER_AGENT;
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 
 use crate::exchange::Exchange;
 use crate::failure::{Again, Failure, shown};
-use crate::retry;
-use crate::settings::Settings;
+use crate::settings::{Roots, Settings};
+use crate::{retry, roots};
 
 /// A [`Transport`] over hyper and rustls. Clones share their connections.
 #[derive(Clone)]
 pub struct HttpClient {
     exchange: Arc<Exchange>,
-    user_agent: HeaderValue,
+    settings: Arc<Settings>,
 }
 
 impl HttpClient {
     /// A client as `settings` say. Opens nothing and reads nothing yet.
     pub fn new(settings: &Settings) -> Self {
-        let user_agent = settings.user_agent.clone();
-        Self { exchange: Arc::new(Exchange::new(settings)), user_agent }
+        let exchange = Arc::new(Exchange::new(settings));
+        Self { exchange, settings: Arc::new(settings.clone()) }
+    }
+
+    /// Where `request` goes: to our pools, or to one of its own when it brings its own trust.
+    fn exchange_for(&self, request: &Request<Bytes>) -> Result<Arc<Exchange>, TransportError> {
+        let Some(TrustOnly(pem)) = request.extensions().get() else {
+            return Ok(Arc::clone(&self.exchange));
+        };
+        let roots = roots::read_pem(pem).ok_or_else(|| TransportError::Unusable {
+            url: shown(request.uri()),
+            reason: "the CA certificates given for it cannot be read".to_owned(),
+        })?;
+        let der = roots.iter().map(|certificate| certificate.to_vec()).collect();
+        let settings = Settings {
+            roots: Roots::Only(der),
+            extra_roots: Vec::new(),
+            unverified: Vec::new(),
+            ..Settings::clone(&self.settings)
+        };
+        Ok(Arc::new(Exchange::new(&settings)))
     }
 
     async fn attempts(
@@ -35,14 +54,15 @@ impl HttpClient {
         check_target(&request)?;
         let policy = request.extensions_mut().remove::<CallPolicy>().unwrap_or_default();
         let headers = request.headers_mut();
-        headers.entry(USER_AGENT).or_insert_with(|| self.user_agent.clone());
+        headers.entry(USER_AGENT).or_insert_with(|| self.settings.user_agent.clone());
+        let pools = self.exchange_for(&request)?;
         let call = Call { policy: &policy, started: Instant::now() };
         let mut http1 = false;
         let mut number = 0_u32;
         loop {
             number = number.saturating_add(1);
             let limit = policy.attempt.min(call.left());
-            let exchange = self.exchange.run(&request, &policy, http1);
+            let exchange = pools.run(&request, &policy, http1);
             let outcome = match tokio::time::timeout(limit, exchange).await {
                 Ok(outcome) => outcome,
                 Err(_) => Err(call.timeout(&request)),

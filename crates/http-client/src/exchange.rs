@@ -79,13 +79,13 @@ impl Exchange {
     ) -> Result<Response<Incoming>, Failure> {
         let mut request = leg.request(leg.uri.clone());
         let pools = if policy.proxy { &self.proxied } else { &self.direct };
-        if policy.proxy && leg.uri.scheme_str() == Some("http") {
-            if let Route::Via(proxy) = self.shared.route(&leg.uri) {
-                // Only the request itself can carry it: there is no CONNECT for plain http.
-                if let Some(credentials) = proxy.basic_auth() {
-                    request.headers_mut().insert(PROXY_AUTHORIZATION, credentials.clone());
-                }
-            }
+        // Only the request itself can carry it: there is no CONNECT for plain http.
+        if policy.proxy
+            && leg.uri.scheme_str() == Some("http")
+            && let Route::Via(proxy) = self.shared.route(&leg.uri)
+            && let Some(credentials) = proxy.basic_auth()
+        {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, credentials.clone());
         }
         let pool = if http1 { &pools.http1 } else { &pools.any };
         pool.request(request).await.map_err(|error| Failure::from_client(&leg.uri, error))
@@ -192,10 +192,10 @@ async fn over_unix_socket(leg: &Leg, socket: &UnixSocket) -> Result<Response<Inc
     let path = leg.uri.path_and_query().map_or("/", |path| path.as_str());
     let path = path.parse().unwrap_or_else(|_| Uri::from_static("/"));
     let mut request = leg.request(path);
-    if let Some(authority) = leg.uri.authority() {
-        if let Ok(host) = authority.as_str().parse() {
-            request.headers_mut().entry(http::header::HOST).or_insert(host);
-        }
+    if let Some(authority) = leg.uri.authority()
+        && let Ok(host) = authority.as_str().parse()
+    {
+        request.headers_mut().entry(http::header::HOST).or_insert(host);
     }
     sender.send_request(request).await.map_err(broken)
 }

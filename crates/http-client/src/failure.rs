@@ -30,7 +30,8 @@ impl ConnectFailure {
     /// A handshake that the network cut short is worth another try; one that TLS itself ended, for a
     /// certificate above all, is not.
     pub(crate) fn tls(error: io::Error) -> Self {
-        let transient = !error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+        let transient =
+            error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_none();
         Self::Tls { source: Arc::new(error), transient }
     }
 

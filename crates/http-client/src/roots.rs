@@ -12,17 +12,22 @@ use crate::settings::Error;
 /// The certificates of one PEM file; at least one.
 pub(crate) fn read_pem_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let pem = read_file(path, FILE_CAP).map_err(|source| Error::CaFile { source })?;
-    let bad = || Error::BadCertificate { path: path.to_owned() };
-    let mut certificates = Vec::new();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        certificates.push(certificate.map_err(|_| bad())?);
+    match read_pem(&pem) {
+        Some(certificates) if certificates.is_empty() => {
+            Err(Error::NoCertificates { path: path.to_owned() })
+        }
+        Some(certificates) => Ok(certificates),
+        None => Err(Error::BadCertificate { path: path.to_owned() }),
     }
-    if certificates.is_empty() {
-        return Err(Error::NoCertificates { path: path.to_owned() });
-    }
+}
+
+/// The certificates of a PEM text; `None` when one is damaged, or none of them can be an authority.
+pub(crate) fn read_pem(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    let certificates: Vec<_> =
+        CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()?;
     let mut store = RootCertStore::empty();
     let (usable, _) = store.add_parsable_certificates(certificates.iter().cloned());
-    if usable == 0 { Err(bad()) } else { Ok(certificates) }
+    (usable > 0 || certificates.is_empty()).then_some(certificates)
 }
 
 /// The certificates of every PEM file directly in `directory`. As OpenSSL does, what is something

@@ -25,8 +25,8 @@ impl Cached {
     }
 
     /// Starts with a token that was found already.
-    pub(crate) fn holding(self, audience: &Audience, found: Found) -> Self {
-        self.keep(audience, &found);
+    pub(crate) fn holding(self, audience: &Audience, found: &Found) -> Self {
+        self.keep(audience, found);
         self
     }
 

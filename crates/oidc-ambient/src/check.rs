@@ -34,7 +34,7 @@ fn check(found: Found, audience: &Audience, now: SystemTime) -> Outcome {
 }
 
 /// `aud` may be a list: what counts is that ours is in it.
-fn wrong_audience(claims: &Claims, audience: &Audience) -> Option<String> {
+pub(crate) fn wrong_audience(claims: &Claims, audience: &Audience) -> Option<String> {
     let found = claims.audiences();
     if found.contains(&audience.as_str()) {
         return None;

@@ -39,7 +39,7 @@ impl Detected {
     /// The source with this token already in its cache, to ask again when the token has aged.
     pub fn into_source(self, audience: &Audience) -> Cached {
         let found = Found { token: self.token, evidence: self.evidence };
-        Cached::new(self.source, self.clock).holding(audience, found)
+        Cached::new(self.source, self.clock).holding(audience, &found)
     }
 }
 

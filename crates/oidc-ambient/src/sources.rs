@@ -1,7 +1,16 @@
 //! The table of places, in the order in which they are asked.
 
+mod azure_pipelines;
+mod buildkite;
+mod circleci;
+mod codefresh;
 mod env_token;
+mod fly;
 mod github;
+mod gitlab;
+mod google;
+mod kubernetes;
+mod platform;
 mod token_file;
 
 use std::sync::Arc;
@@ -10,6 +19,7 @@ use host::{Clock, Host};
 use id_token::TokenSource;
 
 use crate::error::Error;
+use crate::sources::platform::PlatformToken;
 
 /// The ordered table of places.
 #[derive(Clone)]
@@ -48,11 +58,25 @@ impl Sources {
     /// Every source of this crate, in order.
     pub fn standard(host: &Host) -> Self {
         let mut sources = Self::empty(Arc::clone(&host.clock));
-        let env = &host.env;
-        sources.add(Stage::Given, Arc::new(env_token::EnvToken::new(Arc::clone(env))));
-        sources.add(Stage::Given, Arc::new(token_file::NamedFile::new(Arc::clone(env))));
-        sources.add(Stage::Job, Arc::new(github::GitHub::new(host.clone())));
-        sources.add(Stage::Cluster, Arc::new(token_file::CosignFile::new(Arc::clone(env))));
+        let (here, env) = (|| host.clone(), || Arc::clone(&host.env));
+        sources.add(Stage::Given, Arc::new(env_token::EnvToken::new(env())));
+        sources.add(Stage::Given, Arc::new(token_file::NamedFile::new(env())));
+        sources.add(Stage::Job, Arc::new(github::GitHub::new(here())));
+        sources.add(Stage::Job, Arc::new(gitlab::GitLab::new(env())));
+        sources.add(Stage::Job, Arc::new(buildkite::Buildkite::new(here())));
+        sources.add(Stage::Job, Arc::new(circleci::CircleCi::new(here())));
+        sources.add(Stage::Job, Arc::new(codefresh::Codefresh::new(here())));
+        sources.add(Stage::Job, Arc::new(PlatformToken::new(env(), &platform::BUDDY)));
+        sources.add(Stage::Job, Arc::new(azure_pipelines::AzurePipelines::new(here())));
+        sources.add(Stage::Job, Arc::new(PlatformToken::new(env(), &platform::BITBUCKET)));
+        sources.add(Stage::Job, Arc::new(PlatformToken::new(env(), &platform::SEMAPHORE)));
+        sources.add(Stage::Job, Arc::new(PlatformToken::new(env(), &platform::TERRAFORM)));
+        sources.add(Stage::Job, Arc::new(PlatformToken::new(env(), &platform::VERCEL)));
+        sources.add(Stage::Job, Arc::new(fly::Fly::new(here())));
+        sources.add(Stage::Cluster, Arc::new(token_file::CosignFile::new(env())));
+        sources.add(Stage::Cluster, Arc::new(kubernetes::Kubernetes::new(here())));
+        sources.add(Stage::Machine, Arc::new(google::GoogleImpersonation::new(here())));
+        sources.add(Stage::Machine, Arc::new(google::GoogleMetadata::new(here())));
         sources
     }
 

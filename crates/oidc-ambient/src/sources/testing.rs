@@ -34,6 +34,11 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     panic!("a fake waited");
 }
 
+/// How a program ended, and what it wrote.
+pub(crate) fn ended(code: i32, stdout: &str, stderr: &str) -> ProgramOutput {
+    ProgramOutput { code: Some(code), stdout: stdout.into(), stderr: stderr.into() }
+}
+
 pub(crate) fn found_of(outcome: Outcome) -> Found {
     match outcome {
         Outcome::Here(found) => found,
@@ -95,10 +100,22 @@ impl World {
         }
     }
 
+    pub(crate) fn with_file(mut self, path: &str, content: &str) -> Self {
+        self.env = self.env.with(path, content);
+        self
+    }
+
     pub(crate) fn answering(self, status: u16, body: &str) -> Self {
+        self.answering_with(status, &[], body)
+    }
+
+    pub(crate) fn answering_with(self, status: u16, headers: &[(&str, &str)], body: &str) -> Self {
+        let mut answer = Response::builder().status(status);
+        for (name, value) in headers {
+            answer = answer.header(*name, *value);
+        }
         let body = Bytes::copy_from_slice(body.as_bytes());
-        let answer = Response::builder().status(status).body(body).unwrap();
-        self.with_answer(Ok(answer))
+        self.with_answer(Ok(answer.body(body).unwrap()))
     }
 
     pub(crate) fn redirecting(self, status: u16, location: &str) -> Self {
@@ -116,7 +133,6 @@ impl World {
         self
     }
 
-    #[expect(dead_code, reason = "for the sources that run a program")]
     pub(crate) fn running(
         mut self,
         programs: impl Fn(Invocation) -> Result<ProgramOutput, ProgramError> + Send + Sync + 'static,
@@ -127,6 +143,10 @@ impl World {
 
     pub(crate) fn requests(&self) -> usize {
         self.seen.lock().unwrap().len()
+    }
+
+    pub(crate) fn request(&self, index: usize) -> Request<Bytes> {
+        self.seen.lock().unwrap()[index].clone()
     }
 
     pub(crate) fn only_request(&self) -> Request<Bytes> {

@@ -1,0 +1,254 @@
+//! Whom to trust.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ambisign_http_client::{HttpClient, Roots, Settings, danger};
+use bytes::Bytes;
+use host::{CallPolicy, Transport as _, TransportError, TrustOnly};
+use http::{Request, Response, Version};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use crate::server::{Server, answer, chain, client_with, get, raw, send};
+
+/// A certificate authority made for one test.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        // Two authorities of one name would be one with a bad signature.
+        let name = format!("{:?}", &key.public_key_raw()[..8]);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// What a server called `name` needs to prove that it is.
+    pub(crate) fn acceptor(&self, name: &str, protocols: &[&str]) -> TlsAcceptor {
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let chain = vec![CertificateDer::from(certificate.der().to_vec())];
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    pub(crate) fn write_to(&self, path: &Path) {
+        std::fs::write(path, &self.pem).unwrap();
+    }
+}
+
+/// Says which version of HTTP it was spoken to in.
+pub(crate) async fn serve_tls(acceptor: TlsAcceptor, stream: TcpStream) {
+    let Ok(tls) = acceptor.accept(stream).await else { return };
+    let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+    let service = service_fn(|request: Request<Incoming>| async move {
+        let version = format!("{:?}", request.version());
+        Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(version))))
+    });
+    let io = TokioIo::new(tls);
+    if http2 {
+        let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        let _ = server.serve_connection(io, service).await;
+    } else {
+        let server = hyper::server::conn::http1::Builder::new();
+        let _ = server.serve_connection(io, service).await;
+    }
+}
+
+async fn tls_server(acceptor: TlsAcceptor) -> SocketAddr {
+    raw(move |_, stream| serve_tls(acceptor.clone(), stream)).await
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("https://localhost:{}/x", address.port())
+}
+
+fn trusting(path: &Path) -> HttpClient {
+    client_with(&[("SSL_CERT_FILE", path.to_str().unwrap())])
+}
+
+#[tokio::test]
+async fn ssl_cert_file_and_dir_name_the_authority() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ca.pem");
+    let authority = Authority::new();
+    authority.write_to(&path);
+    let address = tls_server(authority.acceptor("localhost", &["http/1.1"])).await;
+    let done = trusting(&path).send(get(&url(address))).await.unwrap();
+    assert_eq!(done.body(), "HTTP/1.1");
+    std::fs::write(directory.path().join("README"), "not a certificate").unwrap();
+    let by_directory = client_with(&[("SSL_CERT_DIR", directory.path().to_str().unwrap())]);
+    by_directory.send(get(&url(address))).await.unwrap();
+    let settings = Settings::new().with_ca_file(&path).unwrap();
+    HttpClient::new(&settings).send(get(&url(address))).await.unwrap();
+    let settings =
+        Settings::new().with_roots(Roots::Only(vec![])).with_extra_ca_file(&path).unwrap();
+    HttpClient::new(&settings).send(get(&url(address))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_may_bring_its_own_trust_and_then_nothing_else_counts() {
+    let (cluster, other) = (Authority::new(), Authority::new());
+    let address = tls_server(cluster.acceptor("localhost", &[])).await;
+    let client = HttpClient::new(&Settings::new().with_roots(Roots::Only(vec![])));
+    let trusting = |authority: &Authority| {
+        let mut request = get(&url(address));
+        request.extensions_mut().insert(TrustOnly(Bytes::from(authority.pem.clone())));
+        request
+    };
+    client.send(trusting(&cluster)).await.unwrap();
+    let error = client.send(trusting(&other)).await.unwrap_err();
+    assert!(matches!(error, TransportError::Tls { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn http2_is_spoken_where_the_server_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ca.pem");
+    let authority = Authority::new();
+    authority.write_to(&path);
+    let address = tls_server(authority.acceptor("localhost", &["h2", "http/1.1"])).await;
+    let done = trusting(&path).send(get(&url(address))).await.unwrap();
+    assert_eq!((done.version(), &done.body()[..]), (Version::HTTP_2, &b"HTTP/2.0"[..]));
+}
+
+#[tokio::test]
+async fn an_unknown_authority_and_a_wrong_name_are_tls_errors_and_final() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ca.pem");
+    let trusted = Authority::new();
+    trusted.write_to(&path);
+    let stranger = Authority::new();
+    for (acceptor, reason) in [
+        (stranger.acceptor("localhost", &[]), "UnknownIssuer"),
+        (trusted.acceptor("other.example", &[]), "not valid for name"),
+    ] {
+        let connections = Arc::new(AtomicUsize::new(0));
+        let seen = connections.clone();
+        let address = raw(move |number, stream| {
+            seen.store(number, Ordering::Relaxed);
+            serve_tls(acceptor.clone(), stream)
+        })
+        .await;
+        let error = trusting(&path).send(get(&url(address))).await.unwrap_err();
+        assert!(matches!(error, TransportError::Tls { .. }), "{error}");
+        assert!(chain(&error).contains(reason), "{}", chain(&error));
+        assert_eq!(connections.load(Ordering::Relaxed), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_danger_named_host_is_believed_and_no_other() {
+    let authority = Authority::new();
+    let address = tls_server(authority.acceptor("localhost", &[])).await;
+    let named = format!("LOCALHOST:{}", address.port());
+    for host in [named.as_str(), "localhost"] {
+        let settings = Settings::new().with_roots(Roots::Only(vec![]));
+        let settings = danger::skip_certificate_checks(settings, host);
+        HttpClient::new(&settings).send(get(&url(address))).await.unwrap();
+    }
+    let path = tempfile::NamedTempFile::new().unwrap();
+    Authority::new().write_to(path.path());
+    let settings = Settings::new().with_ca_file(path.path()).unwrap();
+    let settings = danger::skip_certificate_checks(settings, "localhost:1");
+    let error = HttpClient::new(&settings).send(get(&url(address))).await.unwrap_err();
+    assert!(matches!(error, TransportError::Tls { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_missing_store_of_authorities_matters_only_for_https() {
+    let client = client_with(&[("SSL_CERT_FILE", "/nonexistent/ca.pem")]);
+    let server = Server::start(|_, _| answer(200, "plain")).await;
+    assert_eq!(client.send(get(&server.url("/"))).await.unwrap().body(), "plain");
+    let authority = Authority::new();
+    let address = tls_server(authority.acceptor("localhost", &[])).await;
+    let error = client.send(get(&url(address))).await.unwrap_err();
+    assert!(matches!(error, TransportError::Unusable { .. }), "{error}");
+    assert!(error.to_string().contains("/nonexistent/ca.pem does not exist"), "{error}");
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_cut_short_is_tried_again() {
+    let path = tempfile::NamedTempFile::new().unwrap();
+    let authority = Authority::new();
+    authority.write_to(path.path());
+    let acceptor = authority.acceptor("localhost", &[]);
+    let address = raw(move |number, stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            if number > 1 {
+                serve_tls(acceptor, stream).await;
+            }
+        }
+    })
+    .await;
+    let request = Request::post(url(address)).body(Bytes::new()).unwrap();
+    let policy = CallPolicy { idempotent: false, ..CallPolicy::default() };
+    send(&trusting(path.path()), request, policy).await.unwrap();
+}
+
+#[tokio::test]
+async fn plain_http_on_a_tls_port_is_a_tls_error() {
+    let path = tempfile::NamedTempFile::new().unwrap();
+    Authority::new().write_to(path.path());
+    let server = Server::start(|_, _| answer(200, "")).await;
+    let error = trusting(path.path()).send(get(&url(server.address))).await.unwrap_err();
+    assert!(matches!(error, TransportError::Tls { .. }), "{}", chain(&error));
+}
+
+#[tokio::test]
+async fn a_server_that_wants_http_1_1_after_all_gets_it() {
+    let path = tempfile::NamedTempFile::new().unwrap();
+    let authority = Authority::new();
+    authority.write_to(path.path());
+    let acceptor = authority.acceptor("localhost", &["h2", "http/1.1"]);
+    let address = raw(move |_, stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let tls = acceptor.accept(stream).await.unwrap();
+            if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
+                let service = service_fn(|_: Request<Incoming>| async {
+                    Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"fine"))))
+                });
+                let server = hyper::server::conn::http1::Builder::new();
+                let _ = server.serve_connection(TokioIo::new(tls), service).await;
+                return;
+            }
+            let mut connection = h2::server::handshake(tls).await.unwrap();
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                respond.send_reset(h2::Reason::HTTP_1_1_REQUIRED);
+            }
+        }
+    })
+    .await;
+    let request = Request::post(url(address)).body(Bytes::from_static(b"once")).unwrap();
+    let policy = CallPolicy { idempotent: false, ..CallPolicy::default() };
+    let done = send(&trusting(path.path()), request, policy).await.unwrap();
+    assert_eq!((done.version(), &done.body()[..]), (Version::HTTP_11, &b"fine"[..]));
+}

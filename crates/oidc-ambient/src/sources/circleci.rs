@@ -1,0 +1,103 @@
+//! CircleCI: a program that exists only inside of jobs.
+
+use std::time::Duration;
+
+use host::{BoxFuture, Host};
+use id_token::{Audience, Outcome, TokenSource};
+use serde_json::json;
+
+use crate::helper::{self, Fault};
+use crate::outcome::{broken, here, not_here};
+
+/// `circleci run oidc get`. The variables `CIRCLE_OIDC_TOKEN` and `CIRCLE_OIDC_TOKEN_V2` are not
+/// looked at: their audience is the organisation.
+pub(crate) struct CircleCi {
+    host: Host,
+}
+
+impl CircleCi {
+    pub(crate) fn new(host: Host) -> Self {
+        Self { host }
+    }
+
+    async fn look(&self, audience: &Audience) -> Outcome {
+        if self.host.env.var("CIRCLECI").as_deref() != Some("true") {
+            return not_here("CIRCLECI is not `true`");
+        }
+        let evidence = "CIRCLECI is `true`";
+        let claims = json!({ "aud": audience.as_str() }).to_string();
+        let args = ["run", "oidc", "get", "--root-issuer", "--claims", &claims];
+        match helper::token(&self.host, PROGRAM, &args).await {
+            Ok(token) => here(token, evidence),
+            Err(Fault::Missing) => broken(
+                evidence,
+                "the program `circleci` is not here",
+                "run this step in the job itself, where CircleCI provides the program, or mount \
+                 it into the container",
+            ),
+            Err(Fault::Said(reason)) if reason.contains("unknown command") => broken(
+                evidence,
+                reason,
+                "this `circleci` is too old for `circleci run oidc get`; take a newer image",
+            ),
+            Err(Fault::Said(reason)) => broken(
+                evidence,
+                reason,
+                "a build of a forked pull request gets a token only when the project allows to \
+                 pass secrets to builds from forked pull requests",
+            ),
+        }
+    }
+}
+
+impl TokenSource for CircleCi {
+    fn name(&self) -> &'static str {
+        "circleci"
+    }
+
+    fn find<'a>(&'a self, audience: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.look(audience))
+    }
+}
+
+const PROGRAM: &str = "circleci";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::testing::{World, block_on, broken_of, ended, found_of, jwt};
+
+    fn look(world: &World) -> Outcome {
+        block_on(CircleCi::new(world.host()).look(&Audience::new(r#"a"b"#).unwrap()))
+    }
+
+    #[test]
+    fn the_program_is_asked_for_the_audience() {
+        let token = jwt(r#"{"aud":"sigstore"}"#);
+        let text = token.clone();
+        let world = World::new(&[("CIRCLECI", "true")]).running(move |run| {
+            let expected = ["run", "oidc", "get", "--root-issuer", "--claims", r#"{"aud":"a\"b"}"#];
+            assert_eq!(run.args, expected);
+            Ok(ended(0, &text, ""))
+        });
+        assert_eq!(found_of(look(&world)).token.reveal(), token);
+    }
+
+    #[test]
+    fn what_can_go_wrong_has_its_own_mend() {
+        let hint = |code, stderr: &'static str| {
+            let world =
+                World::new(&[("CIRCLECI", "true")]).running(move |_| Ok(ended(code, "", stderr)));
+            broken_of(look(&world)).hint.unwrap()
+        };
+        assert!(hint(1, "Error: unknown command \"oidc\"").contains("too old"));
+        assert!(hint(1, "no token").contains("forked"));
+        let missing = World::new(&[("CIRCLECI", "true")]);
+        assert!(broken_of(look(&missing)).reason.contains("not here"));
+    }
+
+    #[test]
+    fn outside_of_circleci_there_is_nothing() {
+        assert!(matches!(look(&World::new(&[("CI", "true")])), Outcome::NotHere(_)));
+    }
+}

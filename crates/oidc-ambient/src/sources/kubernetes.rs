@@ -1,0 +1,197 @@
+//! Kubernetes: asking the API server for a token (TokenRequest) where none is mounted.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use host::{BoxFuture, CallPolicy, FileError, Host, Redirects, TrustOnly};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Request, StatusCode};
+use id_token::{Audience, Broken, IdToken, Outcome, TOKEN_CAP, TokenSource};
+use serde_json::json;
+use url::Url;
+
+use crate::check::wrong_audience;
+use crate::fetch::{self, Fault};
+use crate::outcome::{here, not_here, with_causes};
+
+/// The API server of the cluster that we run in.
+pub(crate) struct Kubernetes {
+    host: Host,
+}
+
+impl Kubernetes {
+    pub(crate) fn new(host: Host) -> Self {
+        Self { host }
+    }
+
+    async fn look(&self, audience: &Audience, min_ttl: Duration) -> Outcome {
+        let Some(server) = self.host.env.var(SERVER) else {
+            return not_here(format!("{SERVER} is not set"));
+        };
+        let own = match self.host.env.read(Path::new(TOKEN_PATH), TOKEN_CAP) {
+            Ok(own) => own,
+            Err(FileError::NotFound { .. }) => {
+                return not_here(format!("{TOKEN_PATH} does not exist"));
+            }
+            Err(error) => return soft(with_causes(&error), String::new()),
+        };
+        let own = match IdToken::parse(&String::from_utf8_lossy(&own)) {
+            Ok(own) => own,
+            Err(error) => {
+                return soft(format!("{TOKEN_PATH} holds no token: {error}"), String::new());
+            }
+        };
+        if wrong_audience(own.claims(), audience).is_none() {
+            return here(own, format!("{TOKEN_PATH} is for this audience"));
+        }
+        match self.request(&server, &own, audience, min_ttl).await {
+            Ok(token) => here(token, evidence()),
+            Err(fault) if fault.status == Some(StatusCode::FORBIDDEN) => {
+                soft(fault.reason, mount_hint(audience))
+            }
+            Err(fault) => soft(fault.reason, String::new()),
+        }
+    }
+
+    async fn request(
+        &self,
+        server: &str,
+        own: &IdToken,
+        audience: &Audience,
+        min_ttl: Duration,
+    ) -> Result<IdToken, Fault> {
+        let (namespace, account) = own
+            .claims()
+            .subject()
+            .and_then(|subject| subject.strip_prefix("system:serviceaccount:")?.split_once(':'))
+            .ok_or_else(|| {
+                Fault::new(format!("{TOKEN_PATH} does not name a service account as its subject"))
+            })?;
+        let port = self.host.env.var(PORT).unwrap_or_else(|| "443".to_owned());
+        let url = token_url(server, &port, namespace, account)
+            .ok_or_else(|| Fault::new(format!("{SERVER} and {PORT} name no server")))?;
+        let authorities = self
+            .host
+            .env
+            .read(Path::new(CA_PATH), CA_CAP)
+            .map_err(|error| Fault::new(with_causes(&error)))?;
+        let life = min_ttl.max(SHORTEST_LIFE).as_secs();
+        let body = json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": { "audiences": [audience.as_str()], "expirationSeconds": life },
+        });
+        let bearer = fetch::secret(TOKEN_PATH, &format!("Bearer {}", own.reveal()))?;
+        let request = Request::post(url.as_str())
+            .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header(AUTHORIZATION, bearer)
+            .extension(CallPolicy { redirects: Redirects::Never, ..fetch::local_policy() })
+            .extension(TrustOnly(Bytes::from(authorities)))
+            .body(Bytes::from(body.to_string()))
+            .map_err(|_| Fault::new(format!("{SERVER} names no server")))?;
+        fetch::json_token(&self.host, &request, "/status/token").await
+    }
+}
+
+impl TokenSource for Kubernetes {
+    fn name(&self) -> &'static str {
+        "kubernetes"
+    }
+
+    fn find<'a>(&'a self, audience: &'a Audience, min_ttl: Duration) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.look(audience, min_ttl))
+    }
+}
+
+/// Every pod has the marker and few may ask for tokens, so this never ends the search.
+fn soft(reason: String, hint: String) -> Outcome {
+    let hint = Some(hint).filter(|hint| !hint.is_empty());
+    Outcome::Broken(Broken { evidence: evidence(), reason, hint, certain: false })
+}
+
+fn evidence() -> String {
+    format!("{SERVER} is set and {TOKEN_PATH} exists")
+}
+
+fn mount_hint(audience: &Audience) -> String {
+    format!(
+        "mount a projected token at /var/run/sigstore/cosign (volume `projected: sources: \
+         [serviceAccountToken: {{audience: {audience}, expirationSeconds: 600, path: \
+         oidc-token}}]`), or allow the service account to `create` on `serviceaccounts/token`"
+    )
+}
+
+fn token_url(server: &str, port: &str, namespace: &str, account: &str) -> Option<Url> {
+    let server = if server.contains(':') { format!("[{server}]") } else { server.to_owned() };
+    let mut url = Url::parse(&format!("https://{server}:{port}")).ok()?;
+    let path = ["api", "v1", "namespaces", namespace, "serviceaccounts", account, "token"];
+    url.path_segments_mut().ok()?.extend(path);
+    Some(url)
+}
+
+const SERVER: &str = "KUBERNETES_SERVICE_HOST";
+const PORT: &str = "KUBERNETES_SERVICE_PORT";
+const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+const CA_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
+const CA_CAP: usize = 1 << 20;
+/// The API server grants no less.
+const SHORTEST_LIFE: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::testing::{World, block_on, broken_of, found_of, jwt};
+
+    fn pod() -> World {
+        let own = jwt(
+            r#"{"aud":["https://kubernetes.default.svc"],"sub":"system:serviceaccount:build:signer"}"#,
+        );
+        World::new(&[(SERVER, "fd00::1"), (PORT, "6443")])
+            .with_file(TOKEN_PATH, &own)
+            .with_file(CA_PATH, "PEM")
+    }
+
+    fn look(world: &World) -> Outcome {
+        let source = Kubernetes::new(world.host());
+        block_on(source.look(&Audience::sigstore(), Duration::from_secs(60)))
+    }
+
+    #[test]
+    fn the_clusters_own_authority_is_asked_over_its_own_ca() {
+        let token = jwt(r#"{"aud":["sigstore"]}"#);
+        let world = pod().answering(201, &format!(r#"{{"status":{{"token":"{token}"}}}}"#));
+        assert_eq!(found_of(look(&world)).token.reveal(), token);
+        let request = world.only_request();
+        assert_eq!(
+            request.uri(),
+            "https://[fd00::1]:6443/api/v1/namespaces/build/serviceaccounts/signer/token"
+        );
+        assert_eq!(request.extensions().get::<TrustOnly>().unwrap().0, "PEM");
+        let body: serde_json::Value = serde_json::from_slice(request.body()).unwrap();
+        assert_eq!(body["spec"], json!({ "audiences": ["sigstore"], "expirationSeconds": 600 }));
+    }
+
+    #[test]
+    fn a_pod_that_may_not_ask_is_shown_what_to_mount() {
+        let broken = broken_of(look(&pod().answering(403, r#"{"message":"forbidden: x"}"#)));
+        assert!(!broken.certain);
+        assert!(broken.reason.contains("forbidden: x"), "{}", broken.reason);
+        assert!(broken.hint.unwrap().contains("audience: sigstore"));
+    }
+
+    #[test]
+    fn a_default_token_that_is_for_us_already_is_taken() {
+        let own = jwt(r#"{"aud":["api","sigstore"]}"#);
+        let world = World::new(&[(SERVER, "10.0.0.1")]).with_file(TOKEN_PATH, &own);
+        assert_eq!(found_of(look(&world)).token.reveal(), own);
+        assert_eq!(world.requests(), 0);
+    }
+
+    #[test]
+    fn outside_of_a_cluster_or_without_a_token_there_is_nothing() {
+        assert!(matches!(look(&World::new(&[])), Outcome::NotHere(_)));
+        assert!(matches!(look(&World::new(&[(SERVER, "10.0.0.1")])), Outcome::NotHere(_)));
+    }
+}
