@@ -79,7 +79,7 @@ fn deny(shell: &Shell) -> Result<()> {
         .quiet()
         .run()?;
     }
-    cmd!(shell, "{program} --log-level error check --config .deny.toml licenses bans sources")
+    cmd!(shell, "{program} --log-level error --config .deny.toml check licenses bans sources")
         .quiet()
         .run()?;
     Ok(())

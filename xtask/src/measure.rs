@@ -25,6 +25,7 @@ pub(crate) fn cost(command: &[String], env: &[(String, String)]) -> Result<Cost>
     let output = Command::new(this)
         .arg("measure")
         .args(command)
+        .env_clear()
         .envs(env.iter().cloned())
         .stdin(Stdio::null())
         .stderr(Stdio::piped())

@@ -1,0 +1,159 @@
+//! A Sigstore on this machine, with an image in a registry, for the demonstration and the bench.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use host::Transport;
+use http_client::{HttpClient, Settings};
+use sandbox::{Config, Running, SampleImage, Sandbox};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use url::Url;
+
+use crate::workspace;
+
+/// Which registry holds the image.
+pub(crate) enum Registry {
+    /// The sandbox's own, with the referrers API.
+    Sandbox,
+    /// Debian's docker-registry of target/peers, without it.
+    Docker,
+    /// One that the person named, as `HOST[:PORT]`.
+    At(String),
+}
+
+/// Everything runs until this is dropped.
+pub(crate) struct Stage {
+    /// The sandbox.
+    pub(crate) running: Running,
+    /// The registry's address, as an image reference begins.
+    pub(crate) registry: String,
+    home: TempDir,
+    docker: Option<Docker>,
+    http: Arc<dyn Transport>,
+    runtime: Runtime,
+}
+
+impl Stage {
+    /// Starts a sandbox and the registry.
+    pub(crate) fn set(registry: Registry) -> Result<Self> {
+        let home = tempfile::Builder::new().prefix("ambisign-").tempdir()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let config = Config::new(home.path().join("sandbox"));
+        let running = runtime.block_on(Sandbox::start(config)).context("no sandbox")?;
+        let (registry, docker) = match registry {
+            Registry::Sandbox => (running.registry().to_owned(), None),
+            Registry::Docker => {
+                let docker = Docker::start(home.path())?;
+                (docker.address.clone(), Some(docker))
+            }
+            Registry::At(address) => (address, None),
+        };
+        let nothing: [(&str, &str); 0] = [];
+        let http = HttpClient::new(&Settings::from_env(&nothing));
+        Ok(Self { running, registry, home, docker, http: Arc::new(http), runtime })
+    }
+
+    /// Pushes a small image for two platforms and returns its reference.
+    pub(crate) fn push(&self, repository: &str, tag: &str, greeting: &str) -> Result<String> {
+        let host = self.registry.rsplit_once(':').map_or(self.registry.as_str(), |(host, _)| host);
+        let loopback = ["127.0.0.1", "localhost", "[::1]"].contains(&host);
+        let scheme = if loopback { "http" } else { "https" };
+        let base = Url::parse(&format!("{scheme}://{}/", self.registry))
+            .with_context(|| format!("{:?} is not the address of a registry", self.registry))?;
+        let image = SampleImage::new(greeting);
+        let push = image.push(&self.http, &base, repository, tag);
+        self.runtime.block_on(push).context("the image could not be pushed")?;
+        Ok(format!("{}/{repository}:{tag}", self.registry))
+    }
+
+    /// A command in an environment that holds nothing but what is named: what this process found
+    /// around it (a CI job's identity, say) must not reach the program.
+    pub(crate) fn command(&self, program: &Path, identity: &[(String, String)]) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().current_dir(self.home.path()).stdin(Stdio::null());
+        command.envs(self.env(identity));
+        command
+    }
+
+    /// The environment of [`Stage::command`].
+    pub(crate) fn env(&self, identity: &[(String, String)]) -> Vec<(String, String)> {
+        let mut env = self.running.trust_env();
+        env.extend(identity.iter().cloned());
+        env.push(("HOME".to_owned(), self.home.path().display().to_string()));
+        env.push(("PATH".to_owned(), "/usr/bin:/bin".to_owned()));
+        env
+    }
+
+    /// A directory that ends with the stage.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Ends everything and says what could not be ended.
+    pub(crate) fn strike(self) -> Result<()> {
+        drop(self.docker);
+        self.runtime.block_on(self.running.stop());
+        self.home.close().context("the temporary directory could not be removed")
+    }
+}
+
+/// A docker-registry in a process of its own, ended when dropped.
+struct Docker {
+    child: Child,
+    address: String,
+}
+
+impl Docker {
+    fn start(home: &Path) -> Result<Self> {
+        let program = workspace::target().join("peers/usr/bin/docker-registry");
+        ensure!(
+            program.is_file(),
+            "docker-registry is not in target/peers: `cargo xtask peers` fetches it"
+        );
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let address = format!("127.0.0.1:{port}");
+        let storage = home.join("docker-registry");
+        let config: PathBuf = home.join("docker-registry.yml");
+        let text = format!(
+            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\n\
+             http:\n  addr: {address}\n",
+            storage.display()
+        );
+        std::fs::write(&config, text)?;
+        let child = Command::new(program)
+            .arg("serve")
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let docker = Self { child, address };
+        docker.wait()?;
+        Ok(docker)
+    }
+
+    fn wait(&self) -> Result<()> {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(20) {
+            if std::net::TcpStream::connect(&self.address).is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("docker-registry does not listen on {} after 20 s", self.address)
+    }
+}
+
+impl Drop for Docker {
+    fn drop(&mut self) {
+        // It may have ended already; then there is nothing to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
