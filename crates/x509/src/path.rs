@@ -3,7 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
-use webpki::{EndEntityCert, KeyUsage};
+use webpki::{
+    EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage,
+    RequiredEkuNotFoundContext,
+};
 
 use crate::p521::EcdsaP521Sha512;
 use crate::{Certificate, Error, oid};
@@ -33,13 +36,32 @@ impl Usage {
         }
     }
 
-    /// As webpki wants it: a CA may leave the usage open, and the leaf is looked at here.
-    fn for_webpki(self) -> KeyUsage {
-        // The contents of the OIDs' DER.
-        KeyUsage::required_if_present(match self {
-            Self::CodeSigning => &[0x2b, 6, 1, 5, 5, 7, 3, 3],
-            Self::TimeStamping => &[0x2b, 6, 1, 5, 5, 7, 3, 8],
-        })
+    /// Whether a certificate restricted to `oids` may be above a leaf of this usage.
+    fn allowed_by<'a>(self, mut oids: impl Iterator<Item = &'a str>) -> bool {
+        oids.any(|oid| oid == self.oid() || oid == ANY_EXTENDED_KEY_USAGE)
+    }
+}
+
+/// A certificate authority may leave the usage open. So may the leaf here: it has been looked at.
+impl ExtendedKeyUsageValidator for Usage {
+    fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        let mut present = Vec::new();
+        for purpose in purposes {
+            present.push(purpose?.to_decoded_oid());
+        }
+        let dotted: Vec<String> = present
+            .iter()
+            .map(|arcs| arcs.iter().map(ToString::to_string).collect::<Vec<_>>().join("."))
+            .collect();
+        if present.is_empty() || self.allowed_by(dotted.iter().map(String::as_str)) {
+            return Ok(());
+        }
+        // What is required here is not read by anyone: the caller names the usage itself.
+        let required = KeyUsage::required_if_present(&[]);
+        Err(webpki::Error::RequiredEkuNotFoundContext(RequiredEkuNotFoundContext {
+            required,
+            present,
+        }))
     }
 }
 
@@ -68,8 +90,13 @@ impl Anchors {
     /// basic and name constraints and unknown critical extensions (RFC 5280 6.1) it is checked
     /// that
     /// - every certificate was valid at `at`, the anchor included, to the fraction of a second;
-    /// - the leaf is no CA, may sign data, and is for `usage`, for timestamps only so and critical;
-    /// - every CA may sign certificates, and is restricted, if at all, to more than other usages.
+    /// - the leaf is no CA, may sign data, and is for `usage`; one for timestamps is so alone and
+    ///   critically (RFC 3161 2.3);
+    /// - every CA, the anchor included, may sign certificates and is not restricted to purposes
+    ///   other than `usage`.
+    ///
+    /// Name constraints on e-mail addresses, URIs, user names and subjects are not evaluated: a
+    /// certificate with such a name below such a constraint is refused, whatever it permits.
     ///
     /// # Errors
     /// Which certificate is at fault and why, or that there is no path.
@@ -178,8 +205,7 @@ fn fit_ca(certificate: &Certificate, role: &str, usage: Usage) -> Result<(), Err
         return Err(wrong("the key usage certificate signing", "others only"));
     }
     let usages = certificate.extended_key_usages();
-    let any = |oid: &String| oid == usage.oid() || oid == ANY_EXTENDED_KEY_USAGE;
-    if !usages.is_empty() && !usages.iter().any(any) {
+    if !usages.is_empty() && !usage.allowed_by(usages.iter().map(String::as_str)) {
         let expected = format!("the extended key usage {} ({})", usage.name(), usage.oid());
         return Err(wrong(&expected, &usages.join(", ")));
     }
@@ -221,7 +247,7 @@ fn build(
             &anchors,
             &others,
             UnixTime::since_unix_epoch(since_epoch),
-            usage.for_webpki(),
+            usage,
             None,
             None,
         )?;
@@ -253,7 +279,9 @@ fn reason(error: &webpki::Error) -> String {
         Error::InvalidSignatureForPublicKey => "a certificate is not signed by its issuer",
         Error::EndEntityUsedAsCa => "an issuer is no certificate authority",
         Error::CaUsedAsEndEntity => "the leaf is a certificate authority",
-        Error::NameConstraintViolation => "a name is outside of what its issuer may certify",
+        Error::NameConstraintViolation => {
+            "an issuer is constrained in names of this kind, and this one is not known to be allowed"
+        }
         Error::PathLenConstraintViolated => "there are more intermediates than an issuer allows",
         Error::RequiredEkuNotFoundContext(_) => "an intermediate is restricted to other usages",
         Error::UnsupportedCriticalExtension => "an unknown extension is critical",

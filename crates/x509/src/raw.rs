@@ -92,11 +92,11 @@ fn elements(tlv: &[u8]) -> der::Result<Vec<&[u8]>> {
 mod tests {
     use super::*;
 
-    const OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.3");
-    // SEQUENCE { 1.2.3, FALSE, OCTET STRING } and the same of 1.2.4: "critical FALSE" is written
+    const OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.3.4");
+    // SEQUENCE { 1.2.3.4, FALSE, OCTET STRING } and the same of 1.2.3.5: "critical FALSE" is written
     // out, which DER forbids and encoders drop.
-    const EXTENSION: [u8; 11] = [0x30, 9, 6, 2, 0x2a, 3, 1, 1, 0, 4, 0];
-    const OTHER: [u8; 11] = [0x30, 9, 6, 2, 0x2a, 4, 1, 1, 0, 4, 0];
+    const EXTENSION: [u8; 12] = [0x30, 10, 6, 3, 0x2a, 3, 4, 1, 1, 0, 4, 0];
+    const OTHER: [u8; 12] = [0x30, 10, 6, 3, 0x2a, 3, 5, 1, 1, 0, 4, 0];
 
     fn tbs(extensions: &[&[u8]]) -> Vec<u8> {
         let list = tlv(EXTENSIONS_TAG, &tlv(Tag::Sequence, &extensions.concat()).unwrap()).unwrap();
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn the_lengths_shrink_with_the_content() {
         let long =
-            tlv(Tag::Sequence, &[&[6, 2, 0x2a, 4, 4, 0x78][..], &[7; 120]].concat()).unwrap();
+            tlv(Tag::Sequence, &[&[6, 3, 0x2a, 3, 5, 4, 0x78][..], &[7; 120]].concat()).unwrap();
         let spliced = without_extension(&tbs(&[&long, &EXTENSION]), OID).unwrap().unwrap();
         assert_eq!(spliced, tbs(&[&long]));
         assert!(spliced.len() < tbs(&[&long, &EXTENSION]).len());

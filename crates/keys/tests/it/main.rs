@@ -1,6 +1,7 @@
 //! Keys and signatures that openssl made, and what must not be taken for one.
 //!
 //! `openssl.json` says how it was made. The published vectors stand beside their tests.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may")]
 
 use ambisign_keys::{
     Digest, Error, HashAlgorithm, KeyAlgorithm, KeyPair, Payload, PublicKey, Scheme, Sign as _,
