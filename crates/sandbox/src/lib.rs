@@ -1,6 +1,4 @@
-//! A whole Sigstore in one process: an OIDC issuer, a GitHub-shaped token endpoint, a SPIFFE
-//! Workload API, Fulcio with its CT log, Rekor v1 and v2, a timestamp authority and an OCI
-//! registry.
+#![doc = include_str!("../README.md")]
 //!
 //! Each service is a value with one method, [`Service::handle`], that turns a request into an
 //! answer; the HTTP server is an adapter around it, so a test may do without one. The checks are
@@ -9,18 +7,45 @@
 //! It is deliberately not a Sigstore to rely on: everybody who reaches its ports is whoever they
 //! say they are, and nothing it signs means anything outside this machine.
 
+mod ca;
+mod certificate;
 mod ct;
+mod environment;
 mod error;
+mod fault;
 mod fulcio;
+mod github;
+mod image;
+mod key;
+mod log;
 mod oidc;
+mod registry;
 mod rekor_v1;
 mod rekor_v2;
+mod sandbox;
+mod server;
 mod service;
+mod spiffe;
 mod state;
 mod trust;
 mod tsa;
+mod verifier;
 
+pub use crate::ca::Authority;
+pub use crate::ct::CtLog;
 pub use crate::error::Error;
-pub use crate::oidc::{Issuer, IssuerKeys};
+pub use crate::fault::Fault;
+pub use crate::fulcio::{CiProvider, Fulcio, IssuerKind, TrustedIssuer};
+pub use crate::github::{Github, GithubJob};
+pub use crate::image::SampleImage;
+pub use crate::key::{KeyKind, ServiceKey};
+pub use crate::oidc::{Issuer, IssuerKeys, Oidc, TOKEN_LIFE};
+pub use crate::registry::Registry;
+pub use crate::rekor_v1::RekorV1;
+pub use crate::rekor_v2::{Delay, RekorV2};
+pub use crate::sandbox::{Config, ISSUERS, Running, Sandbox};
 pub use crate::service::{Service, answer, gateway_error, json_answer, not_found};
+pub use crate::spiffe::{Registration, SpiffeAgent};
 pub use crate::state::State;
+pub use crate::trust::{Endpoints, RekorVersion, TrustFiles};
+pub use crate::tsa::Tsa;
