@@ -165,22 +165,21 @@ impl Client {
         Ok(answer)
     }
 
-    /// The URL that `location` names, where the registry wants us to go on. Credentials go there
-    /// only if it is the registry itself.
+    /// The URL that `link` in `answer` names, where the registry wants us to go on. Credentials go
+    /// there only if it is the registry itself.
     pub(crate) async fn follow(
         &self,
         repository: &Repository,
         answer: &Answer,
+        link: &str,
     ) -> Result<Url, Error> {
         let invalid = |reason: String| Error::Invalid {
-            what: format!("the Location in the answer to {}", answer.request()),
+            what: format!("where the answer to {} leads", answer.request()),
             reason,
         };
-        let location =
-            answer.header(&LOCATION).ok_or_else(|| invalid("it is missing".to_owned()))?;
         let base = self.base(repository).await?;
         let mut url =
-            answer.url.join(location).map_err(|error| invalid(format!("it is no URL: {error}")))?;
+            answer.url.join(link).map_err(|error| invalid(format!("it is no URL: {error}")))?;
         url.set_fragment(None);
         if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() {
             return Err(invalid("it is no web address".to_owned()));

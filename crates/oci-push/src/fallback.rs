@@ -91,6 +91,8 @@ impl Client {
         let entry =
             serde_json::value::to_raw_value(&entry).map_err(|error| not_serialised(&error))?;
         let mut writes = 0;
+        let mut failures = 0;
+        let mut vanished = 0;
         let mut present = false;
         let mut written: Option<Digest> = None;
         let mut settle = SHORTEST_SETTLE;
@@ -111,6 +113,19 @@ impl Client {
                 self.host.clock.sleep(jittered(settle)).await;
                 continue;
             }
+            if written.is_some() && matches!(tagged, Tagged::Absent) {
+                vanished += 1;
+                if vanished >= MOST_VANISHED {
+                    return Err(Error::Invalid {
+                        what: reference.to_string(),
+                        reason: format!(
+                            "the list of signatures was stored there {vanished} times and is not \
+                             what is read there; the signature {} is stored but not listed",
+                            referrer.digest
+                        ),
+                    });
+                }
+            }
             if writes >= MOST_WRITES {
                 break;
             }
@@ -119,7 +134,17 @@ impl Client {
                 settle = settle.saturating_mul(2).min(LONGEST_SETTLE);
             }
             writes += 1;
-            written = self.replace(&reference, tagged, &entry).await?;
+            written = match self.replace(&reference, tagged, &entry).await? {
+                Put::Written(digest) => Some(digest),
+                Put::Contended => None,
+                Put::Failed(error) => {
+                    failures += 1;
+                    if failures >= MOST_FAILURES {
+                        return Err(error);
+                    }
+                    None
+                }
+            };
             // A writer that read before we wrote needs about as long as we did.
             let took = since(started, self.host.clock.now());
             settle = settle.max(took.saturating_mul(2)).min(LONGEST_SETTLE);
@@ -137,14 +162,13 @@ impl Client {
         })
     }
 
-    /// Writes `tagged` with `entry` appended. Returns the digest of what was written, or `None` if
-    /// it has to be read and merged again.
+    /// Writes `tagged` with `entry` appended.
     async fn replace(
         &self,
         reference: &Reference,
         tagged: Tagged,
         entry: &RawValue,
-    ) -> Result<Option<Digest>, Error> {
+    ) -> Result<Put, Error> {
         let repository = reference.repository();
         let (mut index, etag, existed) = match tagged {
             Tagged::Absent => {
@@ -188,25 +212,34 @@ impl Client {
         let answer = match self.call(&call).await {
             Ok(answer) => answer,
             // Whether it was written shows when it is read again.
-            Err(Error::Transport { source, registry }) => {
-                tracing::debug!(%source, registry, "the list may not have been written");
-                return Ok(None);
-            }
+            Err(error @ Error::Transport { .. }) => return Ok(Put::Failed(error)),
             Err(error) => return Err(error),
         };
         if answer.status.is_success() {
-            return Ok(Some(digest));
+            return Ok(Put::Written(digest));
         }
-        let contended =
-            [StatusCode::PRECONDITION_FAILED, StatusCode::CONFLICT].contains(&answer.status);
-        if contended || answer.is_transient() {
-            if let Some(asked) = answer.retry_after() {
-                self.host.clock.sleep(asked.min(LONGEST_WAIT)).await;
-            }
-            return Ok(None);
+        if [StatusCode::PRECONDITION_FAILED, StatusCode::CONFLICT].contains(&answer.status) {
+            return Ok(Put::Contended);
         }
-        Err(answer.into_error(repository, Access::Push, || reference.to_string()))
+        let (transient, asked) = (answer.is_transient(), answer.retry_after());
+        let error = answer.into_error(repository, Access::Push, || reference.to_string());
+        if !transient {
+            return Err(error);
+        }
+        if let Some(asked) = asked {
+            self.host.clock.sleep(asked.min(LONGEST_WAIT)).await;
+        }
+        Ok(Put::Failed(error))
     }
+}
+
+/// What came of writing the list.
+enum Put {
+    Written(Digest),
+    /// Somebody else wrote in between, and the registry noticed.
+    Contended,
+    /// It may have been written or not; coming back later may help.
+    Failed(Error),
 }
 
 fn tag_reference(repository: &Repository, subject: &Digest) -> Result<Reference, Error> {
@@ -223,6 +256,9 @@ fn not_serialised(error: &serde_json::Error) -> Error {
 
 const LONGEST_SETTLE: Duration = Duration::from_millis(1500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const MOST_FAILURES: u32 = 3;
 const MOST_READS: u32 = 60;
+/// A list that others replace is still a list; one that is never there is the registry's doing.
+const MOST_VANISHED: u32 = 3;
 const MOST_WRITES: u32 = 20;
 const SHORTEST_SETTLE: Duration = Duration::from_millis(60);

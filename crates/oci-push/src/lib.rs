@@ -31,6 +31,7 @@ mod index;
 mod manifest;
 mod realm;
 mod reference;
+mod referrers;
 mod resolve;
 mod upload;
 

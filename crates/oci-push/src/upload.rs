@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use host::CallPolicy;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, LOCATION};
 use http::{Method, StatusCode};
 use url::Url;
 
@@ -93,7 +93,11 @@ impl Client {
                 format!("a place for uploads to the repository {repository}")
             }));
         }
-        self.follow(repository, &answer).await
+        let location = answer.header(&LOCATION).ok_or_else(|| Error::Invalid {
+            what: format!("the answer to {}", answer.request()),
+            reason: "expected a Location to upload to, found none".to_owned(),
+        })?;
+        self.follow(repository, &answer, location).await
     }
 
     async fn finish_upload(

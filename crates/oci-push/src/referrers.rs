@@ -1,0 +1,153 @@
+//! The referrers API of OCI 1.1: what refers to a manifest, page by page.
+
+use http::header::{ACCEPT, LINK};
+use http::{Method, StatusCode};
+use url::Url;
+
+use crate::client::{Call, Client};
+use crate::index::Index;
+use crate::manifest::{INDEX_MEDIA_TYPE, WireDescriptor};
+use crate::{Access, Digest, Error, Repository};
+
+/// One page of the referrers API.
+pub(crate) struct Page {
+    descriptors: Vec<WireDescriptor>,
+    next: Option<Url>,
+}
+
+impl Client {
+    /// All that the referrers API lists; `None` if the registry has no such thing.
+    pub(crate) async fn referrers(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<Option<Vec<WireDescriptor>>, Error> {
+        let Some(first) = self.referrers_page(repository, subject, Access::Pull).await? else {
+            return Ok(None);
+        };
+        let mut listed = first.descriptors;
+        let mut next = first.next;
+        let mut pages = 1;
+        while let Some(url) = next {
+            if pages >= MOST_PAGES {
+                return Err(Error::Invalid {
+                    what: format!("the list of referrers in {repository}"),
+                    reason: format!("it has more than {MOST_PAGES} pages"),
+                });
+            }
+            let call = Call::to(Method::GET, repository, Access::Pull, url);
+            let page = self.page(repository, call, Access::Pull).await?;
+            let page = page.ok_or_else(|| Error::Invalid {
+                what: format!("the list of referrers in {repository}"),
+                reason: format!("page {} of it is missing", pages + 1),
+            })?;
+            listed.extend(page.descriptors);
+            next = page.next;
+            pages += 1;
+        }
+        Ok(Some(listed))
+    }
+
+    /// The first page of the referrers API; `None` if the registry has no such thing.
+    pub(crate) async fn referrers_page(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+        access: Access,
+    ) -> Result<Option<Page>, Error> {
+        let path = format!("referrers/{subject}");
+        self.page(repository, Call::new(Method::GET, repository, access, path), access).await
+    }
+
+    async fn page(
+        &self,
+        repository: &Repository,
+        call: Call<'_>,
+        access: Access,
+    ) -> Result<Option<Page>, Error> {
+        let answer = self.call(&call.header(ACCEPT, INDEX_MEDIA_TYPE)).await?;
+        // How registries without this API say so.
+        let unsupported = [
+            StatusCode::BAD_REQUEST,
+            StatusCode::METHOD_NOT_ALLOWED,
+            StatusCode::NOT_ACCEPTABLE,
+            StatusCode::NOT_FOUND,
+            StatusCode::NOT_IMPLEMENTED,
+        ];
+        if !answer.is_transient() && unsupported.contains(&answer.status) {
+            return Ok(None);
+        }
+        if !answer.status.is_success() {
+            return Err(answer.into_error(repository, access, || "the referrers".to_owned()));
+        }
+        if answer.media_type() != INDEX_MEDIA_TYPE {
+            return Ok(None);
+        }
+        let index = Index::parse(&answer.body).map_err(|error| Error::Invalid {
+            what: format!("the answer to {}", answer.request()),
+            reason: format!("it is not an image index: {error}"),
+        })?;
+        let next =
+            answer.headers.get_all(LINK).iter().find_map(|link| next_link(link.to_str().ok()?));
+        let next = match next {
+            None => None,
+            Some(link) => {
+                let url = self.follow(repository, &answer, &link).await?;
+                // Another origin would be asked without credentials and answer for this registry.
+                if url.origin() != answer.url.origin() {
+                    return Err(Error::Invalid {
+                        what: format!("the Link in the answer to {}", answer.request()),
+                        reason: "it leads to another server".to_owned(),
+                    });
+                }
+                Some(url)
+            }
+        };
+        Ok(Some(Page { descriptors: index.descriptors().collect(), next }))
+    }
+}
+
+/// The target of `<…>; rel="next"` (RFC 8288).
+fn next_link(header: &str) -> Option<String> {
+    let mut rest = header;
+    while let Some(start) = rest.find('<') {
+        let (target, after) = rest[start + 1..].split_once('>')?;
+        let end = after.find(",<").or_else(|| after.find(", <")).unwrap_or(after.len());
+        let (parameters, later) = after.split_at(end);
+        let is_next = |parameter: &str| {
+            let Some((name, value)) = parameter.split_once('=') else {
+                return false;
+            };
+            let value = value.trim().trim_matches('"');
+            name.trim().eq_ignore_ascii_case("rel")
+                && value.split(' ').any(|relation| relation.eq_ignore_ascii_case("next"))
+        };
+        if parameters.split(';').any(is_next) {
+            return Some(target.to_owned());
+        }
+        rest = later;
+    }
+    None
+}
+
+const MOST_PAGES: u32 = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_found_among_links() {
+        for (header, expected) in [
+            (r#"</v2/a/referrers/x?n=2>; rel="next""#, Some("/v2/a/referrers/x?n=2")),
+            (r#"</p>; rel="prev", </n>; rel="next""#, Some("/n")),
+            (r#"</n>;rel=next"#, Some("/n")),
+            (r#"</n,m>; title="a"; REL="last Next""#, Some("/n,m")),
+            (r#"</p>; rel="prev""#, None),
+            ("</p", None),
+            ("", None),
+        ] {
+            assert_eq!(next_link(header).as_deref(), expected, "{header}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Tests through the public API against a registry in memory.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+#[path = "oci/attach.rs"]
+mod attach;
+#[path = "oci/auth.rs"]
+mod auth;
+#[path = "oci/credentials.rs"]
+mod credentials;
+#[path = "oci/fake.rs"]
+mod fake;
+#[path = "oci/find.rs"]
+mod find;
+#[path = "oci/resolve.rs"]
+mod resolve;

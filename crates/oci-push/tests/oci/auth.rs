@@ -1,0 +1,303 @@
+use host::NoPrograms;
+use oci_push::{Access, Credentials, Error, Options, Registry};
+
+use crate::fake::{Auth, Fake, block_on, plain, reference, refusal};
+
+/// `user:hunter2`
+const PAIR: &str = "dXNlcjpodW50ZXIy";
+
+fn with(fake: &Fake, credentials: Credentials) -> Registry {
+    let options = Options { credentials: Some(credentials), ..Options::default() };
+    Registry::new(fake.host_with([("A", "b")], NoPrograms), options).unwrap()
+}
+
+fn known(fake: &Fake) -> Registry {
+    with(fake, Credentials::basic("user", "hunter2"))
+}
+
+fn bearer(anonymous_pull: bool) -> Auth {
+    Auth::Bearer {
+        realm: "http://localhost:5001/token",
+        pair: Some(PAIR),
+        identity: Some("refresh"),
+        anonymous_pull,
+    }
+}
+
+fn fake(auth: Auth) -> Fake {
+    let fake = Fake::new();
+    fake.image("app", "v1");
+    fake.with(|state| state.auth = auth);
+    fake
+}
+
+#[test]
+fn a_public_image_is_read_with_an_anonymous_token() {
+    let fake = fake(bearer(true));
+    block_on(fake.registry().resolve(&reference("localhost:5000/app:v1"))).unwrap();
+    let log = fake.log();
+    assert_eq!(log[1], "HEAD localhost:5000 /v2/app/manifests/v1");
+    assert_eq!(
+        log[2],
+        "GET localhost:5001 /token?service=fake&scope=repository%3Aapp%3Apull&client_id=ambisign"
+    );
+    assert_eq!(log[3], "HEAD localhost:5000 /v2/app/manifests/v1 [Bearer app:pull]");
+}
+
+#[test]
+fn a_token_is_used_until_it_ends_and_pushing_needs_one_of_its_own() {
+    let fake = fake(bearer(false));
+    let registry = known(&fake);
+    let image = reference("localhost:5000/app:v1");
+    for _ in 0..3 {
+        block_on(registry.resolve(&image)).unwrap();
+    }
+    let tokens = || fake.log().iter().filter(|line| line.contains("/token")).count();
+    assert_eq!(tokens(), 1);
+    block_on(registry.prove_push(&image)).unwrap();
+    block_on(registry.prove_push(&image)).unwrap();
+    assert_eq!(tokens(), 2);
+    let to_service: Vec<String> =
+        fake.log().into_iter().filter(|line| line.contains("/token")).collect();
+    assert!(to_service.iter().all(|line| line.ends_with(&format!("[Basic {PAIR}]"))));
+    assert!(to_service[1].contains("repository%3Aapp%3Apull%2Cpush"), "{to_service:?}");
+}
+
+#[test]
+fn a_token_that_ends_at_once_is_still_good_for_one_request() {
+    let fake = fake(bearer(true));
+    fake.intercept(|_, request| {
+        (request.uri().path() == "/token")
+            .then(|| Ok(plain(200, r#"{"access_token":"app:pull","expires_in":1}"#)))
+    });
+    let registry = fake.registry();
+    let image = reference("localhost:5000/app:v1");
+    block_on(registry.resolve(&image)).unwrap();
+    block_on(registry.resolve(&image)).unwrap();
+    assert_eq!(fake.log().iter().filter(|line| line.contains("/token")).count(), 2);
+}
+
+#[test]
+fn the_access_token_is_taken_before_the_token() {
+    let fake = fake(bearer(true));
+    fake.intercept(|_, request| {
+        (request.uri().path() == "/token")
+            .then(|| Ok(plain(200, r#"{"token":"x","access_token":"app:pull"}"#)))
+    });
+    block_on(fake.registry().resolve(&reference("localhost:5000/app:v1"))).unwrap();
+}
+
+#[test]
+fn basic_credentials_are_sent_only_after_a_challenge_and_then_at_once() {
+    let fake = fake(Auth::Basic { pair: PAIR });
+    let registry = known(&fake);
+    let image = reference("localhost:5000/app:v1");
+    block_on(registry.resolve(&image)).unwrap();
+    block_on(registry.resolve(&image)).unwrap();
+    let requests: Vec<bool> = fake.log()[1..].iter().map(|line| line.contains("Basic")).collect();
+    assert_eq!(requests, [false, true, true]);
+}
+
+#[test]
+fn an_identity_token_is_exchanged_by_post() {
+    let fake = fake(bearer(false));
+    let registry = with(&fake, Credentials::IdentityToken("refresh".into()));
+    block_on(registry.prove_push(&reference("localhost:5000/app:v1"))).unwrap();
+    assert!(fake.log().iter().any(|line| line == "POST localhost:5001 /token"));
+}
+
+#[test]
+fn a_token_service_that_knows_no_post_is_asked_by_get() {
+    let fake = fake(Auth::Bearer {
+        realm: "http://localhost:5001/token",
+        // `<token>:refresh`
+        pair: Some("PHRva2VuPjpyZWZyZXNo"),
+        identity: None,
+        anonymous_pull: false,
+    });
+    let registry = with(&fake, Credentials::basic("<token>", "refresh"));
+    block_on(registry.prove_push(&reference("localhost:5000/app:v1"))).unwrap();
+}
+
+#[test]
+fn a_registry_token_is_sent_as_it_is() {
+    let fake = fake(bearer(false));
+    let registry = with(&fake, Credentials::token("app:pull"));
+    block_on(registry.resolve(&reference("localhost:5000/app:v1"))).unwrap();
+    assert!(!fake.log().iter().any(|line| line.contains("/token")));
+    let error = block_on(registry.prove_push(&reference("localhost:5000/app:v1"))).unwrap_err();
+    assert!(matches!(error, Error::Denied { access: Access::Push, .. }), "{error}");
+}
+
+#[test]
+fn wrong_and_missing_credentials_are_told_apart_and_never_shown() {
+    let image = reference("localhost:5000/app:v1");
+    for auth in [Auth::Basic { pair: PAIR }, bearer(false)] {
+        let fake = fake(auth);
+        let wrong = with(&fake, Credentials::basic("user", "secret-word"));
+        let error = block_on(wrong.resolve(&image)).unwrap_err();
+        assert!(matches!(error, Error::Unauthorized { access: Access::Pull, .. }), "{error}");
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("given explicitly were refused"), "{text}");
+        assert!(!text.contains("secret-word") && !text.contains("user:"), "{text}");
+
+        let host = fake.host_with([("HOME", "/nowhere")], NoPrograms);
+        let nobody = Registry::new(host, Options::default()).unwrap();
+        let error = block_on(nobody.resolve(&image)).unwrap_err();
+        assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("no credentials found in /nowhere/.docker/config.json"), "{text}");
+    }
+}
+
+#[test]
+fn someone_who_may_only_read_is_denied_the_push() {
+    // The token service gives what it gives, and the registry then says what is missing.
+    let fake = fake(bearer(true));
+    fake.intercept(|_, request| {
+        (request.uri().path() == "/token").then(|| Ok(plain(200, r#"{"token":"app:pull"}"#)))
+    });
+    let image = reference("localhost:5000/app:v1");
+    let error = block_on(known(&fake).prove_push(&image)).unwrap_err();
+    assert!(matches!(error, Error::Denied { access: Access::Push, .. }), "{error}");
+    let error = block_on(fake.registry().prove_push(&image)).unwrap_err();
+    assert!(matches!(error, Error::Unauthorized { access: Access::Push, .. }), "{error}");
+    assert!(fake.log().len() < 20, "it does not ask for ever");
+}
+
+#[test]
+fn refusals_to_push_say_why() {
+    let image = reference("localhost:5000/app:v1");
+    let prove = |status: u16, code: &'static str| {
+        let fake = fake(Auth::None);
+        fake.intercept(move |_, request| {
+            request.uri().path().contains("uploads").then(|| Ok(refusal(status, code, "no")))
+        });
+        block_on(fake.registry().prove_push(&image)).unwrap_err()
+    };
+    assert!(matches!(prove(403, "DENIED"), Error::Denied { access: Access::Push, .. }));
+    let read_only = prove(405, "UNSUPPORTED").to_string();
+    assert!(
+        read_only.contains("takes no uploads") && read_only.contains("UNSUPPORTED"),
+        "{read_only}"
+    );
+    let missing = prove(404, "NAME_UNKNOWN").to_string();
+    assert!(missing.starts_with("the repository localhost:5000/app does not exist"), "{missing}");
+    assert!(matches!(prove(500, "UNKNOWN"), Error::Answer { status: 500, .. }));
+}
+
+#[test]
+fn the_proof_leaves_nothing_behind() {
+    let fake = fake(Auth::None);
+    block_on(fake.registry().prove_push(&reference("localhost:5000/app:v1"))).unwrap();
+    assert_eq!(
+        fake.log()[1..],
+        [
+            "POST localhost:5000 /v2/app/blobs/uploads/",
+            "DELETE localhost:5000 /v2/app/blobs/uploads/1?_state=a%2Fb",
+        ]
+    );
+}
+
+#[test]
+fn a_registry_that_cannot_cancel_is_no_obstacle() {
+    let fake = fake(Auth::None);
+    fake.intercept(|_, request| (request.method() == "DELETE").then(|| Ok(plain(500, ""))));
+    block_on(fake.registry().prove_push(&reference("localhost:5000/app:v1"))).unwrap();
+}
+
+#[test]
+fn a_token_service_inside_is_not_believed_by_a_registry_outside() {
+    for realm in ["http://r.example/token", "https://127.0.0.1/token", "https://169.254.169.254/"] {
+        let fake =
+            fake(Auth::Bearer { realm, pair: Some(PAIR), identity: None, anonymous_pull: true });
+        let error = block_on(known(&fake).resolve(&reference("r.example/app:v1"))).unwrap_err();
+        assert!(matches!(error, Error::Invalid { .. }), "{error}");
+        assert!(!fake.log().iter().any(|line| line.contains("Basic")), "{:?}", fake.log());
+    }
+}
+
+#[test]
+fn a_throttled_token_service_is_throttling() {
+    let fake = fake(bearer(true));
+    fake.intercept(|_, request| (request.uri().path() == "/token").then(|| Ok(plain(429, ""))));
+    let error = block_on(fake.registry().resolve(&reference("localhost:5000/app:v1"))).unwrap_err();
+    assert!(matches!(error, Error::RateLimited { .. }), "{error}");
+}
+
+#[test]
+fn a_token_answer_without_a_token_is_refused() {
+    for body in ["", "[]", "{}", r#"{"token":""}"#, r#"{"token":"a\nb"}"#] {
+        let fake = fake(bearer(true));
+        fake.intercept(move |_, request| {
+            (request.uri().path() == "/token").then(|| Ok(plain(200, body)))
+        });
+        let error =
+            block_on(fake.registry().resolve(&reference("localhost:5000/app:v1"))).unwrap_err();
+        assert!(matches!(error, Error::Invalid { .. }), "{body}: {error}");
+    }
+}
+
+#[test]
+fn a_download_redirected_elsewhere_carries_no_credentials() {
+    let fake = fake(bearer(true));
+    let digest = fake.image("app", "v1");
+    fake.intercept(|state, request| {
+        let path = request.uri().path();
+        if request.uri().host() == Some("storage.example") {
+            assert!(request.headers().get("authorization").is_none());
+            let app = &state.repositories["app"];
+            let (_, bytes) = &app.manifests[&app.tags["v1"]];
+            let mut answer = http::Response::new(bytes.clone());
+            answer
+                .headers_mut()
+                .insert("content-type", crate::fake::MANIFEST_TYPE.parse().unwrap());
+            return Some(Ok(answer));
+        }
+        (path.contains("manifests") && request.headers().contains_key("authorization")).then(|| {
+            let mut answer = plain(307, "");
+            let to = "https://storage.example/x?signature=y";
+            answer.headers_mut().insert("location", to.parse().unwrap());
+            Ok(answer)
+        })
+    });
+    let resolved = block_on(known(&fake).manifest(&reference("localhost:5000/app:v1"))).unwrap().0;
+    assert_eq!(*resolved.digest(), digest);
+    assert!(fake.log().iter().any(|line| line.contains("storage.example")));
+}
+
+#[test]
+fn a_server_elsewhere_that_asks_who_we_are_gets_an_anonymous_token_only() {
+    let fake = fake(bearer(false));
+    fake.intercept(|state, request| {
+        let host = request.uri().host();
+        let sent = request.headers().get("authorization").map(|value| value.to_str().unwrap());
+        if host == Some("mirror.example") {
+            if sent == Some("Bearer for-anyone") {
+                let app = &state.repositories["app"];
+                let (_, bytes) = &app.manifests[&app.tags["v1"]];
+                let mut answer = http::Response::new(bytes.clone());
+                answer
+                    .headers_mut()
+                    .insert("content-type", crate::fake::MANIFEST_TYPE.parse().unwrap());
+                return Some(Ok(answer));
+            }
+            assert_eq!(sent, None);
+            let mut answer = plain(401, "");
+            let challenge =
+                r#"Bearer realm="https://mirror.example/get",scope="repository:m:pull""#;
+            answer.headers_mut().insert("www-authenticate", challenge.parse().unwrap());
+            if request.uri().path() == "/get" {
+                return Some(Ok(plain(200, r#"{"token":"for-anyone"}"#)));
+            }
+            return Some(Ok(answer));
+        }
+        (request.uri().path().contains("manifests") && sent.is_some()).then(|| {
+            let mut answer = plain(307, "");
+            let to = "https://mirror.example/v2/m/manifests/v1";
+            answer.headers_mut().insert("location", to.parse().unwrap());
+            Ok(answer)
+        })
+    });
+    block_on(known(&fake).manifest(&reference("localhost:5000/app:v1"))).unwrap();
+}

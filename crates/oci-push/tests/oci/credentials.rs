@@ -1,0 +1,180 @@
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use host::{Env, Invocation, NoPrograms, ProgramError, ProgramOutput, Programs};
+use oci_push::{Error, Options, Registry};
+
+use crate::fake::{Auth, Fake, block_on, reference};
+
+/// `user:hunter2`
+const PAIR: &str = "dXNlcjpodW50ZXIy";
+
+/// Writes `files` into a directory and lets `variables` with `@` name it.
+struct Machine {
+    directory: tempfile::TempDir,
+    variables: Vec<(&'static str, &'static str)>,
+}
+
+impl Machine {
+    fn new(variables: &[(&'static str, &'static str)], files: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = directory.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        Self { directory, variables: variables.to_vec() }
+    }
+}
+
+struct Variables(Vec<(&'static str, &'static str)>, PathBuf);
+
+impl Env for Variables {
+    fn var(&self, name: &str) -> Option<String> {
+        let (_, value) = self.0.iter().find(|(key, _)| *key == name)?;
+        Some(value.replace('@', self.1.to_str().unwrap()))
+    }
+}
+
+fn resolve(machine: &Machine, programs: impl Programs + 'static) -> Result<(), Error> {
+    let fake = Fake::new();
+    fake.image("team/app", "v1");
+    fake.with(|state| state.auth = Auth::Basic { pair: PAIR });
+    let env = Variables(machine.variables.clone(), machine.directory.path().to_owned());
+    let registry = Registry::new(fake.host_with(env, programs), Options::default()).unwrap();
+    block_on(registry.resolve(&reference("localhost:5000/team/app:v1"))).map(|_| ())
+}
+
+fn entry(key: &str) -> String {
+    format!(r#"{{"auths":{{"{key}":{{"auth":"{PAIR}"}}}}}}"#)
+}
+
+#[test]
+fn each_file_is_found_where_it_may_be() {
+    let good = entry("localhost:5000");
+    for (variables, file) in [
+        (&[("HOME", "@")][..], ".docker/config.json"),
+        (&[("HOME", "@"), ("DOCKER_CONFIG", "@/d")], "d/config.json"),
+        (&[("HOME", "@"), ("REGISTRY_AUTH_FILE", "@/r.json")], "r.json"),
+        (&[("HOME", "@"), ("XDG_RUNTIME_DIR", "@/x")], "x/containers/auth.json"),
+        (&[("HOME", "@"), ("XDG_CONFIG_HOME", "@/c")], "c/containers/auth.json"),
+        (&[("HOME", "@")], ".config/containers/auth.json"),
+    ] {
+        let machine = Machine::new(variables, &[(file, &good)]);
+        resolve(&machine, NoPrograms).unwrap_or_else(|error| panic!("{file}: {error}"));
+    }
+}
+
+#[test]
+fn a_file_without_an_entry_does_not_hide_the_next() {
+    let variables = [("HOME", "@"), ("REGISTRY_AUTH_FILE", "@/r.json")];
+    let good = entry("localhost:5000/team");
+    for first in ["{}", "", r#"{"auths":{}}"#, r#"{"auths":{"localhost:5000":{}}}"#] {
+        let machine =
+            Machine::new(&variables, &[(".docker/config.json", first), ("r.json", &good)]);
+        resolve(&machine, NoPrograms).unwrap_or_else(|error| panic!("{first}: {error}"));
+    }
+}
+
+#[test]
+fn a_key_for_another_path_or_port_does_not_count() {
+    for key in ["localhost:5000/other", "localhost", "localhost:5001", "localhost:5000/team/app/x"]
+    {
+        let machine = Machine::new(&[("HOME", "@")], &[(".docker/config.json", &entry(key))]);
+        let error = resolve(&machine, NoPrograms).unwrap_err();
+        assert!(matches!(error, Error::Unauthorized { .. }), "{key}: {error}");
+    }
+    for key in ["localhost:5000/team", "localhost:5000/team/app", "http://localhost:5000/v2/"] {
+        let machine = Machine::new(&[("HOME", "@")], &[(".docker/config.json", &entry(key))]);
+        resolve(&machine, NoPrograms).unwrap_or_else(|error| panic!("{key}: {error}"));
+    }
+}
+
+#[test]
+fn a_broken_file_is_an_error_and_not_anonymous() {
+    let broken = r#"{"auths":{"localhost:5000":{"auth":"hunter2""#;
+    let machine = Machine::new(&[("HOME", "@")], &[(".docker/config.json", broken)]);
+    let error = resolve(&machine, NoPrograms).unwrap_err();
+    assert!(matches!(error, Error::Credentials { .. }), "{error}");
+    assert!(error.to_string().contains(".docker/config.json"), "{error}");
+    assert!(!format!("{error:?}").contains("hunter2"));
+}
+
+fn output(code: i32, stdout: &str) -> ProgramOutput {
+    ProgramOutput { code: Some(code), stdout: stdout.into(), stderr: b"on stderr".to_vec() }
+}
+
+fn with_helper(
+    config: &str,
+    helper: impl Fn(&Invocation) -> Result<ProgramOutput, ProgramError> + Send + Sync + 'static,
+) -> (Result<(), Error>, Vec<Invocation>) {
+    let machine = Machine::new(&[("HOME", "@")], &[(".docker/config.json", config)]);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&seen);
+    let programs = move |invocation: Invocation| {
+        let answer = helper(&invocation);
+        log.lock().unwrap().push(invocation);
+        answer
+    };
+    let result = resolve(&machine, programs);
+    let seen = seen.lock().unwrap().clone();
+    (result, seen)
+}
+
+const STORE: &str = r#"{"credsStore":"vault"}"#;
+
+#[test]
+fn a_helper_reads_the_host_on_stdin_and_answers_json() {
+    for config in [STORE, r#"{"credHelpers":{"localhost:5000":"vault"}}"#] {
+        let (result, seen) = with_helper(config, |_| {
+            Ok(output(0, r#"{"ServerURL":"x","Username":"user","Secret":"hunter2"}"#))
+        });
+        result.unwrap();
+        assert_eq!(seen.len(), 1, "its answer is remembered");
+        assert_eq!(seen[0].program, Path::new("docker-credential-vault"));
+        assert_eq!(seen[0].args, ["get"]);
+        assert_eq!(seen[0].stdin, b"localhost:5000");
+        assert!(seen[0].deadline <= Duration::from_secs(60) && seen[0].output_cap <= 1 << 20);
+    }
+}
+
+#[test]
+fn a_helper_that_knows_nothing_gives_way_to_the_file() {
+    let config =
+        format!(r#"{{"credsStore":"vault","auths":{{"localhost:5000":{{"auth":"{PAIR}"}}}}}}"#);
+    let nothing = "credentials not found in native keychain\n";
+    let (result, seen) = with_helper(&config, move |_| Ok(output(1, nothing)));
+    result.unwrap();
+    assert_eq!(seen.len(), 1);
+    let (result, _) = with_helper(STORE, move |_| Ok(output(1, nothing)));
+    assert!(matches!(result, Err(Error::Unauthorized { .. })));
+}
+
+#[test]
+fn a_helper_that_fails_is_an_error_without_what_it_may_have_leaked() {
+    let missing = |invocation: &Invocation| {
+        Err(ProgramError::NotFound { program: invocation.program.clone() })
+    };
+    let hangs = |invocation: &Invocation| {
+        Err(ProgramError::Timeout {
+            program: invocation.program.clone(),
+            deadline: invocation.deadline,
+        })
+    };
+    let (result, _) = with_helper(STORE, missing);
+    let error = result.unwrap_err();
+    assert!(error.to_string().contains("docker-credential-vault"), "{error}");
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("not found"));
+    assert!(matches!(with_helper(STORE, hangs).0, Err(Error::Credentials { .. })));
+
+    let (result, _) = with_helper(STORE, |_| Ok(output(2, "vault is sealed")));
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("ended with 2: vault is sealed"), "{error}");
+    for (code, stdout) in [(1, r#"{"Secret":"hunter2"}"#), (0, "hunter2"), (0, r#"{"Secret":1}"#)] {
+        let (result, _) = with_helper(STORE, move |_| Ok(output(code, stdout)));
+        let error = result.unwrap_err();
+        assert!(matches!(error, Error::Credentials { .. }), "{error}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
+}

@@ -1,0 +1,351 @@
+use std::path::PathBuf;
+
+use http::Method;
+use oci_push::{Digest, Error, Found, LegacyKind};
+use serde_json::json;
+
+use crate::fake::{
+    BUNDLE_TYPE, Fake, INDEX_TYPE, MANIFEST_TYPE, block_on, bundle, plain, refusal, subject,
+};
+
+fn find(fake: &Fake, image: &Digest) -> Result<Found, Error> {
+    block_on(fake.registry().find(&subject(image)))
+}
+
+fn entry(digest: &Digest, artifact_type: &str) -> serde_json::Value {
+    json!({"mediaType": MANIFEST_TYPE, "size": 9, "digest": digest.as_str(), "artifactType": artifact_type})
+}
+
+fn index(entries: &[serde_json::Value]) -> serde_json::Value {
+    json!({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries})
+}
+
+#[test]
+fn bundles_are_found_through_the_api_page_by_page() {
+    let fake = Fake::new();
+    let image = fake.image("app", "v1");
+    fake.with(|state| state.page = 2);
+    let mut notes: Vec<String> = (0..7).map(|note| bundle(&note.to_string())).collect();
+    for note in &notes {
+        fake.referrer("app", &image, note);
+    }
+    let found = find(&fake, &image).unwrap();
+    let mut bytes: Vec<String> = found
+        .bundles
+        .iter()
+        .map(|bundle| String::from_utf8(bundle.bytes.to_vec()).unwrap())
+        .collect();
+    bytes.sort();
+    notes.sort();
+    assert_eq!(bytes, notes);
+    let first = &found.bundles[0];
+    assert_eq!(first.digest, Digest::sha256(&first.bytes));
+    assert_eq!(first.media_type, BUNDLE_TYPE);
+    assert_eq!(first.predicate_type(), Some("https://sigstore.dev/cosign/sign/v1"));
+    assert!(found.unusable.is_empty() && found.legacy.is_empty());
+}
+
+#[test]
+fn unrelated_referrers_are_not_fetched_from_the_api() {
+    let fake = Fake::new();
+    let image = fake.image("app", "v1");
+    for index in 0..30 {
+        let content = format!("sbom {index}");
+        fake.referrer_of_type(
+            "app",
+            &image,
+            content.as_bytes(),
+            "application/spdx+json",
+            "text/spdx",
+        );
+    }
+    fake.referrer("app", &image, &bundle("a"));
+    assert_eq!(find(&fake, &image).unwrap().bundles.len(), 1);
+    assert_eq!(fake.log().len(), 4, "probe, list, manifest, blob");
+}
+
+#[test]
+fn on_the_tag_a_wrong_artifact_type_hides_nothing() {
+    let fake = Fake::without_referrers();
+    let image = fake.image("app", "v1");
+    let types = ["application/vnd.oci.empty.v1+json", "", "text/spdx", BUNDLE_TYPE];
+    let entries: Vec<_> = types
+        .iter()
+        .map(|stated| entry(&fake.referrer("app", &image, &bundle(stated)), stated))
+        .collect();
+    fake.list("app", &image, &index(&entries));
+    assert_eq!(find(&fake, &image).unwrap().bundles.len(), 4);
+}
+
+#[test]
+fn registries_without_the_api_say_so_in_many_ways() {
+    for status in [400, 404, 405, 406, 501, 200] {
+        let fake = Fake::without_referrers();
+        let image = fake.image("app", "v1");
+        let referrer = fake.referrer("app", &image, &bundle("a"));
+        fake.list("app", &image, &index(&[entry(&referrer, BUNDLE_TYPE)]));
+        fake.intercept(move |_, request| {
+            request.uri().path().contains("referrers").then(|| Ok(plain(status, "<html>")))
+        });
+        assert_eq!(find(&fake, &image).unwrap().bundles.len(), 1, "{status}");
+    }
+}
+
+#[test]
+fn not_being_able_to_look_is_never_nothing_found() {
+    let steps =
+        ["/referrers/", "/manifests/sha256-", "/manifests/sha256:", "/blobs/", ".sig", ".att"];
+    for step in steps {
+        for status in [401, 403, 429, 500, 503] {
+            let fake = Fake::without_referrers();
+            let image = fake.image("app", "v1");
+            if step.starts_with('/') {
+                let referrer = fake.referrer("app", &image, &bundle("a"));
+                fake.list("app", &image, &index(&[entry(&referrer, BUNDLE_TYPE)]));
+            }
+            fake.intercept(move |_, request| {
+                let hit = request.uri().path().contains(step);
+                hit.then(|| Ok(refusal(status, "X", "no")))
+            });
+            let error = find(&fake, &image).expect_err(step);
+            let right = match status {
+                401 => matches!(error, Error::Unauthorized { .. }),
+                403 => matches!(error, Error::Denied { .. }),
+                429 => matches!(error, Error::RateLimited { .. }),
+                _ => matches!(error, Error::Answer { .. }),
+            };
+            assert!(right, "{step} {status}: {error}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_said_after_everything_was_looked_at() {
+    for fake in [Fake::new(), Fake::without_referrers()] {
+        let image = fake.image("app", "v1");
+        assert!(find(&fake, &image).unwrap().is_empty());
+        let log = fake.log();
+        for part in ["/referrers/", &image.fallback_tag(), ".sig", ".att"] {
+            assert!(log.iter().any(|line| line.contains(part)), "{part}: {log:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_list_from_before_the_api_is_still_read() {
+    let fake = Fake::new();
+    let image = fake.image("app", "v1");
+    let referrer = fake.referrer("app", &image, &bundle("a"));
+    fake.list("app", &image, &index(&[entry(&referrer, BUNDLE_TYPE)]));
+    fake.intercept(|_, request| {
+        request.uri().path().contains("referrers").then(|| {
+            let mut answer = plain(200, r#"{"manifests":[]}"#);
+            answer.headers_mut().insert("content-type", INDEX_TYPE.parse().unwrap());
+            Ok(answer)
+        })
+    });
+    assert_eq!(find(&fake, &image).unwrap().bundles.len(), 1);
+}
+
+#[test]
+fn the_image_itself_under_the_tag_is_no_list() {
+    let fake = Fake::without_referrers();
+    let child = fake.image("app", "v1");
+    let image =
+        fake.manifest("app", INDEX_TYPE, index(&[entry(&child, "")]).to_string().as_bytes());
+    fake.with(|state| state.tag_is_digest = true);
+    assert!(find(&fake, &image).unwrap().is_empty());
+}
+
+#[test]
+fn what_refers_to_another_image_is_not_taken_for_ours() {
+    let fake = Fake::without_referrers();
+    let image = fake.image("app", "v1");
+    let other = fake.image("app", "v2");
+    let foreign = fake.referrer("app", &other, &bundle("a"));
+    fake.list("app", &image, &index(&[entry(&foreign, BUNDLE_TYPE), entry(&other, "")]));
+    let found = find(&fake, &image).unwrap();
+    assert!(found.bundles.is_empty());
+    assert_eq!(found.unusable.len(), 1, "the platform image is no signature at all");
+    assert!(found.unusable[0].reason.contains(other.as_str()), "{:?}", found.unusable);
+}
+
+#[test]
+fn a_broken_bundle_is_listed_with_its_reason_and_hides_no_other() {
+    let fake = Fake::new();
+    let image = fake.image("app", "v1");
+    fake.referrer("app", &image, &bundle("good"));
+    for note in ["gone", "changed", "longer"] {
+        fake.referrer("app", &image, &bundle(note));
+    }
+    fake.with(|state| {
+        let blobs = &mut state.repositories.get_mut("app").unwrap().blobs;
+        let digest = |note: &str| Digest::sha256(bundle(note).as_bytes()).to_string();
+        blobs.remove(&digest("gone"));
+        blobs.insert(digest("changed"), bundle("chanGed").into());
+        blobs.insert(digest("longer"), (bundle("longer") + " ").into());
+    });
+    let found = find(&fake, &image).unwrap();
+    assert_eq!(found.bundles.len(), 1);
+    let reasons: Vec<&str> = found.unusable.iter().map(|one| one.reason.as_str()).collect();
+    assert_eq!(reasons.len(), 3);
+    for part in ["does not exist", "its content has the digest", "expected 111 bytes, found 112"] {
+        assert!(reasons.iter().any(|reason| reason.contains(part)), "{part}: {reasons:#?}");
+    }
+}
+
+#[test]
+fn a_bundle_over_the_limit_is_not_fetched() {
+    let fake = Fake::new();
+    let image = fake.image("app", "v1");
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": MANIFEST_TYPE, "artifactType": BUNDLE_TYPE,
+        "layers": [{"mediaType": BUNDLE_TYPE, "size": (32 << 20) + 1, "digest": image.as_str()}],
+        "subject": {"digest": image.as_str()},
+    });
+    fake.manifest("app", MANIFEST_TYPE, manifest.to_string().as_bytes());
+    let found = find(&fake, &image).unwrap();
+    assert!(found.unusable[0].reason.contains("more than 33554432"), "{:?}", found.unusable);
+    assert!(!fake.log().iter().any(|line| line.contains("/blobs/")));
+}
+
+#[test]
+fn more_referrers_than_the_limit_are_counted_and_bundles_come_first() {
+    let fake = Fake::without_referrers();
+    let image = fake.image("app", "v1");
+    let mut entries: Vec<_> = (0..5000_u32)
+        .map(|number| entry(&Digest::sha256(&number.to_be_bytes()), "text/spdx"))
+        .collect();
+    entries.push(entry(&fake.referrer("app", &image, &bundle("last")), BUNDLE_TYPE));
+    fake.list("app", &image, &index(&entries));
+    let found = find(&fake, &image).unwrap();
+    assert_eq!(found.bundles.len(), 1);
+    assert_eq!(found.unusable.len(), 1);
+    assert_eq!(found.unusable[0].what, "4001 more referrers");
+}
+
+#[test]
+fn pages_that_lead_elsewhere_or_in_a_circle_are_refused() {
+    for (link, part) in [
+        ("<https://elsewhere.example/x>; rel=\"next\"", "leads to another server"),
+        ("</v2/app/referrers/again>; rel=\"next\"", "more than 100 pages"),
+    ] {
+        let fake = Fake::new();
+        let image = fake.image("app", "v1");
+        fake.intercept(move |_, request| {
+            request.uri().path().contains("referrers").then(|| {
+                let mut answer = plain(200, r#"{"manifests":[]}"#);
+                answer.headers_mut().insert("content-type", INDEX_TYPE.parse().unwrap());
+                answer.headers_mut().insert("link", link.parse().unwrap());
+                Ok(answer)
+            })
+        });
+        let error = find(&fake, &image).unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_list_that_is_no_json_is_an_error() {
+    let fake = Fake::new();
+    let image = fake.image("app", "v1");
+    fake.intercept(|_, request| {
+        request.uri().path().contains("referrers").then(|| {
+            let mut answer = plain(200, r#"{"manifests":"#);
+            answer.headers_mut().insert("content-type", INDEX_TYPE.parse().unwrap());
+            Ok(answer)
+        })
+    });
+    assert!(matches!(find(&fake, &image), Err(Error::Invalid { .. })));
+}
+
+fn capture(path: &str) -> Vec<u8> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/captures");
+    std::fs::read(PathBuf::from(root).join(path)).unwrap()
+}
+
+#[test]
+fn what_cosign_left_on_a_registry_without_the_api_is_found() {
+    let fake = Fake::without_referrers();
+    let image = fake.manifest("app", MANIFEST_TYPE, &capture("bundles/image/manifest.json"));
+    let referrer =
+        fake.manifest("app", MANIFEST_TYPE, &capture("bundles/image/referrer-0.manifest.json"));
+    let content = fake.blob("app", &capture("bundles/image/referrer-0.sigstore.json"));
+    let list = fake.manifest("app", INDEX_TYPE, &capture("bundles/image/fallback-index.json"));
+    fake.tag("app", &image.fallback_tag(), &list);
+    let found = find(&fake, &image).unwrap();
+    assert_eq!(found.bundles.len(), 1);
+    assert_eq!((&found.bundles[0].manifest, &found.bundles[0].digest), (&referrer, &content));
+    // The other entry of the recording was not kept with it.
+    assert_eq!(found.unusable.len(), 1);
+}
+
+#[test]
+fn the_fallback_index_of_cosign_is_extended_byte_for_byte() {
+    let fake = Fake::without_referrers();
+    let image = fake.manifest("app", MANIFEST_TYPE, &capture("bundles/image/manifest.json"));
+    let recorded = capture("bundles/image/fallback-index.json");
+    let list = fake.manifest("app", INDEX_TYPE, &recorded);
+    fake.tag("app", &image.fallback_tag(), &list);
+    let annotations = std::collections::BTreeMap::new();
+    let bundle = bundle("a");
+    block_on(fake.registry().attach(&subject(&image), bundle.as_bytes(), &annotations)).unwrap();
+    let written = fake.with(|state| {
+        let app = &state.repositories["app"];
+        app.manifests[&app.tags[&image.fallback_tag()]].1.clone()
+    });
+    let kept = recorded.strip_suffix(b"]}").unwrap();
+    assert!(written.starts_with(kept), "{}", String::from_utf8_lossy(&written));
+}
+
+#[test]
+fn a_legacy_signature_of_cosign_is_found_where_there_is_no_bundle() {
+    for fake in [Fake::new(), Fake::without_referrers()] {
+        let image =
+            fake.manifest("app", MANIFEST_TYPE, &capture("bundles-v1/legacy/manifest.json"));
+        let list =
+            fake.manifest("app", MANIFEST_TYPE, &capture("bundles-v1/legacy/sig-manifest.json"));
+        let payload = capture("bundles-v1/legacy/payload.json");
+        fake.blob("app", &payload);
+        fake.tag("app", &format!("sha256-{}.sig", image.hex()), &list);
+        let found = find(&fake, &image).unwrap();
+        assert_eq!(found.legacy.len(), 1);
+        let legacy = &found.legacy[0];
+        assert_eq!(legacy.kind, LegacyKind::Signature);
+        assert_eq!(legacy.bytes, payload);
+        assert!(legacy.annotations.contains_key("dev.cosignproject.cosign/signature"));
+        assert_eq!(legacy.manifest, list);
+
+        fake.referrer("app", &image, &bundle("a"));
+        let registry = fake.registry();
+        let always = block_on(registry.find_legacy(&subject(&image))).unwrap();
+        assert_eq!(always.legacy.len(), 1);
+    }
+}
+
+#[test]
+fn a_legacy_signature_among_the_referrers_is_found() {
+    let fake = Fake::new();
+    let image = fake.image("app", "v1");
+    fake.referrer_of_type(
+        "app",
+        &image,
+        b"payload",
+        "application/vnd.dev.cosign.artifact.sig.v1+json",
+        "application/vnd.dev.cosign.simplesigning.v1+json",
+    );
+    let found = find(&fake, &image).unwrap();
+    assert_eq!(found.legacy.len(), 1);
+    assert_eq!(found.legacy[0].bytes, "payload");
+}
+
+#[test]
+fn finding_only_reads() {
+    let fake = Fake::without_referrers();
+    let image = fake.image("app", "v1");
+    fake.intercept(|_, request| {
+        assert!(matches!(*request.method(), Method::GET | Method::HEAD));
+        None
+    });
+    find(&fake, &image).unwrap();
+}

@@ -1,0 +1,284 @@
+use std::time::Duration;
+
+use host::{NoPrograms, TransportError};
+use http::Method;
+use oci_push::{Access, Error, Options, Registry};
+
+use crate::fake::{Fake, INDEX_TYPE, MANIFEST_TYPE, block_on, plain, reference, refusal};
+
+fn resolve(fake: &Fake, text: &str) -> Result<oci_push::Resolved, Error> {
+    block_on(fake.registry().resolve(&reference(text)))
+}
+
+#[test]
+fn a_tag_is_resolved_by_one_head_request() {
+    let fake = Fake::new();
+    let digest = fake.image("app", "v1");
+    let resolved = resolve(&fake, "localhost:5000/app:v1").unwrap();
+    assert_eq!(*resolved.digest(), digest);
+    assert_eq!(resolved.descriptor().media_type, MANIFEST_TYPE);
+    assert_eq!(resolved.to_string(), format!("localhost:5000/app@{digest}"));
+    let log = fake.log();
+    assert_eq!(log, ["GET localhost:5000 /v2/", "HEAD localhost:5000 /v2/app/manifests/v1"]);
+}
+
+#[test]
+fn a_registry_elsewhere_is_not_even_probed_and_only_spoken_to_by_https() {
+    let fake = Fake::new();
+    fake.image("team/app", "latest");
+    fake.intercept(|_, request| {
+        assert_eq!(request.uri().scheme_str(), Some("https"));
+        None
+    });
+    resolve(&fake, "r.example/team/app").unwrap();
+    assert_eq!(fake.log(), ["HEAD r.example /v2/team/app/manifests/latest"]);
+}
+
+#[test]
+fn docker_hub_is_reached_at_its_api_host() {
+    let fake = Fake::new();
+    fake.image("library/ubuntu", "latest");
+    let resolved = resolve(&fake, "ubuntu").unwrap();
+    assert_eq!(resolved.repository().to_string(), "index.docker.io/library/ubuntu");
+    assert!(fake.log()[0].starts_with("HEAD registry-1.docker.io /v2/library/ubuntu/"));
+}
+
+#[test]
+fn missing_headers_are_made_up_for_by_reading_the_manifest() {
+    for header in ["content-type", "content-length", "docker-content-digest"] {
+        let fake = Fake::new();
+        let digest = fake.image("app", "v1");
+        fake.with(|state| state.silent_about.push(header));
+        let resolved = resolve(&fake, "localhost:5000/app:v1").unwrap();
+        assert_eq!(*resolved.digest(), digest, "{header}");
+        assert_eq!(resolved.descriptor().media_type, MANIFEST_TYPE, "{header}");
+        assert!(resolved.descriptor().size > 90, "{header}");
+        assert!(fake.log().last().unwrap().starts_with("GET"), "{header}");
+    }
+}
+
+#[test]
+fn a_registry_that_does_not_know_head_is_asked_by_get() {
+    let fake = Fake::new();
+    let digest = fake.image("app", "v1");
+    fake.intercept(|_, request| (*request.method() == Method::HEAD).then(|| Ok(plain(405, ""))));
+    assert_eq!(*resolve(&fake, "localhost:5000/app:v1").unwrap().digest(), digest);
+}
+
+#[test]
+fn a_registry_that_lies_about_a_digest_is_found_out() {
+    let fake = Fake::new();
+    let digest = fake.image("app", "v1");
+    let other = fake.manifest("app", MANIFEST_TYPE, br#"{"schemaVersion":2}"#);
+    fake.with(|state| {
+        let app = state.repositories.get_mut("app").unwrap();
+        app.manifests.insert(digest.to_string(), app.manifests[other.as_str()].clone());
+    });
+    // HEAD shows nothing of it; reading does.
+    let by_digest = reference(&format!("localhost:5000/app@{digest}"));
+    let error = block_on(fake.registry().manifest(&by_digest)).unwrap_err();
+    assert!(
+        matches!(&error, Error::Invalid { reason, .. } if reason.contains(other.as_str())),
+        "{error}"
+    );
+    let error =
+        block_on(fake.registry().manifest(&reference("localhost:5000/app:v1"))).unwrap_err();
+    assert!(matches!(error, Error::Invalid { .. }), "{error}");
+
+    let fake = Fake::new();
+    let digest = fake.image("app", "v1");
+    let answer = other.to_string();
+    fake.intercept(move |_, request| {
+        (*request.method() == Method::HEAD).then(|| {
+            let mut head = plain(200, "");
+            for (name, value) in [
+                ("content-type", MANIFEST_TYPE),
+                ("content-length", "9"),
+                ("docker-content-digest", answer.as_str()),
+            ] {
+                head.headers_mut().insert(name, value.parse().unwrap());
+            }
+            Ok(head)
+        })
+    });
+    let error = resolve(&fake, &format!("localhost:5000/app@{digest}")).unwrap_err();
+    assert!(
+        matches!(&error, Error::Invalid { reason, .. } if reason.contains(other.as_str())),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_no_manifest_is_refused_by_name() {
+    let fake = Fake::new();
+    for (media_type, content, part) in [
+        ("text/html", "<html>", "not the JSON"),
+        ("application/vnd.docker.distribution.manifest.v1+prettyjws", "{}", "v1+prettyjws"),
+        (
+            INDEX_TYPE,
+            r#"{"mediaType":"application/vnd.oci.image.manifest.v1+json"}"#,
+            "calls itself",
+        ),
+    ] {
+        let digest = fake.manifest("app", media_type, content.as_bytes());
+        fake.tag("app", "v1", &digest);
+        fake.intercept(|state, request| {
+            // Serve it whatever was asked for.
+            let app = &state.repositories["app"];
+            let (media_type, bytes) = &app.manifests[&app.tags["v1"]];
+            request.uri().path().contains("manifests").then(|| {
+                let mut answer = http::Response::new(bytes.clone());
+                answer.headers_mut().insert("content-type", media_type.parse().unwrap());
+                Ok(answer)
+            })
+        });
+        let error = resolve(&fake, "localhost:5000/app:v1").unwrap_err();
+        assert!(matches!(error, Error::Invalid { .. }), "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_missing_tag_manifest_and_repository_are_told_apart() {
+    let fake = Fake::new();
+    fake.image("app", "v1");
+    let digest = format!("sha256:{}", "a".repeat(64));
+    for (text, expected) in [
+        ("localhost:5000/app:nope", "the tag nope in localhost:5000/app does not exist".to_owned()),
+        (
+            &format!("localhost:5000/app@{digest}"),
+            format!("the manifest {digest} in localhost:5000/app does not exist"),
+        ),
+        ("localhost:5000/nope", "the repository localhost:5000/nope does not exist".to_owned()),
+    ] {
+        let error = resolve(&fake, text).unwrap_err();
+        assert!(matches!(error, Error::NotFound { .. }), "{error}");
+        assert!(error.to_string().starts_with(&expected), "{error}");
+    }
+}
+
+#[test]
+fn throttling_an_outage_and_a_refusal_are_not_absence() {
+    let outcome = |status: u16, code: &'static str| {
+        let fake = Fake::new();
+        fake.image("app", "v1");
+        fake.intercept(move |_, request| {
+            request.uri().path().contains("manifests").then(|| {
+                let mut answer = refusal(status, code, "no");
+                answer.headers_mut().insert("retry-after", "7".parse().unwrap());
+                Ok(answer)
+            })
+        });
+        resolve(&fake, "localhost:5000/app:v1").unwrap_err()
+    };
+    let limited = outcome(429, "TOOMANYREQUESTS");
+    let seven = Some(Duration::from_secs(7));
+    assert!(matches!(limited, Error::RateLimited { retry_after, .. } if retry_after == seven));
+    assert!(limited.to_string().contains("after 7 s"), "{limited}");
+    let down = outcome(503, "UNAVAILABLE");
+    assert!(matches!(down, Error::Answer { status: 503, .. }), "{down}");
+    let denied = outcome(403, "DENIED");
+    assert!(matches!(denied, Error::Denied { access: Access::Pull, .. }), "{denied}");
+    assert!(denied.to_string().contains("DENIED, no"), "{denied}");
+}
+
+#[test]
+fn an_unreachable_registry_is_named() {
+    let fake = Fake::new();
+    fake.intercept(|_, request| {
+        let url = request.uri().to_string();
+        let source = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        Some(Err(TransportError::Connect { url, source: std::sync::Arc::new(source) }))
+    });
+    let error = resolve(&fake, "r.example/app").unwrap_err();
+    assert!(matches!(&error, Error::Transport { registry, .. } if registry == "r.example"));
+    let error = resolve(&fake, "localhost:5000/app").unwrap_err();
+    assert!(matches!(error, Error::Transport { .. }), "{error}");
+}
+
+fn tls_only(fake: &Fake) {
+    fake.intercept(|_, request| {
+        (request.uri().scheme_str() == Some("http"))
+            .then(|| Ok(plain(400, "Client sent an HTTP request to an HTTPS server.\n")))
+    });
+}
+
+fn http_only(fake: &Fake) {
+    fake.intercept(|_, request| {
+        (request.uri().scheme_str() == Some("https")).then(|| {
+            let source = std::io::Error::other("not TLS");
+            let url = request.uri().to_string();
+            Err(TransportError::Tls { url, source: std::sync::Arc::new(source) })
+        })
+    });
+}
+
+#[test]
+fn a_loopback_registry_with_tls_is_found() {
+    let fake = Fake::new();
+    fake.image("app", "v1");
+    tls_only(&fake);
+    resolve(&fake, "localhost:5000/app:v1").unwrap();
+}
+
+#[test]
+fn plain_http_elsewhere_needs_to_be_allowed() {
+    let fake = Fake::new();
+    fake.image("app", "v1");
+    http_only(&fake);
+    let image = reference("r.example:5000/app:v1");
+    let refused = block_on(fake.registry().resolve(&image)).unwrap_err();
+    assert!(matches!(refused, Error::Transport { source: TransportError::Tls { .. }, .. }));
+    let options = Options { allow_http: true, ..Options::default() };
+    let registry = Registry::new(fake.host_with([("A", "b")], NoPrograms), options).unwrap();
+    block_on(registry.resolve(&image)).unwrap();
+    block_on(registry.resolve(&image)).unwrap();
+    let probes = fake.log().iter().filter(|line| line.ends_with(" /v2/")).count();
+    assert_eq!(probes, 2, "the scheme is found out once");
+}
+
+#[test]
+fn a_redirect_within_the_registry_is_followed() {
+    let fake = Fake::new();
+    let digest = fake.image("app", "v1");
+    fake.intercept(|_, request| {
+        (request.uri().path() == "/v2/old/manifests/v1").then(|| {
+            let mut answer = plain(307, "");
+            answer.headers_mut().insert("location", "/v2/app/manifests/v1".parse().unwrap());
+            Ok(answer)
+        })
+    });
+    assert_eq!(*resolve(&fake, "localhost:5000/old:v1").unwrap().digest(), digest);
+}
+
+#[test]
+fn redirects_without_end_are_given_up() {
+    let fake = Fake::new();
+    fake.intercept(|_, request| {
+        request.uri().path().contains("manifests").then(|| {
+            let mut answer = plain(307, "");
+            answer.headers_mut().insert("location", "/v2/app/manifests/v1".parse().unwrap());
+            Ok(answer)
+        })
+    });
+    let error = resolve(&fake, "localhost:5000/app:v1").unwrap_err();
+    assert!(error.to_string().contains("more than 5 redirects"), "{error}");
+}
+
+#[test]
+fn no_redirect_leads_from_https_to_http() {
+    let fake = Fake::new();
+    fake.image("app", "v1");
+    fake.intercept(|_, request| {
+        (request.uri().scheme_str() == Some("https")).then(|| {
+            let mut answer = plain(307, "");
+            let to = "http://r.example/v2/app/manifests/v1?token=hunter2";
+            answer.headers_mut().insert("location", to.parse().unwrap());
+            Ok(answer)
+        })
+    });
+    let error = resolve(&fake, "r.example/app:v1").unwrap_err();
+    assert!(matches!(error, Error::Answer { status: 307, .. }), "{error}");
+    assert!(error.to_string().contains("redirects to http://r.example/v2/app"), "{error}");
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+}
