@@ -1,1 +1,11 @@
-//! Integration tests of the program.
+//! The program against a whole Sigstore.
+//!
+//! Every test starts a sandbox of its own in this process and runs the real program against it, in
+//! an environment that holds nothing but what the test puts there.
+
+mod bad_input;
+mod blobs;
+mod cmd;
+mod harness;
+mod images;
+mod interruptions;

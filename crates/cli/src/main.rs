@@ -1,2 +1,111 @@
-//! The ambisign program.
-fn main() {}
+//! The program: it signs images and files with the identity that the place it runs in has, and
+//! verifies such signatures.
+
+mod commands;
+mod concurrent;
+mod env;
+mod error;
+mod files;
+mod flags;
+mod identity;
+mod output;
+mod plan;
+mod world;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::env::ProcessEnv;
+use crate::error::{Exit, Failure};
+use crate::flags::{Command, Flags, Parsed};
+use crate::output::Console;
+use crate::world::World;
+
+fn main() -> ExitCode {
+    let console = Arc::new(Console::new());
+    let flags = match flags::parse(&std::env::args_os().collect::<Vec<_>>(), &ProcessEnv) {
+        Parsed::Flags(flags, notices) => {
+            notices.iter().for_each(|notice| console.warning(notice));
+            flags
+        }
+        Parsed::Message(message) => {
+            console.clap(&message);
+            return if message.use_stderr() { Exit::Usage } else { Exit::Done }.into();
+        }
+        Parsed::Refused { problem, replacement } => {
+            console.failure(&Failure::usage(problem).hint(replacement));
+            return Exit::Usage.into();
+        }
+    };
+    if let Command::Version(version) = &flags.command {
+        return commands::version(version, &console).into();
+    }
+    if flags.root.verbose {
+        log_to_stderr();
+    }
+    let world = Arc::new(World { console: Arc::clone(&console), env: Arc::new(ProcessEnv) });
+    let exit = run(&flags, &world).unwrap_or_else(|failure| {
+        console.failure(&failure);
+        failure.exit
+    });
+    exit.into()
+}
+
+fn run(flags: &Flags, world: &Arc<World>) -> Result<Exit, Failure> {
+    // One thread does: the program waits for others nearly all of the time.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime
+        .map_err(|error| Failure::of(Exit::Failed, "the async runtime cannot start", &error))?;
+    let result = runtime.block_on(until_done_or_stopped(flags, world));
+    world.console.settle();
+    // A thread may still wait for stdin; it ends with the process.
+    runtime.shutdown_background();
+    result
+}
+
+/// Dropping a command's future is how it is stopped: files are renamed into place when whole, so
+/// that nothing is left half-written.
+async fn until_done_or_stopped(flags: &Flags, world: &Arc<World>) -> Result<Exit, Failure> {
+    let timeout = flags.root.timeout;
+    tokio::select! {
+        result = execute(&flags.command, world) => result,
+        Ok(()) = tokio::signal::ctrl_c() => {
+            Err(unfinished(Failure::new(Exit::Interrupted, "interrupted"), world))
+        }
+        () = tokio::time::sleep(timeout) => {
+            let failure = Failure::new(Exit::Failed, format!("not done within {timeout:?}"))
+                .hint("give it more time: --timeout 10m");
+            Err(unfinished(failure, world))
+        }
+    }
+}
+
+async fn execute(command: &Command, world: &Arc<World>) -> Result<Exit, Failure> {
+    match command {
+        Command::Sign(flags) => commands::sign(flags, world).await,
+        Command::SignBlob(flags) => commands::sign_blob(flags, world).await,
+        Command::Verify(flags) => commands::verify(flags, world).await,
+        Command::VerifyBlob(flags) => commands::verify_blob(flags, world).await,
+        Command::Identity(flags) => commands::identity(flags, world).await,
+        Command::Version(flags) => Ok(commands::version(flags, &world.console)),
+    }
+}
+
+fn unfinished(mut failure: Failure, world: &World) -> Failure {
+    if let Some(waiting) = world.console.waiting_for() {
+        failure.causes.push(format!("at that moment: {waiting}"));
+    }
+    let unfinished = world.console.unfinished();
+    if !unfinished.is_empty() {
+        failure.causes.push(format!("not finished: {}", unfinished.join(", ")));
+    }
+    failure
+}
+
+fn log_to_stderr() {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(tracing::Level::DEBUG)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+}

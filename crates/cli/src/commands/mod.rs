@@ -1,0 +1,16 @@
+//! The commands: each takes its flags, makes a plan of them, and carries it out.
+
+mod identity;
+mod sign;
+mod sign_blob;
+mod signing;
+mod verify;
+mod verify_blob;
+mod version;
+
+pub(crate) use self::identity::identity;
+pub(crate) use self::sign::sign;
+pub(crate) use self::sign_blob::sign_blob;
+pub(crate) use self::verify::verify;
+pub(crate) use self::verify_blob::verify_blob;
+pub(crate) use self::version::version;

@@ -1,0 +1,117 @@
+//! `ambisign sign-blob`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use keys::{Digest, HashAlgorithm};
+use serde_json::{Value, json};
+use signer::Session;
+
+use super::signing::{Signing, conclude, facts};
+use crate::concurrent::for_each;
+use crate::error::{Exit, Failure};
+use crate::files;
+use crate::flags::{Output, SignBlobFlags};
+use crate::plan;
+use crate::world::World;
+
+/// A file whose digest is known and whose bundle can be written.
+struct Target {
+    file: PathBuf,
+    bundle: PathBuf,
+    digest: Digest,
+}
+
+pub(crate) async fn sign_blob(flags: &SignBlobFlags, world: &Arc<World>) -> Result<Exit, Failure> {
+    let bundles = plan::bundle_paths(&flags.files, flags.bundle.as_deref())?;
+    let signing = Signing::plan(&flags.signing, world)?;
+    let output = flags.signing.output;
+
+    let mut targets = Vec::new();
+    let mut failures = Vec::new();
+    for (file, bundle) in flags.files.iter().zip(bundles) {
+        match prepare(file, bundle, world).await {
+            Ok(target) => targets.push(target),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    if targets.is_empty() {
+        return Ok(conclude(&world.console, &failures));
+    }
+    let session = match signing.session().await {
+        Ok(session) => session,
+        Err(failure) => {
+            failures.push(failure);
+            return Ok(conclude(&world.console, &failures));
+        }
+    };
+    for_each(
+        targets.into_iter(),
+        WIDTH,
+        |target| sign_one(target, output, &session, world),
+        |signed| match signed {
+            Ok(line) => world.console.data(&line),
+            Err(failure) => failures.push(failure),
+        },
+    )
+    .await;
+    Ok(conclude(&world.console, &failures))
+}
+
+/// Reads the file once, before anyone is asked for anything.
+async fn prepare(file: &Path, bundle: PathBuf, world: &World) -> Result<Target, Failure> {
+    let shown = file.display().to_string();
+    let cannot_write =
+        |error| Failure::of(Exit::Failed, format!("cannot write {}", bundle.display()), &error);
+    files::check_writable(&bundle).map_err(cannot_write)?;
+    world.console.begin(&shown);
+    world.console.wait_for(&format!("reading {shown}"));
+    let digest = files::digest(file.to_owned(), HashAlgorithm::Sha256).await;
+    let digest = digest.map_err(|error| {
+        world.console.end(&shown);
+        Failure::file(file, &error)
+    })?;
+    Ok(Target { file: file.to_owned(), bundle, digest })
+}
+
+async fn sign_one(
+    target: Target,
+    output: Output,
+    session: &Session,
+    world: &World,
+) -> Result<String, Failure> {
+    let result = sign_and_write(&target, output, session).await;
+    world.console.end(&target.file.display().to_string());
+    result
+}
+
+async fn sign_and_write(
+    target: &Target,
+    output: Output,
+    session: &Session,
+) -> Result<String, Failure> {
+    let Target { file, bundle: path, digest } = target;
+    let signed = session.sign_digest(digest).await.map_err(|error| {
+        let failure = Failure::from(error);
+        let problem = format!("{} was not signed: {}", file.display(), failure.problem);
+        Failure { problem, ..failure }
+    })?;
+    let bundle = signed.bundle.to_json();
+    files::write_atomically(path, bundle.as_bytes()).map_err(|error| {
+        Failure::of(Exit::Failed, format!("cannot write {}", path.display()), &error)
+    })?;
+    if output == Output::Text {
+        let (file, path) = (file.display(), path.display());
+        return Ok(format!("signed {file} as {}: {path}", signed.identity.name));
+    }
+    let mut report = facts(&signed);
+    let bundle_digest = Digest::sha256(bundle.as_bytes()).to_hex();
+    report.insert("file".to_owned(), json!(file.display().to_string()));
+    report.insert("digest".to_owned(), json!(format!("sha256:{}", digest.to_hex())));
+    report.insert("bundle".to_owned(), json!(path.display().to_string()));
+    report.insert("bundle_digest".to_owned(), json!(format!("sha256:{bundle_digest}")));
+    Ok(Value::Object(report).to_string())
+}
+
+/// How many files are signed at once.
+const WIDTH: usize = 32;

@@ -1,0 +1,89 @@
+//! What `sign` and `sign-blob` share.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use signer::{Event, Services, Session, Signed, Signer};
+
+use crate::error::{Exit, Failure};
+use crate::flags::SigningFlags;
+use crate::identity::Identities;
+use crate::output::{Console, rfc3339};
+use crate::plan;
+use crate::world::World;
+
+/// A signer and the identities it may use, from flags alone: nothing has been asked of anyone.
+pub(super) struct Signing {
+    signer: Signer,
+    identities: Identities,
+}
+
+impl Signing {
+    pub(super) fn plan(flags: &SigningFlags, world: &World) -> Result<Self, Failure> {
+        let root = plan::trusted_root(&flags.trust, &*world.env)?;
+        let config = plan::signing_config(&flags.services, &*world.env)?;
+        let host = world.host(&world.settings());
+        let services = Services::select(&config, world.now())?;
+        let signer = Signer::new(services, Arc::new(root), host.http.clone(), host.clock.clone())?;
+        let console = Arc::clone(&world.console);
+        let signer = signer.with_listener(Arc::new(move |event| show(event, &console)));
+        if signer.services().logs.is_empty() {
+            world.console.warning(
+                "no log entry is made: verifiers will accept the signature only with \
+                 --insecure-ignore-tlog",
+            );
+        }
+        let identities = Identities::plan(&flags.identity, &host)?;
+        Ok(Self { signer, identities })
+    }
+
+    /// Gets a token and a certificate.
+    pub(super) async fn session(self) -> Result<Session, Failure> {
+        let source = self.identities.choose().await?;
+        let session = Session::new(self.signer, source);
+        session.prepare().await?;
+        Ok(session)
+    }
+}
+
+/// What every signing command reports of a signature.
+pub(super) fn facts(signed: &Signed) -> Map<String, Value> {
+    let log = signed.logs.first();
+    let facts = json!({
+        "identity": signed.identity.name,
+        "issuer": signed.identity.issuer,
+        "provider": signed.identity.provider,
+        "log_url": log.map(|log| log.url.as_str()),
+        "log_index": log.map(|log| log.index),
+        "timestamp": signed.timestamp.map(rfc3339),
+    });
+    match facts {
+        Value::Object(facts) => facts,
+        _ => Map::new(),
+    }
+}
+
+/// Ends a command of several results: says what failed and answers with the worst of it.
+pub(super) fn conclude(console: &Console, failures: &[Failure]) -> Exit {
+    failures.iter().for_each(|failure| console.failure(failure));
+    failures.iter().map(|failure| failure.exit).max().unwrap_or(Exit::Done)
+}
+
+fn show(event: &Event<'_>, console: &Console) {
+    match event {
+        Event::Looking { provider } => console.wait_for(&format!("asking {provider} for a token")),
+        Event::Found { provider, evidence } => {
+            tracing::info!(provider, evidence, "found an identity token");
+        }
+        Event::Requesting { url } => console.wait_for(&format!("asking {url} for a certificate")),
+        Event::Certified { identity, .. } => {
+            tracing::info!(name = identity.name, issuer = identity.issuer, "certified");
+        }
+        Event::Stamping { url } => console.wait_for(&format!("asking {url} for a timestamp")),
+        Event::Logging { url } => {
+            console.wait_for(&format!("waiting for the log {url} (may take 10 s)"));
+        }
+        Event::Warning { text } => console.warning(text),
+        _ => (),
+    }
+}

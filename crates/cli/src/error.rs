@@ -1,0 +1,280 @@
+//! The one place that turns errors of the libraries into exit codes and hints.
+
+use std::error::Error as StdError;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use fulcio_client::preflight::Refusal;
+use host::TransportError;
+
+/// How the program ends. The order is that of damnation: of several results the greatest wins.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Exit {
+    Done,
+    /// Could not decide, or could not do.
+    Failed,
+    /// The image, tag or file does not exist.
+    NotFound,
+    /// No signature found.
+    NotSigned,
+    /// A signature without the certificate that was required.
+    NoCertificate,
+    /// Signatures exist, none acceptable.
+    NotAcceptable,
+    /// The command line is wrong.
+    Usage,
+    /// Ended by Ctrl-C.
+    Interrupted,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::NotSigned => 10,
+            Exit::NotFound => 11,
+            Exit::NotAcceptable => 12,
+            Exit::NoCertificate => 13,
+            Exit::Interrupted => 130,
+        })
+    }
+}
+
+/// A result for a person and for a script.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) problem: String,
+    pub(crate) causes: Vec<String>,
+    pub(crate) hints: Vec<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, problem: impl Into<String>) -> Self {
+        Self { exit, problem: problem.into(), causes: Vec::new(), hints: Vec::new() }
+    }
+
+    /// The command line asks for what cannot be done.
+    pub(crate) fn usage(problem: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, problem)
+    }
+
+    /// `error` and its causes under the heading `problem`.
+    pub(crate) fn of(exit: Exit, problem: impl Into<String>, error: &dyn StdError) -> Self {
+        Self::new(exit, problem).because(error)
+    }
+
+    pub(crate) fn because(mut self, error: &dyn StdError) -> Self {
+        self.causes.extend(chain(error));
+        self
+    }
+
+    pub(crate) fn cause(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+impl Failure {
+    /// The file at `path` could not be read.
+    pub(crate) fn file(path: &Path, error: &io::Error) -> Self {
+        let shown = path.display();
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::new(Exit::NotFound, format!("{shown} does not exist")),
+            _ => Self::of(Exit::Failed, format!("{shown} cannot be read"), error),
+        }
+    }
+
+    /// `error` happened while the registry was asked about `image`, which therefore `consequence`.
+    pub(crate) fn registry(image: &str, consequence: &str, error: &oci_push::Error) -> Self {
+        use oci_push::{Access, Error};
+
+        let problem = format!("{image} {consequence}");
+        let failure = Self::of(Exit::Failed, problem, error);
+        match error {
+            Error::NotFound { .. } => Self { exit: Exit::NotFound, ..failure },
+            Error::Unauthorized { .. } => failure.hint(
+                "log in with `docker login` or `podman login`, or use --registry-username and \
+                 AMBISIGN_REGISTRY_PASSWORD",
+            ),
+            Error::Denied { access: Access::Push, .. } => failure.hint(
+                "the signature is written beside the image: give these credentials the right to \
+                 push (in a GitHub job `permissions: packages: write`), or name another place \
+                 with COSIGN_REPOSITORY",
+            ),
+            Error::Denied { .. } => failure.hint("give these credentials the right to pull"),
+            Error::RateLimited { .. } => {
+                failure.hint("nothing is known about the image: try again later, or log in")
+            }
+            Error::Transport { source, .. } => failure.hints_for(source),
+            Error::Overwritten { .. } => {
+                failure.hint("sign again: other writers were at work at the same time")
+            }
+            _ => failure,
+        }
+    }
+
+    /// A bundle was judged and not accepted, or could not be judged.
+    pub(crate) fn judgement(problem: impl Into<String>, error: &verify::Error) -> Self {
+        use verify::{Check, Error};
+
+        let exit = match error {
+            Error::Refused(_) => Exit::NotAcceptable,
+            _ => Exit::Failed,
+        };
+        let failure = Self::of(exit, problem, error);
+        let Error::Refused(check) = error else { return failure };
+        match check.as_ref() {
+            Check::Identity { found, .. } => failure.hint(format!(
+                "if this is the signer you mean: --certificate-identity {}",
+                quoted(found)
+            )),
+            Check::Issuer { found: Some(found), .. } => failure.hint(format!(
+                "if this is the issuer you mean: --certificate-oidc-issuer {}",
+                quoted(found)
+            )),
+            Check::Material { .. } => Self { exit: Exit::NoCertificate, ..failure },
+            Check::Chain { .. } | Check::NoAuthority { .. } => failure.hint(
+                "a signature of another Sigstore instance needs that instance's --trusted-root",
+            ),
+            Check::NoLogEntry { .. } => failure.hint(
+                "a signature of another Sigstore instance needs that instance's --trusted-root; \
+                 one that was never logged needs --insecure-ignore-tlog",
+            ),
+            Check::NoTime { .. } => failure.hint(
+                "the certificate lived for minutes: only a log of version 1 or a timestamp \
+                 authority of the trusted root can say that it was used within them",
+            ),
+            Check::Sct { .. } => failure.hint(
+                "an instance that does not publish its certificates needs --insecure-ignore-sct",
+            ),
+            _ => failure,
+        }
+    }
+
+    fn hints_for_token(self, refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::Audience { expected, .. } => self.hint(format!(
+                "have the token issued for the audience {}",
+                host::escape_remote(expected)
+            )),
+            Refusal::Expired { .. } => self.hint(
+                "get the token right before it is needed; if it is new, compare this machine's \
+                 clock with the issuer's",
+            ),
+            Refusal::NotYetValid { .. } => {
+                self.hint("compare this machine's clock with the issuer's")
+            }
+            Refusal::Issuer { nearest: Some(nearest), .. } => {
+                self.hint(format!("do you mean {}?", host::escape_remote(nearest)))
+            }
+            Refusal::Issuer { .. } => self.hint(
+                "use a certificate authority that knows this issuer: --fulcio-url, or the \
+                 --signing-config of its instance",
+            ),
+            _ => self,
+        }
+    }
+
+    fn hints_for(self, error: &TransportError) -> Self {
+        match error {
+            TransportError::Tls { .. } => self.hint(
+                "for a private certificate authority use SSL_CERT_FILE, or --registry-cacert \
+                 for a registry",
+            ),
+            TransportError::Connect { .. } => {
+                self.hint("check the address, and HTTPS_PROXY and NO_PROXY")
+            }
+            _ => self,
+        }
+    }
+}
+
+impl From<oidc_ambient::Error> for Failure {
+    fn from(error: oidc_ambient::Error) -> Self {
+        use oidc_ambient::Error;
+
+        let mut failure = Self::new(Exit::Failed, error.to_string());
+        match error {
+            Error::Broken { broken, .. } => {
+                failure.causes.push(format!("it is ours because {}", broken.evidence));
+                failure.hints.extend(broken.hint);
+            }
+            Error::Nothing { absent, broken } => {
+                let absent = absent.into_iter().map(|(name, absence)| (name, absence.evidence));
+                let broken = broken.into_iter().map(|(name, broken)| (name, broken.reason));
+                failure.causes =
+                    absent.chain(broken).map(|(name, why)| format!("{name}: {why}")).collect();
+                failure = failure.hint(
+                    "run where there is one (a GitHub job with `permissions: id-token: write`, a \
+                     SPIFFE workload with SPIFFE_ENDPOINT_SOCKET), or give --identity-token FILE",
+                );
+            }
+            _ => (),
+        }
+        failure
+    }
+}
+
+impl From<signer::Error> for Failure {
+    fn from(error: signer::Error) -> Self {
+        use signer::Error;
+
+        let mut failure = Self::new(Exit::Failed, host::scrub(&error.to_string()));
+        if let Some(source) = error.source() {
+            failure.causes = chain(source);
+        }
+        match error {
+            Error::Unverifiable { .. } => failure.hint(
+                "name a timestamp authority: --timestamp-server-url URL, or tsaUrls in the \
+                 signing config and timestampAuthorities in the trusted root",
+            ),
+            Error::Untrusted(_) => failure.hint(
+                "--trusted-root and the services (--signing-config, --fulcio-url, --rekor-url) \
+                 must belong to the same Sigstore instance",
+            ),
+            Error::IdentityBroken { broken, .. } => {
+                failure.hints.extend(broken.hint);
+                failure
+            }
+            Error::Preflight { source, .. } => failure.hints_for_token(&source),
+            Error::Certificate { source, .. } => match *source {
+                fulcio_client::Error::Token { source: Some(refusal), .. } => {
+                    failure.hints_for_token(&refusal)
+                }
+                fulcio_client::Error::Transport(source) => failure.hints_for(&source),
+                _ => failure,
+            },
+            _ => failure,
+        }
+    }
+}
+
+/// `text` as one word for a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", host::escape_remote(text).replace('\'', "'\\''"))
+}
+
+/// `error` and what is beneath it, each once, without secrets.
+fn chain(error: &dyn StdError) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next.filter(|_| texts.len() < DEEPEST) {
+        let text = host::scrub(&error.to_string()).to_string();
+        if texts.last() != Some(&text) {
+            texts.push(text);
+        }
+        next = error.source();
+    }
+    texts
+}
+
+const DEEPEST: usize = 12;

@@ -1,0 +1,277 @@
+//! What can be written on the command line. Nothing here is judged beyond its syntax; `plan` does.
+//!
+//! Every flag `--foo-bar` can also be given as `AMBISIGN_FOO_BAR` or, after that, `COSIGN_FOO_BAR`.
+//! The command line wins, and an empty variable counts as unset.
+
+mod groups;
+mod obsolete;
+mod values;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use host::Env;
+
+use self::values::{boolean, duration, output};
+
+pub(crate) use self::groups::{
+    IdentityFlags, PolicyFlags, RegistryFlags, ServiceFlags, TrustFlags,
+};
+pub(crate) use self::values::{Output, Secret};
+
+/// Sign container images and files with the identity this workload already has, and verify such
+/// signatures.
+#[derive(Parser)]
+#[command(name = "ambisign", max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Every flag --foo-bar can be set by AMBISIGN_FOO_BAR or COSIGN_FOO_BAR.")]
+pub(crate) struct Flags {
+    #[command(flatten)]
+    pub(crate) root: RootFlags,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct RootFlags {
+    /// Give up after this long, such as 90s or 3m.
+    #[arg(short, long, global = true, value_name = "DURATION", value_parser = duration)]
+    #[arg(default_value = "3m")]
+    pub(crate) timeout: Duration,
+    /// Say on stderr what is being done. Secrets are left out.
+    #[arg(short = 'd', long, global = true)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Sign images in a registry and attach the signatures to them.
+    Sign(SignFlags),
+    /// Verify the signatures of images in a registry.
+    Verify(VerifyFlags),
+    /// Sign files and write a bundle beside each.
+    SignBlob(SignBlobFlags),
+    /// Verify a file with the bundle beside it.
+    VerifyBlob(VerifyBlobFlags),
+    /// Show which identity would sign here, and where it was looked for.
+    Identity(IdentityCommandFlags),
+    /// Print the version.
+    Version(VersionFlags),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct SignFlags {
+    /// Images, by digest or by tag.
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(crate) images: Vec<String>,
+    /// Claim this of the image, signed along; repeatable, or separated by commas.
+    #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',')]
+    pub(crate) annotations: Vec<String>,
+    /// Attach the signature to the image; without, --bundle says where it goes.
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true)]
+    #[arg(default_value = "true", default_missing_value = "true", value_parser = boolean)]
+    #[arg(value_name = "BOOL", hide_possible_values = true)]
+    pub(crate) upload: bool,
+    /// Write the bundle to this file as well.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) signing: SigningFlags,
+    #[command(flatten)]
+    pub(crate) registry: RegistryFlags,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct SignBlobFlags {
+    /// Files; `-` is stdin.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Write the bundle to this file instead of FILE.sigstore.json.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) signing: SigningFlags,
+}
+
+/// What both signing commands take.
+#[derive(clap::Args)]
+pub(crate) struct SigningFlags {
+    /// Answer yes to all questions. There are none; taken for cosign's sake.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// How to print results.
+    #[arg(short, long, value_name = "json|text", value_parser = output, default_value = "text")]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) identity: IdentityFlags,
+    #[command(flatten)]
+    pub(crate) services: ServiceFlags,
+    #[command(flatten)]
+    pub(crate) trust: TrustFlags,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct VerifyFlags {
+    /// Images, by digest or by tag.
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(crate) images: Vec<String>,
+    /// Accept only signatures that claim this; repeatable, or separated by commas.
+    #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',')]
+    pub(crate) annotations: Vec<String>,
+    /// How to print results.
+    #[arg(short, long, value_name = "json|text", value_parser = output, default_value = "json")]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) policy: PolicyFlags,
+    #[command(flatten)]
+    pub(crate) trust: TrustFlags,
+    #[command(flatten)]
+    pub(crate) registry: RegistryFlags,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct VerifyBlobFlags {
+    /// The file; `-` is stdin.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Its bundle, instead of FILE.sigstore.json.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Option<PathBuf>,
+    /// How to print the result.
+    #[arg(short, long, value_name = "json|text", value_parser = output, default_value = "text")]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) policy: PolicyFlags,
+    #[command(flatten)]
+    pub(crate) trust: TrustFlags,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct IdentityCommandFlags {
+    /// How to print the answer.
+    #[arg(short, long, value_name = "json|text", value_parser = output, default_value = "text")]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) identity: IdentityFlags,
+    #[command(flatten)]
+    pub(crate) services: ServiceFlags,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct VersionFlags {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The command line, or what to say about it.
+pub(crate) enum Parsed {
+    /// What was asked for, and a notice for each outdated flag that was taken.
+    Flags(Box<Flags>, Vec<String>),
+    /// A help text, or a syntax error that clap explains.
+    Message(clap::Error),
+    /// An outdated flag that cannot be taken.
+    Refused { problem: String, replacement: String },
+}
+
+/// Reads the command line `args`, the program's name first, and the variables in `env`.
+pub(crate) fn parse(args: &[OsString], env: &dyn Env) -> Parsed {
+    let matches = match parser(env).try_get_matches_from(args) {
+        Ok(matches) => matches,
+        // Help shows `--yes` and not the `--yes[=<BOOL>]` that is also taken.
+        Err(error) if !error.use_stderr() => {
+            return Parsed::Message(
+                Flags::command().try_get_matches_from(args).err().unwrap_or(error),
+            );
+        }
+        Err(error) => return Parsed::Message(error),
+    };
+    let notices = match matches.subcommand().map(|(name, matches)| obsolete::judge(name, matches)) {
+        Some(Err((problem, replacement))) => return Parsed::Refused { problem, replacement },
+        Some(Ok(notices)) => notices,
+        None => Vec::new(),
+    };
+    match Flags::from_arg_matches(&matches) {
+        Ok(flags) => Parsed::Flags(Box::new(flags), notices),
+        Err(error) => Parsed::Message(error),
+    }
+}
+
+/// The parser behind the help texts: with variables, `--flag=false`, and cosign's outdated flags.
+fn parser(env: &dyn Env) -> clap::Command {
+    let mut command = Flags::command().mut_args(|arg| enrich(arg, env));
+    for name in ["sign", "verify", "sign-blob", "verify-blob", "identity", "version"] {
+        command = command.mut_subcommand(name, |command| {
+            obsolete::add(command).mut_args(|arg| enrich(arg, env))
+        });
+    }
+    command
+}
+
+fn enrich(arg: clap::Arg, env: &dyn Env) -> clap::Arg {
+    let Some(long) = arg.get_long().filter(|long| !["help", "json"].contains(long)) else {
+        return arg;
+    };
+    let suffix = long.to_uppercase().replace('-', "_");
+    let variable = ["AMBISIGN", "COSIGN"]
+        .map(|prefix| format!("{prefix}_{suffix}"))
+        .into_iter()
+        .find(|name| env.var(name).is_some());
+    let arg = match arg.get_action() {
+        ArgAction::SetTrue => arg
+            .action(ArgAction::Set)
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_value("false")
+            .default_missing_value("true")
+            .value_parser(boolean)
+            .value_name("BOOL"),
+        _ => arg,
+    };
+    match variable {
+        Some(variable) => arg.env(variable).hide_env(true).hide_env_values(true),
+        None => arg,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(args: &[&str], env: &'static [(&'static str, &'static str)]) -> Flags {
+        let args = std::iter::once("ambisign").chain(args.iter().copied());
+        match parse(&args.map(OsString::from).collect::<Vec<_>>(), env_of(env)) {
+            Parsed::Flags(flags, _) => *flags,
+            Parsed::Message(error) => panic!("{error}"),
+            Parsed::Refused { problem, .. } => panic!("{problem}"),
+        }
+    }
+
+    fn env_of(env: &'static [(&'static str, &'static str)]) -> &'static dyn Env {
+        Box::leak(Box::new(
+            env.iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect::<std::collections::BTreeMap<_, _>>(),
+        ))
+    }
+
+    #[test]
+    fn the_parser_is_consistent() {
+        Flags::command().debug_assert();
+        parser(&[("", "")]).debug_assert();
+    }
+
+    #[test]
+    fn booleans_are_written_as_go_writes_them() {
+        let Command::Sign(sign) = flags(&["sign", "--upload=false", "--yes", "i"], &[]).command
+        else {
+            panic!("not sign")
+        };
+        assert!(!sign.upload && sign.signing.yes);
+        let Command::Sign(sign) = flags(&["sign", "--yes=0", "i"], &[]).command else {
+            panic!("not sign")
+        };
+        assert!(sign.upload && !sign.signing.yes);
+    }
+}

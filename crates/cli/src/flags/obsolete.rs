@@ -1,0 +1,197 @@
+//! cosign's flags that mean nothing here, or that ask for what this program does not do.
+//!
+//! What has no effect is taken with a notice, so that scripts written for cosign go on working;
+//! what would change the result is refused with the replacement named.
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command};
+
+use super::values::boolean;
+
+/// An outdated flag. It counts only when it is given.
+struct Flag {
+    name: &'static str,
+    commands: &'static [&'static str],
+    kind: Kind,
+    fate: Fate,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    /// A boolean of which only this value is refused.
+    RefusedIf(bool),
+    Switch,
+    Text,
+}
+
+#[derive(Clone, Copy)]
+enum Fate {
+    /// Taken without effect; why.
+    NoEffect(&'static str),
+    /// Not taken; what to do instead.
+    Refused(&'static str),
+}
+
+pub(super) fn add(mut command: Command) -> Command {
+    let name = command.get_name().to_owned();
+    for flag in of(&name) {
+        let arg = Arg::new(flag.name).long(flag.name).hide(true);
+        let arg = match flag.kind {
+            Kind::Text => arg.value_name("VALUE").num_args(1).action(clap::ArgAction::Append),
+            Kind::RefusedIf(_) | Kind::Switch => arg
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("true")
+                .value_parser(boolean),
+        };
+        command = command.arg(arg);
+    }
+    command
+}
+
+/// The notices for the outdated flags that were given, or the first that is refused and its
+/// replacement.
+pub(super) fn judge(command: &str, matches: &ArgMatches) -> Result<Vec<String>, (String, String)> {
+    let mut notices = Vec::new();
+    for flag in of(command) {
+        let source = match matches.try_contains_id(flag.name) {
+            Ok(true) => matches.value_source(flag.name),
+            _ => continue,
+        };
+        let name = match source {
+            Some(ValueSource::EnvVariable) => {
+                format!("--{} (set by the environment)", flag.name)
+            }
+            _ => format!("--{}", flag.name),
+        };
+        let value = match flag.kind {
+            Kind::RefusedIf(_) => matches.get_one::<bool>(flag.name).copied(),
+            Kind::Switch | Kind::Text => None,
+        };
+        match (flag.kind, flag.fate) {
+            (Kind::RefusedIf(refused), Fate::Refused(_)) if value != Some(refused) => {
+                notices.push(format!("{name} is outdated: this is always so here"));
+            }
+            (_, Fate::NoEffect(why)) => notices.push(format!("{name} has no effect: {why}")),
+            (_, Fate::Refused(instead)) => {
+                return Err((format!("{name} is not supported"), instead.to_owned()));
+            }
+        }
+    }
+    Ok(notices)
+}
+
+fn of(command: &str) -> impl Iterator<Item = &'static Flag> + '_ {
+    FLAGS.iter().filter(move |flag| flag.commands.contains(&command))
+}
+
+const fn flag(
+    commands: &'static [&'static str],
+    name: &'static str,
+    kind: Kind,
+    fate: Fate,
+) -> Flag {
+    Flag { name, commands, kind, fate }
+}
+
+const SIGN: &[&str] = &["sign", "sign-blob"];
+const VERIFY: &[&str] = &["verify", "verify-blob"];
+const ALL: &[&str] = &["sign", "sign-blob", "verify", "verify-blob"];
+const LOGIN: &str = "nobody logs in here: the identity comes from the place this runs in";
+const KEYLESS: &str = "ambisign works without keys: sign with an identity, and verify with \
+                       --certificate-identity and --certificate-oidc-issuer";
+const BUNDLE: &str = "everything is in the bundle: use --bundle";
+const ROOT: &str = "put the certificates and keys into a file for --trusted-root";
+
+const FLAGS: &[Flag] = &[
+    flag(ALL, "key", Kind::Text, Fate::Refused(KEYLESS)),
+    flag(ALL, "sk", Kind::Switch, Fate::Refused(KEYLESS)),
+    flag(ALL, "slot", Kind::Text, Fate::Refused(KEYLESS)),
+    flag(SIGN, "certificate", Kind::Text, Fate::Refused(KEYLESS)),
+    flag(SIGN, "certificate-chain", Kind::Text, Fate::Refused(KEYLESS)),
+    flag(ALL, "new-bundle-format", Kind::RefusedIf(false), Fate::Refused(BUNDLE)),
+    flag(
+        SIGN,
+        "use-signing-config",
+        Kind::Switch,
+        Fate::NoEffect("--signing-config and the URL flags say it all"),
+    ),
+    flag(
+        SIGN,
+        "insecure-skip-verify",
+        Kind::Switch,
+        Fate::NoEffect("every signature is verified before it is handed out"),
+    ),
+    flag(SIGN, "issue-certificate", Kind::Switch, Fate::NoEffect("a certificate is always issued")),
+    flag(SIGN, "fulcio-auth-flow", Kind::Text, Fate::NoEffect(LOGIN)),
+    flag(SIGN, "oidc-issuer", Kind::Text, Fate::NoEffect(LOGIN)),
+    flag(SIGN, "oidc-client-id", Kind::Text, Fate::NoEffect(LOGIN)),
+    flag(SIGN, "oidc-client-secret-file", Kind::Text, Fate::NoEffect(LOGIN)),
+    flag(SIGN, "oidc-redirect-url", Kind::Text, Fate::NoEffect(LOGIN)),
+    flag(SIGN, "output-signature", Kind::Text, Fate::Refused(BUNDLE)),
+    flag(SIGN, "output-certificate", Kind::Text, Fate::Refused(BUNDLE)),
+    flag(&["sign"], "output-payload", Kind::Text, Fate::Refused(BUNDLE)),
+    flag(&["sign"], "payload", Kind::Text, Fate::Refused("name the image: it says what is signed")),
+    flag(
+        &["sign", "verify"],
+        "attachment",
+        Kind::Text,
+        Fate::Refused("name the attachment's own digest as the image"),
+    ),
+    flag(
+        &["sign", "verify"],
+        "attachment-tag-prefix",
+        Kind::Text,
+        Fate::Refused("signatures are attached as referrers"),
+    ),
+    flag(
+        &["sign"],
+        "sign-container-identity",
+        Kind::Text,
+        Fate::Refused("the repository's name is signed as it is"),
+    ),
+    flag(
+        &["sign"],
+        "record-creation-timestamp",
+        Kind::Switch,
+        Fate::NoEffect("the time is always recorded"),
+    ),
+    flag(
+        &["sign"],
+        "registry-referrers-mode",
+        Kind::Text,
+        Fate::NoEffect("the registry is asked what it can do"),
+    ),
+    flag(&["sign-blob"], "b64", Kind::Switch, Fate::NoEffect("the signature is in the bundle")),
+    flag(&["sign-blob"], "rfc3161-timestamp", Kind::Text, Fate::Refused(BUNDLE)),
+    flag(VERIFY, "certificate", Kind::Text, Fate::Refused(BUNDLE)),
+    flag(VERIFY, "certificate-chain", Kind::Text, Fate::Refused(ROOT)),
+    flag(VERIFY, "ca-roots", Kind::Text, Fate::Refused(ROOT)),
+    flag(VERIFY, "ca-intermediates", Kind::Text, Fate::Refused(ROOT)),
+    flag(VERIFY, "timestamp-certificate-chain", Kind::Text, Fate::Refused(ROOT)),
+    flag(VERIFY, "sct", Kind::Text, Fate::Refused("the SCT is read from the certificate")),
+    flag(VERIFY, "signature", Kind::Text, Fate::Refused(BUNDLE)),
+    flag(VERIFY, "rfc3161-timestamp", Kind::Text, Fate::Refused(BUNDLE)),
+    flag(
+        VERIFY,
+        "offline",
+        Kind::Switch,
+        Fate::NoEffect("verification never asks a Sigstore service"),
+    ),
+    flag(VERIFY, "rekor-url", Kind::Text, Fate::NoEffect("verification never asks the log")),
+    flag(VERIFY, "max-workers", Kind::Text, Fate::NoEffect("there is nothing to tune")),
+    flag(
+        &["verify"],
+        "experimental-oci11",
+        Kind::Switch,
+        Fate::NoEffect("referrers are always looked at"),
+    ),
+    flag(&["verify"], "payload", Kind::Text, Fate::Refused(BUNDLE)),
+    flag(
+        &["verify"],
+        "check-claims",
+        Kind::RefusedIf(false),
+        Fate::Refused("a signature of something else is no signature of this image"),
+    ),
+    flag(VERIFY, "signature-digest-algorithm", Kind::Text, Fate::NoEffect("the bundle names it")),
+];

@@ -1,0 +1,188 @@
+//! Which identity signs: the token on the command line, the source named there, or the first
+//! source of this place that has one.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use host::{BoxFuture, Env, Host};
+use id_token::{Audience, Broken, Found, IdToken, Outcome, TOKEN_CAP, TokenSource};
+use oidc_ambient::{Sources, Stage, Survey};
+use spiffe_workload_api::SpiffeSource;
+
+use crate::error::{Exit, Failure};
+use crate::flags::{IdentityFlags, Secret};
+
+/// Where a token may come from.
+pub(crate) enum Identities {
+    /// From the command line, and from nowhere else.
+    Given(Arc<Given>),
+    Ambient(Sources),
+}
+
+/// The token of `--identity-token`.
+pub(crate) struct Given {
+    place: Place,
+    env: Arc<dyn Env>,
+}
+
+enum Place {
+    /// Read again for every token: others may renew it.
+    File(PathBuf),
+    Text(Box<IdToken>, &'static str),
+}
+
+impl Identities {
+    pub(crate) fn plan(flags: &IdentityFlags, host: &Host) -> Result<Self, Failure> {
+        match (&flags.identity_token, &flags.oidc_provider) {
+            (Some(_), Some(_)) => Err(Failure::usage(
+                "--identity-token and --oidc-provider each name the identity: use one",
+            )),
+            (Some(text), None) => Given::read(text, host).map(Arc::new).map(Self::Given),
+            (None, None) if flags.oidc_disable_ambient_providers => Err(Failure::usage(
+                "--oidc-disable-ambient-providers leaves no identity to sign with",
+            )
+            .hint("give a token: --identity-token FILE")),
+            (None, Some(_)) if flags.oidc_disable_ambient_providers => Err(Failure::usage(
+                "--oidc-provider and --oidc-disable-ambient-providers contradict each other",
+            )),
+            (None, Some(name)) => {
+                Ok(Self::Ambient(sources(host).named(name).map_err(|error| {
+                    Failure::of(Exit::Usage, "--oidc-provider names no identity source", &error)
+                })?))
+            }
+            (None, None) => Ok(Self::Ambient(sources(host))),
+        }
+    }
+
+    /// The source that signs, with its first token in hand.
+    pub(crate) async fn choose(&self) -> Result<Arc<dyn TokenSource>, Failure> {
+        let audience = Audience::sigstore();
+        match self {
+            Self::Given(given) => Ok(Arc::clone(given) as Arc<dyn TokenSource>),
+            Self::Ambient(sources) => {
+                let detected = oidc_ambient::detect(sources, &audience, MIN_TTL).await?;
+                Ok(Arc::new(detected.into_source(&audience)))
+            }
+        }
+    }
+
+    /// What each ambient source says; `None` when a token was given.
+    pub(crate) async fn survey(&self) -> Option<Survey> {
+        match self {
+            Self::Given(_) => None,
+            Self::Ambient(sources) => {
+                Some(oidc_ambient::survey(sources, &Audience::sigstore(), MIN_TTL).await)
+            }
+        }
+    }
+}
+
+impl Identities {
+    /// The provider and token that would sign, given what the sources said.
+    pub(crate) async fn peek(&self, survey: Option<&Survey>) -> Result<(String, IdToken), Failure> {
+        match (self, survey.map(|survey| &survey.outcome)) {
+            (_, Some(Ok(detected))) => Ok((detected.provider.to_owned(), detected.token.clone())),
+            (_, Some(Err(error))) => Err(error.clone().into()),
+            (Self::Given(given), None) => match given.look() {
+                Outcome::Here(found) => Ok((given.name().to_owned(), found.token)),
+                Outcome::Broken(broken) => Err(Failure::new(Exit::Failed, broken.reason)),
+                _ => Err(Failure::new(Exit::Failed, "--identity-token gives nothing")),
+            },
+            (Self::Ambient(_), None) => Err(Failure::new(Exit::Failed, "no source was asked")),
+        }
+    }
+}
+
+fn sources(host: &Host) -> Sources {
+    let mut sources = Sources::standard(host);
+    sources.add(Stage::Workload, Arc::new(SpiffeSource::from_env(host.clone())));
+    sources
+}
+
+impl Given {
+    fn read(secret: &Secret, host: &Host) -> Result<Self, Failure> {
+        let text = secret.reveal();
+        let place = if text == "-" {
+            let mut piped = String::new();
+            std::io::stdin()
+                .lock()
+                .take(TOKEN_CAP as u64 + 1)
+                .read_to_string(&mut piped)
+                .map_err(|error| Failure::of(Exit::Failed, "stdin could not be read", &error))?;
+            let token = IdToken::parse(&piped).map_err(|error| {
+                Failure::of(Exit::Failed, "what came on stdin is no identity token", &error)
+            })?;
+            Place::Text(Box::new(token), "--identity-token - is given")
+        } else {
+            match IdToken::parse(text) {
+                Ok(token) => Place::Text(Box::new(token), "--identity-token is given"),
+                Err(error) => match read_file(Path::new(text), &*host.env) {
+                    Ok(_) => Place::File(PathBuf::from(text)),
+                    Err(file) => return Err(neither(text, &error, &file)),
+                },
+            }
+        };
+        Ok(Self { place, env: Arc::clone(&host.env) })
+    }
+
+    fn look(&self) -> Outcome {
+        match &self.place {
+            Place::Text(token, evidence) => {
+                Outcome::Here(Found { token: (**token).clone(), evidence: (*evidence).to_owned() })
+            }
+            Place::File(path) => {
+                let evidence = format!("--identity-token names {}", path.display());
+                match read_file(path, &*self.env) {
+                    Ok(token) => Outcome::Here(Found { token, evidence }),
+                    Err(reason) => {
+                        Outcome::Broken(Broken { evidence, reason, hint: None, certain: true })
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl TokenSource for Given {
+    fn name(&self) -> &'static str {
+        "identity-token"
+    }
+
+    fn find<'a>(&'a self, _: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
+        Box::pin(std::future::ready(self.look()))
+    }
+}
+
+fn read_file(path: &Path, env: &dyn Env) -> Result<IdToken, String> {
+    let bytes = env.read(path, TOKEN_CAP).map_err(|error| error.to_string())?;
+    let parsed = std::str::from_utf8(&bytes)
+        .map_err(|_| "the file is not text".to_owned())
+        .and_then(|text| IdToken::parse(text).map_err(|error| error.to_string()));
+    parsed.map_err(|reason| format!("{} holds no identity token: {reason}", path.display()))
+}
+
+/// A value that is neither a token nor a file with one may still be a secret with a typing error:
+/// it is shown only when it looks like a path.
+fn neither(text: &str, as_token: &id_token::Error, as_file: &str) -> Failure {
+    let is_file = Path::new(text).exists();
+    let looks_like_a_path = text.len() <= LONGEST_PATH_SHOWN
+        && !text.starts_with("ey")
+        && (text.contains(['/', '\\']) || text.split('.').count() <= 2);
+    let mut failure = Failure::new(Exit::Failed, "--identity-token gives no identity token");
+    if !is_file {
+        failure.causes.push(format!("as a token: {as_token}"));
+    }
+    failure.causes.push(match is_file || looks_like_a_path {
+        true if is_file => host::scrub(as_file),
+        true => format!("as a file: {}", host::scrub(as_file)),
+        false => "as a file: there is none of that name".to_owned(),
+    });
+    failure.hint("give a file, `-` for stdin, or a JWT: three parts with dots between")
+}
+
+/// How long a token must live when it is found: until Fulcio has seen it.
+const MIN_TTL: Duration = Duration::from_secs(30);
+
+const LONGEST_PATH_SHOWN: usize = 200;

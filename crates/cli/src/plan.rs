@@ -1,0 +1,234 @@
+//! From raw flags to what will be done. Everything that can be known to be wrong without a network
+//! is found here.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use host::Env;
+use http_client::{Settings, danger};
+use oci_push::{Credentials, Options, Reference, Registry};
+use trust_root::{SigningConfig, TrustedRoot};
+use verify::{Policy, StringMatch};
+
+use crate::error::{Exit, Failure};
+use crate::flags::{PolicyFlags, RegistryFlags, ServiceFlags, TrustFlags};
+use crate::world::World;
+
+/// `key=value` pairs; the value may contain `=`.
+pub(crate) fn annotations(pairs: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut annotations = BTreeMap::new();
+    for pair in pairs {
+        let Some((key, value)) = pair.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+            return Err(Failure::usage(format!(
+                "--annotations: expected KEY=VALUE, found {pair:?}"
+            )));
+        };
+        if annotations.insert(key.to_owned(), value.to_owned()).is_some_and(|old| old != value) {
+            return Err(Failure::usage(format!("--annotations: {key:?} is given two values")));
+        }
+    }
+    Ok(annotations)
+}
+
+/// The images named, each with what was typed.
+pub(crate) fn images(texts: &[String]) -> Result<Vec<(String, Reference)>, Failure> {
+    let parse = |text: &String| {
+        let reference = text.parse::<Reference>();
+        let wrong = |error| Failure::of(Exit::Usage, "wrong image reference", &error);
+        Ok((text.clone(), reference.map_err(wrong)?))
+    };
+    texts.iter().map(parse).collect()
+}
+
+/// The trusted root of `--trusted-root`, or the embedded one of the public Sigstore.
+pub(crate) fn trusted_root(flags: &TrustFlags, env: &dyn Env) -> Result<TrustedRoot, Failure> {
+    let Some(path) = &flags.trusted_root else {
+        return Ok(TrustedRoot::public_good());
+    };
+    let problem = || format!("--trusted-root {} cannot be used", path.display());
+    let bytes = read(path, env).map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
+    TrustedRoot::from_json(&bytes).map_err(|error| Failure::of(Exit::Failed, problem(), &error))
+}
+
+/// The signing config of `--signing-config`, or the embedded one, with the services that flags
+/// name in place of its own.
+pub(crate) fn signing_config(
+    flags: &ServiceFlags,
+    env: &dyn Env,
+) -> Result<SigningConfig, Failure> {
+    let mut config = match &flags.signing_config {
+        None => SigningConfig::public_good(),
+        Some(path) => {
+            let problem = || format!("--signing-config {} cannot be used", path.display());
+            let bytes =
+                read(path, env).map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
+            SigningConfig::from_json(&bytes)
+                .map_err(|error| Failure::of(Exit::Failed, problem(), &error))?
+        }
+    };
+    for url in [&flags.fulcio_url, &flags.rekor_url, &flags.timestamp_server_url] {
+        if let Some(url) = url.as_ref().filter(|url| !["http", "https"].contains(&url.scheme())) {
+            return Err(Failure::usage(format!("expected an http or https URL, found {url}")));
+        }
+    }
+    if let Some(url) = &flags.fulcio_url {
+        config = config.with_fulcio_url(url.clone());
+    }
+    if let Some(url) = &flags.rekor_url {
+        config = config.with_rekor_urls(vec![url.clone()]);
+    }
+    if let Some(url) = &flags.timestamp_server_url {
+        config = config.with_tsa_urls(vec![url.clone()]);
+    }
+    if !flags.tlog_upload {
+        config = config.with_rekor_urls(Vec::new());
+    }
+    Ok(config)
+}
+
+/// Whose signature is wanted, and what may be missing from it.
+pub(crate) fn policy(flags: &PolicyFlags, world: &World) -> Result<Policy, Failure> {
+    let subject = one_of(
+        ("--certificate-identity", flags.certificate_identity.as_deref()),
+        ("--certificate-identity-regexp", flags.certificate_identity_regexp.as_deref()),
+    )?;
+    let issuer = one_of(
+        ("--certificate-oidc-issuer", flags.certificate_oidc_issuer.as_deref()),
+        ("--certificate-oidc-issuer-regexp", flags.certificate_oidc_issuer_regexp.as_deref()),
+    )?;
+    let mut policy = Policy::new(subject, issuer);
+    let workflow = [
+        (2, &flags.certificate_github_workflow_trigger),
+        (3, &flags.certificate_github_workflow_sha),
+        (4, &flags.certificate_github_workflow_name),
+        (5, &flags.certificate_github_workflow_repository),
+        (6, &flags.certificate_github_workflow_ref),
+    ];
+    for (arc, value) in workflow {
+        if let Some(value) = value {
+            let oid = format!("1.3.6.1.4.1.57264.1.{arc}");
+            policy = policy.extension(oid, StringMatch::exact(value));
+        }
+    }
+    if flags.use_signed_timestamps {
+        policy = policy.use_signed_timestamps();
+    }
+    if flags.insecure_ignore_tlog || flags.private_infrastructure {
+        world.console.warning("log entries are not looked at: nobody may have seen this signature");
+        policy = verify::danger::ignore_tlog(policy);
+    }
+    if flags.insecure_ignore_sct {
+        world
+            .console
+            .warning("the certificate need not be published: its owner may not know of it");
+        policy = verify::danger::ignore_sct(policy);
+    }
+    Ok(policy)
+}
+
+/// A string given exactly or as a pattern.
+fn one_of(
+    (exact_flag, exact): (&str, Option<&str>),
+    (regexp_flag, regexp): (&str, Option<&str>),
+) -> Result<StringMatch, Failure> {
+    match (exact, regexp) {
+        (Some(exact), None) => Ok(StringMatch::exact(exact)),
+        (None, Some(pattern)) => StringMatch::regexp(pattern).map_err(|error| {
+            Failure::of(Exit::Usage, format!("{regexp_flag} is unusable"), &error)
+        }),
+        (Some(_), Some(_)) => {
+            Err(Failure::usage(format!("{exact_flag} and {regexp_flag} exclude each other")))
+        }
+        (None, None) => Err(Failure::usage(format!(
+            "{exact_flag} or {regexp_flag} is required for verification in keyless mode"
+        ))
+        .hint("a signature says nothing until it is known whose it should be")),
+    }
+}
+
+/// Access to the registries of `images`.
+pub(crate) fn registry(
+    flags: &RegistryFlags,
+    images: &[(String, Reference)],
+    world: &World,
+) -> Result<Registry, Failure> {
+    let settings = registry_settings(flags, images, world)?;
+    let options = Options {
+        allow_http: flags.allow_http_registry || flags.allow_insecure_registry,
+        credentials: credentials(flags)?,
+        signature_repository: None,
+    };
+    Registry::new(world.host(&settings), options)
+        .map_err(|error| Failure::of(Exit::Usage, "the registry cannot be used", &error))
+}
+
+fn registry_settings(
+    flags: &RegistryFlags,
+    images: &[(String, Reference)],
+    world: &World,
+) -> Result<Settings, Failure> {
+    let mut settings = world.settings();
+    if let Some(path) = &flags.registry_cacert {
+        settings = settings.with_ca_file(path).map_err(|error| {
+            let problem = format!("--registry-cacert {} cannot be used", path.display());
+            Failure::of(Exit::Failed, problem, &error)
+        })?;
+    }
+    if flags.allow_insecure_registry {
+        for (_, image) in images {
+            let registry = image.repository().registry();
+            world.console.warning(&format!(
+                "the identity of the registry {registry} is not checked \
+                 (--allow-insecure-registry): whoever is on the way can read the credentials"
+            ));
+            settings = danger::skip_certificate_checks(settings, registry);
+        }
+    }
+    Ok(settings)
+}
+
+fn credentials(flags: &RegistryFlags) -> Result<Option<Credentials>, Failure> {
+    match (&flags.registry_token, &flags.registry_username, &flags.registry_password) {
+        (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
+            Err(Failure::usage("--registry-token cannot be used together with --registry-username"))
+        }
+        (Some(token), None, None) => Ok(Some(Credentials::token(token.reveal()))),
+        (None, Some(name), Some(password)) => Ok(Some(Credentials::basic(name, password.reveal()))),
+        (None, Some(_), None) => {
+            Err(Failure::usage("--registry-username needs --registry-password"))
+        }
+        (None, None, Some(_)) => {
+            Err(Failure::usage("--registry-password needs --registry-username"))
+        }
+        (None, None, None) => Ok(None),
+    }
+}
+
+/// Where each file's bundle goes.
+pub(crate) fn bundle_paths(
+    files: &[PathBuf],
+    bundle: Option<&Path>,
+) -> Result<Vec<PathBuf>, Failure> {
+    match (files, bundle) {
+        ([_], Some(path)) => Ok(vec![path.to_owned()]),
+        (_, Some(_)) => Err(Failure::usage(format!(
+            "--bundle names one file, and {} files are to be signed",
+            files.len()
+        ))
+        .hint("leave --bundle out: each bundle is written to FILE.sigstore.json")),
+        (files, None) => {
+            if files.iter().any(|file| crate::files::is_stdin(file)) {
+                return Err(Failure::usage("stdin has no name for its bundle")
+                    .hint("say where it goes: --bundle FILE"));
+            }
+            Ok(files.iter().map(|file| crate::files::bundle_path(file)).collect())
+        }
+    }
+}
+
+fn read(path: &Path, env: &dyn Env) -> Result<Vec<u8>, host::FileError> {
+    env.read(path, DOCUMENT_CAP)
+}
+
+/// The largest configuration file, in bytes.
+const DOCUMENT_CAP: usize = 16 << 20;

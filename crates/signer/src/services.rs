@@ -1,0 +1,138 @@
+//! Which services a signature passes through.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use host::{Clock, Transport};
+use id_token::Audience;
+use rekor_client::ApiVersion;
+use trust_root::{SigningConfig, TrustedRoot};
+use url::Url;
+
+use crate::{Error, Event};
+
+/// One Sigstore instance, as a list of URLs. A signature is made with every service listed.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// The certificate authority.
+    pub fulcio: Url,
+    /// The transparency logs, possibly none.
+    pub logs: Vec<Log>,
+    /// The timestamp authorities, by the full URL that takes requests; possibly none.
+    pub timestamp_authorities: Vec<Url>,
+}
+
+/// One transparency log.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// Its base URL.
+    pub url: Url,
+    /// What it speaks.
+    pub version: ApiVersion,
+}
+
+impl Services {
+    /// What `config` selects at the time `now`.
+    ///
+    /// # Errors
+    /// [`Error::Services`]: the configuration has no certificate authority in service, or fewer
+    /// logs or timestamp authorities than its selector demands.
+    pub fn select(config: &SigningConfig, now: SystemTime) -> Result<Self, Error> {
+        let fulcio = config.fulcio(now)?.url.clone();
+        let logs = config.rekor(now)?.into_iter().map(|service| Log {
+            version: if service.major_api_version >= 2 { ApiVersion::V2 } else { ApiVersion::V1 },
+            url: service.url,
+        });
+        let logs = logs.collect();
+        let timestamp_authorities = config.tsa(now)?.into_iter().map(|service| service.url);
+        Ok(Self { fulcio, logs, timestamp_authorities: timestamp_authorities.collect() })
+    }
+}
+
+/// A Sigstore instance to sign with.
+#[derive(Clone)]
+pub struct Signer {
+    pub(crate) services: Services,
+    pub(crate) root: Arc<TrustedRoot>,
+    pub(crate) http: Arc<dyn Transport>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) audience: Audience,
+    pub(crate) listener: Arc<dyn Fn(&Event<'_>) + Send + Sync>,
+}
+
+impl Signer {
+    /// Signs with `services` what `root` will accept. Sends nothing yet.
+    ///
+    /// # Errors
+    /// [`Error::Unverifiable`]: no signature made this way could ever verify, because nothing would
+    /// prove when it was made, or because `root` knows none of the authorities needed. A Fulcio
+    /// certificate lives for minutes, so that a verifier needs a time from a log of version 1 or
+    /// from a timestamp authority; logs of version 2 give none.
+    pub fn new(
+        services: Services,
+        root: Arc<TrustedRoot>,
+        http: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Error> {
+        refuse_the_unverifiable(&services, &root)?;
+        let audience = Audience::sigstore();
+        Ok(Self { services, root, http, clock, audience, listener: Arc::new(|_| ()) })
+    }
+
+    /// Asks for tokens for `audience` instead of `sigstore`.
+    #[must_use]
+    pub fn with_audience(self, audience: Audience) -> Self {
+        Self { audience, ..self }
+    }
+
+    /// Tells `listener` what is being done. It is called between steps and must not block.
+    #[must_use]
+    pub fn with_listener(self, listener: Arc<dyn Fn(&Event<'_>) + Send + Sync>) -> Self {
+        Self { listener, ..self }
+    }
+
+    /// The services in use.
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
+    pub(crate) fn tell(&self, event: &Event<'_>) {
+        (self.listener)(event);
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer")
+            .field("services", &self.services)
+            .field("audience", &self.audience)
+            .finish_non_exhaustive()
+    }
+}
+
+fn refuse_the_unverifiable(services: &Services, root: &TrustedRoot) -> Result<(), Error> {
+    let refuse = |reason: &str| Err(Error::Unverifiable { reason: reason.to_owned() });
+    let timed_by_log = services.logs.iter().any(|log| log.version == ApiVersion::V1);
+    let stamped = !services.timestamp_authorities.is_empty();
+    if !timed_by_log && !stamped {
+        return refuse(if services.logs.is_empty() {
+            "there is neither a transparency log nor a timestamp authority, so nothing would prove \
+             when the signature was made"
+        } else {
+            "a Rekor v2 log does not say when an entry was made, and there is no timestamp authority"
+        });
+    }
+    if root.certificate_authorities().is_empty() {
+        return refuse("the trusted root has no certificate authority");
+    }
+    if !timed_by_log && root.timestamp_authorities().is_empty() {
+        return refuse(
+            "the trusted root has no timestamp authority, and no Rekor v1 log is in use",
+        );
+    }
+    if !services.logs.is_empty() && root.tlogs().is_empty() {
+        return refuse("the trusted root has no transparency log");
+    }
+    Ok(())
+}

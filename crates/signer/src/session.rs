@@ -1,0 +1,332 @@
+//! One identity at work.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bundle::{
+    Bundle, Content, Envelope, EnvelopeSignature, INTOTO_PAYLOAD_TYPE, LogEntry, MessageDigest,
+    Statement, VerificationMaterial, pae,
+};
+use fulcio_client::{Configuration, Fulcio, preflight};
+use host::BoxFuture;
+use id_token::{IdToken, Outcome, TokenSource};
+use keys::{Digest, HashAlgorithm, KeyPair, Payload, Sign as _};
+use rekor_client::{Entry, Rekor, Verifier};
+use tsa_client::{Timestamp, Tsa};
+use url::Url;
+use x509::Certificate;
+
+use crate::join::try_join;
+use crate::turn::Turn;
+use crate::{Error, Event, Signer, judge};
+
+/// One identity, one key, one certificate, any number of signatures.
+///
+/// Safe to use from many tasks at once: the certificate is asked for once. When it nears its end,
+/// the session takes a new token, a new key and a new certificate by itself.
+pub struct Session {
+    signer: Signer,
+    source: Arc<dyn TokenSource>,
+    credential: Mutex<Option<Arc<Credential>>>,
+    configuration: OnceLock<Option<Configuration>>,
+    turn: Turn,
+}
+
+/// Whom a certificate names, and who says so.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Identity {
+    /// The certificate's subject alternative name: a URI, an e-mail address or a user name.
+    pub name: String,
+    /// The OIDC issuer that vouched for it, as the certificate records it.
+    pub issuer: String,
+    /// The name of the source that the token came from.
+    pub provider: &'static str,
+}
+
+/// A signature and the facts about it.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// The bundle, already verified.
+    pub bundle: Bundle,
+    /// Whom the certificate names.
+    pub identity: Identity,
+    /// Where it was logged; empty when no log is in use.
+    pub logs: Vec<LogRecord>,
+    /// The earliest time that a timestamp authority attests, when one is in use.
+    pub timestamp: Option<SystemTime>,
+}
+
+/// Where a signature was logged.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LogRecord {
+    /// The log.
+    pub url: Url,
+    /// The entry's index in it.
+    pub index: u64,
+}
+
+/// A key, the certificate for it, and until when to use them.
+struct Credential {
+    key: KeyPair,
+    leaf: Certificate,
+    identity: Identity,
+    taken: SystemTime,
+    use_for: Duration,
+}
+
+/// A signature before it is a bundle.
+struct Parts {
+    content: Content,
+    logs: Vec<(LogRecord, LogEntry)>,
+    timestamps: Vec<Timestamp>,
+}
+
+impl Session {
+    /// Will sign with the identity of `source`. Asks for nothing yet.
+    pub fn new(signer: Signer, source: Arc<dyn TokenSource>) -> Self {
+        Self {
+            signer,
+            source,
+            credential: Mutex::default(),
+            configuration: OnceLock::new(),
+            turn: Turn::default(),
+        }
+    }
+
+    /// Gets a token and a certificate now rather than with the first signature.
+    ///
+    /// # Errors
+    /// Every error that concerns the identity or the certificate.
+    pub async fn prepare(&self) -> Result<Identity, Error> {
+        Ok(self.credential().await?.identity.clone())
+    }
+
+    /// Signs `statement`: a DSSE envelope in a bundle v0.3.
+    ///
+    /// # Errors
+    /// Any; see [`Error`]. The bundle is returned only once it verifies.
+    pub async fn sign_statement(&self, statement: &Statement) -> Result<Signed, Error> {
+        let artifact = subject_digest(statement)?;
+        let credential = self.credential().await?;
+        let payload = statement.to_json();
+        let signature = credential
+            .key
+            .sign(Payload::Message(&pae(INTOTO_PAYLOAD_TYPE, &payload)))
+            .map_err(Error::craft)?;
+        let envelope = Envelope {
+            payload,
+            payload_type: INTOTO_PAYLOAD_TYPE.to_owned(),
+            signatures: vec![EnvelopeSignature { sig: signature.clone(), keyid: None }],
+        };
+        let timestamps = self.stamp(&signature).await?;
+        let entry = Entry::Envelope {
+            envelope: &envelope,
+            scheme: credential.key.scheme(),
+            verifier: Verifier::Certificate(&credential.leaf),
+        };
+        let logs = self.log(&entry).await?;
+        let content = Content::Envelope(envelope);
+        self.finish(&credential, &artifact, Parts { content, logs, timestamps })
+    }
+
+    /// Signs the artifact whose SHA-256 digest is `digest`: a message signature in a bundle v0.3.
+    ///
+    /// # Errors
+    /// Any; see [`Error`]. The bundle is returned only once it verifies.
+    pub async fn sign_digest(&self, digest: &Digest) -> Result<Signed, Error> {
+        let credential = self.credential().await?;
+        let signature = credential.key.sign(Payload::Digest(digest)).map_err(Error::craft)?;
+        let timestamps = self.stamp(&signature).await?;
+        let entry = Entry::Hashed {
+            digest,
+            signature: &signature,
+            scheme: credential.key.scheme(),
+            verifier: Verifier::Certificate(&credential.leaf),
+        };
+        let logs = self.log(&entry).await?;
+        let content = Content::Message {
+            digest: Some(MessageDigest {
+                algorithm: digest.algorithm().sigstore_name().to_owned(),
+                digest: digest.as_bytes().to_vec(),
+            }),
+            signature,
+        };
+        self.finish(&credential, digest, Parts { content, logs, timestamps })
+    }
+
+    /// The credential in use, or a new one when there is none or it nears its end.
+    async fn credential(&self) -> Result<Arc<Credential>, Error> {
+        let _turn = self.turn.wait().await;
+        let held = self.credential.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(credential) = held.filter(|held| held.is_fresh(self.signer.clock.now())) {
+            return Ok(credential);
+        }
+        let credential = Arc::new(self.certify().await?);
+        *self.credential.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Arc::clone(&credential));
+        Ok(credential)
+    }
+
+    async fn certify(&self) -> Result<Credential, Error> {
+        let signer = &self.signer;
+        let provider = self.source.name();
+        let token = self.token().await?;
+        let url = &signer.services.fulcio;
+        let fulcio = Fulcio::new(url.clone(), Arc::clone(&signer.http));
+        self.check_token(&token, &fulcio).await?;
+
+        signer.tell(&Event::Requesting { url: url.as_str() });
+        let key = KeyPair::generate().map_err(Error::craft)?;
+        let refused =
+            |source| Error::Certificate { url: url.to_string(), source: Box::new(source) };
+        let chain = fulcio.issue(&token, &key).await.map_err(refused)?;
+        let taken = signer.clock.now();
+        let leaf = chain.into_iter().next().ok_or_else(|| Error::craft("an empty chain"))?;
+        judge::certificate(&leaf, &signer.root)?;
+        let identity = Identity {
+            name: leaf.subject_name().map_err(untrusted)?.as_str().to_owned(),
+            issuer: leaf.oidc_issuer().map_err(untrusted)?.ok_or_else(|| {
+                Error::Untrusted("the certificate does not say which issuer vouched for it".into())
+            })?,
+            provider,
+        };
+        signer.tell(&Event::Certified { identity: &identity, not_after: leaf.not_after() });
+        let use_for = use_for(&leaf);
+        Ok(Credential { key, leaf, identity, taken, use_for })
+    }
+
+    async fn token(&self) -> Result<IdToken, Error> {
+        let provider = self.source.name();
+        self.signer.tell(&Event::Looking { provider });
+        match self.source.find(&self.signer.audience, TOKEN_MIN_TTL).await {
+            Outcome::Here(found) => {
+                self.signer.tell(&Event::Found { provider, evidence: &found.evidence });
+                Ok(found.token)
+            }
+            Outcome::Broken(broken) => {
+                Err(Error::IdentityBroken { provider, broken: Box::new(broken) })
+            }
+            Outcome::NotHere(absence) => Err(Error::IdentityMissing { provider, absence }),
+            _ => Err(Error::craft("the identity source gave an unknown outcome")),
+        }
+    }
+
+    /// Fulcio answers nearly every fault of a token with the same words, so that the faults are
+    /// looked for here first.
+    async fn check_token(&self, token: &IdToken, fulcio: &Fulcio) -> Result<(), Error> {
+        if self.configuration.get().is_none() {
+            // An instance without this endpoint still signs: its list is only an early warning.
+            let answer = fulcio.configuration().await;
+            if let Err(error) = &answer {
+                tracing::debug!(%error, "the certificate authority does not tell its issuers");
+            }
+            let _ = self.configuration.set(answer.ok());
+        }
+        let configuration = self.configuration.get().and_then(Option::as_ref);
+        let now = self.signer.clock.now();
+        let provider = self.source.name();
+        let warnings = preflight::check(token, &self.signer.audience, configuration, now)
+            .map_err(|source| Error::Preflight { provider, source: Box::new(source) })?;
+        for warning in warnings {
+            self.signer.tell(&Event::Warning { text: &warning.to_string() });
+        }
+        Ok(())
+    }
+
+    async fn stamp(&self, signature: &[u8]) -> Result<Vec<Timestamp>, Error> {
+        let signer = &self.signer;
+        let ask = |url: &Url| -> BoxFuture<'_, Result<Timestamp, Error>> {
+            let url = url.clone();
+            Box::pin(async move {
+                signer.tell(&Event::Stamping { url: url.as_str() });
+                let tsa = Tsa::new(url.clone(), Arc::clone(&signer.http));
+                let stamped = tsa.stamp(signature).await;
+                let failed = |source| Error::Timestamp { url: url.into(), source };
+                stamped.map_err(|source| failed(Box::new(source)))
+            })
+        };
+        try_join(signer.services.timestamp_authorities.iter().map(ask).collect()).await
+    }
+
+    async fn log(&self, entry: &Entry<'_>) -> Result<Vec<(LogRecord, LogEntry)>, Error> {
+        let signer = &self.signer;
+        let mut submissions: Vec<BoxFuture<'_, Result<_, Error>>> = Vec::new();
+        for log in &signer.services.logs {
+            submissions.push(Box::pin(async move {
+                let url = log.url.clone();
+                signer.tell(&Event::Logging { url: url.as_str() });
+                let rekor = Rekor::new(url.clone(), log.version, Arc::clone(&signer.http));
+                match rekor.submit(entry).await {
+                    Ok(logged) => Ok((LogRecord { url, index: logged.log_index }, logged)),
+                    Err(source) => Err(Error::Log { url: url.into(), source: Box::new(source) }),
+                }
+            }));
+        }
+        try_join(submissions).await
+    }
+
+    fn finish(
+        &self,
+        credential: &Credential,
+        artifact: &Digest,
+        parts: Parts,
+    ) -> Result<Signed, Error> {
+        let Parts { content, logs, timestamps } = parts;
+        let (logs, entries): (Vec<_>, Vec<_>) = logs.into_iter().unzip();
+        let timestamp = timestamps.iter().map(Timestamp::gen_time).min();
+        let bundle = Bundle::new(
+            VerificationMaterial::Certificate(credential.leaf.der().to_vec()),
+            content,
+            entries,
+            timestamps.iter().map(|timestamp| timestamp.der().to_vec()).collect(),
+        )
+        .map_err(Error::craft)?;
+        judge::bundle(&bundle, artifact, &credential.identity, &self.signer)?;
+        Ok(Signed { bundle, identity: credential.identity.clone(), logs, timestamp })
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("signer", &self.signer)
+            .field("source", &self.source.name())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Credential {
+    /// Counted from when it was taken, so that a wrong local clock does not matter.
+    fn is_fresh(&self, now: SystemTime) -> bool {
+        now.duration_since(self.taken).is_ok_and(|age| age < self.use_for)
+    }
+}
+
+/// A signature must reach the log within the certificate's life, and a log may take its minute. A
+/// certificate too short for that margin is used for half its life.
+fn use_for(leaf: &Certificate) -> Duration {
+    let life = leaf.not_after().duration_since(leaf.not_before()).unwrap_or_default();
+    life.saturating_sub(MARGIN).max(life / 2)
+}
+
+fn subject_digest(statement: &Statement) -> Result<Digest, Error> {
+    let subject = statement.subjects().first();
+    let subject = subject.ok_or_else(|| Error::craft("the statement has no subject"))?;
+    let digest = [HashAlgorithm::Sha256, HashAlgorithm::Sha384, HashAlgorithm::Sha512]
+        .into_iter()
+        .find_map(|algorithm| Some((algorithm, subject.digests.get(algorithm.name())?)));
+    let (algorithm, hex) =
+        digest.ok_or_else(|| Error::craft("the statement's subject has no known digest"))?;
+    Digest::from_hex(algorithm, hex).map_err(Error::craft)
+}
+
+fn untrusted(source: x509::Error) -> Error {
+    Error::Untrusted(Box::new(source))
+}
+
+/// How long a token must still live when a source hands it out: one request to Fulcio.
+const TOKEN_MIN_TTL: Duration = Duration::from_secs(10);
+
+/// How long before its end a certificate is not used for new signatures.
+const MARGIN: Duration = Duration::from_secs(90);

@@ -1,0 +1,198 @@
+//! What a signer refuses before it asks, and what a session asks before it refuses.
+//!
+//! The whole ceremony runs against the sandbox, in the program's integration tests.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ambisign_signer as signer;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use host::{BoxFuture, TransportError};
+use http::{Request, Response};
+use id_token::{Absence, Audience, Broken, Found, IdToken, Outcome, TokenSource};
+use keys::Digest;
+use rekor_client::ApiVersion;
+use signer::{Error, Event, Log, Services, Session, Signer};
+use trust_root::{SigningConfig, TrustedRoot};
+use url::Url;
+
+#[test]
+fn a_v2_log_without_a_timestamp_authority_is_refused_before_anything_is_asked() {
+    let error = signer(&[ApiVersion::V2], false).unwrap_err();
+    let Error::Unverifiable { reason } = error else { panic!("{error}") };
+    assert!(reason.contains("Rekor v2"), "{reason}");
+}
+
+#[test]
+fn neither_log_nor_timestamp_authority_is_refused() {
+    let error = signer(&[], false).unwrap_err();
+    let Error::Unverifiable { reason } = error else { panic!("{error}") };
+    assert!(reason.contains("neither"), "{reason}");
+}
+
+#[test]
+fn one_source_of_time_is_enough() {
+    signer(&[ApiVersion::V1], false).unwrap();
+    signer(&[ApiVersion::V2], true).unwrap();
+    signer(&[ApiVersion::V1, ApiVersion::V2], false).unwrap();
+    signer(&[], true).unwrap();
+}
+
+#[test]
+fn a_root_that_knows_no_authority_is_refused() {
+    let root = TrustedRoot::new(Vec::new(), Vec::new(), Vec::new(), Vec::new()).unwrap();
+    let services = services(&[ApiVersion::V1], true);
+    let http = Arc::new(|_: Request<Bytes>| -> Result<Response<Bytes>, TransportError> {
+        panic!("nothing may be asked")
+    });
+    let error = Signer::new(services, Arc::new(root), http, Arc::new(now())).unwrap_err();
+    assert!(matches!(error, Error::Unverifiable { .. }), "{error}");
+}
+
+#[test]
+fn the_public_good_config_selects_its_services() {
+    let now = UNIX_EPOCH + Duration::from_secs(1_790_000_000);
+    let services = Services::select(&SigningConfig::public_good(), now).unwrap();
+    assert_eq!(services.fulcio.as_str(), "https://fulcio.sigstore.dev/");
+    assert_eq!(services.logs.len(), 1);
+    assert_eq!(services.timestamp_authorities.len(), 1);
+}
+
+#[test]
+fn without_an_identity_no_service_is_asked() {
+    let asked = Asked::default();
+    let absent = || Outcome::NotHere(Absence { evidence: "NOTHING is not set".to_owned() });
+    let error = fails(&asked, absent);
+    assert!(matches!(error, Error::IdentityMissing { provider: "test", .. }), "{error}");
+    let broken = || {
+        Outcome::Broken(Broken {
+            evidence: String::new(),
+            reason: "no permission".to_owned(),
+            hint: None,
+            certain: true,
+        })
+    };
+    let error = fails(&asked, broken);
+    assert!(matches!(error, Error::IdentityBroken { .. }), "{error}");
+    assert!(asked.paths().is_empty());
+}
+
+#[test]
+fn an_expired_token_is_not_sent() {
+    let asked = Asked::default();
+    let error = fails(&asked, || here(r#"{"iss":"https://i","sub":"s","aud":"sigstore","exp":1}"#));
+    assert!(matches!(error, Error::Preflight { .. }), "{error}");
+    assert!(asked.paths().iter().all(|path| path.ends_with("/configuration")), "{asked:?}");
+}
+
+#[test]
+fn a_token_for_another_audience_is_not_sent() {
+    let asked = Asked::default();
+    let error = fails(&asked, || here(r#"{"iss":"https://i","sub":"s","aud":"x","exp":9e9}"#));
+    assert!(matches!(error, Error::Preflight { .. }), "{error}");
+    assert!(asked.paths().iter().all(|path| path.ends_with("/configuration")), "{asked:?}");
+}
+
+#[test]
+fn a_certificate_authority_that_refuses_is_named_and_nothing_is_logged() {
+    let asked = Asked::default();
+    let error = fails(&asked, || {
+        here(
+            r#"{"iss":"https://i","sub":"s","email":"a@b","email_verified":true,"aud":"sigstore","exp":9e9}"#,
+        )
+    });
+    let Error::Certificate { url, .. } = &error else { panic!("{error}") };
+    assert_eq!(url, "https://fulcio.test/");
+    assert_eq!(asked.paths().iter().filter(|path| path.contains("log")).count(), 0);
+}
+
+#[test]
+fn the_listener_hears_what_is_being_asked() {
+    let heard = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&heard);
+    let signer = signer(&[ApiVersion::V1], true).unwrap();
+    let signer = signer.with_listener(Arc::new(move |event| {
+        if matches!(event, Event::Looking { provider: "test" }) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }));
+    let source = Source(Box::new(|| Outcome::NotHere(Absence { evidence: String::new() })));
+    block_on(Session::new(signer, Arc::new(source)).prepare()).unwrap_err();
+    assert_eq!(heard.load(Ordering::Relaxed), 1);
+}
+
+/// Signs with the identity `find` finds, on services that answer 404 to everything.
+fn fails(asked: &Asked, find: impl Fn() -> Outcome + Send + Sync + 'static) -> Error {
+    let paths = Arc::clone(&asked.0);
+    let http = move |request: Request<Bytes>| -> Result<Response<Bytes>, TransportError> {
+        paths.lock().unwrap().push(request.uri().path().to_owned());
+        Ok(Response::builder().status(404).body(Bytes::new()).unwrap())
+    };
+    let services = services(&[ApiVersion::V1], true);
+    let root = Arc::new(TrustedRoot::public_good());
+    let signer = Signer::new(services, root, Arc::new(http), Arc::new(now())).unwrap();
+    let session = Session::new(signer, Arc::new(Source(Box::new(find))));
+    block_on(session.sign_digest(&Digest::sha256(b"x"))).unwrap_err()
+}
+
+fn signer(logs: &[ApiVersion], stamped: bool) -> Result<Signer, Error> {
+    let http = |_: Request<Bytes>| -> Result<Response<Bytes>, TransportError> {
+        panic!("nothing may be asked")
+    };
+    let root = Arc::new(TrustedRoot::public_good());
+    Signer::new(services(logs, stamped), root, Arc::new(http), Arc::new(now()))
+}
+
+fn services(logs: &[ApiVersion], stamped: bool) -> Services {
+    let url = |text: &str| Url::parse(text).unwrap();
+    let logs = logs.iter().map(|version| Log { url: url("https://log.test"), version: *version });
+    let stamps = stamped.then(|| url("https://tsa.test/api/v1/timestamp"));
+    Services {
+        fulcio: url("https://fulcio.test"),
+        logs: logs.collect(),
+        timestamp_authorities: stamps.into_iter().collect(),
+    }
+}
+
+fn here(claims: &str) -> Outcome {
+    let [header, claims] = [r#"{"alg":"RS256"}"#, claims].map(|part| URL_SAFE_NO_PAD.encode(part));
+    let token = IdToken::parse(&format!("{header}.{claims}.AAAA")).unwrap();
+    Outcome::Here(Found { token, evidence: "test".to_owned() })
+}
+
+fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_790_000_000)
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let mut context = Context::from_waker(Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("the fakes answer at once"),
+    }
+}
+
+#[derive(Debug, Default)]
+struct Asked(Arc<Mutex<Vec<String>>>);
+
+impl Asked {
+    fn paths(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+struct Source(Box<dyn Fn() -> Outcome + Send + Sync>);
+
+impl TokenSource for Source {
+    fn name(&self) -> &'static str {
+        "test"
+    }
+
+    fn find<'a>(&'a self, _: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
+        Box::pin(std::future::ready((self.0)()))
+    }
+}

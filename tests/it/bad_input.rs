@@ -1,0 +1,186 @@
+//! What can be wrong, told apart, before a certificate is asked for or anything is logged.
+
+use sandbox::Fault;
+use serde_json::{Map, json};
+
+use crate::harness::World;
+
+#[test]
+fn an_image_that_does_not_exist_is_known_before_a_certificate_is_asked_for() {
+    let world = World::with_fault(Fault::FulcioError);
+    world.image("demo/app");
+    for image in ["demo/app:nope", "demo/nope:v1"] {
+        let image = format!("{}/{image}", world.sandbox.registry());
+        world.workload().args(["sign", &image]).run().ends(11).says(&["does not exist"]);
+        let verify = world.stranger().args(["verify", &image]).args(world.by_workload());
+        verify.run().ends(11).says(&["does not exist"]);
+    }
+}
+
+#[test]
+fn a_registry_that_refuses_the_push_is_known_before_a_certificate_is_asked_for() {
+    // The image is pushed before the registry starts to refuse.
+    let directory = tempfile::tempdir().unwrap();
+    let configure = |config: &mut sandbox::Config| {
+        config.directory = directory.path().to_owned();
+        config.keep_images = true;
+    };
+    let image = World::with(configure).image("demo/app");
+    let world = World::with(|config| {
+        configure(config);
+        config.faults = [Fault::RegistryDeniesPush, Fault::FulcioError].into();
+    });
+    let (_, name) = image.split_once('/').unwrap();
+    let image = format!("{}/{name}", world.sandbox.registry());
+    world.workload().args(["sign", &image]).run().ends(1).says(&[
+        "was not signed",
+        "push",
+        "packages: write",
+    ]);
+}
+
+#[test]
+fn bad_tokens_are_told_apart_and_never_printed() {
+    let world = World::with_fault(Fault::FulcioError);
+    let file = world.write("a", "content");
+    let sign = |token: &str| {
+        let sign = world.stranger().args(["sign-blob", "--identity-token", token]).arg(&file);
+        sign.run().ends(1).hides(token)
+    };
+    let issuer = |name: &str| world.sandbox.issuer(name).unwrap();
+    let email = |aud: &str, exp: u64| {
+        let claims = json!({
+            "iss": issuer("email").url(), "sub": "1", "email": "a@example.org",
+            "email_verified": true, "aud": aud, "iat": 1, "exp": exp,
+        });
+        issuer("email").sign(claims.as_object().unwrap()).unwrap()
+    };
+    sign(&email("sigstore", 600)).says(&["expired"]);
+    sign(&email("somebody", u64::from(u32::MAX))).says(&["somebody", "sigstore"]);
+    let unlisted = json!({
+        "iss": "https://unlisted.example", "sub": "1", "aud": "sigstore", "exp": u32::MAX,
+    });
+    sign(&issuer("email").sign(unlisted.as_object().unwrap()).unwrap())
+        .says(&["https://unlisted.example"]);
+    sign("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0").says(&["three parts"]);
+    sign("eyJhbGciOiJFUzI1NiJ9.!!!.AAAA").says(&["base64url"]);
+    assert!(!world.path("a.sigstore.json").exists());
+}
+
+#[test]
+fn a_token_in_the_wrong_place_of_the_command_line_is_not_repeated() {
+    let world = World::new();
+    let token = world.sandbox.email_token("jane@example.org").unwrap();
+    world.stranger().args(["sign", "--yess", &token, "image"]).run().ends(2).hides(&token);
+    world.stranger().args(["sign", &token]).run().hides(&token);
+    world.stranger().args([&token]).run().ends(2).hides(&token);
+}
+
+#[test]
+fn what_the_sources_hand_out_is_checked_too() {
+    for (fault, text) in [(Fault::TokenExpired, "expired"), (Fault::TokenForAnother, "another")] {
+        let world = World::with_fault(fault);
+        let image = world.image("demo/app");
+        for program in [world.workload(), world.job()] {
+            program.args(["sign", &image]).run().ends(1).says(&[text]);
+        }
+    }
+}
+
+#[test]
+fn a_job_without_its_permission_is_told_so_at_once() {
+    let world = World::new();
+    let image = world.image("demo/app");
+    let job = world.stranger().env("GITHUB_ACTIONS", "true");
+    job.args(["sign", &image]).run().ends(1).says(&["id-token: write"]);
+}
+
+#[test]
+fn no_identity_lists_what_was_looked_at() {
+    let world = World::new();
+    let image = world.image("demo/app");
+    world.stranger().args(["sign", &image]).run().ends(1).says(&[
+        "no ambient identity found",
+        "SIGSTORE_ID_TOKEN is not set",
+        "SPIFFE_ENDPOINT_SOCKET is not set",
+        "hint:",
+    ]);
+    let only = ["sign", "--oidc-disable-ambient-providers", &image];
+    world.workload().args(only).run().ends(2).says(&["--identity-token"]);
+    let named = ["sign", "--oidc-provider", "github-actions", &image];
+    world.workload().args(named).run().ends(1).says(&["github-actions"]);
+}
+
+#[test]
+fn no_time_means_no_signature_and_nobody_is_asked() {
+    let world = World::with_fault(Fault::FulcioError);
+    let image = world.image("demo/app");
+    let sign = |config: serde_json::Value| {
+        let config = world.write("config.json", config.to_string());
+        let sign = world.workload().args(["sign", &image, "--signing-config"]).arg(&config);
+        sign.run().ends(1)
+    };
+    let config = world.sandbox.signing_config(sandbox::RekorVersion::V2);
+    let mut config: Map<_, _> = serde_json::from_slice(&std::fs::read(config).unwrap()).unwrap();
+    config.insert("tsaUrls".to_owned(), json!([]));
+    sign(json!(config)).says(&["no verifiable signature", "Rekor v2", "--timestamp-server-url"]);
+    config.insert("rekorTlogUrls".to_owned(), json!([]));
+    sign(json!(config)).says(&["no verifiable signature", "neither"]);
+}
+
+#[test]
+fn a_root_of_another_instance_is_known_before_anything_is_logged() {
+    let world = World::with_fault(Fault::RekorError);
+    let other = World::new();
+    let image = world.image("demo/app");
+    let root = other.sandbox.trusted_root();
+    let sign = world.workload().args(["sign", &image, "--trusted-root"]).arg(&root);
+    sign.run().ends(1).says(&["does not verify under the trusted root", "--trusted-root"]);
+}
+
+#[test]
+fn each_failing_service_is_named() {
+    let faults = [
+        (Fault::FulcioError, vec!["no certificate from http://localhost", "500"]),
+        (Fault::RekorError, vec!["no log entry from http://localhost", "500"]),
+        (Fault::TsaError, vec!["no timestamp from http://localhost", "500"]),
+        (Fault::NoIdentity, vec!["spiffe", "no identity issued"]),
+    ];
+    std::thread::scope(|scope| {
+        for (fault, texts) in faults {
+            scope.spawn(move || {
+                let world = World::with_fault(fault);
+                let image = world.image("demo/app");
+                world.workload().args(["sign", &image]).run().ends(1).says(&texts);
+                world.stranger().args(["verify", &image]).args(world.by_workload()).run().ends(10);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_registry_that_cannot_be_reached_is_not_an_unsigned_image() {
+    let world = World::new();
+    let verify = world.stranger().args(["verify", "127.0.0.1:1/demo/app:v1"]);
+    verify.args(world.by_workload()).run().ends(1).says(&["could not be verified", "127.0.0.1:1"]);
+}
+
+#[test]
+fn another_signer_is_shown_with_flags_to_paste() {
+    let world = World::new();
+    let image = world.image("demo/app");
+    world.workload().args(["sign", &image]).run().ends(0);
+    let flag = format!("--certificate-identity '{}'", world.workload_id());
+    let verify = world.stranger().args(["verify", &image]).args(world.by_job());
+    verify.run().ends(12).says(&["is signed, but no signature is acceptable", &flag]);
+}
+
+#[test]
+fn identity_shows_who_would_sign() {
+    let world = World::new();
+    let shown = world.workload().args(["identity", "-o", "json"]).run().ends(0);
+    let shown = &shown.json()[0];
+    assert_eq!(shown["chosen"]["provider"], "spiffe");
+    assert_eq!(shown["chosen"]["claims"]["sub"], json!(world.workload_id()));
+    world.stranger().args(["identity"]).run().ends(1);
+}

@@ -1,0 +1,263 @@
+//! Images: signed by workloads and jobs, verified by strangers.
+
+use serde_json::{Value, json};
+
+use crate::harness::{World, by};
+
+#[test]
+fn a_spiffe_workload_signs_with_nothing_but_its_socket() {
+    let world = World::new();
+    let image = world.image("demo/app");
+    let signed = world.workload().args(["sign", "-o", "json", &image]).run().ends(0);
+    let [line] = signed.json().try_into().unwrap();
+    assert_eq!(line["image"], json!(image));
+    assert_eq!(line["digest"], json!(world.digest("demo/app")));
+    assert_eq!(line["identity"], json!(world.workload_id()));
+    assert_eq!(line["issuer"], json!(world.sandbox.spiffe_issuer()));
+    assert_eq!(line["provider"], "spiffe");
+    assert_eq!(line["attached"], "referrers");
+    assert!(line["log_index"].is_u64() && line["timestamp"].is_string(), "{line}");
+    assert!(line["bundle_digest"].as_str().unwrap().starts_with("sha256:"), "{line}");
+
+    let verify = world.stranger().args(["verify", &image]).args(world.by_workload());
+    let [found] = verify.run().ends(0).json().try_into().unwrap();
+    let [found] = found.as_array().unwrap().as_slice() else { panic!("{found}") };
+    assert_eq!(found["critical"]["identity"]["docker-reference"], json!(image));
+    assert_eq!(found["critical"]["image"]["docker-manifest-digest"], line["digest"]);
+    assert_eq!(found["critical"]["type"], "https://sigstore.dev/cosign/sign/v1");
+    let optional = &found["optional"];
+    assert_eq!(optional["Subject"], json!(world.workload_id()));
+    assert_eq!(optional["Issuer"], json!(world.sandbox.spiffe_issuer()));
+    assert_eq!(optional["BundleDigest"], line["bundle_digest"]);
+    assert_eq!(optional["LogIndex"], line["log_index"]);
+}
+
+#[test]
+fn a_github_job_signs_and_its_workflow_is_shown_and_demanded() {
+    let world = World::new();
+    let image = world.image("demo/app");
+    world.job().args(["sign", &image]).run().ends(0);
+    let verify = || world.stranger().args(["verify", &image]).args(world.by_job());
+    let found = verify().args(["--certificate-github-workflow-trigger", "push"]).run().ends(0);
+    let optional = &found.json()[0][0]["optional"];
+    assert_eq!(optional["SourceRepositoryURI"], "https://github.com/octo-org/octo-repo");
+    assert_eq!(optional["githubWorkflowTrigger"], "push");
+    verify()
+        .args(["--certificate-github-workflow-trigger", "schedule"])
+        .run()
+        .ends(12)
+        .says(&["schedule", "push"]);
+}
+
+#[test]
+fn a_registry_without_the_referrers_api_gets_the_fallback_tag() {
+    let world = World::with(|config| config.referrers = false);
+    let image = world.image("demo/app");
+    let signed = world.workload().args(["sign", "-o", "json", &image]).run().ends(0);
+    assert_eq!(signed.json()[0]["attached"], "fallback-tag");
+    world.stranger().args(["verify", &image]).args(world.by_workload()).run().ends(0);
+}
+
+#[test]
+fn a_rekor_v2_log_with_a_timestamp_authority_will_do() {
+    let world = World::new();
+    let image = world.image("demo/app");
+    let config = world.sandbox.signing_config(sandbox::RekorVersion::V2);
+    let signed = world
+        .workload()
+        .env("AMBISIGN_SIGNING_CONFIG", config)
+        .args(["sign", "-o", "json", &image])
+        .run()
+        .ends(0);
+    let line = &signed.json()[0];
+    let log = line["log_url"].as_str().unwrap().trim_end_matches('/');
+    assert_eq!(log, world.sandbox.endpoints().rekor_v2);
+    let found = world.stranger().args(["verify", &image]).args(world.by_workload()).run().ends(0);
+    let optional = &found.json()[0][0]["optional"];
+    assert_eq!(optional["SigningTimeSource"], "timestamp-authority");
+    assert_eq!(optional["SigningTime"], line["timestamp"]);
+}
+
+#[test]
+fn many_images_share_one_certificate() {
+    let world = World::new();
+    let images: Vec<_> = (0..12).map(|number| world.image(&format!("demo/app{number}"))).collect();
+    let signed = world.workload().args(["sign", "-d", "-o", "json"]).args(&images).run().ends(0);
+    assert_eq!(signed.stderr.matches("certified").count(), 1, "{signed:#?}");
+    let mut signed: Vec<_> =
+        signed.json().iter().map(|line| line["image"].as_str().unwrap().to_owned()).collect();
+    signed.sort();
+    let mut expected = images.clone();
+    expected.sort();
+    assert_eq!(signed, expected);
+    let verified =
+        world.stranger().args(["verify"]).args(&images).args(world.by_workload()).run().ends(0);
+    assert_eq!(verified.json().len(), 12);
+}
+
+#[test]
+fn signing_again_adds_a_signature() {
+    for referrers in [true, false] {
+        let world = World::with(|config| config.referrers = referrers);
+        let image = world.image("demo/app");
+        world.workload().args(["sign", &image]).run().ends(0);
+        world.job().args(["sign", &image]).run().ends(0);
+        let any = ["--certificate-identity-regexp", ".*", "--certificate-oidc-issuer-regexp", ".*"];
+        let found = world.stranger().args(["verify", &image]).args(any).run().ends(0);
+        assert_eq!(found.json()[0].as_array().unwrap().len(), 2);
+        world.stranger().args(["verify", &image]).args(world.by_job()).run().ends(0);
+    }
+}
+
+#[test]
+fn one_image_named_many_times_loses_no_signature() {
+    let world = World::with(|config| config.referrers = false);
+    let image = world.image("demo/app");
+    let images = std::iter::repeat_n(&image, 6);
+    world.workload().args(["sign"]).args(images).run().ends(0);
+    let found = world.stranger().args(["verify", &image]).args(world.by_workload()).run().ends(0);
+    assert_eq!(found.json()[0].as_array().unwrap().len(), 6);
+}
+
+#[test]
+fn processes_at_the_same_time_lose_no_signature() {
+    let world = World::with(|config| config.referrers = false);
+    let image = world.image("demo/app");
+    let children: Vec<_> =
+        (0..6).map(|_| world.workload().args(["sign", &image]).spawn()).collect();
+    for child in children {
+        crate::harness::Outcome::new(child.wait_with_output().unwrap()).ends(0);
+    }
+    let found = world.stranger().args(["verify", &image]).args(world.by_workload()).run().ends(0);
+    assert_eq!(found.json()[0].as_array().unwrap().len(), 6);
+}
+
+#[test]
+fn an_image_is_named_by_its_digest_as_well() {
+    let world = World::new();
+    world.image("demo/app");
+    let image = format!("{}/demo/app@{}", world.sandbox.registry(), world.digest("demo/app"));
+    world.workload().args(["sign", &image]).run().ends(0);
+    let text = world.stranger().args(["verify", "-o", "text", &image]).args(world.by_workload());
+    let text = text.run().ends(0);
+    assert!(text.stdout.contains(&world.workload_id()), "{text:#?}");
+}
+
+#[test]
+fn annotations_are_signed_and_demanded() {
+    let world = World::new();
+    let image = world.image("demo/app");
+    world
+        .workload()
+        .args(["sign", "-a", "env=prod,q=a=b", "-a", "Subject=me", &image])
+        .run()
+        .ends(0);
+    let verify = |annotation: &str| {
+        let verify = world.stranger().args(["verify", "-a", annotation, &image]);
+        verify.args(world.by_workload()).run()
+    };
+    let found = verify("env=prod").ends(0);
+    let optional = &found.json()[0][0]["optional"];
+    assert_eq!(optional["env"], "prod");
+    assert_eq!(optional["q"], "a=b");
+    assert_eq!(optional["Subject"], json!(world.workload_id()), "what is verified wins");
+    verify("env=test").ends(12).says(&["env", "test", "prod"]);
+}
+
+#[test]
+fn what_is_not_uploaded_is_written_and_the_image_stays_unsigned() {
+    let world = World::new();
+    let image = world.image("demo/app");
+    let bundle = world.path("app.json");
+    let signed = world
+        .workload()
+        .args(["sign", "--upload=false", "-o", "json", &image, "--bundle"])
+        .arg(&bundle)
+        .run()
+        .ends(0);
+    assert_eq!(signed.json()[0]["attached"], Value::Null);
+    let bundle: Value = serde_json::from_slice(&std::fs::read(bundle).unwrap()).unwrap();
+    assert_eq!(bundle["mediaType"], "application/vnd.dev.sigstore.bundle.v0.3+json");
+    world.stranger().args(["verify", &image]).args(world.by_workload()).run().ends(10);
+}
+
+#[test]
+fn the_statement_names_the_repository() {
+    let world = World::new();
+    let image = world.image("demo/app");
+    let bundle = world.path("app.json");
+    world.workload().args(["sign", &image, "--bundle"]).arg(&bundle).run().ends(0);
+    let bundle = bundle::Bundle::from_json(&std::fs::read(bundle).unwrap()).unwrap();
+    let bundle::Content::Envelope(envelope) = bundle.content() else { panic!("no envelope") };
+    let statement: Value = serde_json::from_slice(&envelope.payload).unwrap();
+    let repository = format!("{}/demo/app", world.sandbox.registry());
+    assert_eq!(statement["subject"][0]["name"], json!(repository));
+    assert_eq!(statement["predicate"], json!({}));
+}
+
+#[test]
+fn several_images_are_each_reported_and_the_worst_code_wins() {
+    let world = World::new();
+    let signed = world.image("demo/signed");
+    let unsigned = world.image("demo/unsigned");
+    let missing = format!("{}/demo/missing:v1", world.sandbox.registry());
+    world
+        .workload()
+        .args(["sign", &missing, &signed])
+        .run()
+        .ends(11)
+        .says(&["demo/missing:v1 was not signed", "does not exist"]);
+    let verified = world
+        .stranger()
+        .args(["verify", &missing, &unsigned, &signed])
+        .args(world.by_workload())
+        .run()
+        .ends(10)
+        .says(&["demo/missing:v1", "no signatures found", "demo/unsigned:v1"]);
+    assert_eq!(verified.json().len(), 1);
+    let stranger = by("somebody", "https://issuer.example");
+    world.stranger().args(["verify", &missing, &unsigned, &signed]).args(stranger).run().ends(12);
+}
+
+#[test]
+fn a_given_token_signs_and_a_person_may_be_the_signer() {
+    let world = World::new();
+    let image = world.image("demo/app");
+    let token = world.sandbox.email_token("jane@example.org").unwrap();
+    let file = world.write("token", format!("{token}\n"));
+    let issuer = world.sandbox.endpoints().oidc.clone();
+    let signed = [
+        world.stranger().args(["sign", "--identity-token", &token, &image]).run(),
+        world.stranger().args(["sign", &image, "--identity-token"]).arg(&file).run(),
+        world.stranger().env("COSIGN_IDENTITY_TOKEN", &token).args(["sign", &image]).run(),
+        world.stranger().env("SIGSTORE_ID_TOKEN", &token).args(["sign", "-d", &image]).run(),
+        world.stranger().env("SIGSTORE_OIDC_TOKEN_FILE", &file).args(["sign", &image]).run(),
+        world
+            .stranger()
+            .args(["sign", "--identity-token", "-", &image])
+            .run_with_stdin(token.as_bytes()),
+    ];
+    let count = signed.len();
+    for signed in signed {
+        signed.ends(0).hides(&token);
+    }
+    let verify = world.stranger().args(["verify", &image]).args(by("jane@example.org", &issuer));
+    let found = verify.run().ends(0);
+    assert_eq!(found.json()[0].as_array().unwrap().len(), count);
+}
+
+#[test]
+fn the_command_line_wins_over_the_environment_and_ours_over_cosigns() {
+    let world = World::new();
+    let image = world.image("demo/app");
+    world.workload().args(["sign", &image]).run().ends(0);
+    let [_, identity, _, issuer] = world.by_workload();
+    let verify = || {
+        let verify = world.stranger().args(["verify", &image]);
+        verify.env("COSIGN_CERTIFICATE_OIDC_ISSUER", &issuer)
+    };
+    verify().env("COSIGN_CERTIFICATE_IDENTITY", &identity).run().ends(0);
+    let ours = || verify().env("AMBISIGN_CERTIFICATE_IDENTITY", "me");
+    ours().env("COSIGN_CERTIFICATE_IDENTITY", &identity).run().ends(12);
+    ours().args(["--certificate-identity", &identity]).run().ends(0);
+}
