@@ -1,0 +1,255 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use host::{CallPolicy, Redirects, Transport, TransportError};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use id_token::{Audience, IdToken};
+use keys::Sign;
+use serde::Deserialize;
+use url::Url;
+use x509::Certificate;
+
+use crate::{Configuration, Error, csr, date, preflight};
+
+/// One Fulcio instance.
+#[derive(Clone)]
+pub struct Fulcio {
+    url: Url,
+    http: Arc<dyn Transport>,
+}
+
+impl Fulcio {
+    /// Talks to the instance whose base URL is `url`, through `http`. Sends nothing yet.
+    pub fn new(url: Url, http: Arc<dyn Transport>) -> Self {
+        Self { url, http }
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Asks for a certificate that binds `key` to the identity in `token`, and returns the chain,
+    /// the new certificate first.
+    ///
+    /// Possession of the key is proved by a certificate request that it signs; its subject is
+    /// empty, because the identity is the token's to say and some cannot be written there.
+    ///
+    /// The certificate is checked to be for `key` before it is returned. It is *not* checked
+    /// against a trusted root: that is for whoever verifies the finished bundle.
+    ///
+    /// # Errors
+    /// The instance cannot be reached or refuses. Where it does so without a reason, the token is
+    /// looked at again with its own list of issuers and its own clock ([`Error::Token`]).
+    pub async fn issue(&self, token: &IdToken, key: &dyn Sign) -> Result<Vec<Certificate>, Error> {
+        let request = csr::pem(key)?;
+        let body = serde_json::json!({ "certificateSigningRequest": STANDARD.encode(request) });
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.reveal()))
+            .map_err(|_| self.unusable("the token does not fit into a header".into()))?;
+        bearer.set_sensitive(true);
+        tracing::debug!(url = %self.shown(), "asking for a certificate");
+        let path = ["api", "v2", "signingCert"];
+        let response = self.send(Method::POST, &path, Some(bearer), body.to_string()).await?;
+        if response.status() != StatusCode::OK {
+            return Err(self.refused(token, &response).await);
+        }
+        let chain = self.chain(response.body())?;
+        match chain.first() {
+            Some(leaf) if leaf.public_key() == key.public_key() => Ok(chain),
+            Some(_) => Err(Error::AnotherKey { url: self.shown() }),
+            None => Err(self.malformed("the chain is empty")),
+        }
+    }
+
+    /// Which issuers this instance accepts, and what it wants of their tokens.
+    ///
+    /// # Errors
+    /// It cannot be reached, does not tell, or what it tells cannot be read.
+    pub async fn configuration(&self) -> Result<Configuration, Error> {
+        let body = self.get("configuration").await?;
+        Configuration::from_json(&body).map_err(|error| self.malformed(error.to_string()))
+    }
+
+    /// The instance's own certificates, each chain ending in its root. They come from whoever
+    /// answers at this URL: a trusted root does not come from here.
+    ///
+    /// # Errors
+    /// It cannot be reached, refuses, or what it answers cannot be read.
+    pub async fn trust_bundle(&self) -> Result<Vec<Vec<Certificate>>, Error> {
+        let body = self.get("trustBundle").await?;
+        let bundle: TrustBundle =
+            serde_json::from_slice(&body).map_err(|error| self.malformed(error.to_string()))?;
+        bundle.chains.iter().flatten().map(|chain| self.certificates(chain)).collect()
+    }
+
+    async fn get(&self, what: &str) -> Result<Bytes, Error> {
+        let response = self.send(Method::GET, &["api", "v2", what], None, String::new()).await?;
+        if response.status() == StatusCode::OK {
+            Ok(response.into_body())
+        } else {
+            Err(self.http_error(&response))
+        }
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &[&str],
+        bearer: Option<HeaderValue>,
+        body: String,
+    ) -> Result<Response<Bytes>, Error> {
+        let policy = CallPolicy {
+            attempt: Duration::from_secs(30),
+            total: Duration::from_secs(60),
+            body_cap: ANSWER_CAP,
+            attempts: 3,
+            // A second certificate for the same key and identity harms nobody.
+            idempotent: true,
+            redirects: Redirects::SameOrigin,
+            proxy: true,
+        };
+        let mut url = self.url.clone();
+        url.path_segments_mut()
+            .map_err(|()| self.unusable("it is not a base URL".into()))?
+            .pop_if_empty()
+            .extend(path);
+        let mut request = Request::builder().method(method).uri(url.as_str());
+        request = request.header(ACCEPT, "application/json").extension(policy);
+        if let Some(bearer) = bearer {
+            request = request.header(AUTHORIZATION, bearer);
+        }
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request =
+            request.body(Bytes::from(body)).map_err(|error| self.unusable(error.to_string()))?;
+        self.http.send(request).await.map_err(Error::Transport)
+    }
+
+    /// Reads the answer of `signingCert`.
+    fn chain(&self, body: &[u8]) -> Result<Vec<Certificate>, Error> {
+        let answer: SigningCertificate =
+            serde_json::from_slice(body).map_err(|error| self.malformed(error.to_string()))?;
+        match answer {
+            SigningCertificate { signed_certificate_embedded_sct: Some(embedded), .. } => {
+                self.certificates(&embedded.chain)
+            }
+            SigningCertificate { signed_certificate_detached_sct: Some(_), .. } => {
+                Err(Error::DetachedTimestamp { url: self.shown() })
+            }
+            _ => Err(self.malformed("there is no certificate in it")),
+        }
+    }
+
+    fn certificates(&self, chain: &Chain) -> Result<Vec<Certificate>, Error> {
+        let found = chain.certificates.len();
+        if found > CHAIN_CAP {
+            return Err(
+                self.malformed(format!("{found} certificates, at most {CHAIN_CAP} are read"))
+            );
+        }
+        chain
+            .certificates
+            .iter()
+            .map(|pem| Certificate::from_pem(pem))
+            .collect::<Result<_, _>>()
+            .map_err(|error| self.malformed(error.to_string()))
+    }
+
+    /// What a refusal of `token` means. Fulcio has one sentence for every fault of a token, so it
+    /// is looked for where it can be found.
+    async fn refused(&self, token: &IdToken, response: &Response<Bytes>) -> Error {
+        let error = self.http_error(response);
+        if !matches!(&error, Error::Http { status: 400, message, .. } if message == OPAQUE) {
+            return error;
+        }
+        let claims = token.claims();
+        let now = response
+            .headers()
+            .get(DATE)
+            .and_then(|value| date::parse(value.to_str().ok()?))
+            // Without the authority's clock, a time of the token's own leaves the other faults.
+            .or_else(|| {
+                let times = [claims.not_before(), claims.issued_at(), claims.expires_at()];
+                times.into_iter().flatten().next()
+            })
+            .unwrap_or(UNIX_EPOCH);
+        let configuration = self.configuration().await.ok();
+        let sigstore = Audience::sigstore();
+        let source = preflight::check(token, &sigstore, configuration.as_ref(), now).err();
+        let issuer = claims.issuer().map_or_else(|| "no issuer".into(), host::escape_remote);
+        Error::Token { url: self.shown(), issuer, source }
+    }
+
+    fn http_error(&self, response: &Response<Bytes>) -> Error {
+        let body = response.body();
+        let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+        let message = match json.as_ref().and_then(|json| json.get("message")?.as_str()) {
+            Some(message) => host::escape_remote(message),
+            None if response.status().is_success() => "expected 200".into(),
+            None if body.is_empty() => "no explanation".into(),
+            None => host::escape_remote(&String::from_utf8_lossy(body)),
+        };
+        Error::Http { url: self.shown(), status: response.status().as_u16(), message }
+    }
+
+    fn malformed(&self, reason: impl Into<String>) -> Error {
+        Error::Malformed { url: self.shown(), reason: reason.into() }
+    }
+
+    fn unusable(&self, reason: String) -> Error {
+        Error::Transport(TransportError::Unusable { url: self.shown(), reason })
+    }
+
+    /// The URL without what may be secret in it.
+    fn shown(&self) -> String {
+        let mut url = self.url.clone();
+        // Both fail only for URLs that cannot have such parts, and then there is nothing to hide.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_query(None);
+        url.to_string()
+    }
+}
+
+impl fmt::Debug for Fulcio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fulcio").field("url", &self.shown()).finish_non_exhaustive()
+    }
+}
+
+/// What Fulcio says of every fault of a token.
+const OPAQUE: &str = "There was an error processing the identity token";
+
+/// The largest answer read: the public instance lists some forty issuers in ten thousand bytes.
+const ANSWER_CAP: usize = 1 << 20;
+
+/// The longest chain read.
+const CHAIN_CAP: usize = 16;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SigningCertificate {
+    signed_certificate_embedded_sct: Option<Embedded>,
+    signed_certificate_detached_sct: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Embedded {
+    chain: Chain,
+}
+
+#[derive(Deserialize)]
+struct Chain {
+    certificates: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct TrustBundle {
+    chains: Option<Vec<Chain>>,
+}

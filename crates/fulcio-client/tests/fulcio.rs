@@ -1,0 +1,585 @@
+//! The recorded answers of a real Fulcio, replayed; and what is said about a token beforehand,
+//! compared with what real Fulcio said.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests are not in #[test] functions"
+)]
+
+use std::error::Error as _;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use fulcio_client::predict::Profile;
+use fulcio_client::preflight::{self, Refusal, Warning};
+use fulcio_client::{CiProvider, Configuration, Error, Fulcio, IssuerType, IssuerUrl};
+use host::TransportError;
+use http::{Request, Response};
+use id_token::{Audience, Claims, IdToken};
+use keys::{KeyPair, Payload, PublicKey, Scheme, Sign};
+use serde_json::{Value, json};
+use x509::Certificate;
+
+/// Shortly after the last of the recorded requests.
+const RECORDED: u64 = 1_795_359_235;
+const OPAQUE: &str = "There was an error processing the identity token";
+
+#[test]
+fn the_preflight_agrees_with_every_recorded_answer() {
+    let (mut taken, mut refused) = (0, 0);
+    for case in answers() {
+        let name = case["case"].as_str().unwrap();
+        let body = case["body"].as_str().unwrap();
+        let about_the_token = [OPAQUE, "template: ", "value <"].iter().any(|s| body.contains(s));
+        let token = match token_of(&case) {
+            Some(token) => IdToken::parse(&token),
+            None if about_the_token => IdToken::parse(""),
+            None => continue,
+        };
+        let verdict = token
+            .map_err(|error| error.to_string())
+            .and_then(|token| check(&token).map(|_| ()).map_err(|refusal| refusal.to_string()));
+        if about_the_token && name != "token signature broken" {
+            assert!(verdict.is_err(), "{name}: Fulcio refuses it");
+            refused += 1;
+        } else {
+            assert_eq!(verdict, Ok(()), "{name}: Fulcio takes it");
+            taken += 1;
+        }
+    }
+    assert_eq!((refused, taken), (21, 36));
+}
+
+#[test]
+fn every_recorded_refusal_of_a_token_has_its_reason() {
+    for (name, reason) in [
+        ("expired token", "the token expired 25 seconds ago"),
+        ("not yet valid (nbf in 10 min)", "the token is not valid before 9 minutes from now"),
+        ("other audience", "the token is for another audience: expected sigstore, found other"),
+        ("empty audience list", "the token is for another audience: expected sigstore, found none"),
+        ("no aud", "the token is for another audience: expected sigstore, found none"),
+        ("no exp", "the token's claim exp: expected a time, found none"),
+        (
+            "issuer not listed",
+            "this certificate authority does not accept the issuer http://127.0.0.1:8890/nobody",
+        ),
+        (
+            "issuer with trailing slash",
+            "this certificate authority does not accept the issuer http://127.0.0.1:8890/email/, \
+             but http://127.0.0.1:8890/email",
+        ),
+        ("no iss", "the token's claim iss: expected the issuer's URL, found none"),
+        (
+            "email missing",
+            "the token's claim email: expected the e-mail address that is to be certified, found \
+             none",
+        ),
+        ("email not verified", "the token's claim email_verified: expected true, found false"),
+        ("email_verified missing", "the token's claim email_verified: expected true, found none"),
+        (
+            "email malformed",
+            "the token's claim email: expected an e-mail address, found not an address",
+        ),
+        (
+            "alg none",
+            "the token is signed with none: expected one of RS256, RS384, RS512, ES256, ES384, \
+             ES512, PS256, PS384, PS512, EdDSA",
+        ),
+        (
+            "gitlab without ci_config_ref_uri",
+            "the token's claim ci_config_ref_uri: expected a text, which certificates of \
+             gitlab-pipeline are made from, found none",
+        ),
+        (
+            "github without job_workflow_ref",
+            "the token's claim job_workflow_ref: expected a text, which certificates of \
+             github-workflow are made from, found none",
+        ),
+        (
+            "buildkite without runner_environment",
+            "the token's claim runner_environment: expected a text, which certificates of \
+             buildkite-job are made from, found none",
+        ),
+        (
+            "uri sub on another host",
+            "the token's claim sub: expected a URI under http://127.0.0.1:8890, found \
+             http://other.example/users/1",
+        ),
+        (
+            "username with ! in sub",
+            "the token's claim sub: expected a user name without an exclamation mark, found a!b",
+        ),
+    ] {
+        assert_eq!(check(&recorded_token(name)).unwrap_err().to_string(), reason, "{name}");
+    }
+}
+
+#[test]
+fn what_fulcio_takes_and_a_person_should_know_is_a_warning() {
+    let warnings = |name| check(&recorded_token(name)).unwrap();
+    assert_eq!(warnings("CSR key P-256"), []);
+    assert_eq!(warnings("no iat"), []);
+    assert_eq!(warnings("no sub"), [Warning::NoSubject]);
+    assert_eq!(
+        warnings("issued in the future (iat)"),
+        [Warning::IssuedInFuture { ahead: Duration::from_secs(580) }]
+    );
+    assert_eq!(warnings("kubernetes token without kubernetes.io"), [Warning::NoServiceAccount]);
+    assert_eq!(warnings("circleci without vcs-ref"), []);
+    assert_eq!(warnings("username with @ in sub"), []);
+}
+
+#[test]
+fn every_token_that_got_a_certificate_passes_and_its_certificate_is_predicted() {
+    for case in issued() {
+        let name = case["case"].as_str().unwrap();
+        let Value::Object(claims) = case["claims"].clone() else { panic!() };
+        let claims = Claims::new(claims);
+        let token = token(claims.as_object().clone().into());
+        let at = UNIX_EPOCH + Duration::from_secs(case["claims"]["iat"].as_u64().unwrap());
+        let warnings =
+            preflight::check(&token, &Audience::sigstore(), Some(&configuration()), at).unwrap();
+        assert_eq!(warnings, [], "{name}");
+
+        let certificate = Certificate::from_pem(case["pem"].as_str().unwrap()).unwrap();
+        let profile = profile(&case["issuer_profile"]);
+        // What the configuration does not tell is guessed, and guessed right.
+        let configured = configuration();
+        let issuer = configured.issuer_for(claims.issuer().unwrap()).unwrap();
+        assert_eq!(Profile::of(issuer, &claims), profile, "{name}");
+
+        let prediction = profile.predict(&claims).expect(name);
+        assert_eq!(prediction.subject, certificate.subject_name().unwrap(), "{name}");
+        assert_eq!(Some(prediction.issuer), certificate.oidc_issuer().unwrap(), "{name}");
+        let found = certificate.fulcio_extensions().unwrap();
+        let found: Vec<_> = found.iter().map(|e| (e.oid.as_str(), e.value.clone())).collect();
+        assert_eq!(prediction.extensions, found, "{name}");
+    }
+}
+
+#[test]
+fn a_kubernetes_token_of_nobody_is_predicted_to_be_for_nobody() {
+    let token = recorded_token("kubernetes token without kubernetes.io");
+    let prediction = Profile::new(IssuerType::Kubernetes).predict(token.claims()).unwrap();
+    assert_eq!(prediction.subject.as_str(), "https://kubernetes.io/namespaces//serviceaccounts/");
+}
+
+#[test]
+fn times_are_judged_to_the_second_and_without_grace() {
+    let at = |seconds: u64, nanos: u32, claims: Value| {
+        let mut all = json!({
+            "iss": "http://127.0.0.1:8890/email", "aud": "sigstore", "sub": "1",
+            "email": "e@example.com", "email_verified": true, "exp": 1_000_000,
+        });
+        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+        let now = UNIX_EPOCH + Duration::new(seconds, nanos);
+        preflight::check(&token(all), &Audience::sigstore(), Some(&configuration()), now)
+    };
+    let short = |left| Ok(vec![Warning::ShortLived { left: Duration::from_secs(left) }]);
+    assert_eq!(at(999_970, 0, json!({})), Ok(vec![]));
+    assert_eq!(at(999_971, 0, json!({})), short(29));
+    assert_eq!(at(1_000_000, 0, json!({})), short(0));
+    let expired = |ago| Err(Refusal::Expired { ago: Duration::from_secs(ago) });
+    assert_eq!(at(1_000_000, 1, json!({})), expired(0));
+    assert_eq!(at(1_000_001, 0, json!({})), expired(1));
+    // As Go reads them: a fraction is cut off, a number may stand in quotes.
+    assert_eq!(at(1_000_000, 1, json!({ "exp": 1_000_000.9 })), expired(0));
+    assert_eq!(at(0, 0, json!({ "exp": "1000000" })), Ok(vec![]));
+    for exp in [json!("soon"), json!(true), json!(null)] {
+        let refusal = at(0, 0, json!({ "exp": exp })).unwrap_err();
+        assert!(matches!(&refusal, Refusal::Claim { claim, .. } if claim == "exp"), "{refusal}");
+    }
+    let wait = |wait| Duration::from_secs(wait);
+    assert_eq!(
+        at(1000, 0, json!({ "nbf": 1300 })),
+        Ok(vec![Warning::NotYetValid { wait: wait(300) }])
+    );
+    assert_eq!(at(1000, 0, json!({ "nbf": 1301 })), Err(Refusal::NotYetValid { wait: wait(301) }));
+    assert_eq!(at(1000, 0, json!({ "nbf": 1000 })), Ok(vec![]));
+    assert_eq!(at(1000, 0, json!({ "nbf": null })), Ok(vec![]));
+}
+
+#[test]
+fn the_audience_is_the_configured_one_where_one_is_configured() {
+    let now = UNIX_EPOCH;
+    let own = Configuration::from_json(
+        br#"{"issuers":[{"issuerUrl":"https://i","audience":"own","issuerType":"username"}]}"#,
+    )
+    .unwrap();
+    let of = |aud: Value| token(json!({ "iss": "https://i", "sub": "s", "exp": 60, "aud": aud }));
+    let audience = Audience::new("asked").unwrap();
+    let with = |token: &IdToken, configuration| {
+        preflight::check(token, &audience, configuration, now).is_ok()
+    };
+    assert!(with(&of(json!("own")), Some(&own)));
+    assert!(!with(&of(json!("asked")), Some(&own)));
+    assert!(with(&of(json!("asked")), None));
+    assert!(with(&of(json!(["other", "own"])), Some(&own)));
+    assert!(!with(&of(json!(["own", 1])), Some(&own)), "a list of audiences is one of texts");
+    assert!(!with(&of(json!({ "own": 1 })), Some(&own)));
+}
+
+#[test]
+fn what_each_type_of_issuer_needs_is_named() {
+    let refused = |kind: &str, claims: Value| {
+        let issuer = json!({
+            "issuerUrl": "https://i", "audience": "sigstore", "issuerType": kind,
+            "spiffeTrustDomain": "example.org", "subjectDomain": "https://example.org",
+        });
+        let configuration = json!({ "issuers": [issuer] }).to_string();
+        let configuration = Configuration::from_json(configuration.as_bytes()).unwrap();
+        let mut all = json!({ "iss": "https://i", "aud": "sigstore", "exp": 60 });
+        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+        let audience = Audience::sigstore();
+        match preflight::check(&token(all), &audience, Some(&configuration), UNIX_EPOCH) {
+            Ok(_) => None,
+            Err(Refusal::Claim { claim, .. }) => Some(claim),
+            Err(other) => panic!("{other}"),
+        }
+    };
+    let sub = |text: &str| json!({ "sub": text });
+    for good in ["spiffe://example.org/ns/a/sa/b", "spiffe://example.org"] {
+        assert_eq!(refused("spiffe", sub(good)), None, "{good}");
+    }
+    for bad in [
+        "",
+        "example.org/a",
+        "spiffe://example.org/",
+        "spiffe://example.org//a",
+        "spiffe://example.org/a/../b",
+        "spiffe://example.org/a?b",
+        "spiffe://example.org:80/a",
+        "spiffe://Example.org/a",
+        "spiffe://evil.example.org/a",
+        "spiffe://",
+    ] {
+        assert_eq!(refused("spiffe", sub(bad)).as_deref(), Some("sub"), "{bad}");
+    }
+    for good in ["https://example.org/users/1", "https://example.org:8443/x"] {
+        assert_eq!(refused("uri", sub(good)), None, "{good}");
+    }
+    for bad in ["http://example.org/x", "https://evil.example/x", "https://evil.example@x/", "x"] {
+        assert_eq!(refused("uri", sub(bad)).as_deref(), Some("sub"), "{bad}");
+    }
+    for claim in [json!("text"), json!({ "namespace": 1 }), json!({ "serviceaccount": "a" })] {
+        let claims = json!({ "sub": "s", "kubernetes.io": claim });
+        assert_eq!(refused("kubernetes", claims).as_deref(), Some("kubernetes.io"));
+    }
+    assert_eq!(refused("chainguard-identity", json!({})).as_deref(), Some("sub"));
+    assert_eq!(refused("email", json!({ "email": 1 })).as_deref(), Some("email"));
+    for email in ["@example.org", "a@", "a b@example.org", "a@b c.example"] {
+        let claims = json!({ "email": email, "email_verified": "True" });
+        assert_eq!(refused("email", claims).as_deref(), Some("email"), "{email}");
+    }
+    let quoted = json!({ "email": "\"a b\"@example.org", "email_verified": "true" });
+    assert_eq!(refused("email", quoted), None);
+    assert_eq!(refused("username", json!({ "sub": 1 })).as_deref(), Some("sub"));
+    for (kind, first) in [
+        ("github-workflow", "job_workflow_ref"),
+        ("gitlab-pipeline", "ci_config_ref_uri"),
+        ("buildkite-job", "organization_slug"),
+        ("codefresh-workflow", "account_id"),
+    ] {
+        assert_eq!(refused(kind, sub("s")).as_deref(), Some(first), "{kind}");
+    }
+    assert_eq!(refused("of-tomorrow", sub("s")), None);
+    assert_eq!(refused("ci-provider", sub("s")), None, "a platform that we cannot know");
+}
+
+/// Forgejo speaks GitHub's protocol, and a private Fulcio may have a template of its own for it.
+#[test]
+fn a_token_that_only_looks_like_githubs_is_not_measured_by_githubs_template() {
+    let claims = json!({
+        "iss": "https://codeberg.example/api/actions", "sub": "repo:o/r:ref:refs/heads/main",
+        "repository": "o/r", "repository_owner": "o", "workflow": "w", "ref": "refs/heads/main",
+        "sha": "s", "event_name": "push", "run_id": "1", "run_attempt": "1",
+    });
+    let Value::Object(claims) = claims else { panic!() };
+    assert_eq!(CiProvider::guess(&Claims::new(claims)), None);
+}
+
+#[test]
+fn the_recorded_answer_is_a_chain_that_begins_with_our_certificate() {
+    let (fulcio, requests) = replay(vec![(200, fixture("fulcio/signingCert-response.json"))]);
+    let token = recorded_token("CSR key P-256");
+    let chain = ready(fulcio.issue(&token, &RecordedKey::new())).unwrap();
+    assert_eq!(chain.len(), 3);
+    assert_eq!(
+        chain[0].subject_name().unwrap().as_str(),
+        "https://github.com/octo-org/octo-repo/.github/workflows/release.yml@refs/heads/main"
+    );
+
+    let request = requests.lock().unwrap().remove(0);
+    assert_eq!(request.method(), "POST");
+    assert_eq!(request.uri(), "https://fulcio.example/below/api/v2/signingCert");
+    assert_eq!(request.headers()["content-type"], "application/json");
+    let bearer = &request.headers()["authorization"];
+    assert!(bearer.is_sensitive());
+    assert_eq!(bearer.to_str().unwrap(), format!("Bearer {}", token.reveal()));
+    assert!(!format!("{request:?}{fulcio:?}").contains(token.reveal()));
+
+    // The same one field as in the recorded request, and the same bytes in it up to the key.
+    let ours: Value = serde_json::from_slice(request.body()).unwrap();
+    let theirs: Value = serde_json::from_str(&fixture("fulcio/signingCert-request.json")).unwrap();
+    let [ours, theirs] = [ours, theirs].map(|request| {
+        let fields = request.as_object().unwrap();
+        assert_eq!(fields.len(), 1);
+        let text = fields["certificateSigningRequest"].as_str().unwrap();
+        let request = pem::parse(STANDARD.decode(text).unwrap()).unwrap();
+        assert_eq!(request.tag(), "CERTIFICATE REQUEST");
+        request.into_contents()
+    });
+    // SEQUENCE { SEQUENCE { 0, SEQUENCE {}, the key, [0] }, ecdsa-with-SHA256, .. }
+    assert_eq!(ours[3..113], theirs[3..113]);
+}
+
+#[test]
+fn a_certificate_for_another_key_is_refused() {
+    let (fulcio, _) = replay(vec![(200, fixture("fulcio/signingCert-response.json"))]);
+    let key = KeyPair::generate().unwrap();
+    let error = ready(fulcio.issue(&recorded_token("CSR key P-256"), &key)).unwrap_err();
+    assert!(matches!(error, Error::AnotherKey { .. }), "{error}");
+}
+
+#[test]
+fn a_certificate_without_an_embedded_timestamp_is_refused_with_the_reason() {
+    let body = json!({ "signedCertificateDetachedSct": { "chain": { "certificates": [] },
+        "signedCertificateTimestamp": "" } });
+    let (fulcio, _) = replay(vec![(200, body.to_string())]);
+    let error = ready(fulcio.issue(&recorded_token("no iat"), &RecordedKey::new())).unwrap_err();
+    assert!(error.to_string().contains("without an embedded certificate timestamp"), "{error}");
+}
+
+#[test]
+fn an_answer_that_is_no_certificate_is_said_to_be_none() {
+    let chain = |certificates: Value| {
+        json!({ "signedCertificateEmbeddedSct": { "chain": { "certificates": certificates } } })
+            .to_string()
+    };
+    for body in [
+        String::new(),
+        "{}".into(),
+        chain(json!([])),
+        chain(json!(["junk"])),
+        chain(json!(vec![fixture("ct/fulcio-chain.pem"); 17])),
+    ] {
+        let (fulcio, _) = replay(vec![(200, body)]);
+        let error =
+            ready(fulcio.issue(&recorded_token("no iat"), &RecordedKey::new())).unwrap_err();
+        assert!(matches!(error, Error::Malformed { .. }), "{error}");
+    }
+    let (fulcio, _) = replay(vec![(201, fixture("fulcio/signingCert-response.json"))]);
+    let error = ready(fulcio.issue(&recorded_token("no iat"), &RecordedKey::new())).unwrap_err();
+    assert!(error.to_string().ends_with("answered 201: expected 200"), "{error}");
+}
+
+/// The authority's own list of issuers and its own clock tell what its words do not.
+#[test]
+fn every_refusal_without_a_reason_gets_one() {
+    for case in answers() {
+        let name = case["case"].as_str().unwrap();
+        let Some(Ok(token)) = token_of(&case).map(|token| IdToken::parse(&token)) else { continue };
+        let status = u16::try_from(case["status"].as_u64().unwrap()).unwrap();
+        if status == 200 {
+            continue;
+        }
+        let said = case["body"].as_str().unwrap();
+        let answers = vec![(status, said.into()), (200, fixture("fulcio/configuration.json"))];
+        let (fulcio, _) = replay(answers);
+        let error = ready(fulcio.issue(&token, &RecordedKey::new())).unwrap_err();
+        if !said.contains(OPAQUE) {
+            // Here Fulcio says what is wrong, and is quoted.
+            let json: Value = serde_json::from_str(said).unwrap();
+            let message = host::escape_remote(json["message"].as_str().unwrap());
+            assert!(matches!(error, Error::Http { status: s, message: m, .. }
+                if s == status && m == message));
+            continue;
+        }
+        assert!(matches!(error, Error::Token { .. }), "{name}: {error}");
+        if name == "token signature broken" {
+            assert!(error.source().is_none());
+            assert!(error.to_string().contains("left are its signature"), "{error}");
+        } else {
+            let expected = check(&token).unwrap_err();
+            let source = error.source().unwrap().to_string();
+            assert_eq!(source, expected.to_string(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_is_explained_even_by_an_authority_that_tells_neither_issuers_nor_time() {
+    let refusal = json!({ "code": 3, "message": OPAQUE, "details": [] }).to_string();
+    let http = move |request: Request<Bytes>| -> Result<Response<Bytes>, TransportError> {
+        let is_first = request.method() == "POST";
+        let response = Response::builder().status(if is_first { 400 } else { 404 });
+        Ok(response
+            .body(Bytes::from(if is_first { refusal.clone() } else { String::new() }))
+            .unwrap())
+    };
+    let fulcio = Fulcio::new("https://fulcio.example".parse().unwrap(), Arc::new(http));
+    let token = recorded_token("other audience");
+    let error = ready(fulcio.issue(&token, &RecordedKey::new())).unwrap_err();
+    assert!(error.source().unwrap().to_string().contains("another audience"), "{error}");
+}
+
+#[test]
+fn the_recorded_configuration_is_read_whole() {
+    let (fulcio, requests) = replay(vec![(200, fixture("fulcio/configuration.json"))]);
+    let read = ready(fulcio.configuration()).unwrap();
+    assert_eq!(read, configuration());
+    assert_eq!(read.issuers().len(), 18);
+    let uri = requests.lock().unwrap()[0].uri().to_string();
+    assert_eq!(uri, "https://fulcio.example/below/api/v2/configuration");
+    let spiffe = read.issuer_for("http://localhost:8888").unwrap();
+    assert_eq!(spiffe.issuer_type, IssuerType::Spiffe);
+    assert_eq!(spiffe.spiffe_trust_domain.as_deref(), Some("example.org"));
+    let pattern = read.issuer_for("http://127.0.0.1:8890/meta/any-one_1").unwrap();
+    assert!(matches!(&pattern.url, IssuerUrl::Wildcard(url) if url.ends_with("/meta/*")));
+    assert!(read.issuer_for("http://127.0.0.1:8890/meta/a/b").is_none());
+    assert!(
+        read.issuers().iter().all(|issuer| !matches!(issuer.issuer_type, IssuerType::Other(_)))
+    );
+}
+
+#[test]
+fn the_recorded_trust_bundle_is_the_chain_that_issued() {
+    let (fulcio, _) = replay(vec![(200, fixture("fulcio/trustBundle.json"))]);
+    let chains = ready(fulcio.trust_bundle()).unwrap();
+    let [chain] = chains.as_slice() else { panic!() };
+    assert_eq!(*chain, Certificate::chain_from_pem(&fixture("ct/fulcio-chain.pem")).unwrap());
+}
+
+#[test]
+fn a_key_that_fulcio_takes_no_requests_of_is_refused_before_anything_is_sent() {
+    let (fulcio, requests) = replay(Vec::new());
+    let key = RecordedKey { scheme: Scheme::EcdsaP384Sha256, ..RecordedKey::new() };
+    let error = ready(fulcio.issue(&recorded_token("no iat"), &key)).unwrap_err();
+    assert!(matches!(error, Error::UnsupportedScheme { .. }), "{error}");
+    assert!(requests.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_network_that_fails_is_the_cause() {
+    let http = |_: Request<Bytes>| -> Result<Response<Bytes>, TransportError> {
+        Err(TransportError::Timeout { url: "x".into(), after: Duration::from_secs(1) })
+    };
+    let fulcio = Fulcio::new("https://fulcio.example".parse().unwrap(), Arc::new(http));
+    let error = ready(fulcio.configuration()).unwrap_err();
+    assert!(error.source().unwrap().to_string().contains("no complete answer"), "{error}");
+}
+
+/// The key of the recorded certificate. Its private half was thrown away, so that its signatures
+/// are none.
+struct RecordedKey {
+    key: PublicKey,
+    scheme: Scheme,
+}
+
+impl RecordedKey {
+    fn new() -> Self {
+        let answer: Value =
+            serde_json::from_str(&fixture("fulcio/signingCert-response.json")).unwrap();
+        let leaf = &answer["signedCertificateEmbeddedSct"]["chain"]["certificates"][0];
+        let leaf = Certificate::from_pem(leaf.as_str().unwrap()).unwrap();
+        Self { key: leaf.public_key().clone(), scheme: Scheme::EcdsaP256Sha256 }
+    }
+}
+
+impl Sign for RecordedKey {
+    fn public_key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    fn sign(&self, _: Payload<'_>) -> Result<Vec<u8>, keys::Error> {
+        Ok(vec![0; 70])
+    }
+}
+
+fn check(token: &IdToken) -> Result<Vec<Warning>, Refusal> {
+    let now: SystemTime = UNIX_EPOCH + Duration::from_secs(RECORDED);
+    preflight::check(token, &Audience::sigstore(), Some(&configuration()), now)
+}
+
+fn configuration() -> Configuration {
+    Configuration::from_json(fixture("fulcio/configuration.json").as_bytes()).unwrap()
+}
+
+fn profile(recorded: &Value) -> Profile {
+    let text = |name: &str| recorded[name].as_str().map(str::to_owned);
+    let mut profile = Profile::new(recorded["type"].as_str().unwrap().into());
+    profile.ci_provider = text("ci_provider").map(|name| CiProvider::from_name(&name).unwrap());
+    profile.issuer_claim = text("issuer_claim");
+    profile.subject_domain = text("subject_domain");
+    profile
+}
+
+/// The token that a recorded request carried, in its header or in its body.
+fn token_of(case: &Value) -> Option<String> {
+    if let Some(header) = case["authorization"].as_str() {
+        return Some(header.strip_prefix("Bearer ").unwrap().to_owned());
+    }
+    let request: Value = serde_json::from_str(case["request"].as_str()?).ok()?;
+    Some(request["credentials"]["oidcIdentityToken"].as_str()?.to_owned())
+}
+
+fn recorded_token(name: &str) -> IdToken {
+    let case = answers().into_iter().find(|case| case["case"] == name).expect(name);
+    IdToken::parse(&token_of(&case).unwrap()).unwrap()
+}
+
+fn token(claims: Value) -> IdToken {
+    let [header, payload] =
+        [json!({ "alg": "RS256" }), claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+    IdToken::parse(&format!("{header}.{payload}.c2ln")).unwrap()
+}
+
+fn answers() -> Vec<Value> {
+    serde_json::from_str(&fixture("fulcio/answers.json")).unwrap()
+}
+
+fn issued() -> Vec<Value> {
+    serde_json::from_str(&fixture("fulcio/issued.json")).unwrap()
+}
+
+fn fixture(path: &str) -> String {
+    let captures = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/captures");
+    std::fs::read_to_string(format!("{captures}/{path}")).expect(path)
+}
+
+type Requests = Arc<Mutex<Vec<Request<Bytes>>>>;
+
+/// A Fulcio that gives these answers, one after the other, by the recording's clock.
+fn replay(answers: Vec<(u16, String)>) -> (Fulcio, Requests) {
+    let requests: Requests = Arc::default();
+    let seen = Arc::clone(&requests);
+    let http = move |request: Request<Bytes>| -> Result<Response<Bytes>, TransportError> {
+        let mut seen = seen.lock().unwrap();
+        let (status, body) = answers.get(seen.len()).expect("one request too many");
+        seen.push(request);
+        let response =
+            Response::builder().status(*status).header("date", "Sun, 22 Nov 2026 14:53:55 GMT");
+        Ok(response.body(Bytes::from(body.clone())).unwrap())
+    };
+    let url = "https://fulcio.example/below/".parse().unwrap();
+    (Fulcio::new(url, Arc::new(http)), requests)
+}
+
+/// Futures over a replayed network are ready at once.
+fn ready<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("a replayed network made us wait"),
+    }
+}
