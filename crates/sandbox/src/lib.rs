@@ -9,6 +9,7 @@
 
 mod ca;
 mod certificate;
+mod config;
 mod ct;
 mod environment;
 mod error;
@@ -22,6 +23,7 @@ mod oidc;
 mod registry;
 mod rekor_v1;
 mod rekor_v2;
+mod running;
 mod sandbox;
 mod server;
 mod service;
@@ -32,6 +34,7 @@ mod tsa;
 mod verifier;
 
 pub use crate::ca::Authority;
+pub use crate::config::Config;
 pub use crate::ct::CtLog;
 pub use crate::error::Error;
 pub use crate::fault::Fault;
@@ -43,7 +46,8 @@ pub use crate::oidc::{Issuer, IssuerKeys, Oidc, TOKEN_LIFE};
 pub use crate::registry::Registry;
 pub use crate::rekor_v1::RekorV1;
 pub use crate::rekor_v2::{Delay, RekorV2};
-pub use crate::sandbox::{Config, ISSUERS, Running, Sandbox};
+pub use crate::running::Running;
+pub use crate::sandbox::{ISSUERS, Sandbox};
 pub use crate::service::{Service, answer, gateway_error, json_answer, not_found};
 pub use crate::spiffe::{Registration, SpiffeAgent};
 pub use crate::state::State;

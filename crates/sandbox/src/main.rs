@@ -172,7 +172,7 @@ fn lines(running: &Running) -> String {
         ("rekor v2", endpoints.rekor_v2.clone()),
         ("timestamps", endpoints.tsa.clone()),
         ("registry", running.registry().to_owned()),
-        ("issuers", endpoints.oidc.clone()),
+        ("issuers", format!("{}/NAME", running.oidc())),
         ("github job", running.github_identity()),
         ("spiffe", format!("{} on {}", identities.join(", "), running.spiffe_socket().display())),
         ("files", directory.to_string()),
@@ -195,7 +195,7 @@ fn json_line(running: &Running) -> String {
     let document = json!({
         "directory": running.directory(),
         "fulcio": endpoints.fulcio,
-        "oidc": endpoints.oidc,
+        "oidc": running.oidc(),
         "rekor_v1": endpoints.rekor_v1,
         "rekor_v2": endpoints.rekor_v2,
         "tsa": endpoints.tsa,

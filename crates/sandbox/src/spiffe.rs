@@ -188,3 +188,54 @@ fn claims(token: &str) -> Option<Map<String, Value>> {
     let &[_, payload, _] = parts.as_slice() else { return None };
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn agent(now: u64, faults: &[Fault], state: &State) -> SpiffeAgent {
+        let issuer = Issuer::new("http://localhost:9/spiffe", "oidc-spiffe", state).unwrap();
+        let spiffe_id = SpiffeId::parse("spiffe://example.org/a").unwrap();
+        SpiffeAgent::new(
+            spiffe_id.trust_domain(),
+            vec![Registration { spiffe_id, hint: String::new() }],
+            Arc::new(issuer),
+            &faults.iter().copied().collect(),
+            Arc::new(at(now)),
+            state,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn a_token_that_was_handed_out_is_valid_until_it_expires() {
+        let state = State::in_memory();
+        let now = agent(1000, &[], &state);
+        let svids = now.jwt_svids(&["sigstore".to_owned()], "").unwrap();
+        let token = &svids[0].token;
+        let (id, claims) = now.validate("sigstore", token).unwrap();
+        assert_eq!((id.as_str(), &claims["exp"]), ("spiffe://example.org/a", &1300.into()));
+        let message =
+            |result: Result<_, Status>| result.map(drop).unwrap_err().message().to_owned();
+        let later = agent(1300, &[], &state);
+        assert_eq!(message(later.validate("sigstore", token)), "token has expired");
+        let stranger = agent(1000, &[], &State::in_memory());
+        assert!(message(stranger.validate("sigstore", token)).contains("cryptographic"));
+    }
+
+    #[test]
+    fn the_fault_takes_every_identity_away() {
+        let agent = agent(1000, &[Fault::NoIdentity], &State::in_memory());
+        let status = agent.jwt_svids(&["sigstore".to_owned()], "").map(drop).unwrap_err();
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::PermissionDenied, "no identity issued")
+        );
+    }
+}

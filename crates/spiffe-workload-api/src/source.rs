@@ -11,8 +11,11 @@ use crate::{Endpoint, Error, JwtSvid, SpiffeId, Unreachable, WorkloadApi};
 /// Where SPIRE's agent listens unless it is told otherwise.
 const DEFAULT_SOCKET: &str = "/tmp/spire-agent/public/api.sock";
 
-/// The pauses between attempts while an agent that was named says "no identity" or "not now": ten
-/// seconds together. Agents learn of a new registration every five.
+/// How long an agent that was named is asked again while it says "no identity" or "not now". Agents
+/// learn of a new registration every five seconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The pauses between attempts, ten seconds together.
 const PAUSES: [Duration; 6] = [
     Duration::from_millis(500),
     Duration::from_millis(1000),
@@ -96,12 +99,15 @@ impl SpiffeSource {
         patient: bool,
     ) -> Result<JwtSvid, Error> {
         let api = WorkloadApi::connect(endpoint).await?;
+        let start = self.host.clock.now();
         let mut pauses = PAUSES.into_iter().filter(|_| patient);
         loop {
             let answer = api.fetch_jwt_svid(audience, self.spiffe_id.as_ref()).await;
             match answer {
                 Err(error @ (Error::NoIdentity { .. } | Error::Unavailable { .. })) => {
-                    let Some(pause) = pauses.next() else { return Err(error) };
+                    let waited = self.host.clock.now().duration_since(start).unwrap_or_default();
+                    let pause = pauses.next().filter(|_| waited < PATIENCE);
+                    let Some(pause) = pause else { return Err(error) };
                     tracing::debug!(%error, ?pause, "asking the Workload API again");
                     self.host.clock.sleep(pause).await;
                 }

@@ -1,0 +1,76 @@
+//! What a sandbox is to be.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use host::{BoxFuture, Clock};
+use spiffe_workload_api::SpiffeId;
+
+use crate::{Fault, GithubJob, Registration};
+
+/// What a sandbox is to be.
+#[derive(Clone)]
+pub struct Config {
+    /// Where keys and the files for clients are kept. Made if it is not there.
+    pub directory: PathBuf,
+    /// The address to listen on. Everyone who reaches it is whoever they say they are.
+    pub listen: IpAddr,
+    /// The first of seven ports in a row, or 0 for any seven.
+    pub port: u16,
+    /// Whether the registry has the referrers API.
+    pub referrers: bool,
+    /// Whether the registry keeps its contents in the directory, too.
+    pub keep_images: bool,
+    /// Where the Workload API listens; `None` is `spiffe.sock` in the directory.
+    pub spiffe_socket: Option<PathBuf>,
+    /// Who the workloads of this machine are, all of one trust domain.
+    pub registrations: Vec<Registration>,
+    /// The job whose tokens the GitHub-shaped endpoint hands out.
+    pub github_job: GithubJob,
+    /// The interval of Rekor v2's checkpoints; zero makes one for each entry.
+    pub checkpoint_interval: Duration,
+    /// How to misbehave.
+    pub faults: BTreeSet<Fault>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Config {
+    /// A sandbox on loopback, on any ports, with one SPIFFE identity
+    /// (`spiffe://example.org/ns/ci/sa/builder`) and one GitHub job, that keeps its keys in
+    /// `directory`.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        let builder = SpiffeId::parse("spiffe://example.org/ns/ci/sa/builder").ok();
+        let registration = |spiffe_id| Registration { spiffe_id, hint: String::new() };
+        Self {
+            directory: directory.into(),
+            listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 0,
+            referrers: true,
+            keep_images: false,
+            spiffe_socket: None,
+            registrations: builder.into_iter().map(registration).collect(),
+            github_job: GithubJob::default(),
+            checkpoint_interval: Duration::ZERO,
+            faults: BTreeSet::new(),
+            clock: Arc::new(WallClock),
+        }
+    }
+}
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug)]
+struct WallClock;
+
+impl Clock for WallClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
