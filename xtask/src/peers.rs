@@ -19,6 +19,9 @@ const DEBIAN: [(&str, &[&str]); 4] = [
     ("sigstore-go", &["sigstore-go-verification", "sigstore-go-signing", "oci-image-verification"]),
 ];
 
+/// The list of what was unpacked, beside the programs.
+const VERSIONS: &str = "versions";
+
 /// The suite that has cosign 3.1.
 const SUITE: &str = "sid";
 
@@ -32,7 +35,7 @@ pub(crate) fn fetch() -> Result<PathBuf> {
     shell.create_dir(&home)?;
     let bin = home.join("usr/bin");
     let missing = |names: &[&str]| names.iter().any(|name| !bin.join(name).is_file());
-    if DEBIAN.iter().any(|(_, programs)| missing(programs)) {
+    if missing(&[VERSIONS]) || DEBIAN.iter().any(|(_, programs)| missing(programs)) {
         fetch_debian(&shell, &home).context("the Debian packages could not be fetched")?;
     }
     for (package, programs) in DEBIAN {
@@ -47,15 +50,9 @@ pub(crate) fn fetch() -> Result<PathBuf> {
 }
 
 fn report(shell: &Shell, bin: &Path, python: &Path) -> Result<()> {
-    let cosign = bin.join("cosign");
-    let version = cmd!(shell, "{cosign} version --json").quiet().ignore_stderr().read()?;
-    let version: serde_json::Value = serde_json::from_str(&version)?;
-    println!("cosign {}", version["gitVersion"].as_str().unwrap_or("of an unknown version"));
-    let oras = bin.join("oras");
-    let version = cmd!(shell, "{oras} version").quiet().read()?;
-    println!("oras {}", version.lines().next().unwrap_or_default().replace("Version:", "").trim());
-    let registry = bin.join("docker-registry");
-    println!("{}", cmd!(shell, "{registry} --version").quiet().read()?.trim());
+    // cosign's and sigstore-go's packages do not know their own versions; what was unpacked does.
+    let versions = shell.read_file(bin.join(VERSIONS))?;
+    print!("{versions}");
     let sigstore = python.join("bin/sigstore");
     println!("{}", cmd!(shell, "{sigstore} --version").quiet().read()?.trim());
     println!("in {}", bin.parent().and_then(Path::parent).unwrap_or(bin).display());
@@ -91,11 +88,17 @@ fn fetch_debian(shell: &Shell, home: &Path) -> Result<()> {
     let packages = DEBIAN.map(|(package, _)| package);
     let _directory = shell.push_dir(&downloads);
     cmd!(shell, "apt-get -qq {options...} download {packages...}").quiet().run()?;
+    let mut versions = String::new();
     for file in shell.read_dir(&downloads)? {
         if file.extension().is_some_and(|extension| extension == "deb") {
             cmd!(shell, "dpkg-deb --extract {file} {home}").quiet().run()?;
+            let format = "${Package} ${Version}\n";
+            versions +=
+                &cmd!(shell, "dpkg-deb --show --showformat={format} {file}").quiet().read()?;
+            versions.push('\n');
         }
     }
+    shell.write_file(home.join("usr/bin").join(VERSIONS), versions)?;
     shell.remove_path(&apt)?;
     Ok(())
 }
