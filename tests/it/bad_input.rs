@@ -182,5 +182,14 @@ fn identity_shows_who_would_sign() {
     let shown = &shown.json()[0];
     assert_eq!(shown["chosen"]["provider"], "spiffe");
     assert_eq!(shown["chosen"]["claims"]["sub"], json!(world.workload_id()));
+    assert_eq!(shown["fulcio"]["accepts"], true);
     world.stranger().args(["identity"]).run().ends(1);
+    let unlisted = json!({
+        "iss": "https://unlisted.example", "sub": "1", "aud": "sigstore", "exp": u32::MAX,
+    });
+    let issuer = world.sandbox.issuer("email").unwrap();
+    let token = issuer.sign(unlisted.as_object().unwrap()).unwrap();
+    let refused = world.stranger().env("SIGSTORE_ID_TOKEN", &token).args(["identity"]).run();
+    let refused = refused.ends(1).says(&["https://unlisted.example"]).hides(&token);
+    assert!(refused.stdout.contains("would refuse it"), "{refused:#?}");
 }

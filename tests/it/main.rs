@@ -9,3 +9,4 @@ mod cmd;
 mod harness;
 mod images;
 mod interruptions;
+mod network;

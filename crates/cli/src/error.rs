@@ -160,6 +160,11 @@ impl Failure {
         }
     }
 
+    /// Fulcio would refuse the token.
+    pub(crate) fn refusal(problem: impl Into<String>, refusal: &Refusal) -> Self {
+        Self::of(Exit::Failed, problem, refusal).hints_for_token(refusal)
+    }
+
     fn hints_for_token(self, refusal: &Refusal) -> Self {
         match refusal {
             Refusal::Audience { expected, .. } => self.hint(format!(

@@ -1,6 +1,6 @@
 //! What a signer refuses before it asks, and what a session asks before it refuses.
 //!
-//! The whole ceremony runs against the sandbox, in the program's integration tests.
+//! What comes of the ceremony is tested with the program, in its integration tests.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,8 +11,9 @@ use ambisign_signer as signer;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use host::{BoxFuture, TransportError};
+use host::{BoxFuture, Clock, TransportError};
 use http::{Request, Response};
+use http_client::{HttpClient, Settings};
 use id_token::{Absence, Audience, Broken, Found, IdToken, Outcome, TokenSource};
 use keys::Digest;
 use rekor_client::ApiVersion;
@@ -123,6 +124,74 @@ fn the_listener_hears_what_is_being_asked() {
     let source = Source(Box::new(|| Outcome::NotHere(Absence { evidence: String::new() })));
     block_on(Session::new(signer, Arc::new(source)).prepare()).unwrap_err();
     assert_eq!(heard.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_session_asks_for_one_certificate_however_many_sign_at_once_and_for_another_near_its_end() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Hand(Mutex::new(SystemTime::now())));
+    let mut config = sandbox::Config::new(directory.path());
+    config.clock = Arc::clone(&clock) as Arc<dyn Clock>;
+    runtime.block_on(async {
+        let sandbox = Arc::new(sandbox::Sandbox::start(config).await.unwrap());
+        let read = |path: std::path::PathBuf| std::fs::read(path).unwrap();
+        let root = TrustedRoot::from_json(&read(sandbox.trusted_root())).unwrap();
+        let config = read(sandbox.signing_config(sandbox::RekorVersion::V1));
+        let config = SigningConfig::from_json(&config).unwrap();
+        let services = Services::select(&config, clock.now()).unwrap();
+        let http = Arc::new(HttpClient::new(&Settings::new()));
+        let certified = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&certified);
+        let hand = Arc::clone(&clock) as Arc<dyn Clock>;
+        let signer = Signer::new(services, Arc::new(root), http, hand).unwrap();
+        let signer = signer.with_listener(Arc::new(move |event| {
+            if matches!(event, Event::Certified { .. }) {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        }));
+        let source = Source(Box::new(move || {
+            let token = IdToken::parse(&sandbox.email_token("jane@example.org").unwrap()).unwrap();
+            Outcome::Here(Found { token, evidence: "test".to_owned() })
+        }));
+        let session = Arc::new(Session::new(signer, Arc::new(source)));
+
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..20_u8 {
+            let session = Arc::clone(&session);
+            tasks.spawn(async move { session.sign_digest(&Digest::sha256(&[number])).await });
+        }
+        for signed in tasks.join_all().await {
+            assert_eq!(signed.unwrap().identity.name, "jane@example.org");
+        }
+        assert_eq!(certified.load(Ordering::Relaxed), 1);
+
+        clock.advance(Duration::from_secs(8 * 60));
+        session.sign_digest(&Digest::sha256(b"still")).await.unwrap();
+        assert_eq!(certified.load(Ordering::Relaxed), 1);
+        clock.advance(Duration::from_secs(60));
+        session.sign_digest(&Digest::sha256(b"renewed")).await.unwrap();
+        assert_eq!(certified.load(Ordering::Relaxed), 2);
+    });
+}
+
+/// A clock that is set by hand.
+struct Hand(Mutex<SystemTime>);
+
+impl Hand {
+    fn advance(&self, duration: Duration) {
+        *self.0.lock().unwrap() += duration;
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> SystemTime {
+        *self.0.lock().unwrap()
+    }
+
+    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Signs with the identity `find` finds, on services that answer 404 to everything.

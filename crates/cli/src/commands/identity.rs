@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 
+use fulcio_client::Fulcio;
+use fulcio_client::preflight::{self, Refusal};
+use host::Host;
+use id_token::{Audience, IdToken};
 use oidc_ambient::Survey;
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::error::{Exit, Failure};
 use crate::flags::{IdentityCommandFlags, Output};
 use crate::identity::Identities;
+use crate::plan;
 use crate::world::World;
 
 /// The claims that say who it is and until when.
@@ -21,15 +27,68 @@ pub(crate) async fn identity(
     let identities = Identities::plan(&flags.identity, &host)?;
     let survey = identities.survey().await;
     let chosen = identities.peek(survey.as_ref()).await;
-    let report = report(survey.as_ref(), chosen.as_ref().ok());
+    let mut report = report(survey.as_ref(), chosen.as_ref().ok());
+    let verdict = match &chosen {
+        Ok((_, token)) => Some(ask_fulcio(token, flags, &host, world).await?),
+        Err(_) => None,
+    };
+    if let (Some(verdict), Value::Object(fields)) = (&verdict, &mut report) {
+        fields.insert("fulcio".to_owned(), verdict.report());
+    }
     match flags.output {
         Output::Json => world.console.json(&report),
         Output::Text => text(&report).iter().for_each(|line| world.console.data(line)),
     }
-    chosen.map(|_| Exit::Done)
+    chosen?;
+    match verdict.and_then(|verdict| verdict.refusal) {
+        Some(refusal) => Err(Failure::refusal("this identity would be refused", &refusal)),
+        None => Ok(Exit::Done),
+    }
 }
 
-fn report(survey: Option<&Survey>, chosen: Option<&(String, id_token::IdToken)>) -> Value {
+/// What Fulcio would say about the token. Nothing is sent but a question for its issuers.
+struct Verdict {
+    url: Url,
+    warnings: Vec<String>,
+    refusal: Option<Refusal>,
+}
+
+impl Verdict {
+    fn report(&self) -> Value {
+        json!({
+            "url": self.url.as_str(),
+            "accepts": self.refusal.is_none(),
+            "reason": self.refusal.as_ref().map(ToString::to_string),
+            "warnings": self.warnings,
+        })
+    }
+}
+
+async fn ask_fulcio(
+    token: &IdToken,
+    flags: &IdentityCommandFlags,
+    host: &Host,
+    world: &World,
+) -> Result<Verdict, Failure> {
+    let config = plan::signing_config(&flags.services, &*world.env)?;
+    let url = config.fulcio(world.now()).map_err(signer::Error::from)?.url;
+    world.console.wait_for(&format!("asking {url} for its issuers"));
+    let configuration = Fulcio::new(url.clone(), host.http.clone()).configuration().await;
+    world.console.settle();
+    if let Err(error) = &configuration {
+        world.console.warning(&format!("{url} does not tell which issuers it accepts: {error}"));
+    }
+    let configuration = configuration.ok();
+    let audience = Audience::sigstore();
+    let checked = preflight::check(token, &audience, configuration.as_ref(), world.now());
+    let (warnings, refusal) = match checked {
+        Ok(warnings) => (warnings.iter().map(ToString::to_string).collect(), None),
+        Err(refusal) => (Vec::new(), Some(refusal)),
+    };
+    Ok(Verdict { url, warnings, refusal })
+}
+
+fn report(survey: Option<&Survey>, chosen: Option<&(String, IdToken)>) -> Value {
     let sources = survey.map(|survey| &*survey.reports).unwrap_or_default();
     let sources: Vec<_> = sources
         .iter()
@@ -73,6 +132,15 @@ fn text(report: &Value) -> Vec<String> {
             if !value.is_empty() {
                 lines.push(format!("{:<16} {value}", format!("  {claim}")));
             }
+        }
+    }
+    if let Some(fulcio) = report.get("fulcio") {
+        let accepts = fulcio.get("accepts") == Some(&Value::Bool(true));
+        let verdict = if accepts { "would accept it" } else { "would refuse it" };
+        lines.push(format!("{:<16} {} {verdict}", "fulcio", field(fulcio, "url")));
+        for warning in fulcio.get("warnings").and_then(Value::as_array).into_iter().flatten() {
+            let warning = warning.as_str().unwrap_or_default();
+            lines.push(format!("{:<16} {}", "  warning", host::escape_remote(warning)));
         }
     }
     lines
