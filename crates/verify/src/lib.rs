@@ -1,1 +1,28 @@
-//! The judgement over a Sigstore bundle: pure, strict, and clear about what failed
+//! The judgement over a Sigstore bundle.
+//!
+//! [`verify()`] is a function: it reads no clock, no file, no environment and no network; all that it
+//! believes is an argument. Every check runs, and the first that fails is named in the error with
+//! what was expected and what was found. A [`Verified`] cannot be made in any other way.
+//!
+//! An entry of a log, or a timestamp of an authority, that the trusted root does not name is passed
+//! over and counts for nothing; what it does name must verify in every part. What a check is
+//! switched off with is in [`danger`].
+#![doc = include_str!("../README.md")]
+
+mod artifact;
+mod body;
+mod certificate;
+mod check;
+mod entry;
+mod judge;
+mod policy;
+mod signature;
+mod statement;
+mod time;
+mod verified;
+
+pub use crate::artifact::{Artifact, hash_algorithm};
+pub use crate::check::{Check, Error};
+pub use crate::judge::verify;
+pub use crate::policy::{Policy, Regexp, StringMatch, danger};
+pub use crate::verified::{TimeSource, Verified, VerifiedEntry, VerifiedTime, Warning};

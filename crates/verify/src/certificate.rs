@@ -1,0 +1,112 @@
+use std::time::SystemTime;
+
+use trust_root::{Log, TrustedRoot};
+use x509::{Anchors, Certificate, FulcioExtension, SubjectName, Usage};
+
+use crate::check::Check;
+use crate::entry::hex;
+use crate::policy::{Policy, Signer};
+
+/// The path from the leaf to an authority trusted at `at`.
+pub(crate) fn chain(
+    leaf: &Certificate,
+    untrusted: &[Certificate],
+    root: &TrustedRoot,
+    at: SystemTime,
+) -> Result<Vec<Certificate>, Check> {
+    let mut wrong = None;
+    // Every authority is tried: their names are not unique.
+    for authority in root.certificate_authorities() {
+        if !authority.valid_for.contains(at) {
+            continue;
+        }
+        let anchors = Anchors::new(authority.chain.clone());
+        match anchors.verify(leaf, untrusted, at, Usage::CodeSigning) {
+            Ok(path) => return Ok(path),
+            Err(source) => wrong = Some(source),
+        }
+    }
+    Err(match wrong {
+        Some(source) => Check::Chain { at, source },
+        None => Check::NoAuthority { at },
+    })
+}
+
+/// One of the certificate's SCTs is of a trusted log, and all of those hold.
+pub(crate) fn sct(
+    leaf: &Certificate,
+    path: &[Certificate],
+    root: &TrustedRoot,
+) -> Result<(), Check> {
+    let missing = |reason: String| Check::Sct { reason, source: None };
+    // The one that signed the leaf in the path that verified, not one of the same name.
+    let issuer = path
+        .get(1)
+        .ok_or_else(|| missing("the path to the trusted authority has no issuer".to_owned()))?;
+    let scts = leaf.scts().map_err(|source| Check::Sct {
+        reason: "the certificate's cannot be read".to_owned(),
+        source: Some(source),
+    })?;
+    if scts.is_empty() {
+        return Err(missing("expected one in the certificate, found none".to_owned()));
+    }
+    let mut known = false;
+    for sct in &scts {
+        let logs: Vec<&Log> =
+            root.ctlogs().iter().filter(|log| log.log_id() == sct.log_id).collect();
+        let Some(log) = logs.first() else { continue };
+        if !logs.iter().any(|log| log.valid_for().contains(sct.timestamp)) {
+            return Err(missing(format!(
+                "its time {} is outside the log's window, {}",
+                crate::check::rfc3339(sct.timestamp),
+                log.valid_for()
+            )));
+        }
+        sct.verify(leaf, issuer, log.key()).map_err(|source| Check::Sct {
+            reason: format!("that of {} does not hold", log.base_url()),
+            source: Some(source),
+        })?;
+        known = true;
+    }
+    if known {
+        return Ok(());
+    }
+    let found = scts.iter().map(|sct| hex(&sct.log_id)).collect::<Vec<_>>();
+    Err(missing(format!("expected one of a trusted log, found {}", found.join(", "))))
+}
+
+pub(crate) struct Identity {
+    pub(crate) subject: SubjectName,
+    pub(crate) issuer: Option<String>,
+    pub(crate) extensions: Vec<FulcioExtension>,
+}
+
+/// Whom the certificate is of, and that the policy asks for just them.
+pub(crate) fn identity(leaf: &Certificate, policy: &Policy) -> Result<Identity, Check> {
+    let subject = leaf.subject_name().map_err(Check::IdentityMalformed)?;
+    let issuer = leaf.oidc_issuer().map_err(Check::IdentityMalformed)?;
+    let extensions = leaf.fulcio_extensions().map_err(Check::IdentityMalformed)?;
+    if let Signer::Identity { subject: expected_subject, issuer: expected_issuer } = &policy.signer
+    {
+        if !expected_subject.matches(subject.as_str()) {
+            return Err(Check::Identity {
+                expected: expected_subject.clone(),
+                found: subject.as_str().to_owned(),
+            });
+        }
+        if !issuer.as_deref().is_some_and(|issuer| expected_issuer.matches(issuer)) {
+            return Err(Check::Issuer { expected: expected_issuer.clone(), found: issuer });
+        }
+    }
+    for (oid, expected) in &policy.extensions {
+        let found = extensions.iter().find(|extension| extension.oid == *oid);
+        if !found.is_some_and(|extension| expected.matches(&extension.value)) {
+            return Err(Check::Extension {
+                oid: oid.clone(),
+                expected: expected.clone(),
+                found: found.map(|extension| extension.value.clone()),
+            });
+        }
+    }
+    Ok(Identity { subject, issuer, extensions })
+}

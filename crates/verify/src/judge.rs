@@ -1,0 +1,215 @@
+use std::time::SystemTime;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bundle::{Bundle, Content, VerificationMaterial};
+use keys::{Digest, HashAlgorithm, PublicKey, Scheme};
+use trust_root::TrustedRoot;
+use x509::Certificate;
+
+use crate::artifact::Artifact;
+use crate::certificate;
+use crate::check::{Check, Error};
+use crate::entry;
+use crate::policy::{self, Policy};
+use crate::signature::Signed;
+use crate::statement;
+use crate::time;
+use crate::verified::{Signer, TimeSource, Verified, VerifiedEntry, VerifiedTime, Warning};
+
+/// Judges whether `bundle` is a signature over `artifact` by whom `policy` asks for, believing
+/// whom `root` trusts.
+///
+/// `now` is looked at in one case only: when logs are ignored and there is no timestamp. Otherwise
+/// the moments that logs and timestamp authorities vouch for decide, and the certificate must have
+/// been valid, up to its root, at every one of them.
+///
+/// # Errors
+///
+/// [`Error::Refused`] with the check that failed; [`Error::Artifact`] when the artifact was given
+/// as a digest of another algorithm than the signer's key takes (see
+/// [`hash_algorithm`](crate::hash_algorithm)).
+pub fn verify(
+    bundle: &Bundle,
+    artifact: &Artifact<'_>,
+    policy: &Policy,
+    root: &TrustedRoot,
+    now: SystemTime,
+) -> Result<Verified, Error> {
+    // Said first, because it is the likeliest mistake and the clearest answer.
+    statement::check_hint(bundle.content(), artifact)?;
+    let judge = Judge { bundle, artifact, policy, root, now };
+    match (&policy.signer, bundle.material()) {
+        (policy::Signer::Key(key), VerificationMaterial::PublicKey { hint }) => {
+            judge.by_key(key, hint.as_deref())
+        }
+        (policy::Signer::Key(_), _) => {
+            Err(Check::Material { expected: A_KEY, found: A_CERTIFICATE }.into())
+        }
+        (_, VerificationMaterial::PublicKey { .. }) => {
+            Err(Check::Material { expected: A_CERTIFICATE, found: A_KEY }.into())
+        }
+        (_, VerificationMaterial::Certificate(leaf)) => judge.by_certificate(leaf, &[]),
+        (_, VerificationMaterial::Chain(chain)) => match chain.split_first() {
+            Some((leaf, others)) => judge.by_certificate(leaf, others),
+            None => Err(Check::Material { expected: A_CERTIFICATE, found: "none" }.into()),
+        },
+    }
+}
+
+struct Judge<'a> {
+    bundle: &'a Bundle,
+    artifact: &'a Artifact<'a>,
+    policy: &'a Policy,
+    root: &'a TrustedRoot,
+    now: SystemTime,
+}
+
+/// What log entries and timestamps prove.
+struct Evidence {
+    entries: Vec<VerifiedEntry>,
+    times: Vec<VerifiedTime>,
+    warnings: Vec<Warning>,
+}
+
+impl Judge<'_> {
+    fn by_certificate(&self, leaf: &[u8], others: &[Vec<u8>]) -> Result<Verified, Error> {
+        let leaf = Certificate::from_der(leaf).map_err(Check::Certificate)?;
+        let others = others
+            .iter()
+            .map(|der| Certificate::from_der(der))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(Check::Certificate)?;
+        let signed = self.signed(leaf.public_key(), Some(&leaf));
+        let scheme = signed.verify()?;
+        let mut evidence = self.evidence(&signed, scheme)?;
+        if evidence.times.is_empty() {
+            evidence.times.push(self.clock()?);
+        }
+        // At every one of them, and the whole path: a certificate that was good at one moment and
+        // used at another was not good.
+        for time in &evidence.times {
+            let path = certificate::chain(&leaf, &others, self.root, time.time)?;
+            if !self.policy.ignore_sct {
+                certificate::sct(&leaf, &path, self.root)?;
+            }
+        }
+        let identity = certificate::identity(&leaf, self.policy)?;
+        let signer = Signer::Certificate {
+            subject: identity.subject,
+            issuer: identity.issuer,
+            extensions: identity.extensions,
+            certificate: Box::new(leaf.clone()),
+        };
+        self.verified(signer, evidence, scheme)
+    }
+
+    fn by_key(&self, key: &PublicKey, hint: Option<&str>) -> Result<Verified, Error> {
+        if let Some((oid, expected)) = self.policy.extensions.first() {
+            let (oid, expected) = (oid.clone(), expected.clone());
+            return Err(Check::Extension { oid, expected, found: None }.into());
+        }
+        let signed = self.signed(key, None);
+        let scheme = signed.verify()?;
+        let mut evidence = self.evidence(&signed, scheme)?;
+        let expected = STANDARD.encode(key.id());
+        if let Some(found) = hint.filter(|found| *found != expected) {
+            let found = found.chars().take(100).collect();
+            evidence.warnings.push(Warning::KeyHint { expected, found });
+        }
+        self.verified(Signer::Key(Box::new(key.clone())), evidence, scheme)
+    }
+
+    fn signed<'a>(
+        &'a self,
+        key: &'a PublicKey,
+        certificate: Option<&'a Certificate>,
+    ) -> Signed<'a> {
+        let content = self.bundle.content();
+        let pae = match content {
+            Content::Envelope(envelope) => envelope.pae(),
+            Content::Message { .. } => Vec::new(),
+        };
+        let signature = self.bundle.signature();
+        Signed { content, artifact: self.artifact, signature, key, certificate, pae }
+    }
+
+    fn evidence(&self, signed: &Signed<'_>, scheme: Scheme) -> Result<Evidence, Error> {
+        let mut warnings = Vec::new();
+        let entries = if self.policy.ignore_tlog {
+            Vec::new()
+        } else {
+            let entries = self.bundle.log_entries();
+            entry::check_all(entries, signed, scheme, self.root, &mut warnings)?
+        };
+        let stamped =
+            time::check_all(self.bundle.timestamps(), signed.signature, self.root, &mut warnings)?;
+        if stamped.is_empty() && self.policy.signed_timestamps {
+            return Err(Check::NoTime {
+                expected: "a timestamp by a trusted authority",
+                found: self.strangers(),
+            }
+            .into());
+        }
+        let by = |source| move |time| VerifiedTime { time, source };
+        let logged = entries.iter().filter_map(|entry| entry.integrated_time);
+        let times = stamped
+            .into_iter()
+            .map(by(TimeSource::Timestamp))
+            .chain(logged.map(by(TimeSource::Log)))
+            .collect();
+        Ok(Evidence { entries, times, warnings })
+    }
+
+    /// Nothing vouches for a time: only who ignores logs may take the clock's.
+    fn clock(&self) -> Result<VerifiedTime, Error> {
+        if self.policy.ignore_tlog {
+            return Ok(VerifiedTime { time: self.now, source: TimeSource::Clock });
+        }
+        Err(Check::NoTime {
+            expected: "a timestamp by a trusted authority, or a log entry with a signed time",
+            found: format!("{}, and no log entry that vouches for a time", self.strangers()),
+        }
+        .into())
+    }
+
+    /// The timestamps there are when none of them counts.
+    fn strangers(&self) -> String {
+        match self.bundle.timestamps().len() {
+            0 => "no timestamp".to_owned(),
+            1 => "one by an authority that is not trusted".to_owned(),
+            several => format!("{several} by authorities that are not trusted"),
+        }
+    }
+
+    fn verified(
+        &self,
+        signer: Signer,
+        evidence: Evidence,
+        scheme: Scheme,
+    ) -> Result<Verified, Error> {
+        let (statement, digest) = match self.bundle.content() {
+            Content::Envelope(envelope) => {
+                let (statement, digest) = statement::check(envelope, self.artifact, self.policy)?;
+                (Some(statement), digest)
+            }
+            Content::Message { .. } => {
+                statement::check_absent(self.policy)?;
+                (None, self.message_digest(scheme)?)
+            }
+        };
+        let Evidence { entries, times, warnings } = evidence;
+        Ok(Verified { signer, times, entries, statement, digest, warnings })
+    }
+
+    fn message_digest(&self, scheme: Scheme) -> Result<Digest, Error> {
+        let algorithm = scheme.hash().unwrap_or(HashAlgorithm::Sha256);
+        self.artifact.digest(algorithm).ok_or_else(|| Error::Artifact {
+            expected: algorithm.name().to_owned(),
+            found: self.artifact.describe(),
+        })
+    }
+}
+
+const A_CERTIFICATE: &str = "a certificate";
+const A_KEY: &str = "a public key";

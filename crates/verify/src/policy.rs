@@ -1,0 +1,237 @@
+use std::fmt;
+use std::sync::Arc;
+
+use keys::PublicKey;
+use regex_lite::Regex;
+
+use crate::check::Error;
+
+/// Who must have signed, and what they must have said.
+///
+/// There is no policy without a signer: a valid signature by anybody proves nothing.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub(crate) signer: Signer,
+    pub(crate) extensions: Vec<(String, StringMatch)>,
+    pub(crate) predicate_type: Option<String>,
+    pub(crate) annotations: Vec<(String, String)>,
+    pub(crate) signed_timestamps: bool,
+    pub(crate) ignore_tlog: bool,
+    pub(crate) ignore_sct: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Signer {
+    Anybody,
+    Identity { subject: StringMatch, issuer: StringMatch },
+    Key(PublicKey),
+}
+
+/// How a string of the certificate is compared.
+#[derive(Clone, Debug)]
+pub enum StringMatch {
+    /// It is this one.
+    Exact(String),
+    /// The pattern fits it from its first to its last character.
+    Regexp(Regexp),
+}
+
+/// A regular expression that must fit the whole of a string.
+#[derive(Clone, Debug)]
+pub struct Regexp(Arc<Compiled>);
+
+#[derive(Debug)]
+struct Compiled {
+    pattern: String,
+    anchored: Regex,
+    unanchored: Regex,
+}
+
+impl Policy {
+    /// A certificate whose subject (its one alternative name) and OIDC issuer are these.
+    pub fn new(subject: StringMatch, issuer: StringMatch) -> Self {
+        Self::of(Signer::Identity { subject, issuer })
+    }
+
+    /// A key that is known. The bundle must not hold a certificate then.
+    pub fn public_key(key: PublicKey) -> Self {
+        Self::of(Signer::Key(key))
+    }
+
+    /// The bundle must hold a statement of this predicate type.
+    #[must_use]
+    pub fn predicate_type(mut self, predicate_type: impl Into<String>) -> Self {
+        self.predicate_type = Some(predicate_type.into());
+        self
+    }
+
+    /// The statement's subject must carry this annotation. May be called several times.
+    #[must_use]
+    pub fn annotation(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.annotations.push((key.into(), value.into()));
+        self
+    }
+
+    /// The certificate must have the extension `oid` (in dotted form) with such a value. May be
+    /// called several times.
+    #[must_use]
+    pub fn extension(mut self, oid: impl Into<String>, value: StringMatch) -> Self {
+        self.extensions.push((oid.into(), value));
+        self
+    }
+
+    /// Demands a time by a timestamp authority; without this one by a log will do.
+    #[must_use]
+    pub fn use_signed_timestamps(mut self) -> Self {
+        self.signed_timestamps = true;
+        self
+    }
+
+    fn of(signer: Signer) -> Self {
+        Self {
+            signer,
+            extensions: Vec::new(),
+            predicate_type: None,
+            annotations: Vec::new(),
+            signed_timestamps: false,
+            ignore_tlog: false,
+            ignore_sct: false,
+        }
+    }
+}
+
+impl StringMatch {
+    /// The string itself.
+    pub fn exact(value: impl Into<String>) -> Self {
+        Self::Exact(value.into())
+    }
+
+    /// Whatever `pattern` fits as a whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`Regexp::new`].
+    pub fn regexp(pattern: &str) -> Result<Self, Error> {
+        Regexp::new(pattern).map(Self::Regexp)
+    }
+
+    /// Whether `value` is such a string.
+    pub fn matches(&self, value: &str) -> bool {
+        match self {
+            Self::Exact(expected) => expected == value,
+            Self::Regexp(regexp) => regexp.matches(value),
+        }
+    }
+}
+
+impl Regexp {
+    /// Compiles a pattern (no look-around, no back-references; classes are ASCII).
+    ///
+    /// # Errors
+    ///
+    /// When it is empty, which would fit everybody, or no regular expression.
+    pub fn new(pattern: &str) -> Result<Self, Error> {
+        let unusable = |reason: String| Error::Pattern { pattern: pattern.to_owned(), reason };
+        if pattern.is_empty() {
+            return Err(unusable("it is empty and would match anybody".to_owned()));
+        }
+        // On its own first: what is balanced only inside the anchors, as `a)|(?:b`, would escape
+        // from them.
+        let unanchored = Regex::new(pattern).map_err(|error| unusable(error.to_string()))?;
+        let anchored = Regex::new(&anchor(pattern)).map_err(|error| unusable(error.to_string()))?;
+        Ok(Self(Arc::new(Compiled { pattern: pattern.to_owned(), anchored, unanchored })))
+    }
+
+    /// The pattern as it was given.
+    pub fn pattern(&self) -> &str {
+        &self.0.pattern
+    }
+
+    /// The pattern as it is applied.
+    pub fn anchored(&self) -> &str {
+        self.0.anchored.as_str()
+    }
+
+    /// Whether it fits `value` from end to end.
+    pub fn matches(&self, value: &str) -> bool {
+        self.0.anchored.is_match(value)
+    }
+
+    /// Whether it fits somewhere inside `value` and not the whole.
+    pub fn fits_a_part_of(&self, value: &str) -> bool {
+        !self.matches(value) && self.0.unanchored.is_match(value)
+    }
+}
+
+impl fmt::Display for StringMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(value) => write!(f, "{value:?}"),
+            Self::Regexp(regexp) => write!(f, "a match of {}", regexp.anchored()),
+        }
+    }
+}
+
+fn anchor(pattern: &str) -> String {
+    format!("^(?:{pattern})$")
+}
+
+/// What switches a check off. Every use of it deserves a warning.
+pub mod danger {
+    use super::{Policy, Signer};
+
+    /// A certificate of whoever it may be: proves that somebody signed, not who.
+    pub fn any_identity() -> Policy {
+        Policy::of(Signer::Anybody)
+    }
+
+    /// Looks at no log entry. Without a timestamp the certificate must be valid now.
+    #[must_use]
+    pub fn ignore_tlog(mut policy: Policy) -> Policy {
+        policy.ignore_tlog = true;
+        policy
+    }
+
+    /// Does not ask whether the certificate was logged.
+    #[must_use]
+    pub fn ignore_sct(mut policy: Policy) -> Policy {
+        policy.ignore_sct = true;
+        policy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_must_fit_the_whole() {
+        let regexp = Regexp::new("https://github.com/octo-org/.*|user@example\\.com").unwrap();
+        assert!(regexp.matches("https://github.com/octo-org/repo"));
+        assert!(regexp.matches("user@example.com"));
+        for part in [
+            "https://evil/?https://github.com/octo-org/x",
+            "user@example.com.evil",
+            "xuser@example.com",
+        ] {
+            assert!(!regexp.matches(part), "{part}");
+            assert!(regexp.fits_a_part_of(part), "{part}");
+        }
+        assert_eq!(regexp.anchored(), "^(?:https://github.com/octo-org/.*|user@example\\.com)$");
+    }
+
+    #[test]
+    fn nothing_in_a_pattern_undoes_the_anchors() {
+        assert!(Regexp::new("a)|(?:b").is_err());
+        assert!(Regexp::new("(?x)a #").is_err());
+        let multi_line = Regexp::new("(?m)a").unwrap();
+        assert!(!multi_line.matches("b\na") && !multi_line.matches("a\nb"));
+    }
+
+    #[test]
+    fn an_empty_pattern_and_a_broken_one_are_refused() {
+        for bad in ["", "(", "a{2,1}", "(?=x)"] {
+            assert!(matches!(Regexp::new(bad), Err(Error::Pattern { .. })), "{bad}");
+        }
+    }
+}

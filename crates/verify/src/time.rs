@@ -1,0 +1,61 @@
+use std::time::SystemTime;
+
+use trust_root::{CertificateAuthority, TrustedRoot};
+use tsa_client::{Authority, Timestamp};
+
+use crate::check::Check;
+use crate::verified::Warning;
+
+/// Verifies every timestamp of a known authority over `signature`; passes over those of unknown
+/// ones. The times stamped, in the order of the bundle.
+pub(crate) fn check_all(
+    timestamps: &[Vec<u8>],
+    signature: &[u8],
+    root: &TrustedRoot,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<SystemTime>, Check> {
+    // One authority's certificates and its window belong together: pooled, the certificate of one
+    // would do in the window of another.
+    let authorities: Vec<(&CertificateAuthority, Authority)> = root
+        .timestamp_authorities()
+        .iter()
+        .filter_map(|listed| Some((listed, Authority::new(listed.chain.clone()).ok()?)))
+        .collect();
+    let mut times = Vec::new();
+    for (index, der) in timestamps.iter().enumerate() {
+        let timestamp = Timestamp::from_der(der)
+            .map_err(|source| Check::Timestamp { timestamp: index, source })?;
+        let known = authorities.iter().filter(|(_, authority)| timestamp.is_by(authority));
+        match check(index, &timestamp, signature, known)? {
+            Some(time) => times.push(time),
+            None => warnings.push(Warning::UnknownTimestampAuthority { timestamp: index }),
+        }
+    }
+    Ok(times)
+}
+
+fn check<'a>(
+    index: usize,
+    timestamp: &Timestamp,
+    signature: &[u8],
+    known: impl Iterator<Item = &'a (&'a CertificateAuthority, Authority)>,
+) -> Result<Option<SystemTime>, Check> {
+    let mut wrong = None;
+    for (listed, authority) in known {
+        match timestamp.verify(signature, authority) {
+            Ok(time) if listed.valid_for.contains(time) => return Ok(Some(time)),
+            Ok(time) => {
+                wrong = Some(Check::TimestampWindow {
+                    timestamp: index,
+                    expected: listed.valid_for.to_string(),
+                    found: time,
+                });
+            }
+            // That it verified outside of a window says more than that it did not elsewhere.
+            Err(source) => {
+                wrong.get_or_insert(Check::Timestamp { timestamp: index, source });
+            }
+        }
+    }
+    wrong.map_or(Ok(None), Err)
+}
