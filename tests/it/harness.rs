@@ -1,13 +1,14 @@
 //! A sandbox, an empty home, and the program.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use host::Transport;
+use host::{Host, Transport};
 use http_client::{HttpClient, Settings};
+use oci_push::{Options, Registry};
 use sandbox::{Config, Fault, Running, SampleImage, Sandbox};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -54,6 +55,21 @@ impl World {
         let image = SampleImage::new(repository);
         self.runtime.block_on(image.push(&http, &base, repository, "v1")).unwrap();
         format!("{}/{repository}:v1", self.sandbox.registry())
+    }
+
+    /// Attaches `bundle` to `image`, whatever it is.
+    pub(crate) fn attach(&self, image: &str, bundle: &[u8]) {
+        let host = Host {
+            http: Arc::new(HttpClient::new(&Settings::new())),
+            env: Arc::new([("", "")]),
+            clock: Arc::new(http_client::SystemClock),
+            programs: Arc::new(host::NoPrograms),
+        };
+        let registry = Registry::new(host, Options::default()).unwrap();
+        self.runtime.block_on(async {
+            let image = registry.resolve(&image.parse().unwrap()).await.unwrap();
+            registry.attach(&image, bundle, &BTreeMap::new()).await.unwrap();
+        });
     }
 
     pub(crate) fn digest(&self, repository: &str) -> String {

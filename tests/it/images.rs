@@ -261,3 +261,65 @@ fn the_command_line_wins_over_the_environment_and_ours_over_cosigns() {
     ours().env("COSIGN_CERTIFICATE_IDENTITY", &identity).run().ends(12);
     ours().args(["--certificate-identity", &identity]).run().ends(0);
 }
+
+#[test]
+fn an_attestation_alone_is_no_signature() {
+    let world = World::new();
+    let image = world.image("demo/app");
+    let attestation = statement_bundle("https://slsa.dev/provenance/v1");
+    world.attach(&image, &attestation);
+    let verify = || world.stranger().args(["verify", &image]).args(world.by_workload()).run();
+    verify().ends(10).says(&["no signatures found", "1 attestation"]);
+    world.workload().args(["sign", &image]).run().ends(0);
+    verify().ends(0);
+}
+
+#[test]
+fn a_signature_by_a_key_lacks_the_certificate() {
+    let world = World::new();
+    let image = world.image("demo/app");
+    world.attach(&image, &statement_bundle(bundle::SIGN_PREDICATE_TYPE));
+    let verify = || world.stranger().args(["verify", &image]).args(world.by_workload()).run();
+    verify().ends(13).says(&["expected a bundle with a certificate"]);
+    world.workload().args(["sign", &image]).run().ends(0);
+    verify().ends(0);
+}
+
+#[test]
+fn a_bundle_of_another_image_is_refused() {
+    let world = World::new();
+    let (image, other) = (world.image("demo/app"), world.image("demo/other"));
+    let bundle = world.path("other.json");
+    world.workload().args(["sign", &other, "--bundle"]).arg(&bundle).run().ends(0);
+    world.attach(&image, &std::fs::read(bundle).unwrap());
+    let verify = world.stranger().args(["verify", &image]).args(world.by_workload());
+    verify.run().ends(12).says(&["subject: the statement is about sha256:"]);
+}
+
+#[test]
+fn a_signature_that_was_not_logged_is_accepted_only_when_asked_for() {
+    let world = World::new();
+    let image = world.image("demo/app");
+    let signed = world.workload().args(["sign", "--tlog-upload=false", "-o", "json", &image]);
+    let signed = signed.run().ends(0).says(&["--insecure-ignore-tlog"]);
+    assert_eq!(signed.json()[0]["log_url"], Value::Null);
+    let verify = || world.stranger().args(["verify", &image]).args(world.by_workload());
+    verify().run().ends(12).says(&["transparency log", "--insecure-ignore-tlog"]);
+    verify().args(["--insecure-ignore-tlog"]).run().ends(0).says(&["warning:"]);
+}
+
+/// A bundle by nobody, over a statement of this kind.
+fn statement_bundle(predicate_type: &str) -> Vec<u8> {
+    let subject = bundle::Subject {
+        digests: [("sha256".to_owned(), "00".repeat(32))].into(),
+        ..bundle::Subject::default()
+    };
+    let envelope = bundle::Envelope {
+        payload: bundle::Statement::new(vec![subject], predicate_type, json!({})).to_json(),
+        payload_type: bundle::INTOTO_PAYLOAD_TYPE.to_owned(),
+        signatures: vec![bundle::EnvelopeSignature { sig: vec![1], keyid: None }],
+    };
+    let material = bundle::VerificationMaterial::PublicKey { hint: Some("key".to_owned()) };
+    let content = bundle::Content::Envelope(envelope);
+    bundle::Bundle::new(material, content, Vec::new(), Vec::new()).unwrap().to_json().into_bytes()
+}

@@ -2,6 +2,8 @@
 //!
 //! What comes of the ceremony is tested with the program, in its integration tests.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
