@@ -43,10 +43,42 @@ pub struct Invocation {
     pub args: Vec<String>,
     /// What it reads.
     pub stdin: Vec<u8>,
+    /// Variables of our environment that it does not get. Start from [`Invocation::SECRETS`] and
+    /// take out what this very program needs.
+    pub without: Vec<String>,
     /// When it is ended.
     pub deadline: Duration,
     /// The most it may write to each of its streams, in bytes.
     pub output_cap: usize,
+}
+
+impl Invocation {
+    /// The variables that hold an identity token, or a credential that such tokens are given for.
+    /// A helper that does something else must not inherit the right to act as this job.
+    pub const SECRETS: [&str; 16] = [
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+        "ACTIONS_ID_TOKEN_REQUEST_URL",
+        "AMBISIGN_IDENTITY_TOKEN",
+        "BITBUCKET_STEP_OIDC_TOKEN",
+        "BUILDKITE_AGENT_ACCESS_TOKEN",
+        "CF_OIDC_REQUEST_TOKEN",
+        "CIRCLE_OIDC_TOKEN",
+        "CIRCLE_OIDC_TOKEN_V2",
+        "COSIGN_IDENTITY_TOKEN",
+        "SEMAPHORE_OIDC_TOKEN",
+        "SIGSTORE_IDENTITY_TOKEN",
+        "SIGSTORE_ID_TOKEN",
+        "SYSTEM_ACCESSTOKEN",
+        "TFC_WORKLOAD_IDENTITY_TOKEN",
+        "TFC_WORKLOAD_IDENTITY_TOKEN_SIGSTORE",
+        "VERCEL_OIDC_TOKEN",
+    ];
+
+    /// [`Self::SECRETS`] but those of `needed`, for [`Self::without`].
+    pub fn secrets_but(needed: &[&str]) -> Vec<String> {
+        let kept = Self::SECRETS.iter().filter(|name| !needed.contains(*name));
+        kept.map(|name| (*name).to_owned()).collect()
+    }
 }
 
 /// What a program wrote, and how it ended.
@@ -100,4 +132,17 @@ pub enum ProgramError {
         /// The operating system's reason.
         source: Arc<std::io::Error>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_helper_keeps_only_the_secret_that_it_needs() {
+        let without = Invocation::secrets_but(&["BUILDKITE_AGENT_ACCESS_TOKEN"]);
+        assert_eq!(without.len(), Invocation::SECRETS.len() - 1);
+        assert!(without.iter().any(|name| name == "ACTIONS_ID_TOKEN_REQUEST_TOKEN"));
+        assert!(!without.iter().any(|name| name == "BUILDKITE_AGENT_ACCESS_TOKEN"));
+    }
 }

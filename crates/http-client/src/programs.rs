@@ -9,7 +9,8 @@ use host::{BoxFuture, Invocation, ProgramError, ProgramOutput, Programs};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 
-/// Runs programs as children of this process, with its environment and without a shell.
+/// Runs programs as children of this process, with its environment but for
+/// [`Invocation::without`], and without a shell.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemPrograms;
 
@@ -23,7 +24,11 @@ async fn run(invocation: Invocation) -> Result<ProgramOutput, ProgramError> {
     let program = invocation.program;
     let failed =
         |source: io::Error| ProgramError::Io { program: program.clone(), source: Arc::new(source) };
-    let spawned = Command::new(&program)
+    let mut command = Command::new(&program);
+    for name in &invocation.without {
+        command.env_remove(name);
+    }
+    let spawned = command
         .args(&invocation.args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -132,6 +137,7 @@ mod tests {
             program: "/bin/sh".into(),
             args: vec!["-c".to_owned(), script.to_owned()],
             stdin: Vec::new(),
+            without: Vec::new(),
             deadline: Duration::from_secs(10),
             output_cap: 1 << 16,
         }
@@ -154,6 +160,16 @@ mod tests {
         invocation.args = vec!["%s".to_owned(), "$HOME; `id` 'x".to_owned()];
         let output = SystemPrograms.run(invocation).await.unwrap();
         assert_eq!(output.stdout, b"$HOME; `id` 'x");
+    }
+
+    #[tokio::test]
+    async fn a_withheld_variable_does_not_reach_the_program() {
+        // Every process that cargo starts has this one.
+        let script = "echo ${CARGO_MANIFEST_DIR:-none}";
+        let mut invocation = shell(script);
+        assert_ne!(SystemPrograms.run(invocation.clone()).await.unwrap().stdout, b"none\n");
+        invocation.without = vec!["CARGO_MANIFEST_DIR".to_owned(), "AMBISIGN_UNSET".to_owned()];
+        assert_eq!(SystemPrograms.run(invocation).await.unwrap().stdout, b"none\n");
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 
 mod digest;
 mod error;
+mod mac;
 mod pair;
 mod prehashed;
 mod public;
@@ -14,6 +15,7 @@ mod scheme;
 
 pub use crate::digest::{Digest, HashAlgorithm, Hasher, sha256};
 pub use crate::error::Error;
+pub use crate::mac::{hmac_sha256, sign_rs256};
 pub use crate::pair::{KeyPair, Sign};
 pub use crate::public::{KeyAlgorithm, PublicKey};
 pub use crate::random::random;

@@ -117,6 +117,7 @@ async fn run(host: &Host, helper: &Helper, file: &str) -> Result<Option<Credenti
         program: PathBuf::from(&program),
         args: vec!["get".to_owned()],
         stdin: helper.server.clone().into_bytes(),
+        without: Invocation::secrets_but(&[]),
         deadline: HELPER_DEADLINE,
         output_cap: HELPER_OUTPUT_CAP,
     };

@@ -16,12 +16,19 @@ pub(crate) enum Fault {
     Said(String),
 }
 
-/// Runs `program` and takes what it writes as the token.
-pub(crate) async fn token(host: &Host, program: &str, args: &[&str]) -> Result<IdToken, Fault> {
+/// Runs `program` and takes what it writes as the token. Of the secrets in our environment it gets
+/// those that it `needed`.
+pub(crate) async fn token(
+    host: &Host,
+    program: &str,
+    args: &[&str],
+    needed: &[&str],
+) -> Result<IdToken, Fault> {
     let invocation = Invocation {
         program: program.into(),
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         stdin: Vec::new(),
+        without: Invocation::secrets_but(needed),
         deadline: DEADLINE,
         output_cap: OUTPUT_CAP,
     };

@@ -66,12 +66,12 @@ impl Buildkite {
     async fn run(&self, audience: &Audience) -> Outcome {
         let evidence = "BUILDKITE is `true`";
         let args = ["oidc", "request-token", "--audience", audience.as_str()];
-        let mut answer = helper::token(&self.host, AGENT, &args).await;
+        let mut answer = helper::token(&self.host, AGENT, &args, &[TOKEN]).await;
         if matches!(&answer, Err(helper::Fault::Said(text)) if is_about_redaction(text)) {
             // The agent wants to hide the token from the job's log and cannot reach the log. It
             // would appear nowhere: its output goes to us alone.
             let args = [&args[..], &["--skip-redaction"]].concat();
-            answer = helper::token(&self.host, AGENT, &args).await;
+            answer = helper::token(&self.host, AGENT, &args, &[TOKEN]).await;
         }
         match answer {
             Ok(token) => here(token, evidence),

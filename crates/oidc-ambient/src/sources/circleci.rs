@@ -27,7 +27,7 @@ impl CircleCi {
         let evidence = "CIRCLECI is `true`";
         let claims = json!({ "aud": audience.as_str() }).to_string();
         let args = ["run", "oidc", "get", "--root-issuer", "--claims", &claims];
-        match helper::token(&self.host, PROGRAM, &args).await {
+        match helper::token(&self.host, PROGRAM, &args, NEEDED).await {
             Ok(token) => here(token, evidence),
             Err(Fault::Missing) => broken(
                 evidence,
@@ -61,6 +61,8 @@ impl TokenSource for CircleCi {
 }
 
 const PROGRAM: &str = "circleci";
+/// The program may read the job's own tokens to give us another.
+const NEEDED: &[&str] = &["CIRCLE_OIDC_TOKEN", "CIRCLE_OIDC_TOKEN_V2"];
 
 #[cfg(test)]
 mod tests {
