@@ -12,3 +12,4 @@ mod harness;
 mod images;
 mod interruptions;
 mod network;
+mod readme;

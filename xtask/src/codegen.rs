@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::workspace;
+use crate::{readme, workspace};
 
 /// What is generated from proto/spiffe/workload.proto: the file, and which side of the wire.
 const OUTPUTS: [(&str, Side); 2] = [
@@ -40,7 +40,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
     if !stale.is_empty() {
         bail!("{} not what proto/ says: run `cargo xtask codegen`", stale.join(" and "));
     }
-    Ok(())
+    readme::run(check)
 }
 
 fn generate(side: Side) -> Result<String> {

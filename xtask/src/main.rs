@@ -8,6 +8,7 @@ mod codegen;
 mod demo;
 mod measure;
 mod peers;
+mod readme;
 mod stage;
 mod tidy;
 mod workspace;

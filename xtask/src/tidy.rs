@@ -10,7 +10,7 @@ use xshell::cmd;
 use crate::workspace;
 
 /// The crates by layer, lowest first. A crate may depend on its own layer and those below.
-const LAYERS: [&[&str]; 8] = [
+pub(crate) const LAYERS: [&[&str]; 8] = [
     &["host", "id-token", "keys", "bundle"],
     &["x509", "tlog"],
     &["http-client", "oidc-ambient", "spiffe-workload-api", "oci-push"],
@@ -227,6 +227,13 @@ impl Workspace {
             }
             if directory == "xtask" {
                 continue;
+            }
+            let readme = Path::new(path).with_file_name("README.md");
+            let readme = std::fs::read_to_string(readme).unwrap_or_default().to_lowercase();
+            for word in [rust_version, "runtime"] {
+                if !readme.contains(word) {
+                    findings.push(format!("{directory}'s README does not speak of {word}"));
+                }
             }
             for field in ["description", "license", "readme", "repository"] {
                 if manifest[field].is_null() {

@@ -5,6 +5,7 @@
 //! Plain values are the fakes: a closure is a network, an array of pairs is an environment, a
 //! [`SystemTime`](std::time::SystemTime) is a clock. Nothing here opens a socket, reads the
 //! process environment or knows an async runtime; `http-client` and the program do that.
+#![doc = include_str!("../README.md")]
 
 mod clock;
 mod env;

@@ -1,0 +1,190 @@
+//! The README's console blocks, run.
+//!
+//! Names of the world at large stand for the sandbox's while a block runs, and the other way round
+//! in what it prints. The comment before a block says who runs it.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use sandbox::{GithubJob, Registration};
+use spiffe_workload_api::SpiffeId;
+
+use crate::harness::World;
+
+const REGISTRY: &str = "ghcr.io";
+const IMAGE: &str = "acme/app";
+const GITHUB: &str = "https://token.actions.githubusercontent.com";
+const SPIRE: &str = "https://spire.acme.example";
+const SOCKET: &str = "/run/spire/agent.sock";
+
+#[test]
+fn every_console_block_of_the_readme_prints_what_it_says() {
+    let world = World::with(|config| {
+        config.github_job = GithubJob { repository: IMAGE.to_owned(), ..GithubJob::default() };
+        config.registrations = vec![Registration {
+            spiffe_id: SpiffeId::parse("spiffe://acme.example/ns/ci/sa/builder").unwrap(),
+            hint: String::new(),
+        }];
+    });
+    world.image(IMAGE);
+    world.write("app.tar", "an archive");
+    let blocks = blocks(&readme());
+    assert!(blocks.len() >= 5, "the README lost its blocks");
+    let wrong: Vec<String> = blocks.iter().flat_map(|block| block.run(&world)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_command_outside_of_console_blocks_is_one_that_something_runs() {
+    // What runs them: the demonstration's own test, CI, and the tests with the peers.
+    let known = [
+        "cargo xtask demo",
+        "cargo xtask test",
+        "cargo xtask peers",
+        "cargo xtask bench",
+        "cargo build --release --locked -p ambisign",
+    ];
+    let readme = readme();
+    let mut inside = false;
+    for line in readme.lines() {
+        match line {
+            "```sh" => inside = true,
+            "```" => inside = false,
+            command if inside => assert!(known.contains(&command), "nothing runs {command:?}"),
+            _ => {}
+        }
+    }
+}
+
+/// A block, who runs it, and the lines in it.
+struct Block {
+    identity: String,
+    steps: Vec<Step>,
+}
+
+struct Step {
+    command: String,
+    output: String,
+}
+
+impl Block {
+    /// What came out otherwise than the block says.
+    fn run(&self, world: &World) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut code = 0;
+        for Step { command, output } in &self.steps {
+            let found = if command == "echo $?" {
+                format!("{code}\n")
+            } else {
+                let run = self.shell(world, command);
+                code = run.status.code().unwrap();
+                let both = [run.stdout, run.stderr].concat();
+                to_readme(world, &String::from_utf8(both).unwrap())
+            };
+            if !matches(output, &found) {
+                wrong.push(format!("$ {command}\nexpected:\n{output}\nfound:\n{found}"));
+            }
+        }
+        wrong
+    }
+
+    fn shell(&self, world: &World, command: &str) -> std::process::Output {
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_ambisign"));
+        let path = format!("{}:/usr/bin:/bin", program.parent().unwrap().display());
+        let mut env = world.sandbox.trust_env();
+        match self.identity.as_str() {
+            "a GitHub job" => env.extend(world.sandbox.github_env()),
+            "a GitHub job without its permission" => {
+                env.push(("GITHUB_ACTIONS".to_owned(), "true".to_owned()));
+            }
+            "a SPIFFE workload" | "anyone" => {}
+            other => panic!("nobody is called {other:?}"),
+        }
+        Command::new("sh")
+            .args(["-c", &to_sandbox(world, command)])
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", world.path(""))
+            .envs(env)
+            .current_dir(world.path(""))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+}
+
+/// Pairs of the README's names and the sandbox's.
+fn names(world: &World) -> [(&'static str, String); 4] {
+    [
+        (GITHUB, world.sandbox.github_issuer()),
+        (SPIRE, world.sandbox.spiffe_issuer()),
+        (SOCKET, world.sandbox.spiffe_socket().display().to_string()),
+        (REGISTRY, world.sandbox.registry().to_owned()),
+    ]
+}
+
+fn to_sandbox(world: &World, text: &str) -> String {
+    names(world).iter().fold(text.to_owned(), |text, (ours, theirs)| text.replace(ours, theirs))
+}
+
+fn to_readme(world: &World, text: &str) -> String {
+    names(world).iter().fold(text.to_owned(), |text, (ours, theirs)| text.replace(theirs, ours))
+}
+
+/// Whether `found` is what `expected` says, where `...` stands for anything within a line.
+fn matches(expected: &str, found: &str) -> bool {
+    let (expected, found): (Vec<_>, Vec<_>) = (expected.lines().collect(), found.lines().collect());
+    expected.len() == found.len()
+        && expected.iter().zip(found).all(|(expected, found)| line_matches(expected, found))
+}
+
+fn line_matches(expected: &str, found: &str) -> bool {
+    let mut parts = expected.split("...");
+    let Some(mut rest) = found.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let mut last = None;
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+        last = Some(part);
+    }
+    rest.is_empty() || last == Some("")
+}
+
+fn blocks(readme: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut identity = None;
+    let mut lines = readme.lines();
+    while let Some(line) = lines.next() {
+        if let Some(who) = line.strip_prefix("<!-- run by ") {
+            identity = who.strip_suffix(" -->").map(str::to_owned);
+        }
+        if line != "```console" {
+            continue;
+        }
+        let mut steps: Vec<Step> = Vec::new();
+        let mut continued = false;
+        for line in lines.by_ref().take_while(|line| *line != "```") {
+            let (text, more) = match line.strip_suffix('\\') {
+                Some(text) => (text, true),
+                None => (line, false),
+            };
+            if let Some(command) = text.strip_prefix("$ ").filter(|_| !continued) {
+                steps.push(Step { command: command.to_owned(), output: String::new() });
+            } else if let Some(step) = steps.last_mut() {
+                let target = if continued { &mut step.command } else { &mut step.output };
+                target.push_str(text);
+                if !continued {
+                    target.push('\n');
+                }
+            }
+            continued = more;
+        }
+        let identity = identity.take().expect("a comment says who runs the block");
+        blocks.push(Block { identity, steps });
+    }
+    blocks
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap()
+}

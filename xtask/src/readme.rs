@@ -1,0 +1,88 @@
+//! The README's section on the crates: each with its first paragraph and the example of its own
+//! README, where it is compiled as a test.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::tidy::LAYERS;
+use crate::workspace;
+
+const BEGIN: &str = "<!-- crates: written by `cargo xtask codegen` -->\n";
+const END: &str = "<!-- crates: end -->\n";
+
+/// Writes the section, or with `check` compares it.
+pub(crate) fn run(check: bool) -> Result<()> {
+    let path = workspace::root().join("README.md");
+    let readme = std::fs::read_to_string(&path)?;
+    let (before, rest) = readme.split_once(BEGIN).context("README.md has no section on crates")?;
+    let (found, after) = rest.split_once(END).context("README.md's section has no end")?;
+    let expected = section()?;
+    if found == expected {
+        return Ok(());
+    }
+    if check {
+        bail!("README.md's section on the crates is stale: run `cargo xtask codegen`");
+    }
+    std::fs::write(path, format!("{before}{BEGIN}{expected}{END}{after}"))?;
+    Ok(())
+}
+
+fn section() -> Result<String> {
+    let mut section = String::new();
+    let libraries = LAYERS.iter().copied().flatten().filter(|name| **name != "cli");
+    for directory in libraries {
+        let path = workspace::root().join("crates").join(directory).join("README.md");
+        let readme = std::fs::read_to_string(&path)
+            .with_context(|| format!("crates/{directory} has no README.md"))?;
+        let part = Part::of(&readme).with_context(|| format!("crates/{directory}/README.md"))?;
+        let Part { name, summary, example } = part;
+        write!(
+            section,
+            "\n### [{name}](crates/{directory}/README.md)\n\n{summary}\n\n```rust\n{example}```\n"
+        )?;
+    }
+    section.push('\n');
+    Ok(section)
+}
+
+struct Part {
+    name: String,
+    summary: String,
+    example: String,
+}
+
+impl Part {
+    fn of(readme: &str) -> Result<Self> {
+        let name = readme.lines().next().and_then(|line| line.strip_prefix("# "));
+        let name = name.context("expected a heading in its first line")?.to_owned();
+        let summary = readme.split("\n\n").nth(1).context("expected a paragraph")?.trim();
+        let mut example = String::new();
+        let mut inside = false;
+        for line in readme.lines() {
+            let opens = ["```rust", "```rust,no_run", "```no_run", "```"].contains(&line);
+            match (inside, opens) {
+                (false, true) => inside = true,
+                (true, _) if line == "```" => break,
+                // What rustdoc hides, too.
+                (true, _) if line == "#" || line.starts_with("# ") => {}
+                (true, _) => {
+                    example.push_str(line);
+                    example.push('\n');
+                }
+                (false, false) => {}
+            }
+        }
+        ensure!(!example.is_empty(), "expected an example in Rust");
+        let example = format!("{}\n", example.trim());
+        Ok(Self { name, summary: summary.to_owned(), example })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_readme_shows_the_examples_that_are_compiled() {
+        super::run(true).unwrap();
+    }
+}
