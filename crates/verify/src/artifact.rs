@@ -63,13 +63,18 @@ pub fn hash_algorithm(bundle: &Bundle) -> Result<HashAlgorithm, Error> {
                 found: "an algorithm that is not supported".to_owned(),
             })
         }
-        Content::Message { digest: None, .. } => match leaf(bundle.material()) {
-            Some(der) => {
-                let certificate = Certificate::from_der(der).map_err(Check::Certificate)?;
-                Ok(hash_of(certificate.public_key()))
-            }
-            None => Ok(HashAlgorithm::Sha256),
-        },
+        Content::Message { digest: None, .. } => hash_of_message(bundle.material()),
+    }
+}
+
+/// What a signer of messages hashes by: the certificate's key says so.
+pub(crate) fn hash_of_message(material: &VerificationMaterial) -> Result<HashAlgorithm, Error> {
+    match leaf(material) {
+        Some(der) => {
+            let certificate = Certificate::from_der(der).map_err(Check::Certificate)?;
+            Ok(hash_of(certificate.public_key()))
+        }
+        None => Ok(HashAlgorithm::Sha256),
     }
 }
 

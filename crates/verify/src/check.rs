@@ -89,6 +89,16 @@ pub enum Check {
         /// The origin found.
         found: String,
     },
+    /// A simple-signing document is no such document, or about another image.
+    #[error("signed payload: expected the {field} {expected}, found {found}")]
+    Claim {
+        /// Which field of it.
+        field: &'static str,
+        /// What it must be for this image.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
     /// What was logged is not what is in the bundle.
     #[error(
         "log entry {entry}: its {field} is not the bundle's: expected {expected}, found {found}"
@@ -193,6 +203,14 @@ pub enum Check {
     /// The certificate's subject or issuer cannot be read.
     #[error("identity: the certificate names none that can be read")]
     IdentityMalformed(#[source] x509::Error),
+    /// A signature in one of cosign's earlier formats cannot be read.
+    #[error("{part}: {reason}")]
+    Legacy {
+        /// Which annotation, or part of the file.
+        part: &'static str,
+        /// Why.
+        reason: String,
+    },
     /// The policy is for a key and the bundle has a certificate, or the other way round.
     #[error("signer: expected a bundle with {expected}, found one with {found}")]
     Material {

@@ -2,7 +2,7 @@ use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bundle::{Bundle, Content, VerificationMaterial};
+use bundle::{Bundle, Content, LogEntry, VerificationMaterial};
 use keys::{Digest, HashAlgorithm, PublicKey, Scheme};
 use trust_root::TrustedRoot;
 use x509::Certificate;
@@ -13,6 +13,7 @@ use crate::check::{Check, Error};
 use crate::entry;
 use crate::policy::{self, Policy};
 use crate::signature::Signed;
+use crate::simple_signing;
 use crate::statement;
 use crate::time;
 use crate::verified::{Signer, TimeSource, Verified, VerifiedEntry, VerifiedTime, Warning};
@@ -36,30 +37,72 @@ pub fn verify(
     root: &TrustedRoot,
     now: SystemTime,
 ) -> Result<Verified, Error> {
-    // Said first, because it is the likeliest mistake and the clearest answer.
-    statement::check_hint(bundle.content(), artifact)?;
-    let judge = Judge { bundle, artifact, policy, root, now };
-    match (&policy.signer, bundle.material()) {
-        (policy::Signer::Key(key), VerificationMaterial::PublicKey { hint }) => {
-            judge.by_key(key, hint.as_deref())
+    let matter = Matter {
+        material: bundle.material(),
+        content: bundle.content(),
+        entries: bundle.log_entries(),
+        timestamps: bundle.timestamps(),
+        signature: bundle.signature(),
+        stamped: bundle.signature(),
+    };
+    matter.judge(artifact, Claim::Content, policy, root, now)
+}
+
+/// A signature with all that came with it, whatever format it came in.
+pub(crate) struct Matter<'a> {
+    pub(crate) material: &'a VerificationMaterial,
+    pub(crate) content: &'a Content,
+    pub(crate) entries: &'a [LogEntry],
+    pub(crate) timestamps: &'a [Vec<u8>],
+    pub(crate) signature: &'a [u8],
+    /// The bytes that the timestamps are over.
+    pub(crate) stamped: &'a [u8],
+}
+
+/// What ties the signed content to what is asked about.
+#[derive(Clone, Copy)]
+pub(crate) enum Claim<'a> {
+    /// The content itself: a statement, or a signature over the artifact.
+    Content,
+    /// The signature is over `payload`, which must be about `image`.
+    SimpleSigning { payload: &'a [u8], image: &'a Digest },
+}
+
+impl Matter<'_> {
+    pub(crate) fn judge(
+        &self,
+        artifact: &Artifact<'_>,
+        claim: Claim<'_>,
+        policy: &Policy,
+        root: &TrustedRoot,
+        now: SystemTime,
+    ) -> Result<Verified, Error> {
+        // Said first, because it is the likeliest mistake and the clearest answer.
+        statement::check_hint(self.content, artifact)?;
+        let judge = Judge { matter: self, artifact, claim, policy, root, now };
+        match (&policy.signer, self.material) {
+            (policy::Signer::Key(key), VerificationMaterial::PublicKey { hint }) => {
+                judge.by_key(key, hint.as_deref())
+            }
+            (policy::Signer::Key(_), _) => {
+                Err(Check::Material { expected: A_KEY, found: A_CERTIFICATE }.into())
+            }
+            (_, VerificationMaterial::PublicKey { .. }) => {
+                Err(Check::Material { expected: A_CERTIFICATE, found: A_KEY }.into())
+            }
+            (_, VerificationMaterial::Certificate(leaf)) => judge.by_certificate(leaf, &[]),
+            (_, VerificationMaterial::Chain(chain)) => match chain.split_first() {
+                Some((leaf, others)) => judge.by_certificate(leaf, others),
+                None => Err(Check::Material { expected: A_CERTIFICATE, found: "none" }.into()),
+            },
         }
-        (policy::Signer::Key(_), _) => {
-            Err(Check::Material { expected: A_KEY, found: A_CERTIFICATE }.into())
-        }
-        (_, VerificationMaterial::PublicKey { .. }) => {
-            Err(Check::Material { expected: A_CERTIFICATE, found: A_KEY }.into())
-        }
-        (_, VerificationMaterial::Certificate(leaf)) => judge.by_certificate(leaf, &[]),
-        (_, VerificationMaterial::Chain(chain)) => match chain.split_first() {
-            Some((leaf, others)) => judge.by_certificate(leaf, others),
-            None => Err(Check::Material { expected: A_CERTIFICATE, found: "none" }.into()),
-        },
     }
 }
 
 struct Judge<'a> {
-    bundle: &'a Bundle,
+    matter: &'a Matter<'a>,
     artifact: &'a Artifact<'a>,
+    claim: Claim<'a>,
     policy: &'a Policy,
     root: &'a TrustedRoot,
     now: SystemTime,
@@ -125,12 +168,12 @@ impl Judge<'_> {
         key: &'a PublicKey,
         certificate: Option<&'a Certificate>,
     ) -> Signed<'a> {
-        let content = self.bundle.content();
+        let content = self.matter.content;
         let pae = match content {
             Content::Envelope(envelope) => envelope.pae(),
             Content::Message { .. } => Vec::new(),
         };
-        let signature = self.bundle.signature();
+        let signature = self.matter.signature;
         Signed { content, artifact: self.artifact, signature, key, certificate, pae }
     }
 
@@ -139,11 +182,11 @@ impl Judge<'_> {
         let entries = if self.policy.ignore_tlog {
             Vec::new()
         } else {
-            let entries = self.bundle.log_entries();
+            let entries = self.matter.entries;
             entry::check_all(entries, signed, scheme, self.root, &mut warnings)?
         };
         let stamped =
-            time::check_all(self.bundle.timestamps(), signed.signature, self.root, &mut warnings)?;
+            time::check_all(self.matter.timestamps, self.matter.stamped, self.root, &mut warnings)?;
         if stamped.is_empty() && self.policy.signed_timestamps {
             return Err(Check::NoTime {
                 expected: "a timestamp by a trusted authority",
@@ -175,7 +218,7 @@ impl Judge<'_> {
 
     /// The timestamps there are when none of them counts.
     fn strangers(&self) -> String {
-        match self.bundle.timestamps().len() {
+        match self.matter.timestamps.len() {
             0 => "no timestamp".to_owned(),
             1 => "one by an authority that is not trusted".to_owned(),
             several => format!("{several} by authorities that are not trusted"),
@@ -188,18 +231,24 @@ impl Judge<'_> {
         evidence: Evidence,
         scheme: Scheme,
     ) -> Result<Verified, Error> {
-        let (statement, digest) = match self.bundle.content() {
-            Content::Envelope(envelope) => {
-                let (statement, digest) = statement::check(envelope, self.artifact, self.policy)?;
-                (Some(statement), digest)
+        let (mut statement, mut simple_signing) = (None, None);
+        let digest = match (self.claim, self.matter.content) {
+            (Claim::SimpleSigning { payload, image }, _) => {
+                simple_signing = Some(simple_signing::check(payload, image, self.policy)?);
+                image.clone()
             }
-            Content::Message { .. } => {
+            (Claim::Content, Content::Envelope(envelope)) => {
+                let (stated, digest) = statement::check(envelope, self.artifact, self.policy)?;
+                statement = Some(stated);
+                digest
+            }
+            (Claim::Content, Content::Message { .. }) => {
                 statement::check_absent(self.policy)?;
-                (None, self.message_digest(scheme)?)
+                self.message_digest(scheme)?
             }
         };
         let Evidence { entries, times, warnings } = evidence;
-        Ok(Verified { signer, times, entries, statement, digest, warnings })
+        Ok(Verified { signer, times, entries, statement, simple_signing, digest, warnings })
     }
 
     fn message_digest(&self, scheme: Scheme) -> Result<Digest, Error> {

@@ -4,15 +4,18 @@ use bundle::Statement;
 use keys::{Digest, PublicKey};
 use x509::{Certificate, FulcioExtension, SubjectName};
 
+use crate::simple_signing::SimpleSigning;
+
 /// A signature that was verified: by whom, when, over what.
 ///
-/// Only [`verify()`](crate::verify()) makes one.
+/// Only [`verify()`](crate::verify()) and [`verify_legacy`](crate::verify_legacy) make one.
 #[derive(Clone, Debug)]
 pub struct Verified {
     pub(crate) signer: Signer,
     pub(crate) times: Vec<VerifiedTime>,
     pub(crate) entries: Vec<VerifiedEntry>,
     pub(crate) statement: Option<Statement>,
+    pub(crate) simple_signing: Option<SimpleSigning>,
     pub(crate) digest: Digest,
     pub(crate) warnings: Vec<Warning>,
 }
@@ -145,6 +148,11 @@ impl Verified {
     /// What was stated, when the bundle holds a statement.
     pub fn statement(&self) -> Option<&Statement> {
         self.statement.as_ref()
+    }
+
+    /// What was claimed, when the signature is one of an image in cosign's earlier format.
+    pub fn simple_signing(&self) -> Option<&SimpleSigning> {
+        self.simple_signing.as_ref()
     }
 
     /// The digest of the artifact that the signature, or the statement's subject, is over.

@@ -11,6 +11,7 @@
 mod captures;
 mod changes;
 mod conformance;
+mod legacy;
 mod recorded;
 mod statements;
 mod timestamps;
