@@ -3,7 +3,12 @@
 //! Every test starts a sandbox of its own in this process and runs the real program against it, in
 //! an environment that holds nothing but what the test puts there.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail as tests do"
+)]
 
 mod bad_input;
 mod blobs;
