@@ -8,6 +8,9 @@ use crate::{codegen, peers, tidy, workspace};
 /// The release of cargo-deny that CI installs below target/tools.
 const CARGO_DENY: &str = "0.20.2";
 
+/// The largest that the stripped release program may become, in bytes.
+const SIZE_LIMIT: u64 = 8_000_000;
+
 /// The task `test`: the command that the README gives.
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
     let shell = workspace::shell()?;
@@ -50,7 +53,9 @@ pub(crate) fn run() -> Result<()> {
         let doc = cmd!(shell, "cargo doc --workspace --no-deps --locked --quiet");
         Ok(doc.quiet().run()?)
     })?;
+    step("each crate alone", || each_alone(&shell))?;
     step("packaging", || package(&shell))?;
+    step("release program", release)?;
     // Not a step of its own: the runner's summary is to be the last word.
     println!("== tests");
     test(&[])
@@ -84,6 +89,27 @@ fn deny(shell: &Shell) -> Result<()> {
     cmd!(shell, "{program} --log-level error --config .deny.toml check licenses bans sources")
         .quiet()
         .run()?;
+    Ok(())
+}
+
+/// Others take the crates one by one: each must do without the features that its neighbours ask of
+/// a common dependency.
+fn each_alone(shell: &Shell) -> Result<()> {
+    for directory in tidy::LAYERS.iter().copied().flatten() {
+        let manifest = workspace::root().join("crates").join(directory).join("Cargo.toml");
+        cmd!(shell, "cargo check --quiet --locked --all-targets --manifest-path {manifest}")
+            .quiet()
+            .run()?;
+    }
+    Ok(())
+}
+
+/// The program stays small enough to be fetched in every job.
+fn release() -> Result<()> {
+    let program = workspace::build_programs(true)?.join("ambisign");
+    let bytes = std::fs::metadata(&program)?.len();
+    println!("{} has {:.1} MB", program.display(), bytes as f64 / 1e6);
+    ensure!(bytes < SIZE_LIMIT, "the release program must stay under {SIZE_LIMIT} bytes");
     Ok(())
 }
 
