@@ -1,25 +1,18 @@
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use der::DateTime;
+use jiff::fmt::rfc2822::DateTimeParser;
 
 /// Reads the `Date` of an answer (RFC 9110 5.6.7, the one form that servers write):
 /// `Sun, 22 Nov 2026 14:54:17 GMT`.
 pub(crate) fn parse(text: &str) -> Option<SystemTime> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let fields: Vec<&str> = text.split_ascii_whitespace().collect();
-    let &[_, day, month, year, time, "GMT"] = fields.as_slice() else { return None };
-    let month = (1..).zip(MONTHS).find_map(|(number, name)| (name == month).then_some(number))?;
-    let time: Vec<u8> = time.split(':').map(str::parse).collect::<Result<_, _>>().ok()?;
-    let &[hour, minute, second] = time.as_slice() else { return None };
-    let date =
-        DateTime::new(year.parse().ok()?, month, day.parse().ok()?, hour, minute, second).ok()?;
-    UNIX_EPOCH.checked_add(date.unix_duration())
+    let text = text.trim().strip_suffix(" GMT")?;
+    let zoned = DateTimeParser::new().parse_zoned(format!("{text} +0000")).ok()?;
+    Some(SystemTime::from(zoned.timestamp()))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
 
