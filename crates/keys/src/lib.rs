@@ -5,6 +5,7 @@
 
 mod digest;
 mod error;
+mod jws;
 mod mac;
 mod pair;
 mod prehashed;

@@ -60,11 +60,11 @@ impl fmt::Display for KeyAlgorithm {
 #[derive(Clone)]
 pub struct PublicKey {
     spki: Vec<u8>,
-    material: Material,
+    pub(crate) material: Material,
 }
 
 #[derive(Clone)]
-enum Material {
+pub(crate) enum Material {
     P256(p256::ecdsa::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
     P521(p521::ecdsa::VerifyingKey),

@@ -89,7 +89,12 @@ impl RsaKey {
         })
     }
 
-    fn ring(&self, how: &'static RsaParameters, message: &[u8], signature: &[u8]) -> bool {
+    pub(crate) fn ring(
+        &self,
+        how: &'static RsaParameters,
+        message: &[u8],
+        signature: &[u8],
+    ) -> bool {
         UnparsedPublicKey::new(how, &self.pkcs1).verify(message, signature).is_ok()
     }
 

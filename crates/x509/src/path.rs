@@ -18,6 +18,8 @@ pub enum Usage {
     CodeSigning,
     /// It certifies a key that signs timestamps (RFC 3161 2.3).
     TimeStamping,
+    /// It names a SPIFFE workload at both ends of TLS (X509-SVID 4.3 and 4.4).
+    Workload,
 }
 
 impl Usage {
@@ -26,6 +28,7 @@ impl Usage {
         match self {
             Self::CodeSigning => oid::CODE_SIGNING,
             Self::TimeStamping => oid::TIME_STAMPING,
+            Self::Workload => SERVER_AUTH,
         }
     }
 
@@ -33,6 +36,7 @@ impl Usage {
         match self {
             Self::CodeSigning => "code signing",
             Self::TimeStamping => "timestamping",
+            Self::Workload => "TLS server",
         }
     }
 
@@ -91,7 +95,7 @@ impl Anchors {
     /// that
     /// - every certificate was valid at `at`, the anchor included, to the fraction of a second;
     /// - the leaf is no CA, may sign data, and is for `usage`; one for timestamps is so alone and
-    ///   critically (RFC 3161 2.3);
+    ///   critically (RFC 3161 2.3), one of a workload may leave its usage open;
     /// - every CA, the anchor included, may sign certificates and is not restricted to purposes
     ///   other than `usage`.
     ///
@@ -171,11 +175,26 @@ fn fit_leaf(leaf: &Certificate, usage: Usage) -> Result<(), Error> {
         (Some(false), _) => {
             return Err(wrong("the key usage digital signature", "others only"));
         }
-        (None, Usage::CodeSigning) => {
+        (None, Usage::CodeSigning | Usage::Workload) => {
             return Err(wrong("the key usage digital signature", "no key usage"));
         }
     }
     let usages = leaf.extended_key_usages();
+    if usage == Usage::Workload {
+        if leaf.allows_certificate_signing() == Some(true) {
+            return Err(wrong("no key usage certificate signing", "it"));
+        }
+        // The extension may be missing; where it is, it names both ends of TLS.
+        let both =
+            [SERVER_AUTH, CLIENT_AUTH].iter().all(|it| usages.iter().any(|found| found == it));
+        return match both || usages.is_empty() {
+            true => Ok(()),
+            false => Err(wrong(
+                "the extended key usages TLS server and TLS client, or none",
+                &usages.join(", "),
+            )),
+        };
+    }
     let expected = format!("the extended key usage {} ({})", usage.name(), usage.oid());
     let found = || if usages.is_empty() { "none".to_owned() } else { usages.join(", ") };
     if !usages.iter().any(|found| found == usage.oid()) {
@@ -212,6 +231,8 @@ fn fit_ca(certificate: &Certificate, role: &str, usage: Usage) -> Result<(), Err
     Ok(())
 }
 
+const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
+const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
 const ANY_EXTENDED_KEY_USAGE: &str = "2.5.29.37.0";
 
 /// The intermediates of a path, the leaf's issuer first.
