@@ -126,7 +126,7 @@ pub(crate) fn by(identity: &str, issuer: &str) -> [String; 4] {
 pub(crate) struct Program(Command);
 
 impl Program {
-    fn new(directory: &Path) -> Self {
+    pub(crate) fn new(directory: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ambisign"));
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", directory);
         command.current_dir(directory).stdin(Stdio::null());

@@ -269,7 +269,7 @@ fn an_attestation_alone_is_no_signature() {
     let attestation = statement_bundle("https://slsa.dev/provenance/v1");
     world.attach(&image, &attestation);
     let verify = || world.stranger().args(["verify", &image]).args(world.by_workload()).run();
-    verify().ends(10).says(&["no signatures found", "1 attestation"]);
+    verify().ends(10).says(&["no signatures found", "an attestation is there"]);
     world.workload().args(["sign", &image]).run().ends(0);
     verify().ends(0);
 }

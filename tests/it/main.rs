@@ -18,3 +18,4 @@ mod images;
 mod interruptions;
 mod network;
 mod readme;
+mod recorded;

@@ -141,7 +141,9 @@ impl Failure {
                 "if this is the issuer you mean: --certificate-oidc-issuer {}",
                 quoted(found)
             )),
-            Check::Material { .. } => Self { exit: Exit::NoCertificate, ..failure },
+            Check::Material { expected: "a certificate", .. } => {
+                Self { exit: Exit::NoCertificate, ..failure }
+            }
             Check::Chain { .. } | Check::NoAuthority { .. } => failure.hint(
                 "a signature of another Sigstore instance needs that instance's --trusted-root",
             ),
@@ -264,7 +266,7 @@ impl From<signer::Error> for Failure {
 }
 
 /// `text` as one word for a shell.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", host::escape_remote(text).replace('\'', "'\\''"))
 }
 

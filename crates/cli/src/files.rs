@@ -13,14 +13,31 @@ pub(crate) async fn digest(path: PathBuf, algorithm: HashAlgorithm) -> io::Resul
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-/// Hashes `input` to its end, in constant memory.
+/// As [`digest`], by several algorithms at once.
+pub(crate) async fn digests(
+    path: PathBuf,
+    algorithms: Vec<HashAlgorithm>,
+) -> io::Result<Vec<Digest>> {
+    let work = move || digests_blocking(&mut *open(&path)?, &algorithms);
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
 fn digest_blocking(input: &mut dyn Read, algorithm: HashAlgorithm) -> io::Result<Digest> {
-    let mut hasher = Hasher::new(algorithm);
+    let digest = digests_blocking(input, &[algorithm])?.pop();
+    digest.ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+/// Hashes `input` to its end, in constant memory.
+fn digests_blocking(input: &mut dyn Read, algorithms: &[HashAlgorithm]) -> io::Result<Vec<Digest>> {
+    let mut hashers: Vec<_> = algorithms.iter().map(|algorithm| Hasher::new(*algorithm)).collect();
     let mut chunk = vec![0; CHUNK];
     loop {
         match input.read(&mut chunk) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(read) => hasher.update(chunk.get(..read).unwrap_or_default()),
+            Ok(0) => return Ok(hashers.into_iter().map(Hasher::finish).collect()),
+            Ok(read) => {
+                let read = chunk.get(..read).unwrap_or_default();
+                hashers.iter_mut().for_each(|hasher| hasher.update(read));
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
             Err(error) => return Err(error),
         }

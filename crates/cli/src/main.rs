@@ -10,6 +10,7 @@ mod flags;
 mod identity;
 mod output;
 mod plan;
+mod wanted;
 mod world;
 
 use std::process::ExitCode;
@@ -85,7 +86,12 @@ async fn execute(command: &Command, world: &Arc<World>) -> Result<Exit, Failure>
         Command::Sign(flags) => commands::sign(flags, world).await,
         Command::SignBlob(flags) => commands::sign_blob(flags, world).await,
         Command::Verify(flags) => commands::verify(flags, world).await,
+        Command::VerifyAttestation(flags) => commands::verify_attestation(flags, world).await,
         Command::VerifyBlob(flags) => commands::verify_blob(flags, world).await,
+        Command::VerifyBlobAttestation(flags) => {
+            commands::verify_blob_attestation(flags, world).await
+        }
+        Command::Inspect(flags) => commands::inspect(flags, world).await,
         Command::Identity(flags) => commands::identity(flags, world).await,
         Command::Version(flags) => Ok(commands::version(flags, &world.console)),
     }

@@ -8,10 +8,9 @@ use host::Env;
 use http_client::{Settings, danger};
 use oci_push::{Credentials, Options, Reference, Registry};
 use trust_root::{SigningConfig, TrustedRoot};
-use verify::{Policy, StringMatch};
 
 use crate::error::{Exit, Failure};
-use crate::flags::{PolicyFlags, RegistryFlags, ServiceFlags, TrustFlags};
+use crate::flags::{RegistryFlags, ServiceFlags, TrustFlags};
 use crate::world::World;
 
 /// `key=value` pairs; the value may contain `=`.
@@ -86,64 +85,26 @@ pub(crate) fn signing_config(
     Ok(config)
 }
 
-/// Whose signature is wanted, and what may be missing from it.
-pub(crate) fn policy(flags: &PolicyFlags, world: &World) -> Result<Policy, Failure> {
-    let subject = one_of(
-        ("--certificate-identity", flags.certificate_identity.as_deref()),
-        ("--certificate-identity-regexp", flags.certificate_identity_regexp.as_deref()),
-    )?;
-    let issuer = one_of(
-        ("--certificate-oidc-issuer", flags.certificate_oidc_issuer.as_deref()),
-        ("--certificate-oidc-issuer-regexp", flags.certificate_oidc_issuer_regexp.as_deref()),
-    )?;
-    let mut policy = Policy::new(subject, issuer);
-    let workflow = [
-        (2, &flags.certificate_github_workflow_trigger),
-        (3, &flags.certificate_github_workflow_sha),
-        (4, &flags.certificate_github_workflow_name),
-        (5, &flags.certificate_github_workflow_repository),
-        (6, &flags.certificate_github_workflow_ref),
-    ];
-    for (arc, value) in workflow {
-        if let Some(value) = value {
-            let oid = format!("1.3.6.1.4.1.57264.1.{arc}");
-            policy = policy.extension(oid, StringMatch::exact(value));
+/// The predicate type of `--type`: one of cosign's short names, or the type itself.
+pub(crate) fn predicate_type(name: &str) -> Result<String, Failure> {
+    Ok(match name {
+        "custom" => "https://cosign.sigstore.dev/attestation/v1",
+        "cyclonedx" => "https://cyclonedx.org/bom",
+        "link" => "https://in-toto.io/Link/v1",
+        "openvex" => "https://openvex.dev/ns",
+        "slsaprovenance" | "slsaprovenance02" => "https://slsa.dev/provenance/v0.2",
+        "slsaprovenance1" => "https://slsa.dev/provenance/v1",
+        "spdx" | "spdxjson" => "https://spdx.dev/Document",
+        "vuln" => "https://cosign.sigstore.dev/attestation/vuln/v1",
+        uri if uri.contains(':') => uri,
+        _ => {
+            return Err(Failure::usage(format!("--type: {name:?} is no predicate type")).hint(
+                "expected a URI, or one of custom, cyclonedx, link, openvex, slsaprovenance, \
+                 slsaprovenance02, slsaprovenance1, spdx, spdxjson and vuln",
+            ));
         }
     }
-    if flags.use_signed_timestamps {
-        policy = policy.use_signed_timestamps();
-    }
-    if flags.insecure_ignore_tlog || flags.private_infrastructure {
-        world.console.warning("log entries are not looked at: nobody may have seen this signature");
-        policy = verify::danger::ignore_tlog(policy);
-    }
-    if flags.insecure_ignore_sct {
-        world
-            .console
-            .warning("the certificate need not be published: its owner may not know of it");
-        policy = verify::danger::ignore_sct(policy);
-    }
-    Ok(policy)
-}
-
-/// A string given exactly or as a pattern.
-fn one_of(
-    (exact_flag, exact): (&str, Option<&str>),
-    (regexp_flag, regexp): (&str, Option<&str>),
-) -> Result<StringMatch, Failure> {
-    match (exact, regexp) {
-        (Some(exact), None) => Ok(StringMatch::exact(exact)),
-        (None, Some(pattern)) => StringMatch::regexp(pattern).map_err(|error| {
-            Failure::of(Exit::Usage, format!("{regexp_flag} is unusable"), &error)
-        }),
-        (Some(_), Some(_)) => {
-            Err(Failure::usage(format!("{exact_flag} and {regexp_flag} exclude each other")))
-        }
-        (None, None) => Err(Failure::usage(format!(
-            "{exact_flag} or {regexp_flag} is required for verification in keyless mode"
-        ))
-        .hint("a signature says nothing until it is known whose it should be")),
-    }
+    .to_owned())
 }
 
 /// Access to the registries of `images`.

@@ -78,6 +78,12 @@ pub(crate) fn hash_of_message(material: &VerificationMaterial) -> Result<HashAlg
     }
 }
 
+/// The certificate that the bundle says is the signer's, if it has one that can be read. Nobody has
+/// verified it.
+pub fn certificate(bundle: &Bundle) -> Option<Certificate> {
+    Certificate::from_der(leaf(bundle.material())?).ok()
+}
+
 /// The certificate of the signer, if the bundle has one.
 pub(crate) fn leaf(material: &VerificationMaterial) -> Option<&[u8]> {
     match material {

@@ -88,7 +88,7 @@ pub(crate) fn identity(leaf: &Certificate, policy: &Policy) -> Result<Identity, 
     let extensions = leaf.fulcio_extensions().map_err(Check::IdentityMalformed)?;
     if let Signer::Identity { subject: expected_subject, issuer: expected_issuer } = &policy.signer
     {
-        if !expected_subject.matches(subject.as_str()) {
+        if !expected_subject.matches_subject(&subject) {
             return Err(Check::Identity {
                 expected: expected_subject.clone(),
                 found: subject.as_str().to_owned(),

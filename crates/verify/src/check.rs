@@ -23,6 +23,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A policy file cannot be used.
+    #[error("{place}: {reason}")]
+    PolicyFile {
+        /// Where in it.
+        place: String,
+        /// What is wrong: expected and found.
+        reason: String,
+    },
     /// A check failed: the bundle is not to be trusted for this artifact and policy.
     #[error(transparent)]
     Refused(#[from] Box<Check>),

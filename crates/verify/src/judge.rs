@@ -37,15 +37,7 @@ pub fn verify(
     root: &TrustedRoot,
     now: SystemTime,
 ) -> Result<Verified, Error> {
-    let matter = Matter {
-        material: bundle.material(),
-        content: bundle.content(),
-        entries: bundle.log_entries(),
-        timestamps: bundle.timestamps(),
-        signature: bundle.signature(),
-        stamped: bundle.signature(),
-    };
-    matter.judge(artifact, Claim::Content, policy, root, now)
+    Matter::of(bundle).judge(artifact, Claim::Content, policy, root, now)
 }
 
 /// A signature with all that came with it, whatever format it came in.
@@ -68,7 +60,18 @@ pub(crate) enum Claim<'a> {
     SimpleSigning { payload: &'a [u8], image: &'a Digest },
 }
 
-impl Matter<'_> {
+impl<'a> Matter<'a> {
+    pub(crate) fn of(bundle: &'a Bundle) -> Self {
+        Self {
+            material: bundle.material(),
+            content: bundle.content(),
+            entries: bundle.log_entries(),
+            timestamps: bundle.timestamps(),
+            signature: bundle.signature(),
+            stamped: bundle.signature(),
+        }
+    }
+
     pub(crate) fn judge(
         &self,
         artifact: &Artifact<'_>,
@@ -123,7 +126,7 @@ impl Judge<'_> {
             .map(|der| Certificate::from_der(der))
             .collect::<Result<Vec<_>, _>>()
             .map_err(Check::Certificate)?;
-        let signed = self.signed(leaf.public_key(), Some(&leaf));
+        let signed = Signed::new(self.matter, self.artifact, leaf.public_key(), Some(&leaf));
         let scheme = signed.verify()?;
         let mut evidence = self.evidence(&signed, scheme)?;
         if evidence.times.is_empty() {
@@ -152,7 +155,7 @@ impl Judge<'_> {
             let (oid, expected) = (oid.clone(), expected.clone());
             return Err(Check::Extension { oid, expected, found: None }.into());
         }
-        let signed = self.signed(key, None);
+        let signed = Signed::new(self.matter, self.artifact, key, None);
         let scheme = signed.verify()?;
         let mut evidence = self.evidence(&signed, scheme)?;
         let expected = STANDARD.encode(key.id());
@@ -161,20 +164,6 @@ impl Judge<'_> {
             evidence.warnings.push(Warning::KeyHint { expected, found });
         }
         self.verified(Signer::Key(Box::new(key.clone())), evidence, scheme)
-    }
-
-    fn signed<'a>(
-        &'a self,
-        key: &'a PublicKey,
-        certificate: Option<&'a Certificate>,
-    ) -> Signed<'a> {
-        let content = self.matter.content;
-        let pae = match content {
-            Content::Envelope(envelope) => envelope.pae(),
-            Content::Message { .. } => Vec::new(),
-        };
-        let signature = self.matter.signature;
-        Signed { content, artifact: self.artifact, signature, key, certificate, pae }
     }
 
     fn evidence(&self, signed: &Signed<'_>, scheme: Scheme) -> Result<Evidence, Error> {

@@ -135,6 +135,16 @@ impl Legacy {
         }
     }
 
+    /// The document that was signed, of an image's signature.
+    pub fn payload(&self) -> Option<&[u8]> {
+        self.payload.as_deref()
+    }
+
+    /// The log entries, with the log's promise alone.
+    pub fn log_entries(&self) -> &[LogEntry] {
+        &self.entries
+    }
+
     /// The algorithm to hash a file with before its signature can be checked.
     ///
     /// # Errors
@@ -142,6 +152,21 @@ impl Legacy {
     /// When the certificate cannot be read.
     pub fn hash_algorithm(&self) -> Result<HashAlgorithm, Error> {
         artifact::hash_of_message(&self.material)
+    }
+
+    pub(crate) fn matter(&self) -> Matter<'_> {
+        let signature: &[u8] = match &self.content {
+            Content::Message { signature, .. } => signature,
+            Content::Envelope(envelope) => envelope.signatures.first().map_or(&[], |s| &s.sig),
+        };
+        Matter {
+            material: &self.material,
+            content: &self.content,
+            entries: &self.entries,
+            timestamps: &self.timestamps,
+            signature,
+            stamped: self.stamped.as_deref().unwrap_or(signature),
+        }
     }
 
     fn layer(content: Content, annotations: &BTreeMap<String, String>) -> Result<Self, Error> {
@@ -187,18 +212,7 @@ pub fn verify_legacy(
     root: &TrustedRoot,
     now: SystemTime,
 ) -> Result<Verified, Error> {
-    let signature: &[u8] = match &legacy.content {
-        Content::Message { signature, .. } => signature,
-        Content::Envelope(envelope) => envelope.signatures.first().map_or(&[], |s| &s.sig),
-    };
-    let matter = Matter {
-        material: &legacy.material,
-        content: &legacy.content,
-        entries: &legacy.entries,
-        timestamps: &legacy.timestamps,
-        signature,
-        stamped: legacy.stamped.as_deref().unwrap_or(signature),
-    };
+    let matter = legacy.matter();
     let Some(payload) = &legacy.payload else {
         return matter.judge(artifact, Claim::Content, policy, root, now);
     };

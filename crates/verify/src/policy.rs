@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use keys::PublicKey;
 use regex_lite::Regex;
+use x509::SubjectName;
 
 use crate::check::Error;
 
@@ -34,6 +35,16 @@ pub enum StringMatch {
     Exact(String),
     /// The pattern fits it from its first to its last character.
     Regexp(Regexp),
+    /// It is a SPIFFE ID of this trust domain. Certificates name it as a URI, never as a user name
+    /// that looks like one.
+    Spiffe(SpiffeMatch),
+}
+
+/// The SPIFFE IDs of a trust domain, or of a part of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SpiffeMatch {
+    trust_domain: String,
+    path_prefix: Option<String>,
 }
 
 /// A regular expression that must fit the whole of a string.
@@ -115,11 +126,98 @@ impl StringMatch {
         Regexp::new(pattern).map(Self::Regexp)
     }
 
+    /// Any SPIFFE ID of `trust_domain`, whose path begins with the whole segments of `path_prefix`:
+    /// `/ns/ci` takes `/ns/ci/sa/builder` and not `/ns/cinema`.
+    ///
+    /// # Errors
+    ///
+    /// As [`SpiffeMatch::new`].
+    pub fn spiffe(trust_domain: &str, path_prefix: Option<&str>) -> Result<Self, Error> {
+        SpiffeMatch::new(trust_domain, path_prefix).map(Self::Spiffe)
+    }
+
     /// Whether `value` is such a string.
     pub fn matches(&self, value: &str) -> bool {
         match self {
             Self::Exact(expected) => expected == value,
             Self::Regexp(regexp) => regexp.matches(value),
+            Self::Spiffe(spiffe) => spiffe.matches(value),
+        }
+    }
+
+    /// Whether `subject` is such a subject, by its kind as well.
+    pub(crate) fn matches_subject(&self, subject: &SubjectName) -> bool {
+        let of_the_kind = match self {
+            Self::Exact(_) | Self::Regexp(_) => true,
+            Self::Spiffe(_) => matches!(subject, SubjectName::Uri(_)),
+        };
+        of_the_kind && self.matches(subject.as_str())
+    }
+}
+
+impl SpiffeMatch {
+    /// A trust domain, without `spiffe://`, and a path that begins with `/` and has no empty
+    /// segment; `/` at its end changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be part of any SPIFFE ID.
+    pub fn new(trust_domain: &str, path_prefix: Option<&str>) -> Result<Self, Error> {
+        let unusable = |pattern: &str, reason: &str| Error::Pattern {
+            pattern: pattern.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        if trust_domain.is_empty() || !trust_domain.bytes().all(|b| name(b) || b"-._".contains(&b))
+        {
+            let reason = "a trust domain has lower-case letters, digits, `.`, `-` and `_`";
+            return Err(unusable(trust_domain, reason));
+        }
+        let Some(path) = path_prefix else {
+            return Ok(Self { trust_domain: trust_domain.to_owned(), path_prefix: None });
+        };
+        let trimmed = path.strip_suffix('/').unwrap_or(path);
+        let segments: Option<Vec<&str>> =
+            trimmed.strip_prefix('/').map(|inner| inner.split('/').collect());
+        let of_segment = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+        let is_segment =
+            |segment: &&str| !["", ".", ".."].contains(segment) && segment.bytes().all(of_segment);
+        if !segments.is_some_and(|segments| segments.iter().all(is_segment)) {
+            let reason = "expected a path such as /ns/ci: segments of letters, digits, `.`, `-` \
+                          and `_`";
+            return Err(unusable(path, reason));
+        }
+        Ok(Self { trust_domain: trust_domain.to_owned(), path_prefix: Some(trimmed.to_owned()) })
+    }
+
+    /// Whether `id` is such a SPIFFE ID.
+    pub fn matches(&self, id: &str) -> bool {
+        let path = id
+            .strip_prefix("spiffe://")
+            .and_then(|rest| rest.strip_prefix(self.trust_domain.as_str()))
+            .filter(|path| path.is_empty() || path.starts_with('/'));
+        let (Some(path), prefix) = (path, self.path_prefix.as_deref().unwrap_or_default()) else {
+            return false;
+        };
+        // SPIFFE has neither escapes nor dot segments: what has them is no SPIFFE ID, and another
+        // reader might normalise it to something else.
+        let plain = path.split('/').skip(1).all(|segment| {
+            !["", ".", ".."].contains(&segment)
+                && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+        });
+        plain
+            && path
+                .strip_prefix(prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+impl fmt::Display for SpiffeMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a SPIFFE ID in {}", self.trust_domain)?;
+        match &self.path_prefix {
+            Some(prefix) => write!(f, " below {prefix}"),
+            None => Ok(()),
         }
     }
 }
@@ -168,6 +266,7 @@ impl fmt::Display for StringMatch {
         match self {
             Self::Exact(value) => write!(f, "{value:?}"),
             Self::Regexp(regexp) => write!(f, "a match of {}", regexp.anchored()),
+            Self::Spiffe(spiffe) => spiffe.fmt(f),
         }
     }
 }
@@ -226,6 +325,40 @@ mod tests {
         assert!(Regexp::new("(?x)a #").is_err());
         let multi_line = Regexp::new("(?m)a").unwrap();
         assert!(!multi_line.matches("b\na") && !multi_line.matches("a\nb"));
+    }
+
+    #[test]
+    fn a_spiffe_path_prefix_ends_with_a_segment() {
+        let below = SpiffeMatch::new("example.org", Some("/ns/ci/")).unwrap();
+        for id in ["spiffe://example.org/ns/ci", "spiffe://example.org/ns/ci/sa/builder"] {
+            assert!(below.matches(id), "{id}");
+        }
+        for id in [
+            "spiffe://example.org/ns/cinema",
+            "spiffe://example.org/ns",
+            "spiffe://example.org",
+            "spiffe://example.org.evil/ns/ci",
+            "spiffe://example.org/ns/ci/../other",
+            "spiffe://example.org/ns/ci/%2e%2e/other",
+            "spiffe://example.org/ns/ci//sa",
+            "spiffe://user@example.org/ns/ci",
+            "https://example.org/ns/ci",
+        ] {
+            assert!(!below.matches(id), "{id}");
+        }
+        let all = SpiffeMatch::new("example.org", None).unwrap();
+        assert!(all.matches("spiffe://example.org") && all.matches("spiffe://example.org/a"));
+        assert!(!all.matches("spiffe://example.orga"));
+    }
+
+    #[test]
+    fn what_is_part_of_no_spiffe_id_is_refused() {
+        for domain in ["", "spiffe://example.org", "Example.org", "example.org/ns"] {
+            assert!(SpiffeMatch::new(domain, None).is_err(), "{domain}");
+        }
+        for path in ["", "/", "ns", "/ns//ci", "/ns/../ci", "/n s"] {
+            assert!(SpiffeMatch::new("example.org", Some(path)).is_err(), "{path}");
+        }
     }
 
     #[test]

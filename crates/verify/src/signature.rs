@@ -4,6 +4,7 @@ use x509::Certificate;
 
 use crate::artifact::Artifact;
 use crate::check::{Check, Error};
+use crate::judge::Matter;
 
 /// What was signed, by which key, as the bundle and the caller say: the one thing that log entries
 /// and timestamps are compared with.
@@ -19,6 +20,20 @@ pub(crate) struct Signed<'a> {
 }
 
 impl<'a> Signed<'a> {
+    pub(crate) fn new(
+        matter: &'a Matter<'a>,
+        artifact: &'a Artifact<'a>,
+        key: &'a PublicKey,
+        certificate: Option<&'a Certificate>,
+    ) -> Self {
+        let pae = match matter.content {
+            Content::Envelope(envelope) => envelope.pae(),
+            Content::Message { .. } => Vec::new(),
+        };
+        let (content, signature) = (matter.content, matter.signature);
+        Self { content, artifact, signature, key, certificate, pae }
+    }
+
     pub(crate) fn envelope(&self) -> Option<&'a Envelope> {
         match self.content {
             Content::Envelope(envelope) => Some(envelope),

@@ -1,6 +1,8 @@
 //! The commands: each takes its flags, makes a plan of them, and carries it out.
 
+mod attached;
 mod identity;
+mod inspect;
 mod sign;
 mod sign_blob;
 mod signing;
@@ -9,8 +11,9 @@ mod verify_blob;
 mod version;
 
 pub(crate) use self::identity::identity;
+pub(crate) use self::inspect::inspect;
 pub(crate) use self::sign::sign;
 pub(crate) use self::sign_blob::sign_blob;
-pub(crate) use self::verify::verify;
-pub(crate) use self::verify_blob::verify_blob;
+pub(crate) use self::verify::{verify, verify_attestation};
+pub(crate) use self::verify_blob::{verify_blob, verify_blob_attestation};
 pub(crate) use self::version::version;

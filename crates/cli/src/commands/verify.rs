@@ -1,48 +1,98 @@
-//! `ambisign verify`.
+//! `ambisign verify` and `ambisign verify-attestation`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use bundle::{Bundle, Content, SIGN_PREDICATE_TYPE, Statement, VerificationMaterial};
-use keys::{Digest, HashAlgorithm};
-use oci_push::{LegacyKind, Reference, Registry};
+use bundle::{SIGN_PREDICATE_TYPE, Statement};
+use keys::Digest;
+use oci_push::{Reference, Registry};
 use serde_json::{Map, Value, json};
 use trust_root::TrustedRoot;
-use verify::{Artifact, Policy, TimeSource, Verified};
+use verify::{PolicyFile, TimeSource, Verified};
 
+use super::attached::{Accepted, Judge};
 use super::signing::conclude;
 use crate::concurrent::for_each;
 use crate::error::{Exit, Failure};
-use crate::flags::{Output, VerifyFlags};
+use crate::flags::{Output, PolicyFlags, VerifyAttestationFlags, VerifyFlags, VerifyImagesFlags};
 use crate::output::rfc3339;
 use crate::plan;
+use crate::wanted::{self, Wanted};
 use crate::world::World;
 
-struct Plan {
+struct Plan<'a> {
     registry: Registry,
-    policy: Policy,
     root: TrustedRoot,
+    whom: Whom<'a>,
+    annotations: Vec<(String, String)>,
+    sought: Sought<'a>,
     output: Output,
 }
 
-/// What one signature turned out to be.
-enum Judged {
-    Accepted(Value),
-    /// Made for another purpose: neither for nor against the image.
-    Attestation,
-    Refused(Failure),
+/// Where it is said whose signature is wanted.
+enum Whom<'a> {
+    Flags(Wanted),
+    File { file: PolicyFile, path: PathBuf, flags: &'a PolicyFlags },
+}
+
+#[derive(Clone, Copy)]
+enum Sought<'a> {
+    Signatures,
+    /// Of the predicate type, by the name it was given.
+    Attestations {
+        predicate_type: &'a str,
+    },
 }
 
 pub(crate) async fn verify(flags: &VerifyFlags, world: &Arc<World>) -> Result<Exit, Failure> {
+    let annotations = plan::annotations(&flags.annotations)?.into_iter().collect();
+    images(&flags.images, annotations, Sought::Signatures, flags.output, world).await
+}
+
+pub(crate) async fn verify_attestation(
+    flags: &VerifyAttestationFlags,
+    world: &Arc<World>,
+) -> Result<Exit, Failure> {
+    let predicate_type = plan::predicate_type(&flags.r#type)?;
+    let sought = Sought::Attestations { predicate_type: &predicate_type };
+    images(&flags.images, Vec::new(), sought, flags.output, world).await
+}
+
+async fn images(
+    flags: &VerifyImagesFlags,
+    annotations: Vec<(String, String)>,
+    sought: Sought<'_>,
+    output: Output,
+    world: &Arc<World>,
+) -> Result<Exit, Failure> {
     let images = plan::images(&flags.images)?;
-    let mut policy = plan::policy(&flags.policy, world)?;
-    for (key, value) in plan::annotations(&flags.annotations)? {
-        policy = policy.annotation(key, value);
-    }
+    let whom = match &flags.file.identity_policy {
+        Some(_) if !flags.policy.names_nobody() => {
+            return Err(Failure::usage(
+                "--identity-policy and the flags that name a signer exclude each other",
+            ));
+        }
+        Some(path) => Whom::File {
+            file: wanted::policy_file(path, &*world.env)?,
+            path: path.clone(),
+            flags: &flags.policy,
+        },
+        None => match Wanted::from_flags(&flags.policy, world) {
+            Ok(wanted) => Whom::Flags(wanted),
+            Err(failure) if flags.policy.names_nobody() => {
+                return Err(name_signers(failure, flags, &images, sought, world).await);
+            }
+            Err(failure) => return Err(failure),
+        },
+    };
     let plan = Plan {
         registry: plan::registry(&flags.registry, &images, world)?,
-        policy,
         root: plan::trusted_root(&flags.trust, &*world.env)?,
-        output: flags.output,
+        whom,
+        annotations,
+        sought,
+        output,
     };
     let mut failures = Vec::new();
     let work = |(text, reference): (String, Reference)| {
@@ -66,138 +116,172 @@ pub(crate) async fn verify(flags: &VerifyFlags, world: &Arc<World>) -> Result<Ex
 async fn verify_one(
     text: &str,
     reference: &Reference,
-    plan: &Plan,
+    plan: &Plan<'_>,
     world: &World,
 ) -> Result<Vec<String>, Failure> {
     let could_not = |error| Failure::registry(text, "could not be verified", &error);
+    let wanted = match &plan.whom {
+        Whom::Flags(wanted) => wanted.clone(),
+        Whom::File { file, path, flags } => {
+            let repository = reference.repository().to_string();
+            Wanted::from_file(file, path, &repository, flags, world)?
+        }
+    };
+    let wanted = wanted.each(|policy| {
+        plan.annotations.iter().fold(policy, |policy, (key, value)| policy.annotation(key, value))
+    });
     let resolved = plan.registry.resolve(reference).await.map_err(could_not)?;
-    let found = plan.registry.find(&resolved).await.map_err(could_not)?;
-    let digest = resolved.digest();
-    let algorithm = HashAlgorithm::from_name(digest.algorithm());
-    let artifact =
-        algorithm.and_then(|algorithm| Digest::from_hex(algorithm, digest.hex()).ok()).ok_or_else(
-            || Failure::new(Exit::Failed, format!("the digest {digest} is unusable")),
-        )?;
-
-    let mut accepted = Vec::new();
-    let mut refused = Vec::new();
-    let mut attestations = 0_usize;
-    for signature in &found.bundles {
-        match judge(text, &signature.bytes, &artifact, plan, world) {
-            Judged::Accepted(report) => accepted.push(report),
-            Judged::Attestation => attestations += 1,
-            Judged::Refused(failure) => refused.push((signature.digest.to_string(), failure)),
+    let judge = Judge {
+        registry: &plan.registry,
+        root: &plan.root,
+        wanted: &wanted,
+        predicate_type: plan.sought.predicate_type(),
+        world,
+    };
+    let judged = judge.image(text, &resolved).await?;
+    judged.tell_refused(text);
+    let none = |others: &[String]| plan.sought.none(text, others);
+    let accepted = judged.conclude(text, &wanted, none)?;
+    let digest = resolved.digest().to_string();
+    Ok(match (plan.sought, plan.output) {
+        (Sought::Attestations { .. }, Output::Json) => accepted
+            .iter()
+            .filter_map(|accepted| accepted.envelope.as_ref())
+            .map(bundle::Envelope::to_json)
+            .collect(),
+        (Sought::Signatures, Output::Json) => {
+            let reports = accepted.iter().map(|accepted| report(text, accepted));
+            vec![Value::Array(reports.collect()).to_string()]
         }
-    }
-    for signature in &found.legacy {
-        match signature.kind {
-            LegacyKind::Attestation => attestations += 1,
-            LegacyKind::Signature => {
-                let failure = Failure::new(Exit::Failed, "")
-                    .cause("it is in cosign's format from before bundles, which is not read here");
-                refused.push((signature.digest.to_string(), failure));
-            }
-        }
-    }
-    for unusable in &found.unusable {
-        let failure = Failure::new(Exit::NotAcceptable, "").cause(&unusable.reason);
-        refused.push((unusable.what.clone(), failure));
-    }
-    if accepted.is_empty() {
-        return Err(none_acceptable(text, refused, attestations));
-    }
-    Ok(match plan.output {
-        Output::Json => vec![Value::Array(accepted).to_string()],
-        Output::Text => {
-            accepted.iter().map(|report| line(text, &digest.to_string(), report)).collect()
+        (_, Output::Text) => {
+            accepted.iter().map(|accepted| line(text, &digest, accepted)).collect()
         }
     })
 }
 
-fn judge(text: &str, bytes: &[u8], artifact: &Digest, plan: &Plan, world: &World) -> Judged {
-    let bundle = match Bundle::from_json(bytes) {
-        Ok(bundle) => bundle,
-        Err(error) => {
-            return Judged::Refused(Failure::of(Exit::NotAcceptable, "no Sigstore bundle", &error));
+impl Sought<'_> {
+    fn predicate_type(&self) -> &str {
+        match self {
+            Self::Signatures => SIGN_PREDICATE_TYPE,
+            Self::Attestations { predicate_type } => predicate_type,
         }
-    };
-    let mut policy = plan.policy.clone();
-    if let Content::Envelope(envelope) = bundle.content() {
-        let statement = Statement::parse(&envelope.payload);
-        if statement.is_ok_and(|statement| statement.predicate_type() != SIGN_PREDICATE_TYPE) {
-            return Judged::Attestation;
-        }
-        policy = policy.predicate_type(SIGN_PREDICATE_TYPE);
     }
-    let artifact = Artifact::Digest(artifact);
-    match verify::verify(&bundle, &artifact, &policy, &plan.root, world.now()) {
-        Ok(verified) => {
-            for warning in verified.warnings() {
-                world.console.warning(&format!("{text}: {warning}"));
+
+    /// Nothing of that kind is attached, but these are.
+    fn none(&self, text: &str, others: &[String]) -> Failure {
+        let mut others: Vec<_> = others.iter().map(|other| host::escape_remote(other)).collect();
+        others.sort();
+        others.dedup();
+        let signature = others.iter().any(|other| other == SIGN_PREDICATE_TYPE);
+        others.retain(|other| other != SIGN_PREDICATE_TYPE);
+        match self {
+            Self::Signatures => {
+                let failure =
+                    Failure::new(Exit::NotSigned, format!("no signatures found for {text}"));
+                others.iter().fold(failure, |failure, other| {
+                    failure.hint(format!(
+                        "an attestation is there, which says how the image was made and not that \
+                         it is approved: ambisign verify-attestation --type {other} {text}"
+                    ))
+                })
             }
-            Judged::Accepted(report(text, &verified, bytes))
-        }
-        Err(error) => {
-            let mut failure = Failure::judgement("not acceptable", &error);
-            if matches!(bundle.material(), VerificationMaterial::PublicKey { .. }) {
-                failure.exit = Exit::NoCertificate;
+            Self::Attestations { predicate_type } => {
+                let problem = format!("no attestation of type {predicate_type} found for {text}");
+                let mut failure = Failure::new(Exit::NotSigned, problem);
+                if !others.is_empty() {
+                    failure = failure.hint(format!("there are some of type {}", others.join(", ")));
+                }
+                if signature {
+                    failure = failure.hint(format!("it is signed: ambisign verify {text}"));
+                }
+                failure
             }
-            Judged::Refused(failure)
         }
     }
 }
 
-fn none_acceptable(text: &str, refused: Vec<(String, Failure)>, attestations: usize) -> Failure {
-    if refused.is_empty() {
-        let failure = Failure::new(Exit::NotSigned, format!("no signatures found for {text}"));
-        return match attestations {
-            0 => failure,
-            _ => failure.hint(format!(
-                "it has {attestations} attestation(s), which say how it was made and not that it \
-                 is approved"
-            )),
-        };
-    }
-    let exit = refused.iter().map(|(_, failure)| failure.exit).max().unwrap_or(Exit::NotAcceptable);
-    let problem = format!("{text} is signed, but no signature is acceptable");
-    let mut whole = Failure::new(exit, problem);
-    for (digest, failure) in refused {
-        whole.causes.push(format!("{digest}: {}", failure.causes.join(": ")));
-        for hint in failure.hints {
-            if !whole.hints.contains(&hint) {
-                whole.hints.push(hint);
+/// `failure` says that nobody was named. Who did sign is worth knowing then, as far as it is
+/// verified.
+async fn name_signers(
+    mut failure: Failure,
+    flags: &VerifyImagesFlags,
+    images: &[(String, Reference)],
+    sought: Sought<'_>,
+    world: &World,
+) -> Failure {
+    let look = async {
+        let registry = plan::registry(&flags.registry, images, world)?;
+        let root = plan::trusted_root(&flags.trust, &*world.env)?;
+        let wanted = Wanted::anybody();
+        let predicate_type = sought.predicate_type();
+        let judge =
+            Judge { registry: &registry, root: &root, wanted: &wanted, predicate_type, world };
+        let mut hints = Vec::new();
+        for (text, reference) in images.iter().take(MOST_NAMED) {
+            world.console.wait_for(&format!("looking who signed {text}"));
+            let Ok(resolved) = registry.resolve(reference).await else { continue };
+            let Ok(judged) = judge.image(text, &resolved).await else { continue };
+            hints
+                .extend(judged.accepted.iter().filter_map(|accepted| as_flags(&accepted.verified)));
+        }
+        Ok::<_, Failure>(hints)
+    };
+    if let Ok(Ok(hints)) = tokio::time::timeout(PATIENCE, look).await {
+        for hint in hints {
+            if !failure.hints.contains(&hint) {
+                failure.hints.push(hint);
             }
         }
     }
-    whole
+    failure
+}
+
+/// The signer as the flags that ask for exactly it.
+pub(super) fn as_flags(verified: &Verified) -> Option<String> {
+    let subject = crate::error::quoted(verified.subject_name()?.as_str());
+    let issuer = crate::error::quoted(verified.issuer()?);
+    Some(format!(
+        "if this is the signer you mean: --certificate-identity {subject} \
+         --certificate-oidc-issuer {issuer}"
+    ))
 }
 
 /// cosign's shape; what it leaves out is in `optional`.
-fn report(text: &str, verified: &Verified, bundle: &[u8]) -> Value {
-    let statement = verified.statement();
+fn report(text: &str, accepted: &Accepted) -> Value {
+    let verified = &accepted.verified;
     let mut optional = Map::new();
-    let annotations = statement.and_then(|statement| statement.subjects().first());
-    for (key, value) in annotations.map(|subject| &subject.annotations).into_iter().flatten() {
+    let statement = verified.statement();
+    let stated = statement.and_then(|statement| statement.subjects().first());
+    let simple = verified.simple_signing();
+    let annotations = stated
+        .map(|subject| &subject.annotations)
+        .or_else(|| simple.map(verify::SimpleSigning::annotations));
+    for (key, value) in annotations.into_iter().flatten() {
         optional.insert(key.clone(), json!(value));
     }
     // Verified names win over a signer's annotations of the same name.
-    optional.extend(facts(verified, bundle));
+    optional.extend(facts(verified, accepted.bundle.as_ref()));
     let digest = verified.digest();
+    let reference = simple.and_then(verify::SimpleSigning::docker_reference).unwrap_or(text);
+    let kind = match simple {
+        Some(_) => "cosign container image signature",
+        None => statement.map(Statement::predicate_type).unwrap_or_default(),
+    };
     json!({
         "critical": {
-            "identity": { "docker-reference": text },
+            "identity": { "docker-reference": reference },
             "image": {
                 "docker-manifest-digest":
                     format!("{}:{}", digest.algorithm().name(), digest.to_hex()),
             },
-            "type": statement.map(Statement::predicate_type).unwrap_or_default(),
+            "type": kind,
         },
         "optional": optional,
     })
 }
 
 /// Everything that was verified about a signature.
-pub(super) fn facts(verified: &Verified, bundle: &[u8]) -> Map<String, Value> {
+pub(super) fn facts(verified: &Verified, bundle: Option<&Digest>) -> Map<String, Value> {
     let mut facts = Map::new();
     for extension in verified.extensions() {
         for name in [Some(extension.name), extension.cosign_name()].into_iter().flatten() {
@@ -205,8 +289,16 @@ pub(super) fn facts(verified: &Verified, bundle: &[u8]) -> Map<String, Value> {
         }
     }
     let mut say = |name: &str, value: Value| facts.insert(name.to_owned(), value);
-    say("Subject", json!(verified.subject_name().map(x509::SubjectName::as_str)));
-    say("Issuer", json!(verified.issuer()));
+    match verified.subject_name() {
+        Some(subject) => {
+            say("Subject", json!(subject.as_str()));
+            say("Issuer", json!(verified.issuer()));
+        }
+        None => {
+            let id = Digest::sha256(verified.public_key().spki()).to_hex();
+            say("PublicKey", json!(format!("sha256:{id}")));
+        }
+    }
     if let Some(time) = verified.times().iter().min_by_key(|time| time.time) {
         say("SigningTime", json!(rfc3339(time.time)));
         say("SigningTimeSource", json!(source(time.source)));
@@ -215,11 +307,13 @@ pub(super) fn facts(verified: &Verified, bundle: &[u8]) -> Map<String, Value> {
         say("LogURL", json!(entry.log_url));
         say("LogIndex", json!(entry.log_index));
     }
-    say("BundleDigest", json!(format!("sha256:{}", Digest::sha256(bundle).to_hex())));
+    if let Some(bundle) = bundle {
+        say("BundleDigest", json!(format!("sha256:{}", bundle.to_hex())));
+    }
     facts
 }
 
-fn source(source: TimeSource) -> &'static str {
+pub(super) fn source(source: TimeSource) -> &'static str {
     match source {
         TimeSource::Log => "log",
         TimeSource::Timestamp => "timestamp-authority",
@@ -227,13 +321,23 @@ fn source(source: TimeSource) -> &'static str {
     }
 }
 
-fn line(text: &str, digest: &str, report: &Value) -> String {
-    let field = |name| {
-        let value = report.get("optional").and_then(|optional| optional.get(name));
-        host::escape_remote(value.and_then(Value::as_str).unwrap_or("nobody"))
+fn line(text: &str, digest: &str, accepted: &Accepted) -> String {
+    let verified = &accepted.verified;
+    let signer = match (verified.subject_name(), verified.issuer()) {
+        (Some(subject), issuer) => format!(
+            "{} ({})",
+            host::escape_remote(subject.as_str()),
+            host::escape_remote(issuer.unwrap_or("nobody"))
+        ),
+        (None, _) => {
+            format!("the key sha256:{}", Digest::sha256(verified.public_key().spki()).to_hex())
+        }
     };
-    format!("verified {text} ({digest}) signed by {} ({})", field("Subject"), field("Issuer"))
+    format!("verified {text} ({digest}) signed by {signer}")
 }
 
 /// How many images are looked at at once.
 const WIDTH: usize = 8;
+/// For how many images the signers are named when none was asked for, and for how long.
+const MOST_NAMED: usize = 4;
+const PATIENCE: Duration = Duration::from_secs(20);

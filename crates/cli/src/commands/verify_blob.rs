@@ -1,71 +1,262 @@
-//! `ambisign verify-blob`.
+//! `ambisign verify-blob` and `ambisign verify-blob-attestation`.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use bundle::{Bundle, SIZE_CAP};
 use host::FileError;
-use keys::Digest;
+use keys::{Digest, HashAlgorithm};
 use serde_json::{Value, json};
-use verify::{Artifact, Verified};
+use trust_root::TrustedRoot;
+use verify::{Artifact, Error, Legacy, Verified, verify_legacy};
 
-use super::verify::facts;
+use super::verify::{as_flags, facts};
 use crate::error::{Exit, Failure};
 use crate::files;
-use crate::flags::{Output, VerifyBlobFlags};
+use crate::flags::{Output, PolicyFlags, VerifyBlobAttestationFlags, VerifyBlobFlags};
 use crate::plan;
+use crate::wanted::{self, Wanted};
 use crate::world::World;
+
+/// A file's signature, as it was found.
+enum Signature {
+    Bundle { bundle: Box<Bundle>, digest: Digest },
+    Earlier(Box<Legacy>),
+}
 
 pub(crate) async fn verify_blob(
     flags: &VerifyBlobFlags,
     world: &Arc<World>,
 ) -> Result<Exit, Failure> {
-    let policy = plan::policy(&flags.policy, world)?;
-    let root = plan::trusted_root(&flags.trust, &*world.env)?;
     let file = &flags.file;
-    let [path] = plan::bundle_paths(std::slice::from_ref(file), flags.bundle.as_deref())?
-        .try_into()
-        .map_err(|_| Failure::usage("expected one file"))?;
-    let bundle_bytes = read_bundle(&path, file, world)?;
-    let unacceptable = || format!("the signature of {} is not acceptable", file.display());
-    let bundle = Bundle::from_json(&bundle_bytes).map_err(|error| {
-        let problem = format!("{} is no Sigstore bundle", path.display());
-        Failure::of(Exit::NotAcceptable, problem, &error)
-            .hint("a bundle is what sign-blob writes; it may be cut off or of an older format")
-    })?;
-    let algorithm = verify::hash_algorithm(&bundle)
-        .map_err(|error| Failure::judgement(unacceptable(), &error))?;
-    world.console.wait_for(&format!("reading {}", file.display()));
-    let digest = files::digest(file.clone(), algorithm)
-        .await
-        .map_err(|error| Failure::file(file, &error))?;
-    world.console.settle();
-    let verified = verify::verify(&bundle, &Artifact::Digest(&digest), &policy, &root, world.now())
-        .map_err(|error| Failure::judgement(unacceptable(), &error))?;
-    for warning in verified.warnings() {
-        world.console.warning(&warning.to_string());
-    }
-    match flags.output {
-        Output::Text => world.console.note("Verified OK"),
-        Output::Json => world.console.json(&report(file, &digest, &verified, &bundle_bytes)),
-    }
+    let signature = match &flags.signature {
+        Some(signature) => Signature::Earlier(Box::new(detached(flags, signature, world)?)),
+        None => attached(flags.bundle.as_deref(), file, world)?,
+    };
+    let wanted = match Wanted::from_flags(&flags.policy, world) {
+        Ok(wanted) => wanted,
+        Err(failure) if flags.policy.names_nobody() => {
+            return Err(name_signer(failure, flags, &signature, world).await);
+        }
+        Err(failure) => return Err(failure),
+    };
+    let root = plan::trusted_root(&flags.trust, &*world.env)?;
+    let digests = digests(&signature, file, &flags.policy, world).await?;
+    let verified = signature
+        .judge(&Artifact::Digests(&digests), &wanted, &root, world)
+        .map_err(|error| unacceptable(file, &error))?;
+    conclude(file, &verified, &signature, flags.output, world);
     Ok(Exit::Done)
 }
 
-fn read_bundle(path: &Path, file: &Path, world: &World) -> Result<Vec<u8>, Failure> {
-    world.env.read(path, SIZE_CAP).map_err(|error| match &error {
+pub(crate) async fn verify_blob_attestation(
+    flags: &VerifyBlobAttestationFlags,
+    world: &Arc<World>,
+) -> Result<Exit, Failure> {
+    let predicate_type = plan::predicate_type(&flags.r#type)?;
+    let wanted = Wanted::from_flags(&flags.policy, world)?
+        .each(|policy| policy.predicate_type(&predicate_type));
+    let root = plan::trusted_root(&flags.trust, &*world.env)?;
+    let (name, given) = match (&flags.file, &flags.digest) {
+        (Some(file), None) => (file.clone(), None),
+        (None, Some(hex)) => {
+            let algorithm = HashAlgorithm::from_name(&flags.digest_alg)
+                .ok_or_else(|| Failure::usage("--digestAlg: expected sha256, sha384 or sha512"))?;
+            let digest = Digest::from_hex(algorithm, &hex.to_ascii_lowercase())
+                .map_err(|error| Failure::of(Exit::Usage, "--digest is unusable", &error))?;
+            (hex.into(), Some(digest))
+        }
+        _ => return Err(Failure::usage("expected either a file or --digest")),
+    };
+    if given.is_some() && flags.bundle.is_none() {
+        return Err(Failure::usage("--digest needs --bundle"));
+    }
+    let signature = attached(flags.bundle.as_deref(), &name, world)?;
+    let digests = match given {
+        Some(digest) => vec![digest],
+        None => digests(&signature, &name, &flags.policy, world).await?,
+    };
+    let verified = signature
+        .judge(&Artifact::Digests(&digests), &wanted, &root, world)
+        .map_err(|error| unacceptable(&name, &error))?;
+    conclude(&name, &verified, &signature, flags.output, world);
+    Ok(Exit::Done)
+}
+
+impl Signature {
+    fn judge(
+        &self,
+        artifact: &Artifact<'_>,
+        wanted: &Wanted,
+        root: &TrustedRoot,
+        world: &World,
+    ) -> Result<Verified, Error> {
+        wanted.judge(|policy| match self {
+            Self::Bundle { bundle, .. } => {
+                verify::verify(bundle, artifact, policy, root, world.now())
+            }
+            Self::Earlier(legacy) => verify_legacy(legacy, artifact, policy, root, world.now()),
+        })
+    }
+
+    fn hash_algorithm(&self) -> Result<HashAlgorithm, Error> {
+        match self {
+            Self::Bundle { bundle, .. } => verify::hash_algorithm(bundle),
+            Self::Earlier(legacy) => legacy.hash_algorithm(),
+        }
+    }
+}
+
+/// The bundle of `file`, or what cosign wrote in its place before there were bundles.
+fn attached(bundle: Option<&Path>, file: &Path, world: &World) -> Result<Signature, Failure> {
+    let [path] = plan::bundle_paths(&[file.to_owned()], bundle)?
+        .try_into()
+        .map_err(|_| Failure::usage("expected one file"))?;
+    let bytes = world.env.read(&path, SIZE_CAP).map_err(|error| match &error {
         FileError::NotFound { .. } => {
             let problem = format!("no signature of {} found", file.display());
             Failure::of(Exit::NotSigned, problem, &error).hint("say where it is: --bundle FILE")
         }
         _ => Failure::of(Exit::Failed, "the bundle cannot be read", &error),
-    })
+    })?;
+    let problem = || format!("{} is no Sigstore bundle", path.display());
+    let has = |name: &str| {
+        let document = serde_json::from_slice::<Value>(&bytes);
+        document.is_ok_and(|document| document.get(name).is_some())
+    };
+    match Bundle::from_json(&bytes) {
+        Ok(bundle) => {
+            Ok(Signature::Bundle { bundle: Box::new(bundle), digest: Digest::sha256(&bytes) })
+        }
+        // The format before.
+        Err(_) if has("base64Signature") => match Legacy::blob_bundle(&bytes) {
+            Ok(legacy) => Ok(Signature::Earlier(Box::new(legacy))),
+            Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error)),
+        },
+        Err(_) if has("payloadType") => match Legacy::attestation(&bytes, &Default::default()) {
+            Ok(legacy) => Ok(Signature::Earlier(Box::new(legacy))),
+            Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error)),
+        },
+        Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error)
+            .hint("a bundle is what sign-blob writes; it may be cut off or of an older format")),
+    }
 }
 
-fn report(file: &Path, digest: &Digest, verified: &Verified, bundle: &[u8]) -> Value {
-    json!({
-        "file": file.display().to_string(),
-        "digest": format!("{}:{}", digest.algorithm().name(), digest.to_hex()),
-        "optional": facts(verified, bundle),
-    })
+/// `--signature`, which names a file or is the signature itself, `--certificate` and
+/// `--rfc3161-timestamp`.
+fn detached(flags: &VerifyBlobFlags, signature: &str, world: &World) -> Result<Legacy, Failure> {
+    let read = |flag: &str, path: &Path| {
+        let problem = format!("{flag} {} cannot be read", path.display());
+        let read = world.env.read(path, SIZE_CAP);
+        read.map_err(|error| Failure::of(Exit::Failed, problem, &error))
+    };
+    if flags.bundle.is_some() {
+        return Err(Failure::usage("--bundle and --signature exclude each other"));
+    }
+    if flags.certificate.is_none() && flags.policy.key.is_none() {
+        return Err(Failure::usage("--signature needs --certificate or --key"));
+    }
+    let bytes = match read("--signature", Path::new(signature)) {
+        Ok(bytes) => bytes,
+        // As cosign takes it: the signature itself.
+        Err(_) if bundle::proto_json::decode_base64(signature).is_some() => {
+            signature.as_bytes().to_vec()
+        }
+        Err(failure) => return Err(failure),
+    };
+    let certificate = flags.certificate.as_deref();
+    let certificate = certificate.map(|path| read("--certificate", path)).transpose()?;
+    let certificate = certificate.map(|pem| String::from_utf8_lossy(&pem).into_owned());
+    let timestamp = flags.rfc3161_timestamp.as_deref();
+    let timestamp = timestamp.map(|path| read("--rfc3161-timestamp", path)).transpose()?;
+    let timestamp = timestamp.map(unwrap_timestamp);
+    Legacy::detached(&bytes, certificate.as_deref(), timestamp.as_deref())
+        .map_err(|error| Failure::judgement("the signature cannot be read", &error))
+}
+
+/// cosign wrote the timestamp wrapped in JSON.
+fn unwrap_timestamp(bytes: Vec<u8>) -> Vec<u8> {
+    let wrapped = serde_json::from_slice::<Value>(&bytes).ok();
+    let inner = wrapped.as_ref().and_then(|json| json.get("SignedRFC3161Timestamp")?.as_str());
+    inner.and_then(bundle::proto_json::decode_base64).unwrap_or(bytes)
+}
+
+/// The digests that the signature may be over. A certificate or a bundle says which one; of a key
+/// that is only known here, the key does.
+async fn digests(
+    signature: &Signature,
+    file: &Path,
+    flags: &PolicyFlags,
+    world: &World,
+) -> Result<Vec<Digest>, Failure> {
+    let mut algorithms =
+        vec![signature.hash_algorithm().map_err(|error| unacceptable(file, &error))?];
+    if let Some(key) = &flags.key {
+        let key = wanted::public_key(key, &*world.env)?;
+        algorithms.push(key.default_scheme().hash().unwrap_or(HashAlgorithm::Sha512));
+    }
+    algorithms.dedup();
+    world.console.wait_for(&format!("reading {}", file.display()));
+    let digests = files::digests(file.to_owned(), algorithms)
+        .await
+        .map_err(|error| Failure::file(file, &error))?;
+    world.console.settle();
+    Ok(digests)
+}
+
+fn unacceptable(file: &Path, error: &Error) -> Failure {
+    Failure::judgement(format!("the signature of {} is not acceptable", file.display()), error)
+}
+
+/// `failure` says that nobody was named: if the signature holds, who made it is worth knowing.
+async fn name_signer(
+    failure: Failure,
+    flags: &VerifyBlobFlags,
+    signature: &Signature,
+    world: &World,
+) -> Failure {
+    if files::is_stdin(&flags.file) {
+        return failure;
+    }
+    let Ok(root) = plan::trusted_root(&flags.trust, &*world.env) else { return failure };
+    let Ok(digests) = digests(signature, &flags.file, &flags.policy, world).await else {
+        return failure;
+    };
+    let judged = signature.judge(&Artifact::Digests(&digests), &Wanted::anybody(), &root, world);
+    match judged.ok().as_ref().and_then(as_flags) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn conclude(
+    file: &Path,
+    verified: &Verified,
+    signature: &Signature,
+    output: Output,
+    world: &World,
+) {
+    for warning in verified.warnings() {
+        world.console.warning(&warning.to_string());
+    }
+    match output {
+        Output::Text => world.console.note("Verified OK"),
+        Output::Json => {
+            let bundle = match signature {
+                Signature::Bundle { digest, .. } => Some(digest),
+                Signature::Earlier(_) => None,
+            };
+            let digest = verified.digest();
+            let mut report = json!({
+                "file": file.display().to_string(),
+                "digest": format!("{}:{}", digest.algorithm().name(), digest.to_hex()),
+                "optional": facts(verified, bundle),
+            });
+            if let (Some(statement), Some(report)) = (verified.statement(), report.as_object_mut())
+            {
+                report.insert("predicateType".to_owned(), json!(statement.predicate_type()));
+            }
+            world.console.json(&report);
+        }
+    }
 }

@@ -54,51 +54,6 @@ pub(crate) struct TrustFlags {
     pub(crate) trusted_root: Option<PathBuf>,
 }
 
-/// Whose signature is wanted.
-#[derive(clap::Args)]
-#[command(next_help_heading = "Policy")]
-pub(crate) struct PolicyFlags {
-    /// The signer: the certificate's URI, e-mail address or name, exactly.
-    #[arg(long, value_name = "NAME", alias = "cert-identity")]
-    pub(crate) certificate_identity: Option<String>,
-    /// The signer, as a regular expression that must match the whole name.
-    #[arg(long, value_name = "REGEXP", alias = "cert-identity-regexp")]
-    pub(crate) certificate_identity_regexp: Option<String>,
-    /// Who vouched for the signer: the OIDC issuer, exactly.
-    #[arg(long, value_name = "URL", alias = "cert-oidc-issuer")]
-    pub(crate) certificate_oidc_issuer: Option<String>,
-    /// The OIDC issuer, as a regular expression that must match the whole of it.
-    #[arg(long, value_name = "REGEXP", alias = "cert-oidc-issuer-regexp")]
-    pub(crate) certificate_oidc_issuer_regexp: Option<String>,
-    /// The workflow's trigger, such as push.
-    #[arg(long, value_name = "EVENT")]
-    pub(crate) certificate_github_workflow_trigger: Option<String>,
-    /// The workflow's commit.
-    #[arg(long, value_name = "SHA")]
-    pub(crate) certificate_github_workflow_sha: Option<String>,
-    /// The workflow's name.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) certificate_github_workflow_name: Option<String>,
-    /// The workflow's repository, as OWNER/NAME.
-    #[arg(long, value_name = "REPOSITORY")]
-    pub(crate) certificate_github_workflow_repository: Option<String>,
-    /// The workflow's git ref, such as refs/heads/main.
-    #[arg(long, value_name = "REF")]
-    pub(crate) certificate_github_workflow_ref: Option<String>,
-    /// Demand a verified timestamp of a timestamp authority.
-    #[arg(long)]
-    pub(crate) use_signed_timestamps: bool,
-    /// Do not demand an entry in a transparency log.
-    #[arg(long)]
-    pub(crate) insecure_ignore_tlog: bool,
-    /// Do not demand that the certificate was published.
-    #[arg(long)]
-    pub(crate) insecure_ignore_sct: bool,
-    /// cosign's older name of --insecure-ignore-tlog.
-    #[arg(long, hide = true)]
-    pub(crate) private_infrastructure: bool,
-}
-
 /// How to talk to the registry.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Registry")]

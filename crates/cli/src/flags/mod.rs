@@ -5,6 +5,7 @@
 
 mod groups;
 mod obsolete;
+mod policy;
 mod values;
 
 use std::ffi::OsString;
@@ -16,9 +17,8 @@ use host::Env;
 
 use self::values::{boolean, duration, output};
 
-pub(crate) use self::groups::{
-    IdentityFlags, PolicyFlags, RegistryFlags, ServiceFlags, TrustFlags,
-};
+pub(crate) use self::groups::{IdentityFlags, RegistryFlags, ServiceFlags, TrustFlags};
+pub(crate) use self::policy::{PolicyFileFlags, PolicyFlags};
 pub(crate) use self::values::{Output, Secret};
 
 /// Sign container images and files with the identity this workload already has, and verify such
@@ -50,10 +50,16 @@ pub(crate) enum Command {
     Sign(SignFlags),
     /// Verify the signatures of images in a registry.
     Verify(VerifyFlags),
+    /// Verify the attestations of images in a registry.
+    VerifyAttestation(VerifyAttestationFlags),
     /// Sign files and write a bundle beside each.
     SignBlob(SignBlobFlags),
     /// Verify a file with the bundle beside it.
     VerifyBlob(VerifyBlobFlags),
+    /// Verify an attestation about a file.
+    VerifyBlobAttestation(VerifyBlobAttestationFlags),
+    /// Show what a signature says and what of it holds, whoever signed.
+    Inspect(InspectFlags),
     /// Show which identity would sign here, and where it was looked for.
     Identity(IdentityCommandFlags),
     /// Print the version.
@@ -113,9 +119,6 @@ pub(crate) struct SigningFlags {
 
 #[derive(clap::Args)]
 pub(crate) struct VerifyFlags {
-    /// Images, by digest or by tag.
-    #[arg(required = true, value_name = "IMAGE")]
-    pub(crate) images: Vec<String>,
     /// Accept only signatures that claim this; repeatable, or separated by commas.
     #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',')]
     pub(crate) annotations: Vec<String>,
@@ -123,7 +126,31 @@ pub(crate) struct VerifyFlags {
     #[arg(short, long, value_name = "json|text", value_parser = output, default_value = "json")]
     pub(crate) output: Output,
     #[command(flatten)]
+    pub(crate) images: VerifyImagesFlags,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct VerifyAttestationFlags {
+    /// What is attested: a predicate type, or one of cosign's short names.
+    #[arg(long, value_name = "TYPE", default_value = "custom")]
+    pub(crate) r#type: String,
+    /// How to print results: the envelopes that were verified, or a line for each.
+    #[arg(short, long, value_name = "json|text", value_parser = output, default_value = "json")]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) images: VerifyImagesFlags,
+}
+
+/// What both commands that verify images take.
+#[derive(clap::Args)]
+pub(crate) struct VerifyImagesFlags {
+    /// Images, by digest or by tag.
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(crate) images: Vec<String>,
+    #[command(flatten)]
     pub(crate) policy: PolicyFlags,
+    #[command(flatten)]
+    pub(crate) file: PolicyFileFlags,
     #[command(flatten)]
     pub(crate) trust: TrustFlags,
     #[command(flatten)]
@@ -135,7 +162,42 @@ pub(crate) struct VerifyBlobFlags {
     /// The file; `-` is stdin.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Its bundle, instead of FILE.sigstore.json.
+    /// Its bundle, instead of FILE.sigstore.json. cosign's earlier JSON is taken as well.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Option<PathBuf>,
+    /// A signature that stands alone, in a file or in base64. It proves less than a bundle.
+    #[arg(long, value_name = "FILE|BASE64")]
+    pub(crate) signature: Option<String>,
+    /// The signer's certificate, for --signature.
+    #[arg(long, value_name = "FILE", alias = "cert", requires = "signature")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// A timestamp of the signature, for --signature.
+    #[arg(long, value_name = "FILE", requires = "signature")]
+    pub(crate) rfc3161_timestamp: Option<PathBuf>,
+    /// How to print the result.
+    #[arg(short, long, value_name = "json|text", value_parser = output, default_value = "text")]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) policy: PolicyFlags,
+    #[command(flatten)]
+    pub(crate) trust: TrustFlags,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct VerifyBlobAttestationFlags {
+    /// The file; `-` is stdin.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// The file's digest, in hex, instead of the file.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) digest: Option<String>,
+    /// By which algorithm --digest is.
+    #[arg(long = "digestAlg", value_name = "NAME", default_value = "sha256")]
+    pub(crate) digest_alg: String,
+    /// What is attested: a predicate type, or one of cosign's short names.
+    #[arg(long, value_name = "TYPE", default_value = "custom")]
+    pub(crate) r#type: String,
+    /// The bundle, instead of FILE.sigstore.json.
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
     /// How to print the result.
@@ -145,6 +207,26 @@ pub(crate) struct VerifyBlobFlags {
     pub(crate) policy: PolicyFlags,
     #[command(flatten)]
     pub(crate) trust: TrustFlags,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct InspectFlags {
+    /// Files with bundles, or images.
+    #[arg(required = true, value_name = "BUNDLE|IMAGE")]
+    pub(crate) what: Vec<String>,
+    /// The file that was signed, to check a bundle's signature against.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) artifact: Option<PathBuf>,
+    /// The public key (PEM) of a signature without a certificate.
+    #[arg(long, value_name = "FILE|env://VAR")]
+    pub(crate) key: Option<String>,
+    /// How to print the report.
+    #[arg(short, long, value_name = "json|text", value_parser = output, default_value = "text")]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) trust: TrustFlags,
+    #[command(flatten)]
+    pub(crate) registry: RegistryFlags,
 }
 
 #[derive(clap::Args)]
@@ -201,7 +283,9 @@ pub(crate) fn parse(args: &[OsString], env: &dyn Env) -> Parsed {
 /// The parser behind the help texts: with variables, `--flag=false`, and cosign's outdated flags.
 fn parser(env: &dyn Env) -> clap::Command {
     let mut command = Flags::command().mut_args(|arg| enrich(arg, env));
-    for name in ["sign", "verify", "sign-blob", "verify-blob", "identity", "version"] {
+    let names: Vec<String> =
+        command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    for name in names {
         command = command.mut_subcommand(name, |command| {
             obsolete::add(command).mut_args(|arg| enrich(arg, env))
         });

@@ -95,8 +95,18 @@ const fn flag(
 }
 
 const SIGN: &[&str] = &["sign", "sign-blob"];
-const VERIFY: &[&str] = &["verify", "verify-blob"];
-const ALL: &[&str] = &["sign", "sign-blob", "verify", "verify-blob"];
+const VERIFY: &[&str] = &["verify", "verify-attestation", "verify-blob", "verify-blob-attestation"];
+const IMAGES: &[&str] = &["verify", "verify-attestation"];
+/// All but verify-blob, which takes what stands alone.
+const BUNDLES: &[&str] = &["verify", "verify-attestation", "verify-blob-attestation"];
+const ALL: &[&str] = &[
+    "sign",
+    "sign-blob",
+    "verify",
+    "verify-attestation",
+    "verify-blob",
+    "verify-blob-attestation",
+];
 const LOGIN: &str = "nobody logs in here: the identity comes from the place this runs in";
 const KEYLESS: &str = "ambisign works without keys: sign with an identity, and verify with \
                        --certificate-identity and --certificate-oidc-issuer";
@@ -104,7 +114,7 @@ const BUNDLE: &str = "everything is in the bundle: use --bundle";
 const ROOT: &str = "put the certificates and keys into a file for --trusted-root";
 
 const FLAGS: &[Flag] = &[
-    flag(ALL, "key", Kind::Text, Fate::Refused(KEYLESS)),
+    flag(SIGN, "key", Kind::Text, Fate::Refused(KEYLESS)),
     flag(ALL, "sk", Kind::Switch, Fate::Refused(KEYLESS)),
     flag(ALL, "slot", Kind::Text, Fate::Refused(KEYLESS)),
     flag(SIGN, "certificate", Kind::Text, Fate::Refused(KEYLESS)),
@@ -164,14 +174,14 @@ const FLAGS: &[Flag] = &[
     ),
     flag(&["sign-blob"], "b64", Kind::Switch, Fate::NoEffect("the signature is in the bundle")),
     flag(&["sign-blob"], "rfc3161-timestamp", Kind::Text, Fate::Refused(BUNDLE)),
-    flag(VERIFY, "certificate", Kind::Text, Fate::Refused(BUNDLE)),
+    flag(BUNDLES, "certificate", Kind::Text, Fate::Refused(BUNDLE)),
     flag(VERIFY, "certificate-chain", Kind::Text, Fate::Refused(ROOT)),
     flag(VERIFY, "ca-roots", Kind::Text, Fate::Refused(ROOT)),
     flag(VERIFY, "ca-intermediates", Kind::Text, Fate::Refused(ROOT)),
     flag(VERIFY, "timestamp-certificate-chain", Kind::Text, Fate::Refused(ROOT)),
     flag(VERIFY, "sct", Kind::Text, Fate::Refused("the SCT is read from the certificate")),
-    flag(VERIFY, "signature", Kind::Text, Fate::Refused(BUNDLE)),
-    flag(VERIFY, "rfc3161-timestamp", Kind::Text, Fate::Refused(BUNDLE)),
+    flag(BUNDLES, "signature", Kind::Text, Fate::Refused(BUNDLE)),
+    flag(BUNDLES, "rfc3161-timestamp", Kind::Text, Fate::Refused(BUNDLE)),
     flag(
         VERIFY,
         "offline",
@@ -181,14 +191,23 @@ const FLAGS: &[Flag] = &[
     flag(VERIFY, "rekor-url", Kind::Text, Fate::NoEffect("verification never asks the log")),
     flag(VERIFY, "max-workers", Kind::Text, Fate::NoEffect("there is nothing to tune")),
     flag(
-        &["verify"],
+        IMAGES,
+        "policy",
+        Kind::Text,
+        Fate::Refused(
+            "rules in CUE and Rego are not read; --identity-policy FILE says who may sign which \
+             image, and the verified statements on stdout can be given to any other program",
+        ),
+    ),
+    flag(
+        IMAGES,
         "experimental-oci11",
         Kind::Switch,
         Fate::NoEffect("referrers are always looked at"),
     ),
     flag(&["verify"], "payload", Kind::Text, Fate::Refused(BUNDLE)),
     flag(
-        &["verify"],
+        &["verify", "verify-attestation", "verify-blob-attestation"],
         "check-claims",
         Kind::RefusedIf(false),
         Fate::Refused("a signature of something else is no signature of this image"),
