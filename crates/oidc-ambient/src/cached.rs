@@ -70,7 +70,7 @@ impl TokenSource for Cached {
                 return Outcome::Here(found);
             }
             let now = self.clock.now();
-            let outcome = check::find(self.source.as_ref(), audience, min_ttl, now).await;
+            let outcome = check::find(self.source.as_ref(), audience, min_ttl, now, true).await;
             if let Outcome::Here(found) = &outcome {
                 self.keep(audience, found);
             }

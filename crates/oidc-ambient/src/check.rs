@@ -6,23 +6,30 @@ use host::escape_remote;
 use id_token::{Audience, Broken, Claims, Found, Outcome, TokenSource};
 
 /// Asks `source`, and turns a token for another audience or past its end into
-/// [`Outcome::Broken`]: Fulcio would call either "an error" without saying which.
+/// [`Outcome::Broken`]: Fulcio would call either "an error" without saying which. That is
+/// `certain` where the source's place is.
 pub(crate) async fn find(
     source: &dyn TokenSource,
     audience: &Audience,
     min_ttl: Duration,
     now: SystemTime,
+    certain: bool,
 ) -> Outcome {
     match source.find(audience, min_ttl).await {
-        Outcome::Here(found) => check(found, audience, now),
+        Outcome::Here(found) => check(found, audience, now, certain),
         outcome => outcome,
     }
 }
 
-fn check(found: Found, audience: &Audience, now: SystemTime) -> Outcome {
+fn check(found: Found, audience: &Audience, now: SystemTime, certain: bool) -> Outcome {
     let claims = found.token.claims();
     let (reason, hint) = if let Some(reason) = wrong_audience(claims, audience) {
-        (reason, format!("ask for a token with the audience `{audience}` where it is issued"))
+        let hint = if claims.get("kubernetes.io").is_some() {
+            format!("mount a projected service account token with the audience `{audience}`")
+        } else {
+            format!("ask for a token with the audience `{audience}` where it is issued")
+        };
+        (reason, hint)
     } else if let Some(reason) = expired(claims, now) {
         let hint = "get the token right before it is needed, or give it a longer life; \
                     if it is new, compare this machine's clock with the issuer's";
@@ -30,7 +37,7 @@ fn check(found: Found, audience: &Audience, now: SystemTime) -> Outcome {
     } else {
         return Outcome::Here(found);
     };
-    Outcome::Broken(Broken { evidence: found.evidence, reason, hint: Some(hint), certain: true })
+    Outcome::Broken(Broken { evidence: found.evidence, reason, hint: Some(hint), certain })
 }
 
 /// `aud` may be a list: what counts is that ours is in it.
@@ -75,7 +82,7 @@ mod tests {
     fn checked(claims: &str, now: u64) -> Outcome {
         let token = IdToken::parse(&crate::sources::testing::jwt(claims)).unwrap();
         let found = Found { token, evidence: "E".to_owned() };
-        check(found, &Audience::sigstore(), UNIX_EPOCH + Duration::from_secs(now))
+        check(found, &Audience::sigstore(), UNIX_EPOCH + Duration::from_secs(now), true)
     }
 
     fn reason(outcome: Outcome) -> String {
@@ -102,6 +109,13 @@ mod tests {
         assert_eq!(none, "expected a token for the audience `sigstore`, found none");
         let part = reason(checked(r#"{"aud":"sigstorex"}"#, 0));
         assert!(part.ends_with("found `sigstorex`"), "{part}");
+    }
+
+    #[test]
+    fn a_pods_token_for_its_api_server_is_told_what_to_mount() {
+        let claims = r#"{"aud":["https://kubernetes.default.svc"],"kubernetes.io":{}}"#;
+        let Outcome::Broken(broken) = checked(claims, 0) else { panic!() };
+        assert!(broken.hint.unwrap().contains("mount a projected"));
     }
 
     #[test]

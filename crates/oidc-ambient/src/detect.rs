@@ -9,7 +9,7 @@ use id_token::{Absence, Audience, Broken, Found, IdToken, Outcome, TokenSource};
 use crate::cached::Cached;
 use crate::check;
 use crate::error::Error;
-use crate::sources::Sources;
+use crate::sources::{Sources, Stage};
 
 /// The identity that was found.
 #[derive(Clone)]
@@ -68,8 +68,8 @@ pub async fn detect(
     min_ttl: Duration,
 ) -> Result<Detected, Error> {
     let mut search = Search::new(sources);
-    for source in sources.iter() {
-        let outcome = ask(sources, source, audience, min_ttl).await;
+    for (stage, source) in sources.staged() {
+        let outcome = ask(sources, stage, source, audience, min_ttl).await;
         if let Some(decision) = search.consider(source, outcome) {
             return decision;
         }
@@ -128,8 +128,8 @@ pub async fn survey(sources: &Sources, audience: &Audience, min_ttl: Duration) -
     let mut search = Search::new(sources);
     let mut decision = None;
     let mut reports = Vec::new();
-    for source in sources.iter() {
-        let outcome = ask(sources, source, audience, min_ttl).await;
+    for (stage, source) in sources.staged() {
+        let outcome = ask(sources, stage, source, audience, min_ttl).await;
         reports.push(Report::new(source.name(), &outcome));
         if decision.is_none() {
             decision = search.consider(source, outcome);
@@ -154,11 +154,13 @@ impl Report {
 
 async fn ask(
     sources: &Sources,
+    stage: Stage,
     source: &Arc<dyn TokenSource>,
     audience: &Audience,
     min_ttl: Duration,
 ) -> Outcome {
-    let outcome = check::find(source.as_ref(), audience, min_ttl, sources.clock().now()).await;
+    let (now, certain) = (sources.clock().now(), stage < Stage::Guessed);
+    let outcome = check::find(source.as_ref(), audience, min_ttl, now, certain).await;
     let report = Report::new(source.name(), &outcome);
     tracing::debug!(
         provider = report.provider,

@@ -1,11 +1,23 @@
 //! Why there is no identity.
 
+use std::path::PathBuf;
+
 use id_token::{Absence, Broken};
 
-/// Why [`detect`](crate::detect) found no token.
+/// Why [`detect`](crate::detect) found no token, or the sources could not be put together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The file in which a user declares sources cannot be used.
+    #[error("{}{}: {reason}", path.display(), at(*line))]
+    Declaration {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, if that is known; the first line is 1.
+        line: Option<usize>,
+        /// What is wrong. Never holds a line of the file.
+        reason: String,
+    },
     /// A place that is ours has an identity for us, and it cannot be had.
     #[error("the identity of `{provider}` is here but cannot be used: {}", broken.reason)]
     Broken {
@@ -38,4 +50,8 @@ pub enum Error {
         /// The names there are, in order of precedence.
         known: Vec<&'static str>,
     },
+}
+
+fn at(line: Option<usize>) -> String {
+    line.map(|line| format!(", line {line}")).unwrap_or_default()
 }

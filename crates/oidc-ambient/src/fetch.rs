@@ -8,6 +8,7 @@ use http::header::{HeaderValue, LOCATION};
 use http::{Request, Response, StatusCode};
 use id_token::IdToken;
 use serde_json::Value;
+use url::Url;
 
 use crate::outcome::with_causes;
 
@@ -18,11 +19,17 @@ pub(crate) struct Fault {
     pub(crate) reason: String,
     /// What was answered, if anything was.
     pub(crate) status: Option<StatusCode>,
+    /// The mend, where it is known better here than by whoever asked.
+    pub(crate) hint: Option<String>,
 }
 
 impl Fault {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), status: None }
+        Self { reason: reason.into(), status: None, hint: None }
+    }
+
+    pub(crate) fn hinted(reason: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..Self::new(reason) }
     }
 }
 
@@ -39,6 +46,15 @@ pub(crate) fn policy() -> CallPolicy {
         redirects: Redirects::SameOrigin,
         proxy: true,
     }
+}
+
+/// A URL from a variable or a file that a credential is sent to.
+pub(crate) fn endpoint(name: &str, text: &str) -> Result<Url, Fault> {
+    // The value is not shown: it may hold a secret.
+    Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or_else(|| Fault::new(format!("{name} is not an http or https URL")))
 }
 
 /// The same for services of this very machine: no proxy, less patience.
@@ -92,6 +108,7 @@ pub(crate) async fn json(host: &Host, request: &Request<Bytes>) -> Result<Value,
                         shown_body(answer.body()).unwrap_or_else(|| "nothing".to_owned())
                     ),
                     status: Some(answer.status()),
+                    hint: None,
                 });
             }
         }
@@ -112,14 +129,14 @@ pub(crate) async fn send(host: &Host, request: &Request<Bytes>) -> Result<Respon
         let target = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
         let target = target.map(without_query).unwrap_or_default();
         reason.push_str(&format!(
-            ", a redirect to `{}` that is not followed because the request carries a credential",
+            ", a redirect to `{}` that is not followed: a credential must not go elsewhere",
             escape_remote(target)
         ));
     } else if let Some(body) = shown_body(answer.body()) {
         reason.push_str(": ");
         reason.push_str(&body);
     }
-    Err(Fault { reason, status: Some(status) })
+    Err(Fault { reason, status: Some(status), hint: None })
 }
 
 /// Reads a token out of an answer.
@@ -137,8 +154,21 @@ fn shown_body(body: &[u8]) -> Option<String> {
             .into_iter()
             .find_map(|pointer| value.pointer(pointer)?.as_str())
     });
-    let text = message.unwrap_or(&text).trim();
+    let text =
+        message.map(str::to_owned).or_else(|| xml_message(&text)).unwrap_or_else(|| text.into());
+    let text = text.trim();
     (!text.is_empty()).then(|| format!("`{}`", escape_remote(text)))
+}
+
+/// What the error of an AWS service says.
+fn xml_message(text: &str) -> Option<String> {
+    Some(format!("{}: {}", xml_text(text, "Code")?, xml_text(text, "Message")?))
+}
+
+/// The text of the first element `name` in an XML document of the plain kind that AWS writes.
+pub(crate) fn xml_text<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
+    let (_, after) = xml.split_once(&format!("<{name}>"))?;
+    Some(after.split_once(&format!("</{name}>"))?.0.trim())
 }
 
 /// The keys of an answer: its values may be secrets of a kind that we do not know.

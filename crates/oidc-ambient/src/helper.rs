@@ -45,7 +45,8 @@ pub(crate) async fn token(
         .map_err(|error| Fault::Said(format!("what `{program}` wrote is no token: {error}")))
 }
 
-fn complaint(program: &str, output: &ProgramOutput) -> String {
+/// How a program failed, and the last lines that it wrote for people.
+pub(crate) fn complaint(program: &str, output: &ProgramOutput) -> String {
     let how = match output.code {
         Some(code) => format!("`{program}` ended with code {code}"),
         None => format!("`{program}` was ended by a signal"),

@@ -16,12 +16,21 @@ pub(crate) fn broken(
     reason: impl Into<String>,
     hint: impl Into<String>,
 ) -> Outcome {
-    Outcome::Broken(Broken {
-        evidence: evidence.into(),
-        reason: reason.into(),
-        hint: Some(hint.into()).filter(|hint: &String| !hint.is_empty()),
-        certain: true,
-    })
+    failed(evidence.into(), reason.into(), hint.into(), true)
+}
+
+/// Perhaps ours, and broken: the search goes on.
+pub(crate) fn doubtful(
+    evidence: impl Into<String>,
+    reason: impl Into<String>,
+    hint: impl Into<String>,
+) -> Outcome {
+    failed(evidence.into(), reason.into(), hint.into(), false)
+}
+
+fn failed(evidence: String, reason: String, hint: String, certain: bool) -> Outcome {
+    let hint = Some(hint).filter(|hint| !hint.is_empty());
+    Outcome::Broken(Broken { evidence, reason, hint, certain })
 }
 
 /// An error and its causes in one line.

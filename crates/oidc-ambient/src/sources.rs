@@ -1,9 +1,13 @@
 //! The table of places, in the order in which they are asked.
 
+mod aws;
+mod azure;
 mod azure_pipelines;
 mod buildkite;
+mod chainguard;
 mod circleci;
 mod codefresh;
+mod declared;
 mod env_token;
 mod fly;
 mod github;
@@ -75,8 +79,13 @@ impl Sources {
         sources.add(Stage::Job, Arc::new(fly::Fly::new(here())));
         sources.add(Stage::Cluster, Arc::new(token_file::CosignFile::new(env())));
         sources.add(Stage::Cluster, Arc::new(kubernetes::Kubernetes::new(here())));
+        sources.add(Stage::Machine, Arc::new(aws::Aws::new(here())));
+        sources.add(Stage::Machine, Arc::new(azure::AzureFile::new(env())));
+        sources.add(Stage::Machine, Arc::new(azure::AzureManaged::new(here())));
         sources.add(Stage::Machine, Arc::new(google::GoogleImpersonation::new(here())));
         sources.add(Stage::Machine, Arc::new(google::GoogleMetadata::new(here())));
+        sources.add(Stage::Machine, Arc::new(google::GoogleFile::new(here())));
+        sources.add(Stage::Machine, Arc::new(chainguard::Chainguard::new(here())));
         sources
     }
 
@@ -88,7 +97,7 @@ impl Sources {
 
     /// Only the sources called `name`, which must then work: whoever names a source wants no other.
     ///
-    /// The names are cosign's where cosign has one. `google` means both of Google's.
+    /// The names are cosign's where cosign has one. `google` means all of Google's.
     ///
     /// # Errors
     /// [`Error::UnknownProvider`] when no source has that name.
@@ -115,7 +124,11 @@ impl Sources {
         names
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<dyn TokenSource>> {
+    pub(crate) fn staged(&self) -> impl Iterator<Item = (Stage, &Arc<dyn TokenSource>)> {
+        self.table.iter().map(|(stage, source)| (*stage, source))
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Arc<dyn TokenSource>> {
         self.table.iter().map(|(_, source)| source)
     }
 

@@ -1,18 +1,19 @@
-//! Google Cloud: the metadata service of the machine, and a service account to impersonate.
+//! Google Cloud: the metadata service of the machine, a service account to impersonate, and files
+//! of credentials.
 
-use std::path::Path;
+mod adc;
+mod external;
+mod iam;
+mod metadata;
+
 use std::time::Duration;
 
-use bytes::Bytes;
-use host::{BoxFuture, CallPolicy, Host, Redirects};
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Request, Response, StatusCode};
-use id_token::{Audience, Broken, IdToken, Outcome, TokenSource};
-use serde_json::{Value, json};
-use url::Url;
+use host::{BoxFuture, Host};
+use id_token::{Audience, IdToken, Outcome, TokenSource};
 
 use crate::fetch::{self, Fault};
-use crate::outcome::{broken, here, not_here};
+use crate::outcome::{broken, doubtful, here, not_here};
+use crate::sources::google::adc::Located;
 
 /// The identity of the machine: Compute Engine, GKE, Cloud Run, Cloud Build.
 pub(crate) struct GoogleMetadata {
@@ -20,8 +21,13 @@ pub(crate) struct GoogleMetadata {
 }
 
 /// The identity of the service account that `GOOGLE_SERVICE_ACCOUNT_NAME` names, on behalf of the
-/// machine's own.
+/// credentials that are here.
 pub(crate) struct GoogleImpersonation {
+    host: Host,
+}
+
+/// The identity of a file of Application Default Credentials.
+pub(crate) struct GoogleFile {
     host: Host,
 }
 
@@ -31,17 +37,16 @@ impl GoogleMetadata {
     }
 
     async fn look(&self, audience: &Audience) -> Outcome {
-        let evidence = match presence(&self.host).await {
+        let evidence = match metadata::presence(&self.host).await {
             Ok(evidence) => evidence,
             Err(absence) => return not_here(absence),
         };
-        match self.fetch(audience).await {
+        match self.fetch(audience).await.and_then(with_email) {
             Ok(token) => here(token, evidence),
             // Many machines of Google's have no service account, and a job may run on any.
             Err(fault) => {
-                let hint = hint_for(&fault).to_owned();
-                let hint = Some(hint).filter(|hint| !hint.is_empty());
-                Outcome::Broken(Broken { evidence, reason: fault.reason, hint, certain: false })
+                let hint = metadata::hint_for(&fault).to_owned();
+                doubtful(evidence, fault.reason, fault.hint.unwrap_or(hint))
             }
         }
     }
@@ -49,7 +54,7 @@ impl GoogleMetadata {
     async fn fetch(&self, audience: &Audience) -> Result<IdToken, Fault> {
         // Only the full format has the e-mail address that Fulcio certifies.
         let query = [("audience", audience.as_str()), ("format", "full")];
-        let answer = ask(&self.host, "identity", &query).await?;
+        let answer = metadata::ask(&self.host, "identity", &query).await?;
         fetch::token(&String::from_utf8_lossy(answer.body()))
     }
 }
@@ -78,36 +83,21 @@ impl GoogleImpersonation {
             Ok(access) => access,
             Err(fault) => {
                 let reason = format!("no access token to impersonate with: {}", fault.reason);
-                return broken(
-                    evidence,
-                    reason,
-                    "run on a machine of Google's with an attached \
-                    service account",
-                );
+                return broken(evidence, reason, fault.hint.unwrap_or_default());
             }
         };
-        match self.impersonate(&account, &access, audience).await {
+        match self.impersonate(&account, &access, audience).await.and_then(with_email) {
             Ok(token) => here(token, evidence),
-            Err(fault) if fault.status == Some(StatusCode::FORBIDDEN) => broken(
-                evidence,
-                fault.reason,
-                "grant the machine's service account the role \
-                 `roles/iam.serviceAccountOpenIdTokenCreator` on the one to impersonate, and \
-                 enable the IAM Credentials API in its project",
-            ),
-            Err(fault) => broken(evidence, fault.reason, ""),
+            Err(fault) => broken(evidence, fault.reason, fault.hint.unwrap_or_default()),
         }
     }
 
     async fn access_token(&self) -> Result<String, Fault> {
-        let scope = [("scopes", "https://www.googleapis.com/auth/cloud-platform")];
-        let answer = ask(&self.host, "token", &scope).await?;
-        // Such tokens are not shaped like a JWT, so nothing of the answer may be shown.
-        let value: Option<Value> = serde_json::from_slice(answer.body()).ok();
-        let token = value.as_ref().and_then(|value| value.get("access_token")?.as_str());
-        token
-            .map(str::to_owned)
-            .ok_or_else(|| Fault::new("the metadata service's answer has no `access_token`"))
+        let env = self.host.env.as_ref();
+        match Located::find(env) {
+            Ok(file) => file.read(env)?.access_token(&self.host).await,
+            Err(_) => metadata::access_token(&self.host).await,
+        }
     }
 
     async fn impersonate(
@@ -116,32 +106,8 @@ impl GoogleImpersonation {
         access: &str,
         audience: &Audience,
     ) -> Result<IdToken, Fault> {
-        let url = self
-            .generate_url(account)
-            .ok_or_else(|| Fault::new("the IAM Credentials endpoint has no usable URL"))?;
-        // Without `includeEmail` the token lacks what Fulcio certifies.
-        let body = json!({ "audience": audience.as_str(), "includeEmail": true }).to_string();
-        let bearer = fetch::secret("the access token", &format!("Bearer {access}"))?;
-        let request = Request::post(url.as_str())
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .header(AUTHORIZATION, bearer)
-            .extension(fetch::policy())
-            .body(Bytes::from(body))
-            .map_err(|_| Fault::new("the IAM Credentials endpoint has no usable URL"))?;
-        fetch::json_token(&self.host, &request, "/token").await
-    }
-
-    fn generate_url(&self, account: &str) -> Option<Url> {
-        let var = |name| self.host.env.var(name);
-        let base = var(IAM_ENDPOINT).or_else(|| {
-            let universe = var(UNIVERSE)?;
-            Some(format!("https://iamcredentials.{universe}/"))
-        });
-        let mut url = Url::parse(base.as_deref().unwrap_or(DEFAULT_IAM_ENDPOINT)).ok()?;
-        let action = format!("{account}:generateIdToken");
-        let path = ["v1", "projects", "-", "serviceAccounts", action.as_str()];
-        url.path_segments_mut().ok()?.pop_if_empty().extend(path);
-        Some(url)
+        let url = iam::account_url(&self.host, account)?;
+        iam::generate_id_token(&self.host, &url, access, audience, &[]).await
     }
 }
 
@@ -155,119 +121,77 @@ impl TokenSource for GoogleImpersonation {
     }
 }
 
-/// Why we believe to be on a machine of Google's, or what we looked for.
-async fn presence(host: &Host) -> Result<String, String> {
-    let var = |name| host.env.var(name);
-    if let Some(name) = METADATA_VARIABLES.into_iter().find(|name| var(name).is_some()) {
-        return Ok(format!("{name} is set"));
+impl GoogleFile {
+    pub(crate) fn new(host: Host) -> Self {
+        Self { host }
     }
-    if var(NO_CHECK).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-        return Err(format!("{NO_CHECK} is `true`"));
-    }
-    let product = host.env.read(Path::new(FIRMWARE), 256).unwrap_or_default();
-    if String::from_utf8_lossy(&product).trim().starts_with("Google") {
-        return Ok(format!("{FIRMWARE} says `Google`"));
-    }
-    if let Some(name) = RUNTIME_VARIABLES.into_iter().find(|name| var(name).is_some()) {
-        return Ok(format!("{name} is set"));
-    }
-    let absent = || format!("no metadata service of Google's answers at {DEFAULT_METADATA}");
-    let request = Request::get(format!("http://{DEFAULT_METADATA}/"))
-        .header(FLAVOR, HeaderValue::from_static("Google"))
-        .extension(probe_policy())
-        .body(Bytes::new())
-        .map_err(|_| absent())?;
-    match host.http.send(request).await {
-        Ok(answer) if is_google(&answer) => Ok(format!("{DEFAULT_METADATA} answers as Google's")),
-        _ => Err(absent()),
-    }
-}
 
-/// Asks the metadata service for `what` of the default service account.
-async fn ask(host: &Host, what: &str, query: &[(&str, &str)]) -> Result<Response<Bytes>, Fault> {
-    let server = METADATA_VARIABLES
-        .into_iter()
-        .find_map(|name| host.env.var(name))
-        .unwrap_or_else(|| DEFAULT_METADATA.to_owned());
-    let bad = || Fault::new("the variable for the metadata service holds no host");
-    let path =
-        format!("http://{server}/computeMetadata/v1/instance/service-accounts/default/{what}");
-    let mut url = Url::parse(&path).map_err(|_| bad())?;
-    url.query_pairs_mut().extend_pairs(query);
-    let request = Request::get(url.as_str())
-        .header(FLAVOR, HeaderValue::from_static("Google"))
-        .extension(metadata_policy())
-        .body(Bytes::new())
-        .map_err(|_| bad())?;
-    let answer = fetch::send(host, &request).await?;
-    if is_google(&answer) {
-        return Ok(answer);
-    }
-    Err(Fault {
-        reason: format!(
-            "expected the metadata service at {server}, found something else: its answer lacks \
-             `Metadata-Flavor: Google`"
-        ),
-        status: Some(answer.status()),
-    })
-}
-
-fn is_google(answer: &Response<Bytes>) -> bool {
-    answer.headers().get(FLAVOR).is_some_and(|value| value == "Google")
-}
-
-/// Where nothing speaks for Google, a silent network must not cost more than a moment.
-fn probe_policy() -> CallPolicy {
-    CallPolicy {
-        attempt: Duration::from_millis(250),
-        total: Duration::from_millis(250),
-        attempts: 1,
-        redirects: Redirects::Never,
-        ..fetch::local_policy()
-    }
-}
-
-/// GKE's metadata service is not ready in the first seconds of a pod.
-fn metadata_policy() -> CallPolicy {
-    CallPolicy {
-        attempt: Duration::from_secs(3),
-        total: Duration::from_secs(10),
-        redirects: Redirects::Never,
-        ..fetch::local_policy()
-    }
-}
-
-fn hint_for(fault: &Fault) -> &'static str {
-    match fault.status {
-        Some(StatusCode::NOT_FOUND) => {
-            "this machine has no service account that can identify itself: attach one to the \
-             virtual machine, let Cloud Build run as a service account that you specify, link the \
-             Kubernetes service account to one of Google's, or impersonate one with \
-             GOOGLE_SERVICE_ACCOUNT_NAME"
+    async fn look(&self, audience: &Audience) -> Outcome {
+        let env = self.host.env.as_ref();
+        let file = match Located::find(env) {
+            Ok(file) => file,
+            Err(absence) => return not_here(absence),
+        };
+        let evidence = file.evidence();
+        let credentials = match file.read(env) {
+            Ok(credentials) => credentials,
+            Err(fault) => return failed(file.named, evidence, fault),
+        };
+        match credentials.id_token(&self.host, audience).await.and_then(with_email) {
+            Ok(token) => here(token, evidence),
+            // A person's own login is on many machines and says nothing of this program.
+            Err(fault) => failed(file.named && credentials.is_service_account(), evidence, fault),
         }
-        Some(StatusCode::FORBIDDEN) => {
-            "the metadata service is concealed from this workload, or its service account lacks \
-             `roles/iam.serviceAccountOpenIdTokenCreator` on itself"
-        }
-        _ => "",
     }
+}
+
+impl TokenSource for GoogleFile {
+    fn name(&self) -> &'static str {
+        "google-adc"
+    }
+
+    fn find<'a>(&'a self, audience: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.look(audience))
+    }
+}
+
+fn failed(certain: bool, evidence: String, fault: Fault) -> Outcome {
+    let hint = fault.hint.unwrap_or_else(|| {
+        format!("let {} name a readable file of a service account, or unset it", adc::VARIABLE)
+    });
+    if certain {
+        broken(evidence, fault.reason, hint)
+    } else {
+        doubtful(evidence, fault.reason, hint)
+    }
+}
+
+/// The e-mail address is what is certified of an account of Google's; an emulator, or an old
+/// answer, may leave it out.
+fn with_email(token: IdToken) -> Result<IdToken, Fault> {
+    if token.claims().issuer() != Some(ISSUER) || token.claims().email().is_some() {
+        return Ok(token);
+    }
+    Err(Fault::hinted(
+        "expected a token with the claim `email`, found none: a certificate for an account of \
+         Google's is made out to its address",
+        "ask the metadata service with `format=full`, `generateIdToken` with `includeEmail`, and \
+         `gcloud auth print-identity-token` with `--include-email`",
+    ))
 }
 
 const ACCOUNT: &str = "GOOGLE_SERVICE_ACCOUNT_NAME";
-const METADATA_VARIABLES: [&str; 3] = ["GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP"];
-const RUNTIME_VARIABLES: [&str; 3] = ["K_SERVICE", "CLOUD_RUN_JOB", "GAE_ENV"];
-const NO_CHECK: &str = "NO_GCE_CHECK";
-/// The address and not the name: it needs no resolver.
-const DEFAULT_METADATA: &str = "169.254.169.254";
-const FIRMWARE: &str = "/sys/class/dmi/id/product_name";
-const FLAVOR: &str = "metadata-flavor";
-/// As Google's own command line lets it be overridden.
-const IAM_ENDPOINT: &str = "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS";
-const UNIVERSE: &str = "GOOGLE_CLOUD_UNIVERSE_DOMAIN";
-const DEFAULT_IAM_ENDPOINT: &str = "https://iamcredentials.googleapis.com/";
+const ISSUER: &str = "https://accounts.google.com";
+const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
 #[cfg(test)]
 mod tests {
+    use host::CallPolicy;
+    use http::header::AUTHORIZATION;
+
+    use super::adc::VARIABLE;
+    use super::iam::ENDPOINT as IAM_ENDPOINT;
+    use super::metadata::{FIRMWARE, FLAVOR, NO_CHECK};
     use super::*;
     use crate::sources::testing::{World, block_on, broken_of, found_of, jwt};
 
@@ -378,5 +302,197 @@ mod tests {
         );
         let broken = broken_of(impersonate(&world));
         assert!(!format!("{broken:?}").contains("ya29"), "{broken:?}");
+    }
+
+    #[test]
+    fn a_token_without_an_e_mail_address_is_told_what_is_missing() {
+        let token = jwt(r#"{"iss":"https://accounts.google.com","aud":"sigstore","sub":"1"}"#);
+        let world =
+            World::new(&[]).with_file(FIRMWARE, "Google").answering_with(200, &GOOGLE, &token);
+        let broken = broken_of(look(&world));
+        assert!(broken.reason.contains("the claim `email`, found none"), "{}", broken.reason);
+        let hint = broken.hint.unwrap();
+        assert!(hint.contains("format=full") && hint.contains("includeEmail"), "{hint}");
+    }
+
+    #[test]
+    fn a_service_that_hangs_or_redirects_is_only_softly_broken() {
+        let world = World::new(&[]).with_file(FIRMWARE, "Google").hanging();
+        let broken = broken_of(look(&world));
+        assert!(!broken.certain);
+        assert!(broken.reason.contains("no complete answer"), "{}", broken.reason);
+        assert!(broken.hint.unwrap().contains("NO_GCE_CHECK"));
+        let world = World::new(&[]).with_file(FIRMWARE, "Google").redirecting(302, "http://evil/");
+        let broken = broken_of(look(&world));
+        assert!(broken.reason.contains("302 Found, a redirect to `http://evil/`"));
+        assert_eq!(world.requests(), 1);
+        let policy = world.only_request().extensions().get::<CallPolicy>().unwrap().clone();
+        assert_eq!(policy.redirects, host::Redirects::Never);
+        assert!(policy.attempts > 1, "a new pod's service is not ready at once");
+    }
+
+    const KEY: &str = include_str!("../../../../tests/fixtures/openssl/rsa_private.pem");
+
+    fn account_file() -> String {
+        serde_json::json!({
+            "type": "service_account",
+            "client_email": "s@p.iam.gserviceaccount.com",
+            "private_key": KEY,
+            "private_key_id": "k1",
+            "token_uri": "https://oauth2.example/token",
+        })
+        .to_string()
+    }
+
+    fn file(world: &World) -> Outcome {
+        block_on(GoogleFile::new(world.host()).look(&Audience::sigstore()))
+    }
+
+    fn body(world: &World, index: usize) -> String {
+        String::from_utf8(world.request(index).body().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_key_signs_for_itself_and_gets_a_token() {
+        let token = jwt(r#"{"aud":"sigstore","email":"s@p"}"#);
+        let world = World::new(&[(VARIABLE, "/key.json")])
+            .with_file("/key.json", &account_file())
+            .answering(200, &format!(r#"{{"id_token":"{token}"}}"#));
+        assert_eq!(found_of(file(&world)).token.reveal(), token);
+        assert_eq!(world.only_request().uri(), "https://oauth2.example/token");
+        let form = body(&world, 0);
+        let (grant, assertion) = form.split_once("&assertion=").unwrap();
+        assert_eq!(grant, "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer");
+        let assertion = IdToken::parse(assertion).unwrap();
+        assert_eq!(assertion.algorithm(), "RS256");
+        let claims = assertion.claims();
+        assert_eq!(claims.text("target_audience"), Some("sigstore"));
+        assert_eq!(claims.issuer(), Some("s@p.iam.gserviceaccount.com"));
+        assert_eq!(claims.audiences(), ["https://oauth2.example/token"]);
+    }
+
+    #[test]
+    fn a_key_that_is_gone_or_no_key_is_certain_and_not_shown() {
+        let world = World::new(&[(VARIABLE, "/key.json")])
+            .with_file("/key.json", &account_file())
+            .answering(
+                400,
+                r#"{"error":"invalid_grant","error_description":"Invalid JWT Signature."}"#,
+            );
+        let gone = broken_of(file(&world));
+        assert!(gone.certain && gone.reason.ends_with("`Invalid JWT Signature.`"), "{gone:?}");
+        assert!(gone.hint.unwrap().contains("keys list"));
+        let bad = account_file().replace("MII", "hunter2");
+        let world = World::new(&[(VARIABLE, "/key.json")]).with_file("/key.json", &bad);
+        let broken = broken_of(file(&world));
+        assert!(broken.reason.starts_with("not a PEM private key"), "{broken:?}");
+        for content in
+            ["hunter2", r#"{"type":"service_account","client_email":7,"private_key":"hunter2"}"#]
+        {
+            let world = World::new(&[(VARIABLE, "/key.json")]).with_file("/key.json", content);
+            let broken = broken_of(file(&world));
+            assert!(broken.reason.starts_with("it is no file of Google's"), "{broken:?}");
+            assert!(!format!("{broken:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_persons_login_cannot_identify_itself_but_can_impersonate() {
+        let login =
+            r#"{"type":"authorized_user","client_id":"c","client_secret":"s","refresh_token":"r"}"#;
+        let path = "/h/.config/gcloud/application_default_credentials.json";
+        let world = World::new(&[("CLOUDSDK_CONFIG", "/h/.config/gcloud")]).with_file(path, login);
+        let broken = broken_of(file(&world));
+        assert!(!broken.certain && broken.reason.ends_with("found authorized_user"), "{broken:?}");
+        assert!(broken.hint.unwrap().contains(ACCOUNT));
+        let token = jwt(r#"{"aud":"sigstore","email":"s@p"}"#);
+        let world = World::new(&[("CLOUDSDK_CONFIG", "/h/.config/gcloud"), (ACCOUNT, "s@p")])
+            .with_file(path, login)
+            .answering(200, r#"{"access_token":"ya29.user"}"#)
+            .answering(200, &format!(r#"{{"token":"{token}"}}"#));
+        assert_eq!(found_of(impersonate(&world)).token.reveal(), token);
+        assert!(body(&world, 0).starts_with("grant_type=refresh_token&client_id=c"));
+        assert_eq!(world.request(1).headers()[AUTHORIZATION], "Bearer ya29.user");
+    }
+
+    #[test]
+    fn an_impersonated_account_is_asked_for_through_its_source() {
+        let content = serde_json::json!({
+            "type": "impersonated_service_account",
+            "service_account_impersonation_url":
+                "https://iam.example/v1/projects/-/serviceAccounts/t@p:generateAccessToken",
+            "source_credentials": serde_json::from_str::<serde_json::Value>(&account_file()).unwrap(),
+            "delegates": ["projects/-/serviceAccounts/d@p"],
+        });
+        let token = jwt(r#"{"aud":"sigstore","email":"t@p"}"#);
+        let world = World::new(&[(VARIABLE, "/i.json")])
+            .with_file("/i.json", &content.to_string())
+            .answering(200, r#"{"access_token":"ya29.source"}"#)
+            .answering(200, &format!(r#"{{"token":"{token}"}}"#));
+        assert_eq!(found_of(file(&world)).token.reveal(), token);
+        let request = world.request(1);
+        assert_eq!(
+            request.uri(),
+            "https://iam.example/v1/projects/-/serviceAccounts/t@p:generateIdToken"
+        );
+        assert!(body(&world, 1).contains(r#""delegates":["projects/-/serviceAccounts/d@p"]"#));
+    }
+
+    fn federated(source: &str, account: bool) -> String {
+        let account = if account {
+            r#","service_account_impersonation_url":"https://iam.example/v1/projects/-/serviceAccounts/t@p:generateAccessToken""#
+        } else {
+            ""
+        };
+        format!(
+            r#"{{"type":"external_account","audience":"//iam/pool","subject_token_type":"urn:ietf:params:oauth:token-type:jwt","token_url":"https://sts.example/v1/token","credential_source":{source}{account}}}"#
+        )
+    }
+
+    #[test]
+    fn a_federated_token_is_traded_for_the_service_accounts() {
+        let source = r#"{"file":"/sub","format":{"type":"json","subject_token_field_name":"t"}}"#;
+        let token = jwt(r#"{"aud":"sigstore","email":"t@p"}"#);
+        let world = World::new(&[(VARIABLE, "/f.json")])
+            .with_file("/f.json", &federated(source, true))
+            .with_file("/sub", r#"{"t":"subject"}"#)
+            .answering(200, r#"{"access_token":"federated"}"#)
+            .answering(200, &format!(r#"{{"token":"{token}"}}"#));
+        assert_eq!(found_of(file(&world)).token.reveal(), token);
+        assert_eq!(world.request(0).uri(), "https://sts.example/v1/token");
+        assert!(body(&world, 0).contains("&subject_token=subject&"));
+        assert_eq!(world.request(1).headers()[AUTHORIZATION], "Bearer federated");
+    }
+
+    #[test]
+    fn a_federated_principal_without_an_account_or_a_known_source_is_told_what_would_do() {
+        let reason = |source, account| {
+            let world = World::new(&[(VARIABLE, "/f.json")])
+                .with_file("/f.json", &federated(source, account));
+            let broken = broken_of(file(&world));
+            assert!(broken.hint.is_some() && world.requests() == 0);
+            broken.reason
+        };
+        assert!(reason(r#"{"file":"/sub"}"#, false).contains("no service account"));
+        let aws = reason(r#"{"environment_id":"aws1"}"#, true);
+        assert!(aws.ends_with("found an environment `aws1`"), "{aws}");
+        let program = reason(r#"{"executable":{"command":"x y"}}"#, true);
+        assert!(program.contains("ALLOW_EXECUTABLES is not `1`"), "{program}");
+    }
+
+    #[test]
+    fn where_there_is_no_file_there_is_nothing() {
+        for env in [&[][..], &[("HOME", "/h")]] {
+            assert!(matches!(file(&World::new(env)), Outcome::NotHere(_)));
+        }
+    }
+
+    #[test]
+    fn a_credential_goes_nowhere_without_tls_but_on_this_machine() {
+        assert!(iam::secure("http://127.0.0.1:8/x").is_some());
+        assert!(iam::secure("http://oauth2.example/").is_none());
+        let bad = account_file().replace("https://oauth2", "http://oauth2");
+        let world = World::new(&[(VARIABLE, "/key.json")]).with_file("/key.json", &bad);
+        assert_eq!(broken_of(file(&world)).reason, "the token endpoint is not an https URL");
     }
 }

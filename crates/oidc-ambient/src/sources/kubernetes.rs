@@ -6,14 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use host::{BoxFuture, CallPolicy, FileError, Host, Redirects, TrustOnly};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Request, StatusCode};
-use id_token::{Audience, Broken, IdToken, Outcome, TOKEN_CAP, TokenSource};
+use http::{HeaderValue, Request};
+use id_token::{Audience, IdToken, Outcome, TOKEN_CAP, TokenSource};
 use serde_json::json;
 use url::Url;
 
 use crate::check::wrong_audience;
 use crate::fetch::{self, Fault};
-use crate::outcome::{here, not_here, with_causes};
+use crate::outcome::{doubtful, here, not_here, with_causes};
 
 /// The API server of the cluster that we run in.
 pub(crate) struct Kubernetes {
@@ -34,12 +34,12 @@ impl Kubernetes {
             Err(FileError::NotFound { .. }) => {
                 return not_here(format!("{TOKEN_PATH} does not exist"));
             }
-            Err(error) => return soft(with_causes(&error), String::new()),
+            Err(error) => return soft(with_causes(&error), audience),
         };
         let own = match IdToken::parse(&String::from_utf8_lossy(&own)) {
             Ok(own) => own,
             Err(error) => {
-                return soft(format!("{TOKEN_PATH} holds no token: {error}"), String::new());
+                return soft(format!("{TOKEN_PATH} holds no token: {error}"), audience);
             }
         };
         if wrong_audience(own.claims(), audience).is_none() {
@@ -47,10 +47,10 @@ impl Kubernetes {
         }
         match self.request(&server, &own, audience, min_ttl).await {
             Ok(token) => here(token, evidence()),
-            Err(fault) if fault.status == Some(StatusCode::FORBIDDEN) => {
-                soft(fault.reason, mount_hint(audience))
+            Err(fault) => {
+                let found = wrong_audience(own.claims(), audience).unwrap_or_default();
+                soft(format!("{}; of the pod's own token: {found}", fault.reason), audience)
             }
-            Err(fault) => soft(fault.reason, String::new()),
         }
     }
 
@@ -106,9 +106,8 @@ impl TokenSource for Kubernetes {
 }
 
 /// Every pod has the marker and few may ask for tokens, so this never ends the search.
-fn soft(reason: String, hint: String) -> Outcome {
-    let hint = Some(hint).filter(|hint| !hint.is_empty());
-    Outcome::Broken(Broken { evidence: evidence(), reason, hint, certain: false })
+fn soft(reason: impl Into<String>, audience: &Audience) -> Outcome {
+    doubtful(evidence(), reason, mount_hint(audience))
 }
 
 fn evidence() -> String {
@@ -178,6 +177,9 @@ mod tests {
         let broken = broken_of(look(&pod().answering(403, r#"{"message":"forbidden: x"}"#)));
         assert!(!broken.certain);
         assert!(broken.reason.contains("forbidden: x"), "{}", broken.reason);
+        let own =
+            "expected a token for the audience `sigstore`, found `https://kubernetes.default.svc`";
+        assert!(broken.reason.ends_with(own), "{}", broken.reason);
         assert!(broken.hint.unwrap().contains("audience: sigstore"));
     }
 

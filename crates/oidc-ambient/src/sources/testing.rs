@@ -128,6 +128,11 @@ impl World {
         self.with_answer(Err(TransportError::Connect { url: "https://x".to_owned(), source }))
     }
 
+    pub(crate) fn hanging(self) -> Self {
+        let after = std::time::Duration::from_secs(3);
+        self.with_answer(Err(TransportError::Timeout { url: "http://x".to_owned(), after }))
+    }
+
     fn with_answer(self, answer: Result<Response<Bytes>, TransportError>) -> Self {
         self.answers.lock().unwrap().push_back(answer);
         self

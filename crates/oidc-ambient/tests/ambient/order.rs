@@ -1,33 +1,17 @@
 //! Which identity wins, and which failure ends the search.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
-
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, UNIX_EPOCH};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use host::{BoxFuture, Env, Host, NoPrograms, TransportError};
 use http::{Request, Response};
 use id_token::{Absence, Audience, Broken, Found, IdToken, Outcome, TokenSource};
 use oidc_ambient::{Detected, Error, Sources, Stage, State, detect, survey};
 
+use crate::world::{block_on, jwt};
+
 const MINUTE: Duration = Duration::from_secs(60);
-
-fn jwt(claims: &str) -> String {
-    let [header, payload] = [r#"{"alg":"RS256"}"#, claims].map(|part| URL_SAFE_NO_PAD.encode(part));
-    format!("{header}.{payload}.c2lnbmF0dXJl")
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let mut context = Context::from_waker(Waker::noop());
-    match std::pin::pin!(future).poll(&mut context) {
-        Poll::Ready(value) => value,
-        Poll::Pending => panic!("a fake waited"),
-    }
-}
 
 fn host(env: impl Env + 'static) -> Host {
     let offline = |request: Request<Bytes>| -> Result<Response<Bytes>, TransportError> {

@@ -1,0 +1,416 @@
+//! Sources that a user declares in a file, for places that this crate does not know.
+
+mod place;
+mod run;
+mod template;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use host::{Env, FileError, Host};
+use id_token::TokenSource;
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::outcome::with_causes;
+use crate::sources::declared::place::Place;
+use crate::sources::declared::run::Declared;
+use crate::sources::{Sources, Stage};
+
+impl Sources {
+    /// Adds the sources that the file at `path` declares, in its order, before those of the job. The
+    /// crate's README describes the file.
+    ///
+    /// # Errors
+    /// [`Error::Declaration`]: the file is not there or cannot be read, is not TOML, or declares
+    /// something that cannot be. Nothing is added then.
+    pub fn declare(&mut self, host: &Host, path: &Path) -> Result<(), Error> {
+        let wrong = |line, reason| Error::Declaration { path: path.to_owned(), line, reason };
+        let bytes =
+            host.env.read(path, FILE_CAP).map_err(|error| wrong(None, with_causes(&error)))?;
+        let text =
+            std::str::from_utf8(&bytes).map_err(|_| wrong(None, "it is not UTF-8".to_owned()))?;
+        let declared =
+            parse(text, &self.names()).map_err(|fault| wrong(fault.line, fault.reason))?;
+        for declaration in declared {
+            let source = Declared::new(host.clone(), declaration);
+            self.add(Stage::Declared, Arc::new(source) as Arc<dyn TokenSource>);
+        }
+        Ok(())
+    }
+
+    /// The same with the file where a person keeps it, `ambisign/identity.toml` below
+    /// `XDG_CONFIG_HOME` or `~/.config`. There need not be one.
+    ///
+    /// # Errors
+    /// As of [`Self::declare`], but for a file that is not there.
+    pub fn declare_default(&mut self, host: &Host) -> Result<(), Error> {
+        let Some(path) = default_path(host.env.as_ref()) else { return Ok(()) };
+        match host.env.read(&path, FILE_CAP) {
+            Err(FileError::NotFound { .. }) => Ok(()),
+            _ => self.declare(host, &path),
+        }
+    }
+}
+
+/// Where [`Sources::declare_default`] looks.
+fn default_path(env: &dyn Env) -> Option<PathBuf> {
+    let directory = |name| env.var(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let config = directory("XDG_CONFIG_HOME").or_else(|| Some(directory("HOME")?.join(".config")));
+    Some(config?.join("ambisign").join("identity.toml"))
+}
+
+/// One source, checked.
+struct Declaration {
+    name: &'static str,
+    /// Only where this variable is set.
+    when: Option<String>,
+    /// Where in the answer the token is; `None` takes the whole text, or the usual fields.
+    field: Option<String>,
+    place: Place,
+}
+
+/// What is wrong with a file.
+#[derive(Debug)]
+struct Fault {
+    line: Option<usize>,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(default)]
+    source: Vec<toml::Spanned<Table>>,
+}
+
+/// A `[[source]]`, with the keys of all kinds.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    name: Option<String>,
+    kind: Option<String>,
+    when: Option<String>,
+    field: Option<String>,
+    // exec
+    command: Option<Vec<String>>,
+    pass: Option<Vec<String>>,
+    timeout: Option<u64>,
+    // file
+    path: Option<String>,
+    // env
+    variable: Option<String>,
+    // http
+    url: Option<String>,
+    method: Option<String>,
+    headers: Option<BTreeMap<String, String>>,
+    body: Option<String>,
+    unix_socket: Option<String>,
+}
+
+fn parse(text: &str, taken: &[&str]) -> Result<Vec<Declaration>, Fault> {
+    let line_at = |offset: usize| {
+        let before = text.as_bytes().get(..offset).unwrap_or_default();
+        before.iter().filter(|byte| **byte == b'\n').count() + 1
+    };
+    let document: Document = toml::from_str(text).map_err(|error| Fault {
+        line: error.span().map(|span| line_at(span.start)),
+        // The message alone: the parser would also show the line, and a line may hold a secret.
+        reason: host::escape_remote(&without_quoted(error.message())),
+    })?;
+    if document.source.len() > MOST_SOURCES {
+        let reason = format!("it declares more than {MOST_SOURCES} sources");
+        return Err(Fault { line: None, reason });
+    }
+    let mut names: BTreeSet<&str> = taken.iter().copied().collect();
+    let mut declared = Vec::new();
+    for table in document.source {
+        let line = Some(line_at(table.span().start));
+        let declaration = table.into_inner().check().map_err(|reason| Fault { line, reason })?;
+        if declaration.name == "google" || !names.insert(declaration.name) {
+            let reason = format!("the name `{}` is taken already", declaration.name);
+            return Err(Fault { line, reason });
+        }
+        declared.push(declaration);
+    }
+    Ok(declared)
+}
+
+/// `message` without a value of the file that it quotes.
+fn without_quoted(message: &str) -> String {
+    match (message.find('"'), message.rfind('"')) {
+        (Some(start), Some(end)) if start < end => {
+            let (before, after) = (message.get(..start), message.get(end + 1..));
+            format!("{}\"...\"{}", before.unwrap_or_default(), after.unwrap_or_default())
+        }
+        _ => message.to_owned(),
+    }
+}
+
+impl Table {
+    fn check(mut self) -> Result<Declaration, String> {
+        let name = self.name.take().ok_or("a source needs a `name`")?;
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(fits) {
+            return Err(format!(
+                "expected a `name` of small letters, digits and hyphens, found `{}`",
+                host::escape_remote(&name)
+            ));
+        }
+        let kind = self.kind.take().unwrap_or_default();
+        let about = |reason: String| format!("source `{name}`: {reason}");
+        let (when, field) = (self.when.take(), self.field.take());
+        if field.as_deref() == Some("") {
+            return Err(about("`field` is empty".to_owned()));
+        }
+        let place = match kind.as_str() {
+            "exec" => self.exec(),
+            "file" => self.file(),
+            "env" => self.env(),
+            "http" => self.http(),
+            "" => Err("it needs a `kind`: exec, file, env or http".to_owned()),
+            other => Err(format!(
+                "expected the kind exec, file, env or http, found `{}`",
+                host::escape_remote(other)
+            )),
+        };
+        let place = place.map_err(about)?;
+        if let Some(key) = self.left() {
+            return Err(about(format!("a source of the kind {kind} takes no `{key}`")));
+        }
+        Ok(Declaration { name: keep(&name), when, field, place })
+    }
+
+    fn exec(&mut self) -> Result<Place, String> {
+        let command = self.command.take().filter(|command| !command.is_empty());
+        let mut words = command.ok_or("it needs a `command`, a list of words")?.into_iter();
+        let program = words.next().filter(|word| !word.is_empty());
+        let seconds = self.timeout.take().unwrap_or(DEFAULT_TIMEOUT);
+        if seconds == 0 || seconds > LONGEST_TIMEOUT {
+            return Err(format!(
+                "expected a `timeout` of 1 to {LONGEST_TIMEOUT} seconds, found {seconds}"
+            ));
+        }
+        let args: Vec<String> = words.collect();
+        // What other programs can see must hold no secret.
+        if args.iter().any(|arg| arg.contains("{env:") || arg.contains("{file:")) {
+            return Err("`command` takes only `{audience}`: every program on this machine can \
+                        see it; the variables are the program's own to read, see `pass`"
+                .to_owned());
+        }
+        Ok(Place::Exec {
+            program: program.ok_or("its `command` names no program")?,
+            args,
+            pass: self.pass.take().unwrap_or_default(),
+            timeout: Duration::from_secs(seconds),
+        })
+    }
+
+    fn file(&mut self) -> Result<Place, String> {
+        let path = PathBuf::from(self.path.take().ok_or("it needs a `path`")?);
+        if !path.is_absolute() {
+            return Err("its `path` does not start at the root".to_owned());
+        }
+        Ok(Place::File(path))
+    }
+
+    fn env(&mut self) -> Result<Place, String> {
+        self.variable.take().map(Place::Env).ok_or_else(|| "it needs a `variable`".to_owned())
+    }
+
+    fn http(&mut self) -> Result<Place, String> {
+        let url = self.url.take().ok_or("it needs a `url`")?;
+        let body = self.body.take();
+        let method = match (self.method.take().as_deref(), &body) {
+            (Some("GET"), Some(_)) => return Err("a GET has no `body`".to_owned()),
+            (Some("GET"), None) | (None, None) => http::Method::GET,
+            (Some("POST"), _) | (None, Some(_)) => http::Method::POST,
+            (Some("PUT"), _) => http::Method::PUT,
+            (Some(other), _) => {
+                return Err(format!(
+                    "expected the `method` GET, POST or PUT, found `{}`",
+                    host::escape_remote(other)
+                ));
+            }
+        };
+        let mut headers = Vec::new();
+        for (name, value) in self.headers.take().unwrap_or_default() {
+            let name = http::HeaderName::try_from(name.as_str())
+                .map_err(|_| "one of its `headers` has no possible name".to_owned())?;
+            headers.push((name, value));
+        }
+        let socket = self.unix_socket.take().map(PathBuf::from);
+        Ok(Place::Http { url, method, headers, body, socket })
+    }
+
+    /// A key that the kind has no use for.
+    fn left(&self) -> Option<&'static str> {
+        [
+            ("command", self.command.is_some()),
+            ("pass", self.pass.is_some()),
+            ("timeout", self.timeout.is_some()),
+            ("path", self.path.is_some()),
+            ("variable", self.variable.is_some()),
+            ("url", self.url.is_some()),
+            ("method", self.method.is_some()),
+            ("headers", self.headers.is_some()),
+            ("body", self.body.is_some()),
+            ("unix_socket", self.unix_socket.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(key, is_there)| is_there.then_some(key))
+    }
+}
+
+/// A name for the rest of the process, each text once: files are few and their names short.
+fn keep(name: &str) -> &'static str {
+    static KEPT: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = kept.get(name) {
+        return known;
+    }
+    let name: &'static str = Box::leak(name.into());
+    kept.insert(name);
+    name
+}
+
+const FILE_CAP: usize = 64 << 10;
+const MOST_SOURCES: usize = 32;
+const LONGEST_NAME: usize = 64;
+/// In seconds.
+const DEFAULT_TIMEOUT: u64 = 10;
+/// In seconds.
+const LONGEST_TIMEOUT: u64 = 120;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(text: &str) -> (Option<usize>, String) {
+        let fault = parse(text, &["envvar"]).err().unwrap();
+        (fault.line, fault.reason)
+    }
+
+    fn reason(body: &str) -> String {
+        fault(&format!("[[source]]\nname = \"x\"\n{body}")).1
+    }
+
+    #[test]
+    fn every_kind_is_read_in_the_order_of_the_file() {
+        let text = r#"
+            [[source]]
+            name = "vault"
+            kind = "exec"
+            command = ["vault", "token", "{audience}"]
+            pass = ["SYSTEM_ACCESSTOKEN"]
+            timeout = 20
+
+            [[source]]
+            name = "mounted"
+            kind = "file"
+            path = "/run/token"
+            when = "NOMAD_ALLOC_ID"
+
+            [[source]]
+            name = "variable"
+            kind = "env"
+            variable = "MY_TOKEN"
+
+            [[source]]
+            name = "bitbucket-like"
+            kind = "http"
+            url = "{env:REQUEST_URL}?audience={audience}"
+            headers = { Authorization = "Bearer {env:REQUEST_TOKEN}" }
+            field = "data.token"
+        "#;
+        let names: Vec<_> = parse(text, &[]).unwrap().iter().map(|one| one.name).collect();
+        assert_eq!(names, ["vault", "mounted", "variable", "bitbucket-like"]);
+        assert_eq!(parse("", &[]).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line() {
+        let (line, reason) = fault("\n[[source]]\nname = \"x\"\nkind = \"file\"\npth = \"/x\"\n");
+        assert_eq!(line, Some(5));
+        assert!(reason.contains("unknown field `pth`"), "{reason}");
+        let (line, reason) = fault("[[source]]\nname = \"x\"\nkind = exec\n");
+        assert_eq!(line, Some(3), "{reason}");
+        let (line, _) =
+            fault("[[source]]\nname = \"x\"\nkind = \"env\"\nvariable = \"A\"\n[[source]]\n");
+        assert_eq!(line, Some(5));
+        assert!(fault("[[sources]]\n").1.contains("unknown field `sources`"));
+    }
+
+    #[test]
+    fn what_a_kind_needs_and_what_it_does_not_take_is_said() {
+        assert_eq!(reason(""), "source `x`: it needs a `kind`: exec, file, env or http");
+        assert!(reason("kind = \"jwt\"").ends_with("found `jwt`"));
+        assert_eq!(reason("kind = \"exec\""), "source `x`: it needs a `command`, a list of words");
+        assert_eq!(
+            reason("kind = \"env\"\nvariable = \"A\"\nurl = \"x\""),
+            "source `x`: a source of the kind env takes no `url`"
+        );
+        assert!(reason("kind = \"exec\"\ncommand = [\"a\"]\ntimeout = 0").contains("1 to 120"));
+        assert!(reason("kind = \"file\"\npath = \"x\"").contains("root"));
+        assert!(reason("kind = \"http\"\nurl = \"x\"\nmethod = \"DELETE\"").contains("`DELETE`"));
+        assert!(
+            reason("kind = \"http\"\nurl = \"x\"\nbody = \"\"\nmethod = \"GET\"")
+                .contains("no `body`")
+        );
+    }
+
+    #[test]
+    fn a_secret_cannot_be_put_on_a_command_line() {
+        let text = "kind = \"exec\"\ncommand = [\"a\", \"{env:TOKEN}\"]";
+        assert!(reason(text).contains("takes only `{audience}`"));
+    }
+
+    #[test]
+    fn names_are_unique_and_plain() {
+        let one = |name: &str| {
+            format!("[[source]]\nname = \"{name}\"\nkind = \"env\"\nvariable = \"A\"\n")
+        };
+        assert!(fault(&one("envvar")).1.contains("taken already"));
+        assert!(fault(&one("google")).1.contains("taken already"));
+        assert!(fault(&(one("a") + &one("a"))).1.contains("taken already"));
+        assert!(fault(&one("A b")).1.contains("found `A b`"));
+        assert!(fault("[[source]]\nkind = \"env\"\n").1.contains("needs a `name`"));
+    }
+
+    #[test]
+    fn no_line_of_the_file_is_shown() {
+        let text = "[[source]]\nname = \"x\"\nheaders = \"hunter2\"\n";
+        assert!(!fault(text).1.contains("hunter2"), "{}", fault(text).1);
+        let text = "[[source]]\nheaders = { a = \"hunter2\" \n";
+        assert!(!fault(text).1.contains("hunter2"), "{}", fault(text).1);
+    }
+
+    #[test]
+    fn a_name_is_kept_once() {
+        let [one, two] = [keep("kept-once"), keep("kept-once")];
+        assert!(std::ptr::eq(one, two));
+    }
+
+    #[test]
+    fn the_file_is_where_configurations_are() {
+        let path =
+            |env: &[(&str, &str)]| Some(default_path(env_of(env).as_ref())?.display().to_string());
+        assert_eq!(
+            path(&[("XDG_CONFIG_HOME", "/c"), ("HOME", "/h")]).unwrap(),
+            "/c/ambisign/identity.toml"
+        );
+        assert_eq!(
+            path(&[("XDG_CONFIG_HOME", "c"), ("HOME", "/h")]).unwrap(),
+            "/h/.config/ambisign/identity.toml"
+        );
+        assert_eq!(path(&[]), None);
+    }
+
+    fn env_of(pairs: &[(&str, &str)]) -> Arc<dyn Env> {
+        let map: BTreeMap<String, String> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Arc::new(map)
+    }
+}

@@ -1,0 +1,313 @@
+//! A declared source at work.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use host::{BoxFuture, FileError, Host, Invocation, ProgramError, UnixSocket};
+use http::{HeaderName, Method, Request};
+use id_token::{Audience, IdToken, Outcome, TOKEN_CAP, TokenSource};
+use serde_json::Value;
+
+use super::Declaration;
+use super::place::Place;
+use super::template::{Escape, Gap, fill};
+use crate::fetch::{self, Fault};
+use crate::helper;
+use crate::outcome::{broken, here, not_here, with_causes};
+
+/// A source of a file.
+pub(crate) struct Declared {
+    host: Host,
+    declaration: Declaration,
+}
+
+/// The whole of an `http` source.
+struct Call<'a> {
+    url: &'a str,
+    method: &'a Method,
+    headers: &'a [(HeaderName, String)],
+    body: Option<&'a str>,
+    socket: Option<&'a Path>,
+}
+
+impl Declared {
+    pub(crate) fn new(host: Host, declaration: Declaration) -> Self {
+        Self { host, declaration }
+    }
+
+    async fn look(&self, audience: &Audience) -> Outcome {
+        let Declaration { name, when, place, .. } = &self.declaration;
+        let mut evidence = format!("`{name}` is declared");
+        if let Some(variable) = when {
+            if self.host.env.var(variable).is_none() {
+                return not_here(format!("{variable} is not set"));
+            }
+            evidence.push_str(&format!(" and {variable} is set"));
+        }
+        let read = match place {
+            Place::Exec { program, args, pass, timeout } => {
+                self.exec(program, args, pass, *timeout, audience).await
+            }
+            Place::File(path) => self.file(path),
+            Place::Env(variable) => self.env(variable),
+            Place::Http { url, method, headers, body, socket } => {
+                let (body, socket) = (body.as_deref(), socket.as_deref());
+                self.http(&Call { url, method, headers, body, socket }, audience).await
+            }
+        };
+        match read.and_then(|text| self.token(&text).map_err(Gap::Broken)) {
+            Ok(token) => here(token, evidence),
+            Err(Gap::Absent(absence)) => not_here(absence),
+            Err(Gap::Broken(reason)) => broken(
+                evidence,
+                reason,
+                format!("mend the source `{name}` in the file that declares it, or take it out"),
+            ),
+        }
+    }
+
+    async fn exec(
+        &self,
+        program: &str,
+        args: &[String],
+        pass: &[String],
+        deadline: Duration,
+        audience: &Audience,
+    ) -> Result<String, Gap> {
+        let env = self.host.env.as_ref();
+        let args: Result<Vec<String>, Gap> =
+            args.iter().map(|arg| fill(arg, audience, env, Escape::None)).collect();
+        let pass: Vec<&str> = pass.iter().map(String::as_str).collect();
+        let invocation = Invocation {
+            program: program.into(),
+            args: args?,
+            stdin: Vec::new(),
+            without: Invocation::secrets_but(&pass),
+            deadline,
+            output_cap: TOKEN_CAP,
+        };
+        let output = match self.host.programs.run(invocation).await {
+            Ok(output) => output,
+            Err(error @ ProgramError::NotFound { .. }) => {
+                return Err(Gap::Broken(format!("{error} in PATH")));
+            }
+            Err(error) => return Err(Gap::Broken(with_causes(&error))),
+        };
+        if output.code != Some(0) {
+            return Err(Gap::Broken(helper::complaint(program, &output)));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn file(&self, path: &Path) -> Result<String, Gap> {
+        match self.host.env.read(path, TOKEN_CAP) {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error @ FileError::NotFound { .. }) => Err(Gap::Absent(error.to_string())),
+            Err(error) => Err(Gap::Broken(with_causes(&error))),
+        }
+    }
+
+    fn env(&self, variable: &str) -> Result<String, Gap> {
+        let absent = || Gap::Absent(format!("{variable} is not set"));
+        self.host.env.var(variable).ok_or_else(absent)
+    }
+
+    async fn http(&self, call: &Call<'_>, audience: &Audience) -> Result<String, Gap> {
+        let env = self.host.env.as_ref();
+        let url = fill(call.url, audience, env, Escape::Percent)?;
+        let mut headers = Vec::new();
+        for (name, value) in call.headers {
+            headers.push((name, fill(value, audience, env, Escape::None)?));
+        }
+        let body = match call.body {
+            Some(body) => {
+                let json = body.trim_start().starts_with(['{', '[']);
+                let escape = if json { Escape::Json } else { Escape::Percent };
+                fill(body, audience, env, escape)?
+            }
+            None => String::new(),
+        };
+        let answer = self.send(call, &url, headers, body).await;
+        answer.map_err(|fault| Gap::Broken(fault.reason))
+    }
+
+    async fn send(
+        &self,
+        call: &Call<'_>,
+        url: &str,
+        headers: Vec<(&HeaderName, String)>,
+        body: String,
+    ) -> Result<String, Fault> {
+        let bad = |_| Fault::new("its request cannot be made");
+        let url = fetch::endpoint("its `url`", url)?;
+        let mut request =
+            Request::builder().method(call.method).uri(url.as_str()).extension(fetch::policy());
+        for (name, value) in headers {
+            request = request.header(name, fetch::secret("one of its headers", &value)?);
+        }
+        if let Some(socket) = call.socket {
+            request = request.extension(UnixSocket(socket.to_owned()));
+        }
+        let request = request.body(Bytes::from(body)).map_err(bad)?;
+        let answer = fetch::send(&self.host, &request).await?;
+        Ok(String::from_utf8_lossy(answer.body()).into_owned())
+    }
+
+    /// The token in `text`: the text itself, or a field of a JSON object. Nothing of it is shown.
+    fn token(&self, text: &str) -> Result<IdToken, String> {
+        let parse = |text: &str| IdToken::parse(text).map_err(|error| error.to_string());
+        let object: Option<Value> = Some(text)
+            .filter(|text| text.trim_start().starts_with('{'))
+            .and_then(|text| serde_json::from_str(text).ok());
+        let found = |field: &str| {
+            let pointer = format!("/{}", field.trim_start_matches('/').replace('.', "/"));
+            object.as_ref()?.pointer(&pointer)?.as_str()
+        };
+        match &self.declaration.field {
+            Some(field) => found(field).map_or_else(
+                || Err(format!("expected JSON with the string `{}`", host::escape_remote(field))),
+                parse,
+            ),
+            None => match USUAL_FIELDS.into_iter().find_map(found) {
+                Some(token) => parse(token),
+                None if object.is_some() => Err(format!(
+                    "expected JSON with one of the strings `{}`; name another with `field`",
+                    USUAL_FIELDS.join("`, `")
+                )),
+                None => parse(text),
+            },
+        }
+    }
+}
+
+impl TokenSource for Declared {
+    fn name(&self) -> &'static str {
+        self.declaration.name
+    }
+
+    fn find<'a>(&'a self, audience: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.look(audience))
+    }
+}
+
+const USUAL_FIELDS: [&str; 4] = ["id_token", "token", "value", "access_token"];
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::sources::testing::{World, block_on, broken_of, ended, found_of, jwt};
+
+    fn declared(world: &World, body: &str) -> Declared {
+        let text = format!("[[source]]\nname = \"x\"\n{body}");
+        let mut all = super::super::parse(&text, &[]).unwrap();
+        Declared::new(world.host(), all.remove(0))
+    }
+
+    fn look(world: &World, body: &str) -> Outcome {
+        block_on(declared(world, body).look(&Audience::sigstore()))
+    }
+
+    #[test]
+    fn a_program_is_run_without_the_secrets_of_others() {
+        let token = jwt(r#"{"aud":"sigstore"}"#);
+        let text = format!("{{\"id_token\":\"{token}\"}}\n");
+        let world = World::new(&[]).running(move |run| {
+            assert_eq!(run.program, PathBuf::from("vault"));
+            assert_eq!(run.args, ["--audience=sigstore"]);
+            assert!(run.without.iter().any(|name| name == "ACTIONS_ID_TOKEN_REQUEST_TOKEN"));
+            assert!(!run.without.iter().any(|name| name == "SYSTEM_ACCESSTOKEN"));
+            assert_eq!(run.deadline, Duration::from_secs(10));
+            Ok(ended(0, &text, ""))
+        });
+        let body = "kind = \"exec\"\ncommand = [\"vault\", \"--audience={audience}\"]\n\
+                    pass = [\"SYSTEM_ACCESSTOKEN\"]";
+        assert_eq!(found_of(look(&world, body)).token.reveal(), token);
+    }
+
+    #[test]
+    fn a_program_that_fails_or_is_missing_is_certain() {
+        let body = "kind = \"exec\"\ncommand = [\"vault\"]";
+        let world = World::new(&[]).running(|_| Ok(ended(2, "secret", "sealed")));
+        let broken = broken_of(look(&world, body));
+        assert!(broken.certain);
+        assert_eq!(broken.reason, "`vault` ended with code 2: `sealed`");
+        assert!(broken.hint.unwrap().contains("source `x`"));
+        let reason = broken_of(look(&World::new(&[]), body)).reason;
+        assert_eq!(reason, "the program vault was not found in PATH");
+    }
+
+    #[test]
+    fn a_service_is_asked_as_declared() {
+        let token = jwt(r#"{"aud":"sigstore"}"#);
+        let world = World::new(&[("URL", "https://run.example/t?x=1"), ("SECRET", "s3")])
+            .answering(200, &format!(r#"{{"data":{{"jwt":"{token}"}}}}"#));
+        let body = r#"kind = "http"
+            url = "{env:URL}&aud={audience}"
+            headers = { authorization = "Bearer {env:SECRET}" }
+            field = "data.jwt""#;
+        assert_eq!(found_of(look(&world, body)).token.reveal(), token);
+        let request = world.only_request();
+        assert_eq!(request.uri(), "https://run.example/t?x=1&aud=sigstore");
+        assert_eq!(request.headers()["authorization"], "Bearer s3");
+        assert!(request.headers()["authorization"].is_sensitive());
+    }
+
+    #[test]
+    fn a_body_makes_a_post_and_a_socket_is_used() {
+        let token = jwt(r#"{"aud":"sigstore"}"#);
+        let world = World::new(&[]).answering(200, &token);
+        let body = r#"kind = "http"
+            url = "http://localhost/v1/tokens/oidc"
+            unix_socket = "/.fly/api"
+            body = '{"aud":"{audience}"}'"#;
+        found_of(look(&world, body));
+        let request = world.only_request();
+        assert_eq!(
+            (request.method(), &request.body()[..]),
+            (&Method::POST, &b"{\"aud\":\"sigstore\"}"[..])
+        );
+        assert_eq!(request.extensions().get::<UnixSocket>().unwrap().0, Path::new("/.fly/api"));
+    }
+
+    #[test]
+    fn a_file_and_a_variable_are_read_where_they_are() {
+        let token = jwt(r#"{"aud":"sigstore"}"#);
+        let world = World::new(&[("MY", &token)]).with_file("/run/token", &format!("{token}\n"));
+        for body in ["kind = \"file\"\npath = \"/run/token\"", "kind = \"env\"\nvariable = \"MY\""]
+        {
+            let found = found_of(look(&world, body));
+            assert_eq!(found.token.reveal(), token);
+            assert_eq!(found.evidence, "`x` is declared");
+        }
+    }
+
+    #[test]
+    fn where_its_conditions_are_not_met_it_is_absent() {
+        let world = World::new(&[]);
+        for body in [
+            "kind = \"file\"\npath = \"/x\"",
+            "kind = \"env\"\nvariable = \"MY\"",
+            "kind = \"http\"\nurl = \"{env:URL}\"",
+            "kind = \"exec\"\ncommand = [\"vault\"]\nwhen = \"TF_BUILD\"",
+        ] {
+            assert!(matches!(look(&world, body), Outcome::NotHere(_)), "{body}");
+        }
+        assert_eq!(world.requests(), 0);
+    }
+
+    #[test]
+    fn an_answer_without_a_token_is_not_shown() {
+        let body = "kind = \"http\"\nurl = \"https://h/\"\nfield = \"a.b\"";
+        for answer in ["hunter2", r#"{"a":{"c":"hunter2"}}"#, r#"{"a":{"b":"hunter2"}}"#] {
+            let world = World::new(&[]).answering(200, answer);
+            let broken = broken_of(look(&world, body));
+            assert!(!format!("{broken:?}").contains("hunter2"), "{broken:?}");
+        }
+        let world = World::new(&[]).answering(200, r#"{"other":"hunter2"}"#);
+        let reason = broken_of(look(&world, "kind = \"http\"\nurl = \"https://h/\"")).reason;
+        assert!(reason.contains("name another with `field`"), "{reason}");
+    }
+}

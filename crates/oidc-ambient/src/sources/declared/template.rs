@@ -1,0 +1,127 @@
+//! Marks in declared texts: `{audience}`, `{env:NAME}` and `{file:/path}`. Every other brace stands
+//! for itself, so that JSON can be written as it is.
+
+use std::path::Path;
+
+use host::{Env, FileError};
+use id_token::{Audience, TOKEN_CAP};
+
+use crate::outcome::with_causes;
+
+/// Why a text could not be filled in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Gap {
+    /// What it needs is not there; so we are not in such a place.
+    Absent(String),
+    /// It is there and cannot be used.
+    Broken(String),
+}
+
+/// How the audience is written, so that it cannot break out of where it stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Escape {
+    /// As it is.
+    None,
+    /// In a URL.
+    Percent,
+    /// Inside a JSON string.
+    Json,
+}
+
+/// Fills in `text`.
+pub(crate) fn fill(
+    text: &str,
+    audience: &Audience,
+    env: &dyn Env,
+    escape: Escape,
+) -> Result<String, Gap> {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        let value = match after.split_once('}') {
+            Some((mark, tail)) => value(mark, audience, env, escape)?.map(|value| (value, tail)),
+            None => None,
+        };
+        rest = match value {
+            Some((value, tail)) => {
+                filled.push_str(&value);
+                tail
+            }
+            None => {
+                filled.push('{');
+                after
+            }
+        };
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+/// What `mark` stands for; `None` where it is no mark.
+fn value(
+    mark: &str,
+    audience: &Audience,
+    env: &dyn Env,
+    escape: Escape,
+) -> Result<Option<String>, Gap> {
+    if mark == "audience" {
+        return Ok(Some(escaped(audience.as_str(), escape)));
+    }
+    if let Some(name) = mark.strip_prefix("env:") {
+        let absent = || Gap::Absent(format!("{} is not set", host::escape_remote(name)));
+        return env.var(name).map(Some).ok_or_else(absent);
+    }
+    let Some(path) = mark.strip_prefix("file:") else { return Ok(None) };
+    match env.read(Path::new(path), TOKEN_CAP) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
+        Err(error @ FileError::NotFound { .. }) => Err(Gap::Absent(error.to_string())),
+        Err(error) => Err(Gap::Broken(with_causes(&error))),
+    }
+}
+
+fn escaped(text: &str, escape: Escape) -> String {
+    match escape {
+        Escape::None => text.to_owned(),
+        Escape::Percent => url::form_urlencoded::byte_serialize(text.as_bytes()).collect(),
+        Escape::Json => {
+            let quoted = serde_json::Value::from(text).to_string();
+            quoted.trim_matches('"').to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::testing::Files;
+
+    fn filled(text: &str, audience: &str, escape: Escape) -> Result<String, Gap> {
+        let env = Files::default().with("/token", "abc\n");
+        fill(text, &Audience::new(audience).unwrap(), &env, escape)
+    }
+
+    #[test]
+    fn marks_are_filled_in_and_other_braces_stay() {
+        let text = r#"{"aud":"{audience}","t":"{file:/token}","x":{}}"#;
+        assert_eq!(
+            filled(text, "a\"b", Escape::Json).unwrap(),
+            r#"{"aud":"a\"b","t":"abc","x":{}}"#
+        );
+        assert_eq!(filled("x?a={audience}&{", "a b&c", Escape::Percent).unwrap(), "x?a=a+b%26c&{");
+    }
+
+    #[test]
+    fn what_is_filled_in_is_not_looked_at_again() {
+        let env = [("A", "{env:B}{audience}"), ("B", "secret")];
+        let audience = Audience::sigstore();
+        assert_eq!(fill("{env:A}", &audience, &env, Escape::None).unwrap(), "{env:B}{audience}");
+    }
+
+    #[test]
+    fn a_variable_or_file_that_is_not_there_is_absent() {
+        let absent = |text| filled(text, "a", Escape::None).unwrap_err();
+        assert_eq!(absent("{env:X}"), Gap::Absent("X is not set".to_owned()));
+        assert_eq!(absent("{file:/x}"), Gap::Absent("/x does not exist".to_owned()));
+    }
+}

@@ -1,0 +1,268 @@
+//! Application Default Credentials: the JSON files that Google's programs read.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use host::{Env, FileError, Host};
+use id_token::{Audience, IdToken};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::external::External;
+use super::iam;
+use crate::fetch::{self, Fault};
+use crate::outcome::with_causes;
+
+/// A file of credentials. Its kinds are those that Google documents; the fields, those we need.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum Credentials {
+    ServiceAccount(ServiceAccount),
+    ImpersonatedServiceAccount {
+        service_account_impersonation_url: String,
+        source_credentials: Box<Self>,
+        #[serde(default)]
+        delegates: Vec<String>,
+    },
+    ExternalAccount(External),
+    AuthorizedUser(User),
+    #[serde(other)]
+    Other,
+}
+
+/// The key of a service account.
+#[derive(Deserialize)]
+pub(crate) struct ServiceAccount {
+    client_email: String,
+    private_key: String,
+    private_key_id: Option<String>,
+    #[serde(default = "default_token_uri")]
+    token_uri: String,
+}
+
+/// A person, as `gcloud auth application-default login` leaves them.
+#[derive(Deserialize)]
+pub(crate) struct User {
+    client_id: String,
+    client_secret: String,
+    refresh_token: String,
+}
+
+/// A file of credentials and how it was found.
+pub(crate) struct Located {
+    pub(crate) path: PathBuf,
+    /// A variable names it, rather than habit.
+    pub(crate) named: bool,
+}
+
+impl Located {
+    /// The file that a variable names, or the one that `gcloud` writes.
+    pub(crate) fn find(env: &dyn Env) -> Result<Self, String> {
+        if let Some(path) = env.var(VARIABLE) {
+            return Ok(Self { path: path.into(), named: true });
+        }
+        let base = match (env.var("CLOUDSDK_CONFIG"), env.var("APPDATA"), env.var("HOME")) {
+            (Some(path), ..) => PathBuf::from(path),
+            (None, Some(path), _) if cfg!(windows) => Path::new(&path).join("gcloud"),
+            (None, _, Some(path)) => Path::new(&path).join(".config/gcloud"),
+            _ => return Err(format!("{VARIABLE} is not set")),
+        };
+        let path = base.join(FILE);
+        match env.read(&path, CAP) {
+            Err(FileError::NotFound { .. }) => {
+                Err(format!("{VARIABLE} is not set and {} does not exist", path.display()))
+            }
+            _ => Ok(Self { path, named: false }),
+        }
+    }
+
+    pub(crate) fn evidence(&self) -> String {
+        if self.named {
+            format!("{VARIABLE} names {}", self.path.display())
+        } else {
+            format!("{} exists", self.path.display())
+        }
+    }
+
+    pub(crate) fn read(&self, env: &dyn Env) -> Result<Credentials, Fault> {
+        let bytes = env.read(&self.path, CAP).map_err(|error| Fault::new(with_causes(&error)))?;
+        // What the parser says may quote the file.
+        serde_json::from_slice(&bytes).map_err(|error| {
+            let what = if error.is_data() { "a field is missing or wrong" } else { "not JSON" };
+            Fault::hinted(
+                format!("it is no file of Google's credentials: {what}"),
+                format!("let {VARIABLE} name a JSON file of credentials, or unset it"),
+            )
+        })
+    }
+}
+
+impl Credentials {
+    /// As the file calls it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::ServiceAccount(_) => "service_account",
+            Self::ImpersonatedServiceAccount { .. } => "impersonated_service_account",
+            Self::ExternalAccount(_) => "external_account",
+            Self::AuthorizedUser(_) => "authorized_user",
+            Self::Other => "of a kind that is not known here",
+        }
+    }
+
+    /// Whether there is a service account behind it, which alone has identity tokens of the needed
+    /// form.
+    pub(crate) fn is_service_account(&self) -> bool {
+        !matches!(self, Self::AuthorizedUser(_) | Self::Other)
+    }
+
+    /// An identity token of the service account behind the file.
+    pub(crate) async fn id_token(
+        &self,
+        host: &Host,
+        audience: &Audience,
+    ) -> Result<IdToken, Fault> {
+        match self {
+            Self::ServiceAccount(account) => account.id_token(host, audience).await,
+            Self::ImpersonatedServiceAccount {
+                service_account_impersonation_url: url,
+                source_credentials,
+                delegates,
+            } => {
+                let access = source_credentials.base_token(host).await?;
+                let url = iam::action(url, "generateIdToken")?;
+                iam::generate_id_token(host, &url, &access, audience, delegates).await
+            }
+            Self::ExternalAccount(external) => {
+                let Some(url) = external.impersonation_url() else {
+                    return Err(Fault::hinted(
+                        "the file names no service account, and a federated principal has no \
+                         identity token of Google's",
+                        "create the file with `gcloud iam workload-identity-pools \
+                         create-cred-config --service-account=...`, or sign with the token that \
+                         is federated here",
+                    ));
+                };
+                let access = external.access_token(host).await?;
+                let url = iam::action(url, "generateIdToken")?;
+                iam::generate_id_token(host, &url, &access, audience, &[]).await
+            }
+            Self::AuthorizedUser(_) | Self::Other => Err(Fault::hinted(
+                format!("expected the credentials of a service account, found {}", self.kind()),
+                "log in with `gcloud auth application-default login \
+                 --impersonate-service-account=...`, or name the account to impersonate in \
+                 GOOGLE_SERVICE_ACCOUNT_NAME",
+            )),
+        }
+    }
+
+    /// An access token to impersonate with.
+    pub(crate) async fn access_token(&self, host: &Host) -> Result<String, Fault> {
+        match self {
+            Self::ImpersonatedServiceAccount {
+                service_account_impersonation_url: url,
+                source_credentials,
+                delegates,
+            } => {
+                let access = source_credentials.base_token(host).await?;
+                iam::generate_access_token(host, url, &access, delegates).await
+            }
+            Self::ExternalAccount(external) => {
+                let access = external.access_token(host).await?;
+                match external.impersonation_url() {
+                    Some(url) => iam::generate_access_token(host, url, &access, &[]).await,
+                    None => Ok(access),
+                }
+            }
+            _ => self.base_token(host).await,
+        }
+    }
+
+    /// The same, of credentials that stand for themselves.
+    async fn base_token(&self, host: &Host) -> Result<String, Fault> {
+        match self {
+            Self::ServiceAccount(account) => account.access_token(host).await,
+            Self::ExternalAccount(external) => external.access_token(host).await,
+            Self::AuthorizedUser(user) => user.access_token(host).await,
+            Self::ImpersonatedServiceAccount { .. } | Self::Other => Err(Fault::hinted(
+                format!("credentials {} cannot impersonate here", self.kind()),
+                "name the intermediate accounts in `delegates`",
+            )),
+        }
+    }
+}
+
+impl ServiceAccount {
+    async fn id_token(&self, host: &Host, audience: &Audience) -> Result<IdToken, Fault> {
+        let assertion = self.assertion(host.clock.now(), "target_audience", audience.as_str())?;
+        let request = iam::form(&self.token_uri, &grant(&assertion))?;
+        fetch::json_token(host, &request, "/id_token").await.map_err(rejected)
+    }
+
+    async fn access_token(&self, host: &Host) -> Result<String, Fault> {
+        let assertion = self.assertion(host.clock.now(), "scope", super::SCOPE)?;
+        let request = iam::form(&self.token_uri, &grant(&assertion))?;
+        iam::secret_field(host, &request, "access_token").await.map_err(rejected)
+    }
+
+    /// A token that the account signs for itself (RFC 7523).
+    fn assertion(&self, now: SystemTime, claim: &str, value: &str) -> Result<String, Fault> {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let header = json!({ "alg": "RS256", "typ": "JWT", "kid": self.private_key_id });
+        let claims = json!({
+            "iss": self.client_email,
+            "sub": self.client_email,
+            "aud": self.token_uri,
+            "iat": now,
+            "exp": now.saturating_add(LIFE.as_secs()),
+            claim: value,
+        });
+        let [header, claims] =
+            [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+        let signed = format!("{header}.{claims}");
+        let signature =
+            keys::sign_rs256(&self.private_key, signed.as_bytes()).map_err(|error| {
+                Fault::hinted(error.to_string(), "create a new key for the account")
+            })?;
+        Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+}
+
+impl User {
+    async fn access_token(&self, host: &Host) -> Result<String, Fault> {
+        let base = host.env.var(TOKEN_HOST).unwrap_or_else(default_token_uri);
+        let fields = [
+            ("grant_type", "refresh_token"),
+            ("client_id", &self.client_id),
+            ("client_secret", &self.client_secret),
+            ("refresh_token", &self.refresh_token),
+        ];
+        let request = iam::form(&base, &fields)?;
+        iam::secret_field(host, &request, "access_token").await.map_err(|fault| Fault {
+            hint: Some("log in again: `gcloud auth application-default login`".to_owned()),
+            ..fault
+        })
+    }
+}
+
+fn grant(assertion: &str) -> [(&'static str, &str); 2] {
+    [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", assertion)]
+}
+
+fn rejected(fault: Fault) -> Fault {
+    let hint = "see that the key still exists (`gcloud iam service-accounts keys list`), that the \
+                account is enabled, and that this machine's clock is right";
+    Fault { hint: Some(hint.to_owned()), ..fault }
+}
+
+fn default_token_uri() -> String {
+    "https://oauth2.googleapis.com/token".to_owned()
+}
+
+pub(crate) const VARIABLE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+const FILE: &str = "application_default_credentials.json";
+/// As Google's own command line lets it be overridden.
+const TOKEN_HOST: &str = "CLOUDSDK_AUTH_TOKEN_HOST";
+const CAP: usize = 64 << 10;
+const LIFE: Duration = Duration::from_secs(3600);

@@ -1,0 +1,143 @@
+//! The metadata service of Google's machines.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use host::{CallPolicy, Host, Redirects};
+use http::{HeaderValue, Request, Response, StatusCode};
+use serde_json::Value;
+use url::Url;
+
+use crate::fetch::{self, Fault};
+
+/// Why we believe to be on a machine of Google's, or what we looked for.
+pub(crate) async fn presence(host: &Host) -> Result<String, String> {
+    let var = |name| host.env.var(name);
+    if let Some(name) = METADATA_VARIABLES.into_iter().find(|name| var(name).is_some()) {
+        return Ok(format!("{name} is set"));
+    }
+    if var(NO_CHECK).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        return Err(format!("{NO_CHECK} is `true`"));
+    }
+    let product = host.env.read(Path::new(FIRMWARE), 256).unwrap_or_default();
+    if String::from_utf8_lossy(&product).trim().starts_with("Google") {
+        return Ok(format!("{FIRMWARE} says `Google`"));
+    }
+    if let Some(name) = RUNTIME_VARIABLES.into_iter().find(|name| var(name).is_some()) {
+        return Ok(format!("{name} is set"));
+    }
+    let absent = || format!("no metadata service of Google's answers at {DEFAULT_METADATA}");
+    let request = Request::get(format!("http://{DEFAULT_METADATA}/"))
+        .header(FLAVOR, HeaderValue::from_static("Google"))
+        .extension(probe_policy())
+        .body(Bytes::new())
+        .map_err(|_| absent())?;
+    match host.http.send(request).await {
+        Ok(answer) if is_google(&answer) => Ok(format!("{DEFAULT_METADATA} answers as Google's")),
+        _ => Err(absent()),
+    }
+}
+
+/// Asks the metadata service for `what` of the default service account.
+pub(crate) async fn ask(
+    host: &Host,
+    what: &str,
+    query: &[(&str, &str)],
+) -> Result<Response<Bytes>, Fault> {
+    let server = METADATA_VARIABLES
+        .into_iter()
+        .find_map(|name| host.env.var(name))
+        .unwrap_or_else(|| DEFAULT_METADATA.to_owned());
+    let bad = || Fault::new("the variable for the metadata service holds no host");
+    let path =
+        format!("http://{server}/computeMetadata/v1/instance/service-accounts/default/{what}");
+    let mut url = Url::parse(&path).map_err(|_| bad())?;
+    url.query_pairs_mut().extend_pairs(query);
+    let request = Request::get(url.as_str())
+        .header(FLAVOR, HeaderValue::from_static("Google"))
+        .extension(policy())
+        .body(Bytes::new())
+        .map_err(|_| bad())?;
+    let answer = fetch::send(host, &request).await?;
+    if is_google(&answer) {
+        return Ok(answer);
+    }
+    Err(Fault {
+        status: Some(answer.status()),
+        ..Fault::new(format!(
+            "expected the metadata service at {}, found something else: its answer lacks \
+             `Metadata-Flavor: Google`",
+            host::escape_remote(&server)
+        ))
+    })
+}
+
+/// An access token of the machine's service account.
+pub(crate) async fn access_token(host: &Host) -> Result<String, Fault> {
+    let answer = ask(host, "token", &[("scopes", super::SCOPE)]).await.map_err(|fault| {
+        let hint = "run on a machine of Google's with an attached service account, or let \
+                    GOOGLE_APPLICATION_CREDENTIALS name credentials to impersonate with";
+        Fault { hint: Some(hint.to_owned()), ..fault }
+    })?;
+    // Such tokens are not shaped like a JWT, so nothing of the answer may be shown.
+    let value: Option<Value> = serde_json::from_slice(answer.body()).ok();
+    let token = value.as_ref().and_then(|value| value.get("access_token")?.as_str());
+    token
+        .map(str::to_owned)
+        .ok_or_else(|| Fault::new("the metadata service's answer has no `access_token`"))
+}
+
+/// The mend for a refusal.
+pub(crate) fn hint_for(fault: &Fault) -> &'static str {
+    match fault.status {
+        Some(StatusCode::NOT_FOUND) => {
+            "this machine has no service account that can identify itself: attach one to the \
+             virtual machine, let Cloud Build run as a service account that you specify, link the \
+             Kubernetes service account to one of Google's, or impersonate one with \
+             GOOGLE_SERVICE_ACCOUNT_NAME"
+        }
+        Some(StatusCode::FORBIDDEN) => {
+            "the metadata service is concealed from this workload, or its service account lacks \
+             `roles/iam.serviceAccountOpenIdTokenCreator` on itself"
+        }
+        _ => {
+            "see that the metadata service answers here (`curl -H 'Metadata-Flavor: Google' \
+             http://169.254.169.254/`); if this is no machine of Google's, set NO_GCE_CHECK=true"
+        }
+    }
+}
+
+fn is_google(answer: &Response<Bytes>) -> bool {
+    answer.headers().get(FLAVOR).is_some_and(|value| value == "Google")
+}
+
+/// Where nothing speaks for Google, a silent network must not cost more than a moment.
+fn probe_policy() -> CallPolicy {
+    CallPolicy {
+        attempt: Duration::from_millis(200),
+        total: Duration::from_millis(200),
+        attempts: 1,
+        redirects: Redirects::Never,
+        ..fetch::local_policy()
+    }
+}
+
+/// GKE's metadata service is not ready in the first seconds of a pod, and refuses connections.
+fn policy() -> CallPolicy {
+    CallPolicy {
+        attempt: Duration::from_secs(3),
+        total: Duration::from_secs(10),
+        attempts: 8,
+        redirects: Redirects::Never,
+        ..fetch::local_policy()
+    }
+}
+
+const METADATA_VARIABLES: [&str; 3] = ["GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP"];
+const RUNTIME_VARIABLES: [&str; 3] = ["K_SERVICE", "CLOUD_RUN_JOB", "GAE_ENV"];
+pub(crate) const NO_CHECK: &str = "NO_GCE_CHECK";
+/// The address and not the name: it needs no resolver.
+const DEFAULT_METADATA: &str = "169.254.169.254";
+pub(crate) const FIRMWARE: &str = "/sys/class/dmi/id/product_name";
+pub(crate) const FLAVOR: &str = "metadata-flavor";

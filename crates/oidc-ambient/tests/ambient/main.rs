@@ -1,0 +1,10 @@
+//! The sources together, through the crate's public face.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
+
+mod declared;
+mod errors;
+mod order;
+mod pairings;
+mod silence;
+mod world;
