@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +13,7 @@ use serde::Deserialize;
 
 use crate::answer::Answer;
 use crate::client::{Call, Client};
-use crate::concurrent::all;
+use crate::concurrent::{all, jittered};
 use crate::manifest::{
     BUNDLE_MEDIA_TYPE_PREFIX, EMPTY_BLOB, MANIFEST_MEDIA_TYPE, bundle_manifest, empty_descriptor,
 };
@@ -147,7 +148,19 @@ impl Client {
         let call = Call::new(Method::PUT, repository, Access::Push, path)
             .header(CONTENT_TYPE, &descriptor.media_type)
             .body(Bytes::from(bytes));
-        let answer = self.call(&call).await?;
+        let mut pause = FIRST_PAUSE;
+        let answer = loop {
+            let answer = self.call(&call).await?;
+            // Whoever stores a blob that others store as well may hide it for a moment: Docker's
+            // registry empties the file that says where it is before writing it again.
+            let blob_hidden = answer.has_code("MANIFEST_BLOB_UNKNOWN");
+            if !blob_hidden || pause > LONGEST_PAUSE {
+                break answer;
+            }
+            tracing::debug!(request = answer.request(), "a blob just stored is not found");
+            self.host.clock.sleep(jittered(pause)).await;
+            pause = pause.saturating_mul(2);
+        };
         if !answer.status.is_success() {
             return Err(answer
                 .into_error(repository, Access::Push, || format!("the repository {repository}")));
@@ -230,6 +243,8 @@ struct WireStatement {
     predicate_type: Option<String>,
 }
 
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(800);
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 pub(crate) const PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";
 

@@ -414,6 +414,28 @@ fn an_upload_that_is_refused_for_good_is_reported_at_once() {
 }
 
 #[test]
+fn a_blob_that_hides_for_a_moment_is_waited_for() {
+    for (times, waited) in [(3, true), (u32::MAX, false)] {
+        let fake = Fake::new();
+        let image = fake.image("app", "v1");
+        let mut left = times;
+        fake.intercept(move |_, request| {
+            let manifest = request.method() == Method::PUT
+                && request.uri().path().starts_with("/v2/app/manifests/");
+            if !manifest || left == 0 {
+                return None;
+            }
+            left -= 1;
+            Some(Ok(refusal(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")))
+        });
+        match attach(&fake, &image, "a") {
+            Ok(_) => assert!(waited),
+            Err(error) => assert!(!waited && error.to_string().contains("blob unknown"), "{error}"),
+        }
+    }
+}
+
+#[test]
 fn signatures_go_to_the_repository_that_a_variable_names() {
     for name in ["COSIGN_REPOSITORY", "AMBISIGN_REPOSITORY"] {
         let fake = Fake::without_referrers();
