@@ -17,5 +17,6 @@ mod harness;
 mod images;
 mod interruptions;
 mod network;
+mod outside;
 mod readme;
 mod recorded;

@@ -1,0 +1,16 @@
+//! The program beside the other clients of Sigstore.
+//!
+//! Both directions of every pair: what we sign they verify, what they sign we verify, and each of
+//! them refuses a wrong identity, so that its yes means something. `cargo xtask peers` fetches the
+//! programs; where they are missing the tests say so and pass, except in CI, where they fail.
+//!
+//! Every child has an empty home and a proxy that answers nothing: whoever reaches for the network
+//! beyond this machine fails at once.
+
+#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod blobs;
+mod images;
+mod peers;
+mod together;
+mod world;
