@@ -1,24 +1,33 @@
 //! The calls.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use id_token::Audience;
+use id_token::{Audience, Claims, IdToken};
+use prost_types::value::Kind;
+use serde_json::{Map, Value};
 use tonic::metadata::MetadataValue;
-use tonic::{Request, Status};
+use tonic::{Request, Status, Streaming};
 
 use crate::connect::{connect, failure};
 use crate::grpc::GrpcOnly;
 use crate::proto::spiffe_workload_api_client::SpiffeWorkloadApiClient;
-use crate::proto::{JwtsvidRequest, X509svidRequest};
-use crate::svid::{JwtSvid, X509Svid, choose, jwt_svids, x509_svids};
-use crate::{Endpoint, Error, SpiffeId};
+use crate::proto::{
+    JwtBundlesRequest, JwtBundlesResponse, JwtsvidRequest, ValidateJwtsvidRequest,
+    X509BundlesRequest, X509BundlesResponse, X509svidRequest, X509svidResponse,
+};
+use crate::svid::{
+    JwtSvid, Selection, X509State, X509Svid, choose, jwt_bundles, jwt_svids, x509_bundles,
+    x509_state,
+};
+use crate::{Endpoint, Error, JwtBundle, SpiffeId, TrustDomain, X509Bundle};
 
 /// The time a connection may take. A local agent accepts at once.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The time a call may take unless [`WorkloadApi::with_deadline`] says otherwise. The agent may
 /// have to ask its server for a signature.
-const CALL_DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The largest answer accepted, in bytes.
 const ANSWER_CAP: usize = 4 << 20;
@@ -55,15 +64,26 @@ impl WorkloadApi {
     /// Fetches the JWT-SVID for `audience`: the one of `spiffe_id`, or the only one there is.
     ///
     /// # Errors
-    /// All but [`Error::InvalidEndpoint`], [`Error::InvalidId`] and [`Error::Unreachable`];
-    /// [`Error::Several`] when `spiffe_id` is `None` and this process has several identities.
+    /// All but [`Error::Malformed`] and [`Error::Untrusted`]; [`Error::Several`] when `spiffe_id` is `None` and this process has several identities.
     pub async fn fetch_jwt_svid(
         &self,
         audience: &Audience,
         spiffe_id: Option<&SpiffeId>,
     ) -> Result<JwtSvid, Error> {
-        let svids = self.jwt_svids(audience, spiffe_id).await?;
-        choose(&self.endpoint, svids, spiffe_id)
+        self.select_jwt_svid(audience, &spiffe_id.into()).await
+    }
+
+    /// Fetches the JWT-SVID for `audience` that `selection` means.
+    ///
+    /// # Errors
+    /// As [`Self::fetch_jwt_svid`].
+    pub async fn select_jwt_svid(
+        &self,
+        audience: &Audience,
+        selection: &Selection,
+    ) -> Result<JwtSvid, Error> {
+        let svids = self.jwt_svids(audience, selection.spiffe_id.as_ref()).await?;
+        choose(&self.endpoint, svids, selection)
     }
 
     /// Fetches a JWT-SVID for `audience` per identity of this process, in an order that means
@@ -80,13 +100,21 @@ impl WorkloadApi {
     /// # Errors
     /// As [`Self::fetch_jwt_svid`].
     pub async fn fetch_x509_svid(&self, spiffe_id: Option<&SpiffeId>) -> Result<X509Svid, Error> {
+        self.select_x509_svid(&spiffe_id.into()).await
+    }
+
+    /// Fetches the X.509-SVID that `selection` means, as it is at this moment.
+    ///
+    /// # Errors
+    /// As [`Self::fetch_jwt_svid`].
+    pub async fn select_x509_svid(&self, selection: &Selection) -> Result<X509Svid, Error> {
         let svids = self.fetch_x509_svids().await.map_err(|error| match error {
             Error::NoIdentity { endpoint, message, .. } => {
-                Error::NoIdentity { endpoint, asked: spiffe_id.cloned(), message }
+                Error::NoIdentity { endpoint, asked: selection.spiffe_id.clone(), message }
             }
             other => other,
         })?;
-        choose(&self.endpoint, svids, spiffe_id)
+        choose(&self.endpoint, svids, selection)
     }
 
     /// Fetches the X.509-SVID of every identity of this process as they are at this moment, in an
@@ -95,14 +123,95 @@ impl WorkloadApi {
     /// # Errors
     /// As [`Self::fetch_x509_svid`], without [`Error::Several`].
     pub async fn fetch_x509_svids(&self) -> Result<Vec<X509Svid>, Error> {
+        self.fetch_x509_state().await.map(|state| state.svids)
+    }
+
+    /// Fetches all X.509-SVIDs, with the bundles of other trust domains, as they are at this
+    /// moment. [`watch_x509`](crate::watch_x509) keeps them fresh.
+    ///
+    /// # Errors
+    /// As [`Self::fetch_x509_svids`].
+    pub async fn fetch_x509_state(&self) -> Result<X509State, Error> {
+        let response = self.first(self.open_x509()).await?;
+        x509_state(&self.endpoint, response)
+    }
+
+    /// Fetches the X.509 bundles of this trust domain and of those it knows, as they are at this
+    /// moment. [`watch_x509_bundles`](crate::watch_x509_bundles) keeps them fresh.
+    ///
+    /// # Errors
+    /// As [`Self::fetch_x509_svids`].
+    pub async fn fetch_x509_bundles(&self) -> Result<BTreeMap<TrustDomain, X509Bundle>, Error> {
+        let response = self.first(self.open_x509_bundles()).await?;
+        x509_bundles(&self.endpoint, response)
+    }
+
+    /// Fetches the JWT bundles of this trust domain and of those it knows, as they are at this
+    /// moment. [`watch_jwt_bundles`](crate::watch_jwt_bundles) keeps them fresh.
+    ///
+    /// # Errors
+    /// As [`Self::fetch_x509_svids`].
+    pub async fn fetch_jwt_bundles(&self) -> Result<BTreeMap<TrustDomain, JwtBundle>, Error> {
+        let response = self.first(self.open_jwt_bundles()).await?;
+        jwt_bundles(&self.endpoint, response)
+    }
+
+    /// Lets the Workload API verify `token` as a JWT-SVID for `audience`. Returns whose it is, and
+    /// its claims as the API read them. [`verify_jwt_svid`](crate::verify_jwt_svid) does the same
+    /// here.
+    ///
+    /// # Errors
+    /// [`Error::Untrusted`] when the API says that the token is not good, else as
+    /// [`Self::fetch_x509_svids`].
+    pub async fn validate_jwt_svid(
+        &self,
+        audience: &Audience,
+        token: &IdToken,
+    ) -> Result<(SpiffeId, Claims), Error> {
+        let request = ValidateJwtsvidRequest {
+            audience: audience.as_str().to_owned(),
+            svid: token.reveal().to_owned(),
+        };
+        let mut client = self.client();
+        let call = client.validate_jwtsvid(secured(request));
+        let response = self.bounded(None, call).await.map_err(|error| match error {
+            Error::Refused { code: "INVALID_ARGUMENT", message, .. } => {
+                Error::Untrusted { kind: "JWT-SVID", reason: message }
+            }
+            other => other,
+        })?;
+        let response = response.into_inner();
+        let spiffe_id = SpiffeId::parse(&response.spiffe_id).map_err(|error| {
+            let (endpoint, reason) = (self.endpoint.clone(), error.to_string());
+            Error::InvalidAnswer { endpoint, reason }
+        })?;
+        let claims = response.claims.map(|claims| object(claims, 0)).unwrap_or_default();
+        Ok((spiffe_id, Claims::new(claims)))
+    }
+
+    pub(crate) async fn open_x509(&self) -> Result<Streaming<X509svidResponse>, Status> {
+        Ok(self.client().fetch_x509svid(secured(X509svidRequest {})).await?.into_inner())
+    }
+
+    pub(crate) async fn open_x509_bundles(&self) -> Result<Streaming<X509BundlesResponse>, Status> {
+        Ok(self.client().fetch_x509_bundles(secured(X509BundlesRequest {})).await?.into_inner())
+    }
+
+    pub(crate) async fn open_jwt_bundles(&self) -> Result<Streaming<JwtBundlesResponse>, Status> {
+        Ok(self.client().fetch_jwt_bundles(secured(JwtBundlesRequest {})).await?.into_inner())
+    }
+
+    /// The first message of a stream, which is a complete state. The stream ends when it is
+    /// dropped here.
+    async fn first<M>(
+        &self,
+        opening: impl Future<Output = Result<Streaming<M>, Status>>,
+    ) -> Result<M, Error> {
         let call = async {
-            let mut client = self.client();
-            let mut stream = client.fetch_x509svid(secured(X509svidRequest {})).await?.into_inner();
-            // The first message is a complete state; the stream ends when it is dropped here.
+            let mut stream = opening.await?;
             stream.message().await?.ok_or_else(|| Status::data_loss("the stream ended empty"))
         };
-        let response = self.bounded(None, call).await?;
-        x509_svids(&self.endpoint, response)
+        self.bounded(None, call).await
     }
 
     async fn jwt_svids(
@@ -141,4 +250,30 @@ fn secured<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert(SECURITY_HEADER, MetadataValue::from_static("true"));
     request
+}
+
+/// The deepest claims that are read.
+const DEEPEST: u32 = 32;
+
+fn object(object: prost_types::Struct, depth: u32) -> Map<String, Value> {
+    object.fields.into_iter().map(|(name, value)| (name, json(value, depth + 1))).collect()
+}
+
+fn json(value: prost_types::Value, depth: u32) -> Value {
+    match value.kind {
+        _ if depth > DEEPEST => Value::Null,
+        None | Some(Kind::NullValue(_)) => Value::Null,
+        Some(Kind::BoolValue(value)) => value.into(),
+        Some(Kind::NumberValue(number)) => {
+            // All numbers come as floating point; times are meant to be whole.
+            const EXACT: f64 = 9_007_199_254_740_992.0;
+            let whole = number.fract() == 0.0 && number.abs() < EXACT;
+            if whole { Value::from(number as i64) } else { Value::from(number) }
+        }
+        Some(Kind::StringValue(text)) => text.into(),
+        Some(Kind::ListValue(list)) => {
+            list.values.into_iter().map(|value| json(value, depth + 1)).collect()
+        }
+        Some(Kind::StructValue(value)) => object(value, depth).into(),
+    }
 }

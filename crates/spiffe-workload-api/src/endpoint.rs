@@ -38,23 +38,34 @@ impl Endpoint {
     /// (`unix:/absolute/path` is the same URI) or `tcp://ADDRESS:PORT` with a literal address.
     ///
     /// # Errors
-    /// [`Error::InvalidEndpoint`] names the rule and, for the usual mistakes, how to write it.
+    /// [`Error::Malformed`] names the rule and, for the usual mistakes, how to write it.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        parse(text).map_err(|reason| Error::InvalidEndpoint { found: shown(text), reason })
+        parse(text).map_err(|reason| malformed(text, reason))
+    }
+
+    /// As [`Self::parse`], and takes the bare absolute path of a socket, too: that is how some
+    /// programs want the variable, and so how it is set in their places.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_or_path(text: &str) -> Result<Self, Error> {
+        if text.starts_with('/') && text.len() > 1 && !text.chars().any(char::is_control) {
+            return Self::unix(text);
+        }
+        Self::parse(text)
     }
 
     /// The Unix socket at `path`, which must be absolute.
     ///
     /// # Errors
-    /// [`Error::InvalidEndpoint`]: the path is relative.
+    /// [`Error::Malformed`]: the path is relative.
     pub fn unix(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
         if path.is_absolute() {
             return Ok(Self::Unix(path));
         }
-        let found = shown(&path.to_string_lossy());
         let reason = "the path of a socket must be absolute".to_owned();
-        Err(Error::InvalidEndpoint { found, reason })
+        Err(malformed(&path.to_string_lossy(), reason))
     }
 
     pub(crate) fn path(&self) -> Option<&Path> {
@@ -201,17 +212,20 @@ fn os_string(bytes: Vec<u8>) -> Result<OsString, String> {
 }
 
 /// The address is configuration, but a wrong variable may hold anything.
-fn shown(text: &str) -> String {
-    host::escape_remote(text)
+fn malformed(text: &str, reason: String) -> Error {
+    let found = host::escape_remote(text);
+    Error::Malformed { expected: "address of a SPIFFE Workload API", found, reason }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn reason(text: &str) -> String {
         match Endpoint::parse(text) {
-            Err(Error::InvalidEndpoint { reason, .. }) => reason,
+            Err(Error::Malformed { reason, .. }) => reason,
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -222,6 +236,16 @@ mod tests {
         assert_eq!(Endpoint::parse("unix:///run/agent.sock").unwrap(), path);
         assert_eq!(Endpoint::parse("unix:/run/agent.sock").unwrap(), path);
         assert_eq!(Endpoint::parse("UNIX:///run/agent.sock").unwrap(), path);
+    }
+
+    #[test]
+    fn a_bare_path_is_taken_where_it_is_asked_for_and_is_not_decoded() {
+        let endpoint = Endpoint::parse_or_path("/run/a%20b.sock").unwrap();
+        assert_eq!(endpoint, Endpoint::Unix(PathBuf::from("/run/a%20b.sock")));
+        assert!(Endpoint::parse_or_path("/").is_err());
+        assert!(Endpoint::parse_or_path("run/agent.sock").is_err());
+        let uri = "unix:///run/agent.sock";
+        assert_eq!(Endpoint::parse_or_path(uri).unwrap(), Endpoint::parse(uri).unwrap());
     }
 
     #[test]
@@ -266,5 +290,21 @@ mod tests {
         assert!(reason("agent.sock").contains("no scheme"));
         assert!(reason("").contains("empty"));
         assert!(reason(&format!("unix:///{}", "a".repeat(3000))).contains("limit"));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(scheme in "(unix|tcp|):/{0,3}", rest in ".{0,60}") {
+            let _ = Endpoint::parse(&format!("{scheme}{rest}"));
+            let _ = Endpoint::parse_or_path(&rest);
+        }
+
+        #[test]
+        fn every_plain_path_and_every_port_is_read(path in "(/[a-z0-9_.-]{1,20}){1,5}", port in 1_u16..) {
+            let unix = Endpoint::parse(&format!("unix://{path}")).unwrap();
+            prop_assert_eq!(unix, Endpoint::parse_or_path(&path).unwrap());
+            let text = format!("tcp://127.0.0.1:{port}");
+            prop_assert_eq!(Endpoint::parse(&text).unwrap().to_string(), text);
+        }
     }
 }

@@ -10,21 +10,15 @@ use crate::{Endpoint, SpiffeId};
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The address is not one that `SPIFFE_ENDPOINT_SOCKET` may hold.
-    #[error("{found:?} is no address of a SPIFFE Workload API: {reason}")]
-    InvalidEndpoint {
-        /// The address as given.
-        found: String,
-        /// Which rule it breaks, and how to write it.
-        reason: String,
-    },
-    /// A text is not a SPIFFE ID or not a trust domain's name.
-    #[error("{found:?} is no SPIFFE ID: {reason}")]
-    InvalidId {
+    /// A text is not what it should be: an address, a SPIFFE ID, a bundle.
+    #[error("{found:?} is no {expected}: {reason}")]
+    Malformed {
+        /// What it should be.
+        expected: &'static str,
         /// The text, cut to what can be shown.
         found: String,
-        /// Which rule it breaks.
-        reason: &'static str,
+        /// Which rule it breaks, and for the usual mistakes how to write it.
+        reason: String,
     },
     /// No connection came about.
     #[error("cannot connect to {endpoint}: {why}")]
@@ -89,6 +83,14 @@ pub enum Error {
         /// All of them.
         offered: Vec<Offer>,
     },
+    /// An SVID is not what it says, or nobody we trust vouches for it.
+    #[error("the {kind} cannot be trusted: {reason}")]
+    Untrusted {
+        /// `JWT-SVID` or `X.509-SVID`.
+        kind: &'static str,
+        /// What is wrong: expected and found.
+        reason: String,
+    },
     /// The answer breaks the Workload API's own rules.
     #[error("the answer of {endpoint} cannot be used: {reason}")]
     InvalidAnswer {
@@ -137,7 +139,7 @@ pub struct Offer {
 }
 
 impl Offer {
-    fn list(offers: &[Self]) -> String {
+    pub(crate) fn list(offers: &[Self]) -> String {
         let texts: Vec<String> = offers.iter().map(ToString::to_string).collect();
         texts.join(", ")
     }

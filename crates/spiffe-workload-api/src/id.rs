@@ -34,7 +34,7 @@ impl SpiffeId {
     /// Reads an ID. Scheme and trust domain are case-insensitive and come out in lower case.
     ///
     /// # Errors
-    /// [`Error::InvalidId`] names the rule that is broken.
+    /// [`Error::Malformed`] names the rule that is broken.
     pub fn parse(text: &str) -> Result<Self, Error> {
         Self::read(text).map_err(|reason| invalid(text, reason))
     }
@@ -101,7 +101,7 @@ impl TrustDomain {
     /// Reads a name, which comes out in lower case.
     ///
     /// # Errors
-    /// [`Error::InvalidId`] names the rule that is broken.
+    /// [`Error::Malformed`] names the rule that is broken.
     pub fn parse(name: &str) -> Result<Self, Error> {
         Self::read(name).map_err(|reason| invalid(name, reason))
     }
@@ -164,16 +164,22 @@ fn segment(segment: &str) -> Result<(), &'static str> {
 }
 
 fn invalid(text: &str, reason: &'static str) -> Error {
-    Error::InvalidId { found: host::escape_remote(text), reason }
+    Error::Malformed {
+        expected: "SPIFFE ID",
+        found: host::escape_remote(text),
+        reason: reason.to_owned(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn reason(text: &str) -> &'static str {
+    fn reason(text: &str) -> String {
         match SpiffeId::parse(text) {
-            Err(Error::InvalidId { reason, .. }) => reason,
+            Err(Error::Malformed { reason, .. }) => reason,
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -226,5 +232,23 @@ mod tests {
         assert!(reason(&format!("{fits}a")).contains("2048"));
         assert!(TrustDomain::parse(&"a".repeat(255)).is_ok());
         assert!(TrustDomain::parse(&"a".repeat(256)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_written_the_same_and_nothing_panics(text in ".{0,80}") {
+            if let Ok(id) = SpiffeId::parse(&text) {
+                prop_assert_eq!(SpiffeId::parse(id.as_str()).unwrap(), id);
+            }
+        }
+
+        #[test]
+        fn every_id_of_the_grammar_is_read(domain in "[a-z0-9._-]{1,60}",
+                                           path in "(/[A-Za-z0-9_-]{1,20}){0,5}") {
+            let text = format!("spiffe://{domain}{path}");
+            let id = SpiffeId::parse(&text).unwrap();
+            let trust_domain = id.trust_domain();
+            prop_assert_eq!((trust_domain.as_str(), id.path()), (domain.as_str(), path.as_str()));
+        }
     }
 }

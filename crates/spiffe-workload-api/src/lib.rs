@@ -1,14 +1,18 @@
 #![doc = include_str!("../README.md")]
 //!
-//! This crate does not verify SVIDs, keep them fresh, or decide what an identity may do: it asks
-//! once and hands over what was answered, after checking that the answer is about what was asked.
+//! This crate does not decide what an identity may do, and keeps nothing: what was answered is
+//! handed over after a check that it is about what was asked. Whether an SVID can be trusted is
+//! another question, which [`verify_jwt_svid`] and [`verify_x509_svid`] answer.
 
 mod api;
+mod bundle;
 mod connect;
+mod der;
 mod endpoint;
 mod error;
 mod grpc;
 mod id;
+mod process;
 #[allow(
     clippy::all,
     clippy::needless_pass_by_value,
@@ -24,10 +28,15 @@ mod id;
 mod proto;
 mod source;
 mod svid;
+mod validate;
+mod watch;
 
 pub use crate::api::WorkloadApi;
+pub use crate::bundle::{JwtBundle, SpiffeBundle, X509Bundle};
 pub use crate::endpoint::{ENDPOINT_VARIABLE, Endpoint};
 pub use crate::error::{Error, Offer, Unreachable};
 pub use crate::id::{SpiffeId, TrustDomain};
 pub use crate::source::SpiffeSource;
-pub use crate::svid::{JwtSvid, X509Svid};
+pub use crate::svid::{JwtSvid, Selection, X509State, X509Svid};
+pub use crate::validate::{verify_jwt_svid, verify_x509_svid};
+pub use crate::watch::{Update, Watch, watch_jwt_bundles, watch_x509, watch_x509_bundles};

@@ -6,7 +6,8 @@ use host::{BoxFuture, Host};
 use id_token::{Absence, Audience, Broken, Found, Outcome, TokenSource};
 
 use crate::endpoint::ENDPOINT_VARIABLE;
-use crate::{Endpoint, Error, JwtSvid, SpiffeId, Unreachable, WorkloadApi};
+use crate::process::Process;
+use crate::{Endpoint, Error, JwtSvid, Selection, SpiffeId, Unreachable, WorkloadApi};
 
 /// Where SPIRE's agent listens unless it is told otherwise.
 const DEFAULT_SOCKET: &str = "/tmp/spire-agent/public/api.sock";
@@ -14,6 +15,9 @@ const DEFAULT_SOCKET: &str = "/tmp/spire-agent/public/api.sock";
 /// How long an agent that was named is asked again while it says "no identity" or "not now". Agents
 /// learn of a new registration every five seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// So that a token that is due is really there.
+const MARGIN: Duration = Duration::from_secs(1);
 
 /// The pauses between attempts, ten seconds together.
 const PAUSES: [Duration; 6] = [
@@ -30,7 +34,7 @@ const PAUSES: [Duration; 6] = [
 pub struct SpiffeSource {
     host: Host,
     place: Place,
-    spiffe_id: Option<SpiffeId>,
+    selection: Selection,
 }
 
 #[derive(Clone, Debug)]
@@ -44,28 +48,34 @@ impl SpiffeSource {
     /// The API that the variable `SPIFFE_ENDPOINT_SOCKET` names. Where it is unset this source is
     /// not here; where it is set and does not work this source is certainly broken.
     pub fn from_env(host: Host) -> Self {
-        Self { host, place: Place::Variable, spiffe_id: None }
+        Self { host, place: Place::Variable, selection: Selection::default() }
     }
 
     /// The API at `endpoint`, wherever the variable points.
     pub fn at(host: Host, endpoint: Endpoint) -> Self {
-        Self { host, place: Place::Given(endpoint), spiffe_id: None }
+        Self { host, place: Place::Given(endpoint), selection: Selection::default() }
     }
 
     /// The API at the place where SPIRE's agent listens by default, `/tmp/spire-agent/public/
     /// api.sock`: a guess, so that nothing found there is broken beyond doubt.
     pub fn at_default(host: Host) -> Self {
         let place = Place::Default(Endpoint::Unix(DEFAULT_SOCKET.into()));
-        Self { host, place, spiffe_id: None }
+        Self { host, place, selection: Selection::default() }
     }
 
     /// Takes this identity where there are several.
     #[must_use]
     pub fn with_spiffe_id(self, spiffe_id: SpiffeId) -> Self {
-        Self { spiffe_id: Some(spiffe_id), ..self }
+        Self { selection: self.selection.with_spiffe_id(spiffe_id), ..self }
     }
 
-    async fn look(&self, audience: &Audience) -> Outcome {
+    /// Takes the identity that the operator gave this hint where there are several.
+    #[must_use]
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { selection: self.selection.with_hint(hint), ..self }
+    }
+
+    async fn look(&self, audience: &Audience, min_ttl: Duration) -> Outcome {
         let (endpoint, evidence, certain) = match &self.place {
             Place::Default(endpoint) => {
                 (endpoint.clone(), format!("{endpoint} is where SPIRE's agent listens"), false)
@@ -76,43 +86,140 @@ impl SpiffeSource {
                     let evidence = format!("{ENDPOINT_VARIABLE} is not set");
                     return Outcome::NotHere(Absence { evidence });
                 };
-                let evidence = format!("{ENDPOINT_VARIABLE} is set");
-                match Endpoint::parse(&value) {
+                let mut evidence = format!("{ENDPOINT_VARIABLE} is set");
+                if value.starts_with('/') {
+                    evidence.push_str(" to a bare path, which the standard writes unix://PATH");
+                }
+                match Endpoint::parse_or_path(&value) {
                     Ok(endpoint) => (endpoint, evidence, true),
-                    Err(error) => return Outcome::Broken(broken(evidence, &error, true)),
+                    Err(error) => {
+                        return Outcome::Broken(self.broken(evidence, &error, true, 1));
+                    }
                 }
             }
         };
-        match self.fetch(&endpoint, audience, certain).await {
-            Ok(svid) => Outcome::Here(Found { token: svid.token, evidence }),
+        let mut attempts = 0;
+        match self.fetch(&endpoint, audience, min_ttl, certain, &mut attempts).await {
+            Ok(svid) => Outcome::Here(self.found(svid, evidence, min_ttl)),
             Err(Error::Unreachable { why: Unreachable::Missing, .. }) if !certain => {
                 Outcome::NotHere(Absence { evidence: format!("there is no socket {endpoint}") })
             }
-            Err(error) => Outcome::Broken(broken(evidence, &error, certain)),
+            Err(error) => Outcome::Broken(self.broken(evidence, &error, certain, attempts)),
         }
+    }
+
+    /// The token, with what is odd about it.
+    fn found(&self, svid: JwtSvid, mut evidence: String, min_ttl: Duration) -> Found {
+        if svid.token.claims().issuer().is_none() {
+            tracing::warn!(spiffe_id = %svid.spiffe_id, "the JWT-SVID has no `iss`");
+            evidence.push_str(
+                "; the JWT-SVID has no `iss`, so that nobody can look up its keys: set \
+                 `jwt_issuer` on the SPIRE server and run its OIDC discovery provider",
+            );
+        }
+        let left = self.left(&svid);
+        if left.is_some_and(|left| left < min_ttl) {
+            let left = left.unwrap_or_default().as_secs();
+            evidence.push_str(&format!(
+                "; the JWT-SVID lives for {left} s only, and the agent has no fresher one"
+            ));
+        }
+        Found { token: svid.token, evidence }
+    }
+
+    fn left(&self, svid: &JwtSvid) -> Option<Duration> {
+        let end = svid.token.claims().expires_at()?;
+        Some(end.duration_since(self.host.clock.now()).unwrap_or_default())
     }
 
     async fn fetch(
         &self,
         endpoint: &Endpoint,
         audience: &Audience,
+        min_ttl: Duration,
         patient: bool,
+        attempts: &mut u32,
     ) -> Result<JwtSvid, Error> {
-        let api = WorkloadApi::connect(endpoint).await?;
         let start = self.host.clock.now();
         let mut pauses = PAUSES.into_iter().filter(|_| patient);
+        let mut renewed = false;
+        let mut api = None;
         loop {
-            let answer = api.fetch_jwt_svid(audience, self.spiffe_id.as_ref()).await;
+            *attempts += 1;
+            let answer = self.ask(&mut api, endpoint, audience).await;
             match answer {
-                Err(error @ (Error::NoIdentity { .. } | Error::Unavailable { .. })) => {
+                Err(error) if is_worth_waiting(&error) => {
+                    api = api.filter(|_| !matches!(error, Error::Unreachable { .. }));
                     let waited = self.host.clock.now().duration_since(start).unwrap_or_default();
                     let pause = pauses.next().filter(|_| waited < PATIENCE);
                     let Some(pause) = pause else { return Err(error) };
                     tracing::debug!(%error, ?pause, "asking the Workload API again");
                     self.host.clock.sleep(pause).await;
                 }
-                answer => return answer,
+                Ok(svid) => match self.fresher_in(&svid, min_ttl) {
+                    Some(pause) if !renewed => {
+                        renewed = true;
+                        tracing::debug!(?pause, "waiting for a fresher JWT-SVID");
+                        self.host.clock.sleep(pause).await;
+                    }
+                    _ => return Ok(svid),
+                },
+                Err(error) => return Err(error),
             }
+        }
+    }
+
+    async fn ask(
+        &self,
+        api: &mut Option<WorkloadApi>,
+        endpoint: &Endpoint,
+        audience: &Audience,
+    ) -> Result<JwtSvid, Error> {
+        let connected = match api.take() {
+            Some(api) => api,
+            None => WorkloadApi::connect(endpoint).await?,
+        };
+        api.insert(connected).select_jwt_svid(audience, &self.selection).await
+    }
+
+    /// How long until the agent has a token that lives for `min_ttl`, if that is soon. It hands
+    /// out the same one until half of its life is over.
+    fn fresher_in(&self, svid: &JwtSvid, min_ttl: Duration) -> Option<Duration> {
+        let claims = svid.token.claims();
+        let (issued, end) = (claims.issued_at()?, claims.expires_at()?);
+        let life = end.duration_since(issued).ok()?;
+        if self.left(svid)? >= min_ttl || life <= min_ttl {
+            return None;
+        }
+        let half = issued.checked_add(life / 2)?.checked_add(MARGIN)?;
+        let pause = half.duration_since(self.host.clock.now()).unwrap_or_default();
+        (pause <= PATIENCE).then_some(pause)
+    }
+
+    fn broken(&self, evidence: String, error: &Error, certain: bool, attempts: u32) -> Broken {
+        let mut reason = match std::error::Error::source(error) {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        };
+        if attempts > 1 {
+            let patience = PATIENCE.as_secs();
+            reason.push_str(&format!(" (asked {attempts} times within {patience} s)"));
+        }
+        Broken { evidence, reason, hint: self.hint(error), certain }
+    }
+
+    fn hint(&self, error: &Error) -> Option<String> {
+        match error {
+            Error::NoIdentity { asked: None, .. } if self.selection.hint.is_none() => {
+                Some(Process::of(self.host.env.as_ref()).register())
+            }
+            Error::NoIdentity { .. } => {
+                let register = Process::of(self.host.env.as_ref()).register();
+                Some(format!(
+                    "name an identity that this process is registered for, or: {register}"
+                ))
+            }
+            error => hint(error).map(str::to_owned),
         }
     }
 }
@@ -123,36 +230,32 @@ impl TokenSource for SpiffeSource {
     }
 
     /// An agent hands out a token with at least half of its life left and cannot be asked for a
-    /// fresher one, so the life wanted is not looked at.
-    fn find<'a>(&'a self, audience: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.look(audience))
+    /// fresher one; where that half is nearly over, a moment is waited. Else it may live for less
+    /// than `min_ttl`, and the evidence says so.
+    fn find<'a>(&'a self, audience: &'a Audience, min_ttl: Duration) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.look(audience, min_ttl))
     }
 }
 
-fn broken(evidence: String, error: &Error, certain: bool) -> Broken {
-    let reason = match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    };
-    Broken { evidence, reason, hint: hint(error).map(str::to_owned), certain }
+/// Whether the answer may be another in a moment.
+fn is_worth_waiting(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::NoIdentity { .. }
+            | Error::Unavailable { .. }
+            | Error::Unreachable { why: Unreachable::Refused, .. }
+    )
 }
 
 fn hint(error: &Error) -> Option<&'static str> {
     match error {
-        Error::InvalidEndpoint { .. } => {
+        Error::Malformed { .. } => {
             Some("set SPIFFE_ENDPOINT_SOCKET to unix:///absolute/path or tcp://ADDRESS:PORT")
-        }
-        Error::NoIdentity { asked: None, .. } => Some(
-            "register this process with the agent's server, for SPIRE: `spire-server entry \
-             create -parentID AGENT -spiffeID ID -selector unix:uid:$(id -u)`",
-        ),
-        Error::NoIdentity { asked: Some(_), .. } => {
-            Some("name an identity that this process is registered for, or register it")
         }
         Error::NotGrpc { .. } => Some("check that the socket is the Workload API's own"),
         Error::Several { .. } => Some(
-            "name the SPIFFE ID to use, or let the registrations' selectors leave this process \
-             one identity",
+            "name the one to use by its SPIFFE ID or its hint (--spiffe-id, --spiffe-hint), or let \
+             the registrations' selectors leave this process one identity",
         ),
         Error::TimedOut { .. } | Error::Unavailable { .. } => {
             Some("look at the agent's log: it may have lost its server")
@@ -166,6 +269,9 @@ fn hint(error: &Error) -> Option<&'static str> {
             }
             Unreachable::NotASocket | Unreachable::Other => None,
         },
-        Error::InvalidAnswer { .. } | Error::InvalidId { .. } | Error::Refused { .. } => None,
+        Error::InvalidAnswer { .. }
+        | Error::NoIdentity { .. }
+        | Error::Refused { .. }
+        | Error::Untrusted { .. } => None,
     }
 }

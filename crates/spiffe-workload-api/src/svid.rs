@@ -1,13 +1,16 @@
 //! Identities as the Workload API hands them out.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use id_token::{Audience, IdToken};
 use zeroize::Zeroizing;
 
+use crate::bundle::domain_of;
+use crate::der::certificates;
 use crate::error::Offer;
 use crate::proto;
-use crate::{Endpoint, Error, SpiffeId};
+use crate::{Endpoint, Error, JwtBundle, SpiffeId, TrustDomain, X509Bundle};
 
 /// The most SVIDs read from one answer. Nobody registers a process more often.
 const MOST_SVIDS: usize = 1024;
@@ -38,6 +41,18 @@ pub struct X509Svid {
     pub hint: String,
 }
 
+/// Everything that the Workload API tells of X.509-SVIDs at a moment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct X509State {
+    /// One per identity of this process, in an order that means nothing.
+    pub svids: Vec<X509Svid>,
+    /// The bundles of other trust domains that this one knows.
+    pub federated: BTreeMap<TrustDomain, X509Bundle>,
+    /// Revocation lists in DER.
+    pub revocation_lists: Vec<Vec<u8>>,
+}
+
 impl fmt::Debug for X509Svid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("X509Svid")
@@ -64,28 +79,73 @@ impl Svid for X509Svid {
     }
 }
 
-/// The only one of `svids`, or the one of `wanted`.
+/// Which of several identities is meant: the only one, unless something is said.
+///
+/// ```
+/// use spiffe_workload_api::{Selection, SpiffeId};
+///
+/// let builder = SpiffeId::parse("spiffe://example.org/builder")?;
+/// let by_name = Selection::default().with_spiffe_id(builder);
+/// let by_purpose = Selection::default().with_hint("signing");
+/// # Ok::<(), spiffe_workload_api::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    pub(crate) spiffe_id: Option<SpiffeId>,
+    pub(crate) hint: Option<String>,
+}
+
+impl Selection {
+    /// The one of this name.
+    #[must_use]
+    pub fn with_spiffe_id(self, spiffe_id: SpiffeId) -> Self {
+        Self { spiffe_id: Some(spiffe_id), ..self }
+    }
+
+    /// The one that the operator gave this hint. Hints are unique; of several the first counts.
+    #[must_use]
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    fn admits(&self, offer: &Offer) -> bool {
+        self.spiffe_id.as_ref().is_none_or(|wanted| *wanted == offer.spiffe_id)
+            && self.hint.as_ref().is_none_or(|wanted| *wanted == offer.hint)
+    }
+}
+
+impl From<Option<&SpiffeId>> for Selection {
+    fn from(spiffe_id: Option<&SpiffeId>) -> Self {
+        Self { spiffe_id: spiffe_id.cloned(), hint: None }
+    }
+}
+
+/// The one of `svids` that is meant.
 pub(crate) fn choose<S: Svid>(
     endpoint: &Endpoint,
     mut svids: Vec<S>,
-    wanted: Option<&SpiffeId>,
+    selection: &Selection,
 ) -> Result<S, Error> {
     let offered: Vec<Offer> = svids.iter().map(Svid::offer).collect();
-    if let Some(wanted) = wanted {
-        let position = offered.iter().position(|offer| offer.spiffe_id == *wanted);
-        return match position {
-            Some(position) => Ok(svids.swap_remove(position)),
-            None => Err(Error::NoIdentity {
-                endpoint: endpoint.clone(),
-                asked: Some(wanted.clone()),
-                message: format!("offered are {}", list(&offered)),
-            }),
-        };
+    let nothing_said = *selection == Selection::default();
+    if nothing_said && offered.len() > 1 {
+        return Err(Error::Several { offered });
     }
-    match (svids.pop(), svids.is_empty()) {
-        (Some(only), true) => Ok(only),
-        (Some(_), false) => Err(Error::Several { offered }),
-        (None, _) => Err(invalid(endpoint, "it holds no SVID".to_owned())),
+    match offered.iter().position(|offer| selection.admits(offer)) {
+        Some(position) => Ok(svids.swap_remove(position)),
+        None if offered.is_empty() => Err(invalid(endpoint, "it holds no SVID".to_owned())),
+        None => {
+            let offers = Offer::list(&offered);
+            let message = match &selection.hint {
+                Some(hint) => format!("none has the hint {hint:?}; offered are {offers}"),
+                None => format!("offered are {offers}"),
+            };
+            Err(Error::NoIdentity {
+                endpoint: endpoint.clone(),
+                asked: selection.spiffe_id.clone(),
+                message,
+            })
+        }
     }
 }
 
@@ -117,7 +177,47 @@ pub(crate) fn jwt_svids(
 }
 
 /// Reads one message of the stream, which is a complete state.
-pub(crate) fn x509_svids(
+pub(crate) fn x509_state(
+    endpoint: &Endpoint,
+    mut response: proto::X509svidResponse,
+) -> Result<X509State, Error> {
+    let federated = std::mem::take(&mut response.federated_bundles);
+    let revocation_lists = std::mem::take(&mut response.crl);
+    let federated = by_domain(endpoint, federated, |bytes| X509Bundle::from_der(&bytes))?;
+    Ok(X509State { svids: x509_svids(endpoint, response)?, federated, revocation_lists })
+}
+
+/// Reads one message of the stream of X.509 bundles, which is a complete state.
+pub(crate) fn x509_bundles(
+    endpoint: &Endpoint,
+    response: proto::X509BundlesResponse,
+) -> Result<BTreeMap<TrustDomain, X509Bundle>, Error> {
+    by_domain(endpoint, response.bundles, |bytes| X509Bundle::from_der(&bytes))
+}
+
+/// Reads one message of the stream of JWT bundles, which is a complete state.
+pub(crate) fn jwt_bundles(
+    endpoint: &Endpoint,
+    response: proto::JwtBundlesResponse,
+) -> Result<BTreeMap<TrustDomain, JwtBundle>, Error> {
+    by_domain(endpoint, response.bundles, |bytes| JwtBundle::from_jwks(&bytes))
+}
+
+fn by_domain<B>(
+    endpoint: &Endpoint,
+    bundles: impl IntoIterator<Item = (String, Vec<u8>)>,
+    read: impl Fn(Vec<u8>) -> Result<B, Error>,
+) -> Result<BTreeMap<TrustDomain, B>, Error> {
+    let read = |(key, bytes): (String, Vec<u8>)| {
+        let domain = domain_of(&key)?;
+        let bundle = read(bytes).map_err(|error| format!("the bundle of {domain}: {error}"))?;
+        Ok((domain, bundle))
+    };
+    let bundles: Result<_, String> = bundles.into_iter().map(read).collect();
+    bundles.map_err(|reason| invalid(endpoint, reason))
+}
+
+fn x509_svids(
     endpoint: &Endpoint,
     response: proto::X509svidResponse,
 ) -> Result<Vec<X509Svid>, Error> {
@@ -158,60 +258,6 @@ fn hint(text: &str) -> String {
     host::escape_remote(text)
 }
 
-fn list(offers: &[Offer]) -> String {
-    let texts: Vec<String> = offers.iter().map(ToString::to_string).collect();
-    texts.join(", ")
-}
-
 fn invalid(endpoint: &Endpoint, reason: String) -> Error {
     Error::InvalidAnswer { endpoint: endpoint.clone(), reason }
-}
-
-/// Splits certificates that follow one another in DER: each is a SEQUENCE with its length.
-fn certificates(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
-    const SEQUENCE: u8 = 0x30;
-    let mut certificates = Vec::new();
-    while !bytes.is_empty() {
-        let (&tag, after) = bytes.split_first()?;
-        let (&first, after) = after.split_first()?;
-        let (header, length) = match first {
-            0..=0x7f => (2_usize, usize::from(first)),
-            0x81..=0x83 => {
-                let octets = after.get(..usize::from(first & 0x7f))?;
-                let length = octets.iter().fold(0, |sum, &octet| sum << 8 | usize::from(octet));
-                (octets.len().checked_add(2)?, length)
-            }
-            // Indefinite is not DER, and four octets are more than any answer holds.
-            _ => return None,
-        };
-        let (certificate, rest) = bytes.split_at_checked(header.checked_add(length)?)?;
-        if tag != SEQUENCE {
-            return None;
-        }
-        certificates.push(certificate.to_vec());
-        bytes = rest;
-    }
-    Some(certificates)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn concatenated_der_is_split_at_its_lengths() {
-        let long = [&[0x30, 0x81, 0x80][..], &[7; 128]].concat();
-        let both = [&[0x30, 0x01, 0x05][..], &long].concat();
-        assert_eq!(certificates(&both).unwrap(), [vec![0x30, 0x01, 0x05], long.clone()]);
-        assert_eq!(certificates(&[]).unwrap(), Vec::<Vec<u8>>::new());
-    }
-
-    #[test]
-    fn what_is_not_whole_der_is_refused() {
-        for bytes in [&[0x30][..], &[0x30, 0x02, 0x05], &[0x31, 0x00], &[0x30, 0x80, 0, 0]] {
-            assert_eq!(certificates(bytes), None, "{bytes:?}");
-        }
-        assert_eq!(certificates(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]), None);
-        assert_eq!(certificates(&[0x30, 0x82, 0xff]), None);
-    }
 }

@@ -11,17 +11,20 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use host::{Env, Host, NoPrograms, Transport, TransportError};
+use host::{BoxFuture, Clock, Env, Host, NoPrograms, Transport, TransportError};
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use id_token::{Audience, Outcome, TokenSource as _};
-use serde_json::Value;
-use spiffe_workload_api::{Endpoint, Error, SpiffeId, SpiffeSource, Unreachable, WorkloadApi};
+use id_token::{Audience, IdToken, Outcome, TokenSource as _};
+use serde_json::{Value, json};
+use spiffe_workload_api::{
+    Endpoint, Error, JwtBundle, Selection, SpiffeId, SpiffeSource, Unreachable, Update,
+    WorkloadApi, verify_jwt_svid, verify_x509_svid, watch_jwt_bundles, watch_x509,
+};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixListener;
@@ -244,8 +247,12 @@ async fn a_registration_that_never_comes_is_broken_beyond_doubt() {
     let source = SpiffeSource::at(machine([]), server.endpoint());
     let Outcome::Broken(broken) = find(&source).await else { panic!("{source:?}") };
     assert!(broken.certain);
-    assert!(broken.reason.ends_with("no identity to this process: no identity issued"));
-    assert!(broken.hint.unwrap().contains("spire-server entry create"));
+    let reason = "no identity to this process: no identity issued (asked 7 times within 10 s)";
+    assert!(broken.reason.ends_with(reason), "{broken:?}");
+    let hint = broken.hint.unwrap();
+    assert!(hint.contains("spire-server entry create"), "{hint}");
+    #[cfg(target_os = "linux")]
+    assert!(hint.contains("-selector unix:uid:") && hint.contains("unix:path:/"), "{hint}");
     assert_eq!(server.seen().len(), 7, "asked again for ten seconds, and then no more");
 }
 
@@ -253,7 +260,9 @@ async fn a_registration_that_never_comes_is_broken_beyond_doubt() {
 async fn a_variable_that_points_nowhere_or_is_malformed_is_broken_beyond_doubt() {
     for (value, reason) in [
         ("unix:///nonexistent/agent.sock", "there is no such socket"),
-        ("/run/agent.sock", "a bare path is not a URI, write unix:///run/agent.sock"),
+        ("/nonexistent/agent.sock", "there is no such socket"),
+        ("run/agent.sock", "it has no scheme, write unix:///path or tcp://ADDRESS:PORT"),
+        ("unix://run/agent.sock", "write unix:///run/agent.sock with three slashes"),
     ] {
         let source = SpiffeSource::from_env(machine([("SPIFFE_ENDPOINT_SOCKET", value)]));
         let Outcome::Broken(broken) = find(&source).await else { panic!("{value}") };
@@ -262,7 +271,257 @@ async fn a_variable_that_points_nowhere_or_is_malformed_is_broken_beyond_doubt()
     }
 }
 
+#[tokio::test]
+async fn a_bare_path_is_taken_from_the_variable_and_remarked_upon() {
+    let (server, _) = replaying(&["JWT-SVID for sigstore"]).await;
+    let path = server.socket.to_str().unwrap();
+    let source = SpiffeSource::from_env(machine([("SPIFFE_ENDPOINT_SOCKET", path)]));
+    let Outcome::Here(found) = find(&source).await else { panic!("{source:?}") };
+    assert!(found.evidence.contains("bare path"), "{}", found.evidence);
+}
+
+#[tokio::test]
+async fn one_of_several_is_chosen_by_its_hint_or_its_name() {
+    let several = "two registrations, the second with a hint";
+    let (server, api) = replaying(&[several]).await;
+    let internal = Selection::default().with_hint("internal");
+    let svid = api.select_jwt_svid(&Audience::sigstore(), &internal).await.unwrap();
+    assert_eq!(svid.spiffe_id.as_str(), A_FIRST);
+    let neither = internal.with_spiffe_id(id(BUILDER));
+    let error = api.select_jwt_svid(&Audience::sigstore(), &neither).await.unwrap_err();
+    assert!(matches!(&error, Error::NoIdentity { asked: Some(_), .. }), "{error:?}");
+    assert!(error.to_string().contains("none has the hint \"internal\""), "{error}");
+
+    let source = SpiffeSource::at(machine([]), server.endpoint());
+    let Outcome::Broken(broken) = find(&source).await else { panic!("several") };
+    assert!(broken.reason.contains(A_FIRST) && broken.reason.contains(BUILDER), "{broken:?}");
+    assert!(broken.hint.unwrap().contains("--spiffe-id"));
+    let hinted = source.clone().with_hint("internal");
+    let Outcome::Here(found) = find(&hinted).await else { panic!("by hint") };
+    assert_eq!(found.token.claims().subject(), Some(A_FIRST));
+    let named = source.with_spiffe_id(id(BUILDER));
+    let Outcome::Here(found) = find(&named).await else { panic!("by name") };
+    assert_eq!(found.token.claims().subject(), Some(BUILDER));
+}
+
+#[tokio::test]
+async fn a_token_without_an_issuer_is_taken_and_remarked_upon() {
+    let token = jwt(&json!({ "sub": BUILDER, "aud": ["sigstore"], "exp": 300, "iat": 0 }));
+    let (server, _) = replaying_values(vec![answer(&token)]).await;
+    let source = SpiffeSource::at(machine([]), server.endpoint());
+    let Outcome::Here(found) = find(&source).await else { panic!("{source:?}") };
+    assert!(found.evidence.contains("`jwt_issuer` on the SPIRE server"), "{}", found.evidence);
+}
+
+#[tokio::test]
+async fn a_token_that_is_about_to_be_renewed_is_waited_for() {
+    let claims = |issued: u64| {
+        let exp = issued + 300;
+        jwt(&json!({ "iss": "i", "sub": BUILDER, "aud": ["sigstore"], "exp": exp, "iat": issued }))
+    };
+    let answers = || vec![answer(&claims(1000)), answer(&claims(1151))];
+    let found_at = async |now: u64, min_ttl: u64, answers: Vec<Value>| {
+        let (server, _) = replaying_values(answers).await;
+        let clock = Arc::new(Advancing(Mutex::new(Duration::from_secs(now))));
+        let source = SpiffeSource::at(Host { clock, ..machine([]) }, server.endpoint());
+        let min_ttl = Duration::from_secs(min_ttl);
+        match source.find(&Audience::sigstore(), min_ttl).await {
+            Outcome::Here(found) => {
+                (found.token.claims().get("iat").unwrap().as_u64().unwrap(), found.evidence)
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(found_at(1145, 160, answers()).await.0, 1151, "half of its life ends at 1150");
+    assert_eq!(found_at(1145, 150, answers()).await.0, 1000, "155 s are enough");
+    let (issued, evidence) = found_at(1100, 280, answers()).await;
+    assert_eq!(issued, 1000, "too long to wait");
+    assert!(evidence.contains("lives for 200 s only"), "{evidence}");
+    let (issued, evidence) = found_at(1149, 900, answers()).await;
+    assert_eq!(issued, 1000, "no token ever lives for so long");
+    assert!(evidence.contains("lives for 151 s only"), "{evidence}");
+}
+
+#[tokio::test]
+async fn the_recorded_jwt_svid_verifies_with_the_recorded_bundle_and_no_other_way() {
+    let (_server, api) = replaying(&["JWT bundles"]).await;
+    let bundles = api.fetch_jwt_bundles().await.unwrap();
+    let text = recorded_token();
+    let token = IdToken::parse(&text).unwrap();
+    let sigstore = Audience::sigstore();
+    let now = at(1_795_359_000);
+    let verify = |token: &IdToken, now| verify_jwt_svid(token, &sigstore, &bundles, now);
+    assert_eq!(verify(&token, now).unwrap().as_str(), BUILDER);
+    let reason = |result: Result<SpiffeId, Error>| match result {
+        Err(Error::Untrusted { kind: "JWT-SVID", reason }) => reason,
+        other => panic!("{other:?}"),
+    };
+    verify(&token, at(1_795_359_293 + 59)).unwrap();
+    assert!(reason(verify(&token, at(1_795_359_293 + 60))).contains("expired 60 s ago"));
+    let other = Audience::new("other").unwrap();
+    let result = verify_jwt_svid(&token, &other, &bundles, now);
+    assert!(reason(result).contains("expected the audience other, found \"sigstore\""));
+    let none = std::collections::BTreeMap::new();
+    let result = verify_jwt_svid(&token, &sigstore, &none, now);
+    assert!(reason(result).contains("no bundle of example.org"));
+    let revoked = bundles.keys().map(|domain| (domain.clone(), JwtBundle::default())).collect();
+    let result = verify_jwt_svid(&token, &sigstore, &revoked, now);
+    assert!(reason(result).contains("no key"));
+
+    let parts: Vec<&str> = text.split('.').collect();
+    let header = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
+    let id = "lDajfOuUICToKPwePMZp9I3Qdiz7tjVf";
+    for (part, text, wanted) in [
+        (2, "AAAA".repeat(21) + "AA", "signature"),
+        (1, parts[1].replace("J", "K"), ""),
+        (0, header(&json!({ "alg": "none", "kid": id })), "expected one of RS256"),
+        (0, header(&json!({ "alg": "EdDSA", "kid": id })), "expected one of RS256"),
+        (0, header(&json!({ "alg": "ES384", "kid": id })), "signature is not good"),
+        (0, header(&json!({ "alg": "ES256" })), "`kid` is missing"),
+        (0, header(&json!({ "alg": "ES256", "kid": id, "crit": ["x"] })), "found \"crit\""),
+        (0, header(&json!({ "alg": "ES256", "kid": id, "typ": "wit+jwt" })), "wit+jwt"),
+        (0, header(&json!({ "alg": "ES256", "kid": id, "typ": "JOSE" })), "signature"),
+    ] {
+        let mut changed: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
+        changed[part] = text;
+        let Ok(token) = IdToken::parse(&changed.join(".")) else { continue };
+        let reason = reason(verify(&token, now));
+        assert!(reason.contains(wanted), "{wanted}: {reason}");
+    }
+}
+
+#[tokio::test]
+async fn the_recorded_x509_svids_verify_with_the_recorded_bundle() {
+    let (_server, api) = replaying(&["X.509 bundles"]).await;
+    let bundles = api.fetch_x509_bundles().await.unwrap();
+    let (_server, api) = replaying(&["X.509-SVIDs of several registrations"]).await;
+    let state = api.fetch_x509_state().await.unwrap();
+    assert!(state.federated.is_empty() && state.revocation_lists.is_empty());
+    // 2026-11-22 at 15:00.
+    let now = at(1_795_359_600);
+    for svid in &state.svids {
+        assert_eq!(verify_x509_svid(&svid.chain, &bundles, now).unwrap(), svid.spiffe_id);
+    }
+    let chain = &state.svids[0].chain;
+    let reason = |result: Result<SpiffeId, Error>| match result {
+        Err(Error::Untrusted { kind: "X.509-SVID", reason }) => reason,
+        other => panic!("{other:?}"),
+    };
+    let late = reason(verify_x509_svid(chain, &bundles, at(1_795_459_600)));
+    assert!(late.contains("valid"), "{late}");
+    assert!(reason(verify_x509_svid(&[], &bundles, now)).contains("no certificate"));
+    let none = std::collections::BTreeMap::new();
+    assert!(reason(verify_x509_svid(chain, &none, now)).contains("no bundle of example.org"));
+    // An authority is nobody's identity.
+    let authority = state.svids[0].bundle.clone();
+    let itself = reason(verify_x509_svid(&authority, &bundles, now));
+    assert!(itself.contains("names a trust domain"), "{itself}");
+    let mut broken = chain.clone();
+    let last = broken[0].len() - 1;
+    broken[0][last] ^= 1;
+    assert!(!reason(verify_x509_svid(&broken, &bundles, now)).is_empty());
+}
+
+#[tokio::test]
+async fn the_api_judges_tokens_too() {
+    let (server, api) =
+        replaying(&["validate a good JWT-SVID", "validate a broken signature"]).await;
+    let token = IdToken::parse(&recorded_token()).unwrap();
+    let (spiffe_id, claims) = api.validate_jwt_svid(&Audience::sigstore(), &token).await.unwrap();
+    assert_eq!(spiffe_id.as_str(), BUILDER);
+    let recorded = recording("claims of the JWT-SVID");
+    assert_eq!(Value::Object(claims.as_object().clone()), recorded["claims"]);
+    assert_eq!(server.seen(), [Seen::of(&recording("validate a good JWT-SVID"))]);
+    let error = api.validate_jwt_svid(&Audience::sigstore(), &token).await.unwrap_err();
+    assert!(matches!(error, Error::Untrusted { .. }), "{error:?}");
+    assert!(error.to_string().contains("cryptographic primitive"), "{error}");
+}
+
+#[tokio::test]
+async fn a_watch_opens_its_stream_again_and_tells_when_the_identity_is_gone() {
+    let gone = "X.509 of a workload without a registration";
+    let several = "X.509-SVIDs of several registrations";
+    let (server, _) = replaying(&["X.509-SVIDs", gone, gone, several]).await;
+    let clock = Arc::new(Advancing(Mutex::default()));
+    let mut watch = watch_x509(server.endpoint(), clock.clone());
+    let Update::State(state) = watch.next().await.unwrap() else { panic!("a state first") };
+    assert_eq!(state.svids.len(), 1);
+    let Update::Revoked { message } = watch.next().await.unwrap() else { panic!("gone") };
+    assert_eq!(message, "no identity issued");
+    let Update::State(state) = watch.next().await.unwrap() else { panic!("back") };
+    assert_eq!(state.svids.len(), 2);
+    assert_eq!(server.seen().len(), 4, "told of its absence once");
+    // The stream ended by itself once, which costs nothing; two refusals cost 2 and 3 seconds.
+    assert_eq!(clock.now(), at(5));
+}
+
+#[tokio::test]
+async fn a_watch_ends_where_asking_again_will_not_help_and_drops_what_breaks_the_rules() {
+    let (server, _) = replaying(&["X.509-SVIDs without the header"]).await;
+    let mut watch = watch_x509(server.endpoint(), Arc::new(SystemTime::UNIX_EPOCH));
+    let error = watch.next().await.unwrap_err();
+    assert!(matches!(error, Error::Refused { code: "INVALID_ARGUMENT", .. }), "{error:?}");
+
+    // No SVID in the message: it is dropped, and the next one counts.
+    let mut empty = recording("X.509-SVIDs");
+    empty["responses_b64"].as_array_mut().unwrap().insert(0, json!(""));
+    let (server, _) = replaying_values(vec![empty]).await;
+    let mut watch = watch_x509(server.endpoint(), Arc::new(SystemTime::UNIX_EPOCH));
+    let error = watch.next().await.unwrap_err();
+    assert!(matches!(error, Error::InvalidAnswer { .. }), "{error:?}");
+    assert!(matches!(watch.next().await.unwrap(), Update::State(_)));
+    assert_eq!(server.seen().len(), 1, "it is the same stream");
+
+    let (server, _) = replaying(&["JWT bundles"]).await;
+    let mut watch = watch_jwt_bundles(server.endpoint(), Arc::new(SystemTime::UNIX_EPOCH));
+    let Update::State(bundles) = watch.next().await.unwrap() else { panic!("a state") };
+    assert_eq!(bundles.values().next().unwrap().keys().len(), 1);
+}
+
 // === The machine and the recordings ===
+
+/// A clock that moves by what is waited.
+struct Advancing(Mutex<Duration>);
+
+impl Clock for Advancing {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + *self.0.lock().unwrap()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        *self.0.lock().unwrap() += duration;
+        Box::pin(std::future::ready(()))
+    }
+}
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn jwt(claims: &Value) -> String {
+    let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
+    format!("{}.{}.c2ln", part(&json!({ "alg": "ES256", "kid": "k" })), part(claims))
+}
+
+/// An answer to a request for a JWT-SVID: one of `BUILDER`.
+fn answer(token: &str) -> Value {
+    let field = |tag: u8, content: &[u8]| {
+        let length = content.len();
+        let (low, high) =
+            (u8::try_from(length & 0x7f).unwrap(), u8::try_from(length >> 7).unwrap());
+        let length = if high == 0 { vec![low] } else { vec![low | 0x80, high] };
+        [&[tag][..], &length, content].concat()
+    };
+    let svid = [field(0x0a, BUILDER.as_bytes()), field(0x12, token.as_bytes())].concat();
+    json!({ "status": "OK", "response_b64": STANDARD.encode(field(0x0a, &svid)) })
+}
+
+fn recorded_token() -> String {
+    let recorded = recording("JWT-SVID for sigstore");
+    let bytes = STANDARD.decode(recorded["response_b64"].as_str().unwrap()).unwrap();
+    let text = String::from_utf8_lossy(&bytes);
+    text[text.find("eyJ").unwrap()..].to_owned()
+}
 
 fn machine<const N: usize>(variables: [(&str, &str); N]) -> Host {
     let variables: std::collections::BTreeMap<String, String> =
@@ -339,10 +598,14 @@ impl Replay {
 }
 
 async fn replaying(cases: &[&str]) -> (Replay, WorkloadApi) {
+    replaying_values(cases.iter().map(|name| recording(name)).collect()).await
+}
+
+async fn replaying_values(cases: Vec<Value>) -> (Replay, WorkloadApi) {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("agent.sock");
     let listener = UnixListener::bind(&socket).unwrap();
-    let cases: Arc<Vec<Value>> = Arc::new(cases.iter().map(|name| recording(name)).collect());
+    let cases = Arc::new(cases);
     let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
     let log = Arc::clone(&seen);
     tokio::spawn(async move {

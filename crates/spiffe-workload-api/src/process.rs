@@ -1,0 +1,114 @@
+//! What an agent sees of this process: what a registration entry would have to name.
+
+use std::path::Path;
+
+use host::Env;
+
+/// This process, as the attestors of an agent look at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    uid: Option<u32>,
+    gid: Option<u32>,
+    executable: Option<String>,
+    namespace: Option<String>,
+}
+
+impl Process {
+    pub(crate) fn of(env: &dyn Env) -> Self {
+        let status = text(env, "/proc/self/status", STATUS_CAP).unwrap_or_default();
+        let namespace = env
+            .var("KUBERNETES_SERVICE_HOST")
+            .and_then(|_| text(env, NAMESPACE, 256))
+            .map(|name| host::escape_remote(&name))
+            .filter(|name| !name.is_empty());
+        let maps = text(env, "/proc/self/maps", MAPS_CAP).unwrap_or_default();
+        Self {
+            uid: effective(&status, "Uid:"),
+            gid: effective(&status, "Gid:"),
+            executable: executable(&maps).map(host::escape_remote),
+            namespace,
+        }
+    }
+
+    /// The selectors of SPIRE that match this process, the most telling first.
+    pub(crate) fn selectors(&self) -> Vec<String> {
+        let namespace = self.namespace.iter().map(|name| format!("k8s:ns:{name}"));
+        let uid = self.uid.iter().map(|uid| format!("unix:uid:{uid}"));
+        let gid = self.gid.iter().map(|gid| format!("unix:gid:{gid}"));
+        let path = self.executable.iter().map(|path| format!("unix:path:{path}"));
+        namespace.chain(uid).chain(gid).chain(path).collect()
+    }
+
+    /// The mend for a process without a registration.
+    pub(crate) fn register(&self) -> String {
+        let mut selectors = self.selectors();
+        if selectors.is_empty() {
+            selectors.push("unix:uid:$(id -u)".to_owned());
+        }
+        let first = selectors.first().map_or("", String::as_str);
+        format!(
+            "this process would match an entry with the selectors `{}`; register it with the \
+             agent's server, for SPIRE: `spire-server entry create -parentID AGENT -spiffeID ID \
+             -selector {first}`",
+            selectors.join("`, `"),
+        )
+    }
+}
+
+fn text(env: &dyn Env, path: &str, cap: usize) -> Option<String> {
+    let bytes = env.read(Path::new(path), cap).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The second of the four numbers after `name` (proc_pid_status(5)).
+fn effective(status: &str, name: &str) -> Option<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// The executable is mapped below everything else (proc_pid_maps(5)): the path after five fields.
+fn executable(maps: &str) -> Option<&str> {
+    maps.lines().find_map(|line| {
+        let start = line.find('/')?;
+        line.get(start..).map(|path| path.trim_end_matches(" (deleted)"))
+    })
+}
+
+const NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+const STATUS_CAP: usize = 64 << 10;
+const MAPS_CAP: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_path_are_read_from_proc() {
+        let status = "Name:\tambisign\nUid:\t1\t1000\t1\t1\nGid:\t2\t2000\t2\t2\n";
+        assert_eq!(effective(status, "Uid:"), Some(1000));
+        assert_eq!(effective(status, "Gid:"), Some(2000));
+        assert_eq!(effective("Uid:\tx", "Uid:"), None);
+        let maps = "55d0-55d1 r--p 00000000 08:01 1234   /usr/bin/a b\n7f00-7f01 r-xp 0 0:0 0 \
+                    /lib/c.so\n";
+        assert_eq!(executable(maps), Some("/usr/bin/a b"));
+        assert_eq!(executable("7f00-7f01 rw-p 0 0:0 0\n"), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_very_process_is_described() {
+        let process = Process::of(&[("", "")]);
+        let own = std::env::current_exe().unwrap();
+        assert_eq!(process.executable.as_deref(), own.to_str());
+        assert!(process.selectors().iter().any(|it| it.starts_with("unix:uid:")));
+        assert!(process.register().contains("spire-server entry create"));
+    }
+
+    #[test]
+    fn without_proc_the_mend_still_says_how() {
+        let nothing = Process { uid: None, gid: None, executable: None, namespace: None };
+        assert!(nothing.register().contains("-selector unix:uid:$(id -u)"));
+        let pod = Process { namespace: Some("build".to_owned()), ..nothing };
+        assert_eq!(pod.selectors(), ["k8s:ns:build"]);
+    }
+}
