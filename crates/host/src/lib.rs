@@ -10,6 +10,7 @@
 mod clock;
 mod env;
 mod files;
+mod loopback;
 mod programs;
 mod redact;
 mod transport;
@@ -21,7 +22,8 @@ use std::sync::Arc;
 pub use crate::clock::Clock;
 pub use crate::env::Env;
 pub use crate::files::{FileError, read_file};
-pub use crate::programs::{Invocation, NoPrograms, ProgramError, ProgramOutput, Programs};
+pub use crate::loopback::{Callbacks, Loopback, Page};
+pub use crate::programs::{Invocation, Launch, NoPrograms, ProgramError, ProgramOutput, Programs};
 pub use crate::redact::{escape_remote, scrub};
 pub use crate::transport::{
     CallPolicy, Redirects, Transport, TransportError, TrustOnly, UnixSocket,

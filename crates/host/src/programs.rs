@@ -10,6 +10,14 @@ use crate::BoxFuture;
 pub trait Programs: Send + Sync {
     /// Runs `invocation` and resolves to what it wrote. A non-zero exit is an answer, not an error.
     fn run(&self, invocation: Invocation) -> BoxFuture<'_, Result<ProgramOutput, ProgramError>>;
+
+    /// Starts a program that belongs to the person, such as a browser: it gets no input, nobody
+    /// reads what it writes, and it may outlive us. Resolves to its exit code if it ends; whoever
+    /// drops the future leaves it running. Where nothing is said, there are no such programs.
+    fn launch(&self, launch: Launch) -> BoxFuture<'_, Result<Option<i32>, ProgramError>> {
+        let program = launch.program;
+        Box::pin(std::future::ready(Err(ProgramError::NotFound { program })))
+    }
 }
 
 /// A closure is a set of programs, which is how tests stand in for helpers.
@@ -20,6 +28,19 @@ where
     fn run(&self, invocation: Invocation) -> BoxFuture<'_, Result<ProgramOutput, ProgramError>> {
         let output = self(invocation);
         Box::pin(std::future::ready(output))
+    }
+
+    fn launch(&self, launch: Launch) -> BoxFuture<'_, Result<Option<i32>, ProgramError>> {
+        let Launch { program, args, without } = launch;
+        let output = self(Invocation {
+            program,
+            args,
+            stdin: Vec::new(),
+            without,
+            deadline: Duration::MAX,
+            output_cap: 0,
+        });
+        Box::pin(std::future::ready(output.map(|output| output.code)))
     }
 }
 
@@ -79,6 +100,17 @@ impl Invocation {
         let kept = Self::SECRETS.iter().filter(|name| !needed.contains(*name));
         kept.map(|name| (*name).to_owned()).collect()
     }
+}
+
+/// A program to start for a person. No shell is involved.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// A name to look up in `PATH`, or a path.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Variables of our environment that it does not get; see [`Invocation::without`].
+    pub without: Vec<String>,
 }
 
 /// What a program wrote, and how it ended.

@@ -1,5 +1,5 @@
 //! The one HTTP stack of ambisign: hyper and rustls (on ring) behind [`host::Transport`], and the
-//! tokio-backed [`SystemClock`] and [`SystemPrograms`].
+//! tokio-backed [`SystemClock`], [`SystemPrograms`] and [`SystemLoopback`].
 //!
 //! Every call has a deadline for each attempt and for all of them, a cap on its answer, and a rule
 //! for redirects and retries; all of them come with the request, as [`host::CallPolicy`]. Proxies
@@ -19,6 +19,7 @@ pub mod danger;
 mod date;
 mod exchange;
 mod failure;
+mod loopback;
 mod programs;
 mod proxy;
 mod redirect;
@@ -32,5 +33,6 @@ mod tunnel;
 pub use crate::client::HttpClient;
 pub use crate::clock::SystemClock;
 pub use crate::date::http_date;
+pub use crate::loopback::SystemLoopback;
 pub use crate::programs::SystemPrograms;
 pub use crate::settings::{Error, Roots, Settings};

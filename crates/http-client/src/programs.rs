@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use host::{BoxFuture, Invocation, ProgramError, ProgramOutput, Programs};
+use host::{BoxFuture, Invocation, Launch, ProgramError, ProgramOutput, Programs};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 
@@ -18,6 +18,34 @@ impl Programs for SystemPrograms {
     fn run(&self, invocation: Invocation) -> BoxFuture<'_, Result<ProgramOutput, ProgramError>> {
         Box::pin(run(invocation))
     }
+
+    fn launch(&self, launch: Launch) -> BoxFuture<'_, Result<Option<i32>, ProgramError>> {
+        Box::pin(start(launch))
+    }
+}
+
+/// Starts a program and waits for its end, if anyone waits that long. It is not ended with us: a
+/// launcher may have become the person's browser.
+async fn start(launch: Launch) -> Result<Option<i32>, ProgramError> {
+    let program = launch.program;
+    let failed =
+        |source: io::Error| ProgramError::Io { program: program.clone(), source: Arc::new(source) };
+    let mut command = Command::new(&program);
+    for name in &launch.without {
+        command.env_remove(name);
+    }
+    command.args(&launch.args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // The interrupt key of our terminal is for us.
+    #[cfg(unix)]
+    command.process_group(0);
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(ProgramError::NotFound { program });
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    Ok(child.wait().await.map_err(failed)?.code())
 }
 
 async fn run(invocation: Invocation) -> Result<ProgramOutput, ProgramError> {
@@ -213,6 +241,30 @@ mod tests {
         let output = SystemPrograms.run(shell("sleep 20 & echo done")).await.unwrap();
         assert_eq!(output.stdout, b"done\n");
         assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_launched_program_tells_its_code_and_lives_on_when_nobody_waits() {
+        let directory = tempfile::tempdir().unwrap();
+        let mark = directory.path().join("mark");
+        let launch = |script: String| Launch {
+            program: "/bin/sh".into(),
+            args: vec!["-c".to_owned(), script],
+            without: Vec::new(),
+        };
+        assert_eq!(SystemPrograms.launch(launch("exit 3".to_owned())).await.unwrap(), Some(3));
+        let slow = launch(format!("sleep 0.3; echo > {}", mark.display()));
+        let waited =
+            tokio::time::timeout(Duration::from_millis(100), SystemPrograms.launch(slow)).await;
+        assert!(waited.is_err());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !mark.exists() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(mark.exists());
+        let missing = Launch { program: "ambisign-no-such-program".into(), ..launch(String::new()) };
+        let error = SystemPrograms.launch(missing).await.unwrap_err();
+        assert!(matches!(error, ProgramError::NotFound { .. }), "{error}");
     }
 
     #[tokio::test]
