@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use trust_root::{Log, TrustedRoot};
@@ -5,6 +6,7 @@ use x509::{Anchors, Certificate, FulcioExtension, SubjectName, Usage};
 
 use crate::check::Check;
 use crate::entry::hex;
+use crate::judge::enough;
 use crate::policy::{Policy, Signer};
 
 /// The path from the leaf to an authority trusted at `at`.
@@ -32,11 +34,12 @@ pub(crate) fn chain(
     })
 }
 
-/// One of the certificate's SCTs is of a trusted log, and all of those hold.
+/// The certificate's SCTs are of as many trusted logs as are wanted, and all of those hold.
 pub(crate) fn sct(
     leaf: &Certificate,
     path: &[Certificate],
     root: &TrustedRoot,
+    threshold: usize,
 ) -> Result<(), Check> {
     let missing = |reason: String| Check::Sct { reason, source: None };
     // The one that signed the leaf in the path that verified, not one of the same name.
@@ -50,7 +53,7 @@ pub(crate) fn sct(
     if scts.is_empty() {
         return Err(missing("expected one in the certificate, found none".to_owned()));
     }
-    let mut known = false;
+    let mut known = BTreeSet::new();
     for sct in &scts {
         let logs: Vec<&Log> =
             root.ctlogs().iter().filter(|log| log.log_id() == sct.log_id).collect();
@@ -66,10 +69,10 @@ pub(crate) fn sct(
             reason: format!("that of {} does not hold", log.base_url()),
             source: Some(source),
         })?;
-        known = true;
+        known.insert(sct.log_id);
     }
-    if known {
-        return Ok(());
+    if !known.is_empty() {
+        return enough("certificate transparency logs", threshold, known.len());
     }
     let found = scts.iter().map(|sct| hex(&sct.log_id)).collect::<Vec<_>>();
     Err(missing(format!("expected one of a trusted log, found {}", found.join(", "))))

@@ -299,6 +299,16 @@ pub enum Check {
         /// The digests of the artifact.
         found: String,
     },
+    /// Fewer different ones vouch than were asked for.
+    #[error("threshold: expected {expected} different {what}, found {found}")]
+    Threshold {
+        /// Who vouches.
+        what: &'static str,
+        /// How many the policy asks for.
+        expected: usize,
+        /// How many there are, each counted once.
+        found: usize,
+    },
     /// A timestamp does not hold.
     #[error("timestamp {timestamp}: it does not hold")]
     Timestamp {

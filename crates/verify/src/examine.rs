@@ -182,12 +182,12 @@ fn path(
             (Finding::Fails(check.into()), Finding::NotLookedAt("its issuer is not known"))
         }
         Ok(mut paths) => {
-            let sct = paths.iter().try_for_each(|path| certificate::sct(leaf, path, root));
+            let sct = paths.iter().try_for_each(|path| certificate::sct(leaf, path, root, 1));
             (Finding::Holds(paths.pop().unwrap_or_default()), sct.into())
         }
     }
 }
 
-fn stamp(time: SystemTime) -> VerifiedTime {
+fn stamp((_, time): (usize, SystemTime)) -> VerifiedTime {
     VerifiedTime { time, source: TimeSource::Timestamp }
 }

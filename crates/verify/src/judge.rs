@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use base64::Engine as _;
@@ -137,7 +138,7 @@ impl Judge<'_> {
         for time in &evidence.times {
             let path = certificate::chain(&leaf, &others, self.root, time.time)?;
             if !self.policy.ignore_sct {
-                certificate::sct(&leaf, &path, self.root)?;
+                certificate::sct(&leaf, &path, self.root, self.policy.scts)?;
             }
         }
         let identity = certificate::identity(&leaf, self.policy)?;
@@ -176,17 +177,25 @@ impl Judge<'_> {
         };
         let stamped =
             time::check_all(self.matter.timestamps, self.matter.stamped, self.root, &mut warnings)?;
-        if stamped.is_empty() && self.policy.signed_timestamps {
+        if stamped.is_empty() && self.policy.timestamps > 0 {
             return Err(Check::NoTime {
                 expected: "a timestamp by a trusted authority",
                 found: self.strangers(),
             }
             .into());
         }
+        // Whoever issues one can issue many: what counts is how many vouch.
+        let authorities: BTreeSet<_> = stamped.iter().map(|(authority, _)| *authority).collect();
+        enough("timestamp authorities", self.policy.timestamps, authorities.len())?;
+        if !self.policy.ignore_tlog {
+            let logs: BTreeSet<_> = entries.iter().map(|entry| &entry.log_id).collect();
+            enough("transparency logs", self.policy.logs, logs.len())?;
+        }
         let by = |source| move |time| VerifiedTime { time, source };
         let logged = entries.iter().filter_map(|entry| entry.integrated_time);
         let times = stamped
             .into_iter()
+            .map(|(_, time)| time)
             .map(by(TimeSource::Timestamp))
             .chain(logged.map(by(TimeSource::Log)))
             .collect();
@@ -247,6 +256,10 @@ impl Judge<'_> {
             found: self.artifact.describe(),
         })
     }
+}
+
+pub(crate) fn enough(what: &'static str, expected: usize, found: usize) -> Result<(), Check> {
+    if found >= expected { Ok(()) } else { Err(Check::Threshold { what, expected, found }) }
 }
 
 const A_CERTIFICATE: &str = "a certificate";

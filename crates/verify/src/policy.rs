@@ -16,7 +16,9 @@ pub struct Policy {
     pub(crate) extensions: Vec<(String, StringMatch)>,
     pub(crate) predicate_type: Option<String>,
     pub(crate) annotations: Vec<(String, String)>,
-    pub(crate) signed_timestamps: bool,
+    pub(crate) timestamps: usize,
+    pub(crate) logs: usize,
+    pub(crate) scts: usize,
     pub(crate) ignore_tlog: bool,
     pub(crate) ignore_sct: bool,
 }
@@ -93,8 +95,30 @@ impl Policy {
 
     /// Demands a time by a timestamp authority; without this one by a log will do.
     #[must_use]
-    pub fn use_signed_timestamps(mut self) -> Self {
-        self.signed_timestamps = true;
+    pub fn use_signed_timestamps(self) -> Self {
+        let authorities = self.timestamps.max(1);
+        self.timestamp_threshold(authorities)
+    }
+
+    /// Demands timestamps of this many different authorities; 0 when absent, as the time of a log
+    /// will do as well.
+    #[must_use]
+    pub fn timestamp_threshold(mut self, authorities: usize) -> Self {
+        self.timestamps = authorities;
+        self
+    }
+
+    /// Demands entries in this many different logs, and at least in one.
+    #[must_use]
+    pub fn log_threshold(mut self, logs: usize) -> Self {
+        self.logs = logs.max(1);
+        self
+    }
+
+    /// Demands that this many different logs published the certificate, and at least one.
+    #[must_use]
+    pub fn sct_threshold(mut self, logs: usize) -> Self {
+        self.scts = logs.max(1);
         self
     }
 
@@ -104,7 +128,9 @@ impl Policy {
             extensions: Vec::new(),
             predicate_type: None,
             annotations: Vec::new(),
-            signed_timestamps: false,
+            timestamps: 0,
+            logs: 1,
+            scts: 1,
             ignore_tlog: false,
             ignore_sct: false,
         }

@@ -7,25 +7,27 @@ use crate::check::Check;
 use crate::verified::Warning;
 
 /// Verifies every timestamp of a known authority over `signature`; passes over those of unknown
-/// ones. The times stamped, in the order of the bundle.
+/// ones. The times stamped, in the order of the bundle, each with the place of its authority in the
+/// trusted root.
 pub(crate) fn check_all(
     timestamps: &[Vec<u8>],
     signature: &[u8],
     root: &TrustedRoot,
     warnings: &mut Vec<Warning>,
-) -> Result<Vec<SystemTime>, Check> {
+) -> Result<Vec<(usize, SystemTime)>, Check> {
     // One authority's certificates and its window belong together: pooled, the certificate of one
     // would do in the window of another.
-    let authorities: Vec<(&CertificateAuthority, Authority)> = root
+    let authorities: Vec<(usize, &CertificateAuthority, Authority)> = root
         .timestamp_authorities()
         .iter()
-        .filter_map(|listed| Some((listed, Authority::new(listed.chain.clone()).ok()?)))
+        .enumerate()
+        .filter_map(|(at, listed)| Some((at, listed, Authority::new(listed.chain.clone()).ok()?)))
         .collect();
     let mut times = Vec::new();
     for (index, der) in timestamps.iter().enumerate() {
         let timestamp = Timestamp::from_der(der)
             .map_err(|source| Check::Timestamp { timestamp: index, source })?;
-        let known = authorities.iter().filter(|(_, authority)| timestamp.is_by(authority));
+        let known = authorities.iter().filter(|(_, _, authority)| timestamp.is_by(authority));
         match check(index, &timestamp, signature, known)? {
             Some(time) => times.push(time),
             None => warnings.push(Warning::UnknownTimestampAuthority { timestamp: index }),
@@ -38,12 +40,12 @@ fn check<'a>(
     index: usize,
     timestamp: &Timestamp,
     signature: &[u8],
-    known: impl Iterator<Item = &'a (&'a CertificateAuthority, Authority)>,
-) -> Result<Option<SystemTime>, Check> {
+    known: impl Iterator<Item = &'a (usize, &'a CertificateAuthority, Authority)>,
+) -> Result<Option<(usize, SystemTime)>, Check> {
     let mut wrong = None;
-    for (listed, authority) in known {
+    for (at, listed, authority) in known {
         match timestamp.verify(signature, authority) {
-            Ok(time) if listed.valid_for.contains(time) => return Ok(Some(time)),
+            Ok(time) if listed.valid_for.contains(time) => return Ok(Some((*at, time))),
             Ok(time) => {
                 wrong = Some(Check::TimestampWindow {
                     timestamp: index,

@@ -1,0 +1,271 @@
+//! Groups 5 to 7 and 14: the certificate, its publication, its names, its time.
+
+use crate::Case;
+use crate::der::{octets, utf8};
+use crate::forge::{
+    CODE_SIGNING, SUBJECT, SctPlan, TIME_STAMPING, at, extension, issuer, old_issuer, seconds,
+    then, uri, user_name,
+};
+use crate::{passes, refused};
+
+/// Which case, and what becomes of it.
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        // 5. The certificate was published.
+        Case::v1("a leaf without SCT", |p| p.scts.clear(), refused("Sct", "found none")),
+        Case::v1(
+            "an SCT by an unknown log",
+            |p| p.scts[0].known = false,
+            refused("Sct", "trusted log"),
+        ),
+        Case::v1(
+            "an SCT by an unknown log beside a good one",
+            |p| p.scts.push(SctPlan { known: false, ..p.scts[0].clone() }),
+            passes(),
+        ),
+        Case::v1(
+            "an SCT outside of the log's window",
+            |p| p.scts[0].time = then() - seconds(10 * 24 * 3600),
+            refused("Sct", "outside the log's window"),
+        ),
+        Case::v1(
+            "an SCT over the key of another issuer of the same name",
+            |p| p.scts[0].right_issuer = false,
+            refused("Sct", "does not hold"),
+        ),
+        Case::v1(
+            "a good SCT and one that does not hold",
+            |p| p.scts.push(SctPlan { right_issuer: false, ..p.scts[0].clone() }),
+            refused("Sct", "does not hold"),
+        ),
+        Case::v1(
+            "a precertificate",
+            |p| p.leaf.extensions.push(extension("1.3.6.1.4.1.11129.2.4.3", false, &[5, 0])),
+            refused("Sct", "precertificate"),
+        ),
+        // 6. The path to a trusted authority.
+        Case::v1(
+            "a leaf without the code signing usage",
+            |p| p.leaf.usages.clear(),
+            refused("Chain", "code signing"),
+        ),
+        Case::v1(
+            "a leaf for timestamps",
+            |p| p.leaf.usages = vec![TIME_STAMPING],
+            refused("Chain", "code signing"),
+        ),
+        Case::v1(
+            "a leaf that may not sign data",
+            |p| p.leaf.key_usage = 0x08,
+            refused("Chain", "digital signature"),
+        ),
+        Case::v1("a leaf that is a CA", |p| p.leaf.ca = true, refused("Chain", "end entity")),
+        Case::v1(
+            "a leaf with an unknown critical extension",
+            |p| p.leaf.extensions.push(extension("1.2.3.4", true, &[5, 0])),
+            refused("Chain", "critical"),
+        ),
+        Case::v1(
+            "an intermediate without the CA flag",
+            |p| p.intermediates[0].ca = false,
+            refused("Chain", ""),
+        ),
+        Case::v1(
+            "an intermediate that may not sign certificates",
+            |p| p.intermediates[0].key_usage = 0x80,
+            refused("Chain", "certificate signing"),
+        ),
+        Case::v1(
+            "an intermediate for timestamps only",
+            |p| p.intermediates[0].usages = vec![TIME_STAMPING],
+            refused("Chain", ""),
+        ),
+        Case::v1(
+            "an intermediate that may have none below it, and has one",
+            |p| {
+                let mut between = p.intermediates[0].clone();
+                between.subject = "between";
+                between.path_len = Some(0);
+                p.intermediates.insert(0, between);
+            },
+            refused("Chain", "intermediates"),
+        ),
+        Case::v1(
+            "an anchor that may have none below it, and has one",
+            |p| p.anchor.path_len = Some(0),
+            refused("Chain", "intermediates"),
+        ),
+        Case::v1(
+            "two intermediates",
+            |p| {
+                let mut between = p.intermediates[0].clone();
+                between.subject = "between";
+                p.intermediates.insert(0, between);
+            },
+            passes(),
+        ),
+        Case::v1(
+            // CVE-2026-24122.
+            "an intermediate that expired between the leaf's beginning and the signature",
+            |p| p.intermediates[0].life.1 = then() - seconds(1),
+            refused("Chain", "intermediate"),
+        ),
+        Case::v1(
+            "an anchor that expired between the leaf's beginning and the signature",
+            |p| p.anchor.life.1 = then() - seconds(1),
+            refused("Chain", "trust anchor"),
+        ),
+        Case::v1(
+            "an anchor that was not yet valid",
+            |p| p.anchor.life.0 = then() + seconds(1),
+            refused("Chain", "trust anchor"),
+        ),
+        Case::v1(
+            "an authority that was no longer trusted",
+            |p| {
+                p.root = |root| {
+                    root["certificateAuthorities"][0]["validFor"]["end"] =
+                        at(then() - seconds(1)).into();
+                }
+            },
+            refused("NoAuthority", ""),
+        ),
+        Case::v1(
+            "usages of which code signing is one",
+            |p| p.leaf.usages = vec!["1.3.6.1.5.5.7.3.2", CODE_SIGNING],
+            passes(),
+        ),
+        // 7. Whom the certificate names.
+        Case::v1(
+            "two names",
+            |p| p.names.push(uri("https://ci.test/other")),
+            refused("IdentityMalformed", ""),
+        ),
+        Case::v1("no name", |p| p.names.clear(), refused("IdentityMalformed", "")),
+        Case::v1(
+            "a user name that looks like the URI",
+            |p| p.names = vec![user_name(SUBJECT)],
+            passes(),
+        ),
+        Case::v1(
+            "another name",
+            |p| p.names = vec![uri("https://ci.test/buildX")],
+            refused("Identity", "buildX"),
+        ),
+        Case::v1(
+            "a name that goes on after the right one",
+            |p| p.names = vec![uri("https://ci.test/build.evil.test")],
+            refused("Identity", "evil"),
+        ),
+        Case::v1("no issuer", |p| p.identity.clear(), refused("Issuer", "none")),
+        Case::v1(
+            "the older issuer alone",
+            |p| p.identity = vec![old_issuer(crate::forge::ISSUER)],
+            passes(),
+        ),
+        Case::v1(
+            "the newer issuer alone",
+            |p| p.identity = vec![issuer(crate::forge::ISSUER)],
+            passes(),
+        ),
+        Case::v1(
+            "two issuers that differ",
+            |p| p.identity = vec![old_issuer("https://other.test"), issuer(crate::forge::ISSUER)],
+            refused("IdentityMalformed", ""),
+        ),
+        Case::v1(
+            "bytes after the issuer",
+            |p| {
+                let mut value = utf8(crate::forge::ISSUER);
+                value.push(0);
+                p.identity = vec![extension("1.3.6.1.4.1.57264.1.8", false, &value)];
+            },
+            refused("IdentityMalformed", ""),
+        ),
+        Case::v1(
+            "an issuer of another type",
+            |p| {
+                let value = octets(crate::forge::ISSUER.as_bytes());
+                p.identity = vec![extension("1.3.6.1.4.1.57264.1.8", false, &value)];
+            },
+            refused("IdentityMalformed", ""),
+        ),
+        // 14. Time: the ends belong to it.
+        Case::v1("signed when the certificate begins", |p| p.leaf.life.0 = then(), passes()),
+        Case::v1("signed when the certificate ends", |p| p.leaf.life.1 = then(), passes()),
+        Case::v1(
+            "logged a second before the certificate begins",
+            |p| p.leaf.life.0 = then() + seconds(1),
+            refused("IntegratedTime", "certificate's life"),
+        ),
+        Case::v1(
+            "logged a second after the certificate ends",
+            |p| p.leaf.life.1 = then() - seconds(1),
+            refused("IntegratedTime", "certificate's life"),
+        ),
+        Case::v2(
+            "stamped a second before the certificate begins",
+            |p| p.leaf.life.0 = then() + seconds(1),
+            refused("Chain", "leaf"),
+        ),
+        Case::v2(
+            "stamped a second after the certificate ends",
+            |p| p.leaf.life.1 = then() - seconds(1),
+            refused("Chain", "leaf"),
+        ),
+        Case::v1("at the end of every window", |p| p.root = end_all_at_then, passes()),
+        Case::v2("stamped at the end of every window", |p| p.root = end_all_at_then, passes()),
+        Case::v1(
+            "a second after the log's window",
+            |p| {
+                p.root = |root| {
+                    root["tlogs"][0]["publicKey"]["validFor"]["end"] =
+                        at(then() - seconds(1)).into();
+                }
+            },
+            refused("IntegratedTime", "log's window"),
+        ),
+        Case::v1(
+            "a second before the log's window",
+            |p| {
+                p.root = |root| {
+                    root["tlogs"][0]["publicKey"]["validFor"]["start"] =
+                        at(then() + seconds(1)).into();
+                }
+            },
+            refused("IntegratedTime", "log's window"),
+        ),
+        Case::v2(
+            "a second after the timestamp authority's window",
+            |p| {
+                p.root = |root| {
+                    root["timestampAuthorities"][0]["validFor"]["end"] =
+                        at(then() - seconds(1)).into();
+                }
+            },
+            refused("TimestampWindow", ""),
+        ),
+        Case::v1(
+            "two times of which one lies outside the certificate's life",
+            |p| {
+                p.stamps = crate::forge::Plan::v2().stamps;
+                p.stamps[0].time = then() + seconds(3600);
+            },
+            refused("Chain", "leaf"),
+        ),
+    ]
+}
+
+fn end_all_at_then(root: &mut serde_json::Value) {
+    for (list, inner) in [
+        ("tlogs", "publicKey"),
+        ("ctlogs", "publicKey"),
+        ("certificateAuthorities", ""),
+        ("timestampAuthorities", ""),
+    ] {
+        for listed in root[list].as_array_mut().unwrap() {
+            let holder = if inner.is_empty() { listed } else { &mut listed[inner] };
+            holder["validFor"]["end"] = at(then()).into();
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! One table of what must be refused, by which check, and of what must not: each case is an
+//! otherwise perfect bundle with one thing wrong, and everything that depends on it signed anew.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
+mod certificates;
+mod content;
+mod der;
+mod evidence;
+mod forge;
+
+use ambisign_verify::{Artifact, Error, Policy, StringMatch, verify};
+use bundle::Bundle;
+use trust_root::TrustedRoot;
+
+use crate::forge::{ARTIFACT, ISSUER, Made, Plan, SUBJECT, then};
+
+/// One row of the table.
+pub(crate) struct Case {
+    name: &'static str,
+    plan: Plan,
+    change: fn(&mut Plan),
+    policy: fn(Policy) -> Policy,
+    by_key: bool,
+    expected: Expected,
+}
+
+pub(crate) enum Expected {
+    Passes,
+    /// By this check, and the error says this.
+    Refused(&'static str, &'static str),
+    /// The bundle cannot even be read, and the error says this.
+    Unreadable(&'static str),
+}
+
+pub(crate) fn passes() -> Expected {
+    Expected::Passes
+}
+
+pub(crate) fn refused(check: &'static str, says: &'static str) -> Expected {
+    Expected::Refused(check, says)
+}
+
+pub(crate) fn unreadable(says: &'static str) -> Expected {
+    Expected::Unreadable(says)
+}
+
+impl Case {
+    pub(crate) fn v1(name: &'static str, change: fn(&mut Plan), expected: Expected) -> Self {
+        Self { name, plan: Plan::v1(), change, policy: |policy| policy, by_key: false, expected }
+    }
+
+    pub(crate) fn v2(name: &'static str, change: fn(&mut Plan), expected: Expected) -> Self {
+        Self { plan: Plan::v2(), ..Self::v1(name, change, expected) }
+    }
+
+    pub(crate) fn policy(self, policy: fn(Policy) -> Policy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// The policy asks for the key that signed.
+    pub(crate) fn by_key(self) -> Self {
+        Self { by_key: true, ..self }
+    }
+
+    /// What is wrong with the outcome, if anything.
+    fn run(&self) -> Result<(), String> {
+        let mut plan = self.plan.clone();
+        (self.change)(&mut plan);
+        let found = self.judge(&plan.make());
+        let as_expected = match (&self.expected, &found) {
+            (Expected::Passes, Found::Passes) => true,
+            (Expected::Refused(check, says), Found::Refused(found, said)) => {
+                check == found && said.contains(says)
+            }
+            (Expected::Unreadable(says), Found::Unreadable(said)) => said.contains(says),
+            _ => false,
+        };
+        if as_expected { Ok(()) } else { Err(format!("{}: {found:?}", self.name)) }
+    }
+
+    fn judge(&self, made: &Made) -> Found {
+        let bundle = match Bundle::from_json(made.bundle.to_string().as_bytes()) {
+            Ok(bundle) => bundle,
+            Err(error) => return Found::Unreadable(chain(&error)),
+        };
+        let root = TrustedRoot::from_json(made.root.to_string().as_bytes()).unwrap();
+        let policy = match self.by_key {
+            true => Policy::public_key(made.key.clone()),
+            false => Policy::new(StringMatch::exact(SUBJECT), StringMatch::exact(ISSUER)),
+        };
+        let policy = (self.policy)(policy);
+        match verify(&bundle, &Artifact::Message(ARTIFACT), &policy, &root, then()) {
+            Ok(_) => Found::Passes,
+            Err(Error::Refused(check)) => {
+                let name = format!("{check:?}");
+                let end = name.find(|c: char| !c.is_alphanumeric()).unwrap_or(name.len());
+                Found::Refused(name[..end].to_owned(), chain(&*check))
+            }
+            Err(other) => panic!("{}: {other:?}", self.name),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Found {
+    Passes,
+    Refused(String, String),
+    Unreadable(String),
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text = format!("{text}: {error}");
+        next = error.source();
+    }
+    text
+}
+
+/// Runs every case before it complains of any.
+fn run(cases: &[Case]) {
+    let wrong: Vec<_> = cases.iter().filter_map(|case| case.run().err()).collect();
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+#[test]
+fn what_is_not_tampered_with_verifies() {
+    run(&[Case::v1("v1", |_| (), passes()), Case::v2("v2", |_| (), passes())]);
+}
+
+#[test]
+fn certificates_are_held_to_their_rules() {
+    run(&certificates::cases());
+}
+
+#[test]
+fn log_entries_and_timestamps_are_held_to_their_rules() {
+    run(&evidence::cases());
+}
+
+#[test]
+fn what_was_signed_and_how_it_is_written_is_held_to_the_rules() {
+    run(&content::cases());
+}
