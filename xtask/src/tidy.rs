@@ -13,9 +13,9 @@ use crate::workspace;
 pub(crate) const LAYERS: [&[&str]; 8] = [
     &["host", "id-token", "keys", "bundle"],
     &["x509", "tlog"],
-    &["http-client", "oidc-ambient", "spiffe-workload-api", "oci-push"],
+    &["http-client", "oidc-ambient", "oidc-interactive", "spiffe-workload-api", "oci-push"],
     &["fulcio-client", "rekor-client", "tsa-client"],
-    &["trust-root"],
+    &["trust-root", "trust-update"],
     &["verify"],
     &["signer"],
     &["cli", "sandbox"],
@@ -30,7 +30,7 @@ const WRAPPERS: [(&[&str], &[&str]); 5] = [
     (&["tonic", "tonic-prost", "prost", "prost-types"], &["spiffe-workload-api", "sandbox"]),
     (&["ring", "p256", "p384", "p521", "ed25519-dalek", "rsa"], &["keys", "sandbox"]),
     (&["rcgen"], &["sandbox"]),
-    (&["sigstore-tuf"], &["trust-update"]),
+    (&["sigstore-tuf", "sigstore-crypto"], &["trust-update"]),
 ];
 
 /// What no part of the tree may hold: second crypto stacks and TLS libraries.

@@ -1,0 +1,224 @@
+//! The files of one mirror on disk, and the lock that keeps processes from mixing them.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use host::Clock;
+use sigstore_tuf::MetadataStore;
+
+use crate::mirror::no_key_twice_in;
+use crate::{Error, Warning};
+
+/// One mirror's files: metadata by role, `root_history/N.root.json`, `targets/NAME`, and when it
+/// was refreshed. All are untrusted when read.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    directory: PathBuf,
+    writable: bool,
+    failure: Mutex<Option<Warning>>,
+}
+
+impl Cache {
+    /// The files in `directory`, which need not exist. Where it is not `writable`, nothing changes.
+    pub(crate) fn new(directory: PathBuf, writable: bool) -> Self {
+        Self { directory, writable, failure: Mutex::new(None) }
+    }
+
+    /// A file, if it can be read and is not larger than such a file may be.
+    pub(crate) fn read(&self, name: &str) -> Option<Vec<u8>> {
+        let bytes = host::read_file(&self.path(name)?, FILE_CAP).ok()?;
+        // A root that must not count ends the walk here; the mirror is then asked for it.
+        let usable = !name.ends_with(".root.json") || no_key_twice_in(&bytes).is_ok();
+        usable.then_some(bytes)
+    }
+
+    /// Writes a file in one step.
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
+        let Some(path) = self.path(name).filter(|_| self.writable) else { return };
+        if let Err(source) = write(&path, bytes) {
+            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            failure.get_or_insert(Warning::NotKept { path, source });
+        }
+    }
+
+    /// The first failure to write, once.
+    pub(crate) fn take_failure(&self) -> Option<Warning> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// When the cache was last refreshed, as it says itself.
+    pub(crate) fn refreshed(&self) -> Option<SystemTime> {
+        let text = self.read(REFRESHED)?;
+        let seconds = std::str::from_utf8(&text).ok()?.trim().parse().ok()?;
+        UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+    }
+
+    pub(crate) fn set_refreshed(&self, now: SystemTime) {
+        let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.write(REFRESHED, seconds.to_string().as_bytes());
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        name.split('/').all(is_plain).then(|| self.directory.join(name))
+    }
+}
+
+impl MetadataStore for Cache {
+    fn load(&self, name: &str) -> sigstore_tuf::Result<Option<Vec<u8>>> {
+        Ok(self.read(name))
+    }
+
+    fn store(&self, name: &str, bytes: &[u8]) -> sigstore_tuf::Result<()> {
+        // Each version of the snapshot would stay for ever, and only the last is of use.
+        let versioned =
+            name.split('.').next().is_some_and(|v| v.bytes().all(|b| b.is_ascii_digit()));
+        if !versioned {
+            self.write(name, bytes);
+        }
+        Ok(())
+    }
+}
+
+/// Whether `name` can be a file's name and nothing else, in a URL as on disk.
+pub(crate) fn is_plain(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !name.is_empty() && !name.starts_with('.') && name.len() <= 255 && name.bytes().all(plain)
+}
+
+/// Writes beside `path` and renames, so that nobody ever reads half a file.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
+    std::fs::create_dir_all(directory)?;
+    let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
+    let draft = directory.join(format!(".draft-{}-{number}", std::process::id()));
+    let mut file = File::create(&draft)?;
+    let written = file.write_all(bytes).and_then(|()| std::fs::rename(&draft, path));
+    if written.is_err() {
+        drop(std::fs::remove_file(&draft));
+    }
+    written
+}
+
+/// Holds the mirror's files against other processes until it is dropped.
+pub(crate) struct Lock {
+    /// None where the directory is read-only or the system knows no locks: then nobody writes, or
+    /// each file is at least whole.
+    _file: Option<File>,
+}
+
+/// Takes the lock at `path`, waiting for others by `clock`.
+pub(crate) async fn lock(path: &Path, clock: &dyn Clock) -> Result<Lock, Error> {
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
+    let opened = std::fs::create_dir_all(directory)
+        .and_then(|()| File::options().create(true).append(true).open(path));
+    let Ok(file) = opened else { return Ok(Lock { _file: None }) };
+    for _ in 0..ROUNDS {
+        match try_lock(&file) {
+            Some(true) => return Ok(Lock { _file: Some(file) }),
+            Some(false) => clock.sleep(ROUND).await,
+            None => return Ok(Lock { _file: None }),
+        }
+    }
+    Err(Error::Busy { path: path.to_owned(), waited: ROUND.saturating_mul(ROUNDS) })
+}
+
+/// Whether the lock could be had at once; nothing where there are no locks.
+#[cfg(unix)]
+fn try_lock(file: &File) -> Option<bool> {
+    use rustix::fs::{FlockOperation, flock};
+    use rustix::io::Errno;
+
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Some(true),
+        Err(Errno::WOULDBLOCK | Errno::INTR) => Some(false),
+        Err(_) => None,
+    }
+}
+
+#[cfg(not(unix))]
+fn try_lock(_: &File) -> Option<bool> {
+    None
+}
+
+static DRAFTS: AtomicU32 = AtomicU32::new(0);
+
+const REFRESHED: &str = "refreshed";
+/// The largest file that is read, in bytes: what TUF metadata and Sigstore's targets may be.
+const FILE_CAP: usize = 16 << 20;
+/// How often and in which intervals the lock is tried: together longer than a refresh may take.
+const ROUNDS: u32 = 1_200;
+const ROUND: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_paths_are_neither_read_nor_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::new(directory.path().join("cache"), true);
+        std::fs::write(directory.path().join("secret.json"), "{}").unwrap();
+        for name in
+            ["../secret.json", "a/../../secret.json", "/etc/passwd", "..", "", "a//b", "%2e%2e"]
+        {
+            assert_eq!(cache.read(name), None, "{name}");
+            cache.write(name, b"overwritten");
+        }
+        assert_eq!(std::fs::read(directory.path().join("secret.json")).unwrap(), b"{}");
+        assert!(!directory.path().join("cache").exists());
+    }
+
+    #[test]
+    fn writing_leaves_nothing_beside_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::new(directory.path().to_owned(), true);
+        cache.write("targets/a.json", b"one");
+        cache.write("targets/a.json", b"two");
+        cache.store("17.snapshot.json", b"{}").unwrap();
+        let targets = directory.path().join("targets");
+        let names: Vec<_> =
+            std::fs::read_dir(&targets).unwrap().map(|e| e.unwrap().path()).collect();
+        assert_eq!(names, [targets.join("a.json")]);
+        assert_eq!(cache.read("targets/a.json").unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+        assert!(cache.take_failure().is_none());
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_written_says_so_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let cache = Cache::new(file, true);
+        cache.write("root.json", b"{}");
+        cache.write("snapshot.json", b"{}");
+        assert!(
+            matches!(cache.take_failure(), Some(Warning::NotKept { path, .. }) if path.ends_with("root.json"))
+        );
+        assert!(cache.take_failure().is_none());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_is_held_by_one_and_waited_for_by_the_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mirror.lock");
+        let taken = || {
+            let mut future = std::pin::pin!(lock(&path, &UNIX_EPOCH));
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            match future.as_mut().poll(&mut context) {
+                std::task::Poll::Ready(result) => result,
+                std::task::Poll::Pending => panic!("the clock does not wait"),
+            }
+        };
+        let first = taken().unwrap();
+        let error = taken().err().unwrap();
+        assert!(matches!(error, Error::Busy { .. }), "{error}");
+        drop(first);
+        taken().unwrap();
+    }
+}
