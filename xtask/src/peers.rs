@@ -2,7 +2,8 @@
 //!
 //! Debian's packages are downloaded through a private configuration of apt, derived from the
 //! machine's own with a newer suite, and unpacked without being installed. sigstore-python goes
-//! into a virtual environment. Nothing needs root and nothing outside target/peers changes.
+//! into a virtual environment. Nothing needs root and nothing outside target/peers changes. A
+//! browser is only looked for.
 
 use std::path::{Path, PathBuf};
 
@@ -46,7 +47,25 @@ pub(crate) fn fetch() -> Result<PathBuf> {
         fetch_python(&shell, &python).context("sigstore-python could not be fetched")?;
     }
     report(&shell, &bin, &python)?;
+    report_browser(&shell)?;
     Ok(home)
+}
+
+/// Says which browser the login tests will use. Its libraries are too many to unpack it here.
+fn report_browser(shell: &Shell) -> Result<()> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&path).map(|place| place.join("chromium"));
+    match places.find(|place| place.is_file()) {
+        Some(chromium) => {
+            let version = cmd!(shell, "{chromium} --version").quiet().ignore_stderr().read()?;
+            println!("{}", version.trim());
+        }
+        None => println!(
+            "no chromium, so the logins in a real browser are skipped; as root: \
+             apt-get install --no-install-recommends chromium"
+        ),
+    }
+    Ok(())
 }
 
 fn report(shell: &Shell, bin: &Path, python: &Path) -> Result<()> {
