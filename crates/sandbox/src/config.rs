@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use host::{BoxFuture, Clock};
 use spiffe_workload_api::SpiffeId;
 
-use crate::{Fault, GithubJob, Registration};
+use crate::{Fault, GithubJob, LoginPage, Registration};
 
 /// What a sandbox is to be.
 #[derive(Clone)]
@@ -30,6 +30,8 @@ pub struct Config {
     pub registrations: Vec<Registration>,
     /// The job whose tokens the GitHub-shaped endpoint hands out.
     pub github_job: GithubJob,
+    /// What happens to people at the login page.
+    pub login: LoginPage,
     /// The interval of Rekor v2's checkpoints; zero makes one for each entry.
     pub checkpoint_interval: Duration,
     /// How to misbehave.
@@ -54,6 +56,7 @@ impl Config {
             spiffe_socket: None,
             registrations: builder.into_iter().map(registration).collect(),
             github_job: GithubJob::default(),
+            login: LoginPage::default(),
             checkpoint_interval: Duration::ZERO,
             faults: BTreeSet::new(),
             clock: Arc::new(WallClock),

@@ -9,10 +9,20 @@ use crate::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Fault {
+    /// The codes of the device flow have expired when they are given.
+    DeviceExpired,
     /// Fulcio answers 500.
     FulcioError,
     /// The GitHub-shaped endpoint answers 503 to every request.
     GithubUnavailable,
+    /// Whoever logs in is denied.
+    LoginDenied,
+    /// The identity token of a login has the signature of another text.
+    LoginForged,
+    /// The identity token of a login has the nonce of another one.
+    LoginWrongNonce,
+    /// The browser is sent back with the state of another login.
+    LoginWrongState,
     /// The Workload API issues no identity to anyone.
     NoIdentity,
     /// The registry refuses every write.
@@ -31,9 +41,14 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
+        Self::DeviceExpired,
         Self::FulcioError,
         Self::GithubUnavailable,
+        Self::LoginDenied,
+        Self::LoginForged,
+        Self::LoginWrongNonce,
+        Self::LoginWrongState,
         Self::NoIdentity,
         Self::RegistryDeniesPush,
         Self::RekorError,
@@ -46,8 +61,13 @@ impl Fault {
     /// As the command line spells it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::DeviceExpired => "device-expired",
             Self::FulcioError => "fulcio-error",
             Self::GithubUnavailable => "github-unavailable",
+            Self::LoginDenied => "login-denied",
+            Self::LoginForged => "login-forged",
+            Self::LoginWrongNonce => "login-wrong-nonce",
+            Self::LoginWrongState => "login-wrong-state",
             Self::NoIdentity => "no-identity",
             Self::RegistryDeniesPush => "registry-denies-push",
             Self::RekorError => "rekor-error",

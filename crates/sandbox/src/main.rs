@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use sandbox::{Config, Error, Fault, GithubJob, Registration, Running, Sandbox};
+use sandbox::{Config, Error, Fault, GithubJob, LoginPage, Registration, Running, Sandbox};
 use serde_json::json;
 use sigstore_sandbox as sandbox;
 use spiffe_workload_api::SpiffeId;
@@ -65,6 +65,10 @@ struct Arguments {
     #[arg(long, value_name = "MS", default_value_t = 0)]
     checkpoint_interval: u64,
 
+    /// What happens to people who log in at the issuers `email` and `dex`
+    #[arg(long, value_name = "PAGE", default_value = "form")]
+    login: Login,
+
     /// Misbehave in this way; may be repeated
     #[arg(long = "fault", value_name = "NAME", value_parser = str::parse::<Fault>)]
     faults: Vec<Fault>,
@@ -78,6 +82,16 @@ struct Arguments {
 enum Switch {
     Off,
     On,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Login {
+    /// The page lets them in at once
+    Direct,
+    /// They fill in a form
+    Form,
+    /// The form sends itself, in a browser that runs scripts
+    Script,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -134,6 +148,11 @@ fn config(arguments: Arguments) -> Config {
             repository: arguments.github_repository,
             git_ref: arguments.github_ref,
             ..GithubJob::default()
+        },
+        login: match arguments.login {
+            Login::Direct => LoginPage::Direct,
+            Login::Form => LoginPage::Form,
+            Login::Script => LoginPage::Script,
         },
         checkpoint_interval: Duration::from_millis(arguments.checkpoint_interval),
         faults: arguments.faults.into_iter().collect(),

@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 
 use crate::certificate::unix_seconds;
 use crate::key::{KeyKind, ServiceKey};
+use crate::login::{LoginPage, Logins};
 use crate::service::{Service, answer, json_answer, not_found};
 use crate::{Error, Fault, State};
 
@@ -83,7 +84,18 @@ impl Issuer {
         claims: &Map<String, Value>,
         now: SystemTime,
     ) -> Result<String, Error> {
-        let mut all = self.registered(audience, now);
+        self.mint_living(audience, claims, TOKEN_LIFE, now)
+    }
+
+    /// As [`Self::mint`], with another life.
+    pub(crate) fn mint_living(
+        &self,
+        audience: &Value,
+        claims: &Map<String, Value>,
+        life: Duration,
+        now: SystemTime,
+    ) -> Result<String, Error> {
+        let mut all = self.registered(audience, life, now);
         if let Some(issued) = all.get("iat").cloned() {
             all.insert("nbf".to_owned(), issued);
         }
@@ -99,7 +111,7 @@ impl Issuer {
         spiffe_id: &str,
         now: SystemTime,
     ) -> Result<String, Error> {
-        let mut claims = self.registered(&json!(audiences), now);
+        let mut claims = self.registered(&json!(audiences), TOKEN_LIFE, now);
         claims.insert("sub".to_owned(), spiffe_id.into());
         self.sign(&claims)
     }
@@ -161,16 +173,16 @@ impl Issuer {
         })
     }
 
-    fn registered(&self, audience: &Value, now: SystemTime) -> Map<String, Value> {
+    fn registered(&self, audience: &Value, life: Duration, now: SystemTime) -> Map<String, Value> {
         let expired = self.faults.contains(&Fault::TokenExpired);
-        let age = if expired { TOKEN_LIFE + Duration::from_secs(60) } else { Duration::ZERO };
+        let age = if expired { life + Duration::from_secs(60) } else { Duration::ZERO };
         let issued = unix_seconds(now).saturating_sub(age.as_secs());
         let other = self.faults.contains(&Fault::TokenForAnother);
         let mut claims = Map::new();
         claims.insert("iss".to_owned(), self.url.as_str().into());
         claims.insert("aud".to_owned(), if other { json!("another") } else { audience.clone() });
         claims.insert("iat".to_owned(), issued.into());
-        claims.insert("exp".to_owned(), issued.saturating_add(TOKEN_LIFE.as_secs()).into());
+        claims.insert("exp".to_owned(), issued.saturating_add(life.as_secs()).into());
         claims
     }
 }
@@ -179,13 +191,21 @@ impl Issuer {
 pub struct Oidc {
     base: String,
     issuers: Vec<(String, Arc<Issuer>)>,
+    logins: Logins,
     clock: Arc<dyn Clock>,
 }
 
 impl Oidc {
     /// Issuers below `base`, none yet.
     pub fn new(base: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
-        Self { base: base.into(), issuers: Vec::new(), clock }
+        let logins = Logins::new(LoginPage::default(), &BTreeSet::new());
+        Self { base: base.into(), issuers: Vec::new(), logins, clock }
+    }
+
+    /// With this login page, and those of the faults that are its own.
+    #[must_use]
+    pub fn with_login(self, page: LoginPage, faults: &BTreeSet<Fault>) -> Self {
+        Self { logins: Logins::new(page, faults), ..self }
     }
 
     /// Adds the issuer `base/name`, with a key of its own.
@@ -247,9 +267,15 @@ impl Service for Oidc {
         let path = request.uri().path().trim_start_matches('/');
         let (name, rest) = path.split_once('/').unwrap_or((path, ""));
         let Some(issuer) = self.issuer(name) else { return not_found() };
+        let login = self.logins.handle((name, issuer), rest, &request, self.clock.now());
+        if let Some(answer) = login {
+            return answer;
+        }
         match (request.method(), rest) {
             (&Method::GET, ".well-known/openid-configuration") => {
-                json_answer(StatusCode::OK, &issuer.discovery())
+                let mut document = issuer.discovery();
+                self.logins.describe(name, issuer, &mut document);
+                json_answer(StatusCode::OK, &document)
             }
             (&Method::GET, "keys") => json_answer(StatusCode::OK, &issuer.key_set()),
             (&Method::GET | &Method::POST, "token") => {

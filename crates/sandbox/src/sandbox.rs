@@ -102,7 +102,8 @@ impl Sandbox {
             None => TrustDomain::parse("example.org").map_err(Error::make("a trust domain"))?,
         };
 
-        let mut oidc = Oidc::new(&urls.oidc, Arc::clone(clock));
+        let mut oidc =
+            Oidc::new(&urls.oidc, Arc::clone(clock)).with_login(config.login, faults);
         let mut trusted = Vec::new();
         let mut add = |name: &str| {
             trusted.push(TrustedIssuer::new(urls.issuer(name), issuer_kind(name, &trust_domain)));

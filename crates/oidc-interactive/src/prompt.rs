@@ -1,0 +1,64 @@
+//! The person, as a trait.
+
+use std::time::Duration;
+
+use host::BoxFuture;
+
+/// The person who logs in. The texts of every [`Notice`] are fit for a terminal.
+pub trait Prompt: Send + Sync {
+    /// Shows `notice`. Must not wait.
+    fn tell(&self, notice: &Notice<'_>);
+
+    /// Whether a code can be typed in at all.
+    fn takes_codes(&self) -> bool {
+        false
+    }
+
+    /// Asks for the code that the issuer shows at the URL of [`Notice::OutOfBand`]. The future may
+    /// be dropped before there is an answer: a browser was quicker, or the time is up.
+    ///
+    /// # Errors
+    /// Why there is no code: nobody can type, or nobody did.
+    fn ask_code(&self) -> BoxFuture<'_, Result<String, String>> {
+        Box::pin(std::future::ready(Err("there is nobody to type it".to_owned())))
+    }
+}
+
+/// What a person is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice<'a> {
+    /// A browser of this machine is opened.
+    Browser {
+        /// Where it goes.
+        url: &'a str,
+    },
+    /// Any browser, on any device, does.
+    Device {
+        /// What to enter there.
+        user_code: &'a str,
+        /// Where to enter it.
+        url: &'a str,
+        /// The same page with the code filled in, if the issuer has that.
+        complete_url: Option<&'a str>,
+        /// How long there is time for it.
+        expires_in: Duration,
+    },
+    /// No browser could be opened. One on this machine that is opened by hand still does.
+    NoBrowser {
+        /// Why.
+        reason: &'a str,
+        /// Where to go.
+        url: &'a str,
+    },
+    /// Any browser does; the code that the issuer shows in the end is asked for next.
+    OutOfBand {
+        /// Where to go.
+        url: &'a str,
+    },
+    /// The issuer did not answer while we wait for the other device. It is asked again.
+    Unsteady {
+        /// What happened.
+        reason: &'a str,
+    },
+}

@@ -1,0 +1,88 @@
+//! The person as a source of identity.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use host::{BoxFuture, Host, Loopback};
+use id_token::{Audience, Broken, Found, IdToken, Outcome, TokenSource};
+
+use crate::{Error, Login, Prompt};
+
+/// A person at a terminal, who logs in when a token is needed and not more often: a token is kept
+/// for as long as it is good.
+///
+/// Whether there is a person at all is the caller's to know. The audience of the token is the
+/// login's client id, whatever is asked for.
+pub struct Person {
+    login: Login,
+    host: Host,
+    loopback: Arc<dyn Loopback>,
+    prompt: Arc<dyn Prompt>,
+    kept: Mutex<Option<IdToken>>,
+}
+
+impl Person {
+    /// Somebody who can be reached through `prompt`. Does nothing yet.
+    pub fn new(
+        login: Login,
+        host: Host,
+        loopback: Arc<dyn Loopback>,
+        prompt: Arc<dyn Prompt>,
+    ) -> Self {
+        Self { login, host, loopback, prompt, kept: Mutex::new(None) }
+    }
+
+    /// A token that lives for `min_ttl` more if there is one, else one of a new login. Logins
+    /// give short-lived tokens, a minute at the public Sigstore: a new one is as good as it gets.
+    ///
+    /// # Errors
+    /// As [`Login::log_in`].
+    pub async fn token(&self, min_ttl: Duration) -> Result<IdToken, Error> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let until = self.host.clock.now().checked_add(min_ttl);
+        let good = |token: &IdToken| token.claims().expires_at() > until && until.is_some();
+        if let Some(token) = kept.filter(good) {
+            return Ok(token);
+        }
+        let token = self.login.log_in(&self.host, &*self.loopback, &*self.prompt).await?;
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
+        Ok(token)
+    }
+}
+
+impl TokenSource for Person {
+    fn name(&self) -> &'static str {
+        "interactive"
+    }
+
+    fn find<'a>(&'a self, _: &'a Audience, min_ttl: Duration) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            let evidence = format!("a person logs in at {}", self.login.issuer());
+            match self.token(min_ttl).await {
+                Ok(token) => Outcome::Here(Found { token, evidence }),
+                Err(error) => {
+                    let (reason, hint) = (whole(&error), None);
+                    Outcome::Broken(Broken { evidence, reason, hint, certain: true })
+                }
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Person").field(&self.login).finish()
+    }
+}
+
+/// An error and its causes, in one line.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}

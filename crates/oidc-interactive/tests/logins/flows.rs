@@ -1,0 +1,427 @@
+//! Every flow and every way of going wrong, against the sandbox's issuer, without a network.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use host::{BoxFuture, Transport, TransportError};
+use http::{Method, Request, Response};
+use id_token::{Audience, IdToken, Outcome, TokenSource as _};
+use oidc_interactive::{Error, Flow, Login, Notice, Person};
+use sandbox::{Config, Fault, LOGIN_EMAIL, LoginPage, SECRET_CLIENT, Sandbox};
+use secrecy::SecretString;
+use url::Url;
+
+use crate::fake::{Browser, FakeClock, Somebody, block_on, fetch, host, location, whole};
+
+struct Place {
+    sandbox: Arc<Sandbox>,
+    clock: FakeClock,
+    login: Login,
+}
+
+impl Place {
+    fn new(page: LoginPage, faults: &[Fault]) -> Self {
+        let clock = FakeClock::at(1_800_000_000);
+        let faults: BTreeSet<Fault> = faults.iter().copied().collect();
+        let config =
+            Config { login: page, faults, clock: Arc::new(clock.clone()), ..Config::new("unused") };
+        let sandbox = Arc::new(Sandbox::in_process(&config).unwrap());
+        let login = Login::new(format!("{}/dex", sandbox.oidc()));
+        Self { sandbox, clock, login }
+    }
+
+    fn direct(faults: &[Fault]) -> Self {
+        Self::new(LoginPage::Direct, faults)
+    }
+
+    /// A browser that goes to the login page and where that sends it.
+    fn browser(&self) -> Browser {
+        let sandbox = Arc::clone(&self.sandbox);
+        Browser::new(move |browser, url| {
+            let answer = fetch(&*sandbox, &Method::GET, url.as_str(), &[]).unwrap();
+            browser.come_back(location(&answer));
+            Ok(Some(0))
+        })
+    }
+
+    fn log_in(&self, browser: &Browser, person: &Somebody) -> Result<IdToken, Error> {
+        self.log_in_through(Arc::clone(&self.sandbox) as Arc<dyn Transport>, browser, person)
+    }
+
+    fn log_in_through(
+        &self,
+        http: Arc<dyn Transport>,
+        browser: &Browser,
+        person: &Somebody,
+    ) -> Result<IdToken, Error> {
+        block_on(self.login.log_in(&host(http, &self.clock, browser), browser, person))
+    }
+
+    fn fails(&self) -> String {
+        whole(&self.log_in(&self.browser(), &Somebody::default()).unwrap_err())
+    }
+
+    /// Somebody who enters the code of the device flow and presses this button.
+    fn device_person(&self, button: &'static str) -> Somebody {
+        let sandbox = Arc::clone(&self.sandbox);
+        Somebody::who(move |notice| {
+            if let Notice::Device { user_code, url, complete_url, .. } = notice {
+                assert!(complete_url.unwrap().starts_with(url));
+                let fields = [("user_code", *user_code), ("approval", button)];
+                let done = fetch(&*sandbox, &Method::POST, url, &fields).unwrap();
+                assert_eq!(done.status(), 200);
+            }
+        })
+    }
+}
+
+/// The code that the page of the out-of-band redirect shows.
+fn code_shown(sandbox: &Sandbox, url: &Url) -> String {
+    let page = fetch(sandbox, &Method::GET, url.as_str(), &[]).unwrap();
+    let html = String::from_utf8(page.into_body().to_vec()).unwrap();
+    let (_, rest) = html.split_once("id=\"code\" type=\"text\" readonly value=\"").unwrap();
+    rest.split('"').next().unwrap().to_owned()
+}
+
+#[test]
+fn a_browser_logs_in() {
+    let place = Place::direct(&[]);
+    let (browser, person) = (place.browser(), Somebody::default());
+    let token = place.log_in(&browser, &person).unwrap();
+    assert_eq!(token.claims().email(), Some(LOGIN_EMAIL));
+    assert_eq!(token.claims().audiences(), ["sigstore"]);
+    assert!(person.was_told("Browser { url: \"http://localhost:"));
+    let told = person.told.lock().unwrap().join("");
+    assert!(told.contains("code_challenge_method=S256"), "{told}");
+    let shown = browser.shown.lock().unwrap();
+    assert_eq!(shown.len(), 1);
+    assert_eq!(shown[0].0, 200);
+}
+
+#[test]
+fn a_person_fills_in_the_form() {
+    let place = Place::new(LoginPage::Form, &[]);
+    for (button, email) in [("approve", Some("a@b.example")), ("reject", None)] {
+        let sandbox = Arc::clone(&place.sandbox);
+        let browser = Browser::new(move |browser, url| {
+            let page = fetch(&*sandbox, &Method::GET, url.as_str(), &[]).unwrap();
+            let html = String::from_utf8(page.into_body().to_vec()).unwrap();
+            let part = |before: &str| {
+                let (_, rest) = html.split_once(before).unwrap();
+                rest.split('"').next().unwrap().to_owned()
+            };
+            let (action, id) = (part("action=\""), part("name=\"request\" value=\""));
+            let fields = [("request", &*id), ("email", "a@b.example"), ("approval", button)];
+            let answer = fetch(&*sandbox, &Method::POST, &action, &fields).unwrap();
+            browser.come_back(location(&answer));
+            Ok(Some(0))
+        });
+        let token = place.log_in(&browser, &Somebody::default());
+        match email {
+            Some(_) => assert_eq!(token.unwrap().claims().email(), email),
+            None => {
+                let error = token.unwrap_err();
+                assert!(matches!(error, Error::Denied { .. }), "{error}");
+                assert!(error.to_string().contains("denied the request"), "{error}");
+                assert_eq!(browser.shown.lock().unwrap()[0].0, 400);
+            }
+        }
+    }
+}
+
+#[test]
+fn each_fault_of_an_issuer_has_its_own_words() {
+    for (fault, words) in [
+        (Fault::LoginDenied, "the login was denied: The resource owner"),
+        (Fault::LoginForged, "its signature does not verify with the issuer's key"),
+        (Fault::LoginWrongNonce, "its nonce is not the one of this login"),
+        (Fault::LoginWrongState, "does not belong to this login: its state is another one"),
+        (Fault::TokenExpired, "it expired 60 s ago by the clock of this machine"),
+        (Fault::TokenForAnother, "expected the audience sigstore, found another"),
+    ] {
+        let error = Place::direct(&[fault]).fails();
+        assert!(error.contains(words), "{fault}: {error}");
+        assert!(!error.contains("eyJ"), "{fault}: {error}");
+    }
+}
+
+#[test]
+fn a_browser_that_never_comes_back_is_waited_for_until_the_deadline() {
+    let mut place = Place::direct(&[]);
+    place.login = place.login.with_deadline(Duration::from_secs(120));
+    let closed = Browser::new(|_, _| Ok(Some(0)));
+    let error = place.log_in(&closed, &Somebody::default()).unwrap_err();
+    assert_eq!(error.to_string(), "nobody finished the login in the browser within 120s");
+    assert_eq!(*place.clock.slept.lock().unwrap(), [120]);
+}
+
+#[test]
+fn other_requests_to_the_port_do_not_disturb_the_login() {
+    let place = Place::direct(&[]);
+    let sandbox = Arc::clone(&place.sandbox);
+    let browser = Browser::new(move |browser, url| {
+        for noise in
+            ["/", "/favicon.ico", "/auth/callback", "/auth/callback?state=x", "/auth?code=1"]
+        {
+            browser.come_back(&format!("http://localhost:45141{noise}"));
+        }
+        let answer = fetch(&*sandbox, &Method::GET, url.as_str(), &[]).unwrap();
+        browser.come_back(location(&answer));
+        Ok(Some(0))
+    });
+    place.log_in(&browser, &Somebody::default()).unwrap();
+    let statuses: Vec<u16> = browser.shown.lock().unwrap().iter().map(|it| it.0).collect();
+    assert_eq!(statuses, [404, 404, 404, 404, 404, 200]);
+}
+
+#[test]
+fn what_belongs_to_another_login_ends_this_one() {
+    let place = Place::direct(&[]);
+    for (query, reason) in [
+        ("code=c", "its state is another one"),
+        ("code=c&state=other", "its state is another one"),
+        ("error=access_denied&state=other", "its state is another one"),
+        ("code=c&state=STATE&state=STATE", "its state is another one"),
+        ("code=c&state=STATE&iss=http://evil.test", "it comes from another issuer"),
+    ] {
+        let browser = Browser::new(move |browser, url| {
+            let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1;
+            let query = query.replace("STATE", &state);
+            browser.come_back(&format!("http://localhost:45141/auth/callback?{query}"));
+            Ok(Some(0))
+        });
+        let error = place.log_in(&browser, &Somebody::default()).unwrap_err();
+        let Error::WrongState { reason: found } = error else { panic!("{query}: {error}") };
+        assert_eq!(found, reason, "{query}");
+    }
+}
+
+#[test]
+fn the_issuers_own_error_is_told() {
+    let place = Place::direct(&[]);
+    let browser = Browser::new(|browser, url| {
+        let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1;
+        let words = "error=server_error&error_description=bad%1b%5bday";
+        browser.come_back(&format!("http://localhost:45141/auth/callback?{words}&state={state}"));
+        Ok(Some(0))
+    });
+    let error = place.log_in(&browser, &Somebody::default()).unwrap_err().to_string();
+    assert!(error.ends_with("refuses at its login page: server_error: bad\\u{1b}[day"), "{error}");
+}
+
+#[test]
+fn without_a_browser_the_code_is_typed() {
+    let place = Place::direct(&[]);
+    let sandbox = Arc::clone(&place.sandbox);
+    let person = Somebody::who_types(move |url| Ok(format!(" {}\n", code_shown(&sandbox, url))));
+    place.log_in(&Browser::none(), &person).unwrap();
+    assert!(person.was_told("NoBrowser { reason: \"there is no xdg-open\""));
+    assert!(person.was_told("OutOfBand { url: "));
+}
+
+#[test]
+fn without_a_browser_to_open_the_page_may_be_opened_by_hand() {
+    let place = Place::direct(&[]);
+    let sandbox = Arc::clone(&place.sandbox);
+    let later = Browser::new(|_, _| Ok(Some(3)));
+    let hand = later.clone();
+    let person = Somebody::who(move |notice| {
+        if let Notice::NoBrowser { reason, url } = notice {
+            assert_eq!(*reason, "xdg-open ended with code 3");
+            let answer = fetch(&*sandbox, &Method::GET, url, &[]).unwrap();
+            hand.come_back(location(&answer));
+        }
+    });
+    place.log_in(&later, &person).unwrap();
+}
+
+#[test]
+fn out_of_band_the_code_is_typed_and_nothing_is_launched_or_listened_on() {
+    let mut place = Place::direct(&[]);
+    place.login = place.login.with_flow(Flow::OutOfBand);
+    let unused = Browser::new(|_, _| unreachable!());
+    let sandbox = Arc::clone(&place.sandbox);
+    let person = Somebody::who_types(move |url| Ok(code_shown(&sandbox, url)));
+    place.log_in(&unused, &person).unwrap();
+    for (typed, words) in [
+        (Ok(" \n"), "no code was typed in: the line is empty"),
+        (Err("stdin is closed"), "no code was typed in: stdin is closed"),
+        (Ok("nonsense"), "invalid_grant: Invalid or expired code parameter."),
+    ] {
+        let person = Somebody::who_types(move |_| typed.map(str::to_owned).map_err(str::to_owned));
+        let error = place.log_in(&unused, &person).unwrap_err().to_string();
+        assert!(error.ends_with(words), "{error}");
+    }
+    let error = place.log_in(&unused, &Somebody::default()).unwrap_err();
+    assert!(matches!(error, Error::NoCode { .. }), "{error}");
+}
+
+#[test]
+fn a_device_waits_for_the_person() {
+    let mut place = Place::new(LoginPage::Form, &[]);
+    place.login = place.login.with_flow(Flow::Device);
+    let browser = Browser::new(|_, _| unreachable!());
+    let token = place.log_in(&browser, &place.device_person("approve")).unwrap();
+    assert_eq!(token.claims().email(), Some(LOGIN_EMAIL));
+    let error = place.log_in(&browser, &place.device_person("reject")).unwrap_err();
+    assert!(matches!(error, Error::Denied { .. }), "{error}");
+    let error = place.log_in(&browser, &Somebody::default()).unwrap_err();
+    assert_eq!(error.to_string(), "nobody finished the login in another device within 300s");
+
+    let mut place = Place::new(LoginPage::Form, &[Fault::DeviceExpired]);
+    place.login = place.login.with_flow(Flow::Device);
+    let error = place.log_in(&browser, &Somebody::default()).unwrap_err();
+    assert!(matches!(error, Error::Deadline { .. }), "{error}");
+}
+
+/// A network that fails in the middle of a device flow.
+struct Unsteady {
+    sandbox: Arc<Sandbox>,
+    polls: AtomicU32,
+}
+
+impl Transport for Unsteady {
+    fn send(
+        &self,
+        request: Request<Bytes>,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        if !request.uri().path().ends_with("/token") {
+            return self.sandbox.send(request);
+        }
+        match self.polls.fetch_add(1, Ordering::Relaxed) {
+            0 => {
+                let url = "http://localhost".to_owned();
+                let after = Duration::from_secs(10);
+                Box::pin(async move { Err(TransportError::Timeout { url, after }) })
+            }
+            1 => {
+                let answer = Response::builder().status(503).body(Bytes::from("<html>")).unwrap();
+                Box::pin(std::future::ready(Ok(answer)))
+            }
+            _ => self.sandbox.send(request),
+        }
+    }
+}
+
+#[test]
+fn a_device_goes_on_when_the_issuer_is_silent_for_a_while() {
+    let mut place = Place::new(LoginPage::Form, &[]);
+    place.login = place.login.with_flow(Flow::Device);
+    let person = place.device_person("approve");
+    let sandbox = Arc::clone(&place.sandbox);
+    let network = Arc::new(Unsteady { sandbox, polls: AtomicU32::new(0) });
+    place.log_in_through(network, &Browser::none(), &person).unwrap();
+    assert!(person.was_told("Unsteady"));
+    // RFC 8628 3.5: twice as long each time.
+    assert_eq!(*place.clock.slept.lock().unwrap(), [5, 10, 20]);
+}
+
+#[test]
+fn a_client_with_a_secret_logs_in_in_every_flow() {
+    let mut place = Place::direct(&[]);
+    let (id, secret) = SECRET_CLIENT;
+    place.login = place.login.with_client(id, Some(SecretString::from(secret)));
+    assert!(!format!("{:?}", place.login).contains(secret));
+    let token = place.log_in(&place.browser(), &Somebody::default()).unwrap();
+    assert_eq!(token.claims().audiences(), [id]);
+    place.login = place.login.with_flow(Flow::Device);
+    place.log_in(&Browser::none(), &Somebody::default()).unwrap();
+    place.login = place.login.with_client(id, Some(SecretString::from("wrong")));
+    let error = place.log_in(&Browser::none(), &Somebody::default()).unwrap_err().to_string();
+    assert!(error.ends_with("invalid_client: Invalid client credentials."), "{error}");
+    assert!(!error.contains("wrong"), "{error}");
+}
+
+#[test]
+fn the_redirect_can_be_another_port_and_path() {
+    let mut place = Place::direct(&[]);
+    let redirect = Url::parse("http://127.0.0.1:8123/other").unwrap();
+    place.login = place.login.with_redirect(&redirect).unwrap();
+    let person = Somebody::default();
+    place.log_in(&place.browser(), &person).unwrap();
+    assert!(person.was_told("redirect_uri=http%3A%2F%2F127.0.0.1%3A8123%2Fother"));
+    let taken = Url::parse("http://localhost:1/cb").unwrap();
+    place.login = place.login.with_redirect(&taken).unwrap();
+    let error = place.log_in(&place.browser(), &person).unwrap_err();
+    assert_eq!(error.to_string(), "cannot wait for the browser at http://localhost:1/cb");
+    let outside = Url::parse("http://example.com/cb").unwrap();
+    assert!(Login::new("x").with_redirect(&outside).is_err());
+}
+
+#[test]
+fn a_connector_is_named_to_dex() {
+    let mut place = Place::direct(&[]);
+    place.login = place.login.with_connector("https://github.com/login/oauth");
+    let person = Somebody::default();
+    place.log_in(&place.browser(), &person).unwrap();
+    assert!(person.was_told("connector_id=https%3A%2F%2Fgithub.com%2Flogin%2Foauth"));
+}
+
+#[test]
+fn an_issuer_that_is_none_is_named() {
+    let mut place = Place::direct(&[]);
+    let issuer = |name: &str| format!("{}/{name}", place.sandbox.oidc());
+    let nowhere = "http://localhost:1/dex".to_owned();
+    for (issuer, words) in [
+        (issuer("nobody"), "at its discovery document: HTTP status 404"),
+        (nowhere, "the discovery document of http://localhost:1/dex gives no answer"),
+        ("nonsense".to_owned(), "the URL of nonsense cannot be used"),
+        ("ftp://example.com".to_owned(), "expected a URL of https"),
+        (issuer("github"), "does not offer the device flow"),
+    ] {
+        place.login = Login::new(&*issuer).with_flow(Flow::Device);
+        let error = place.fails();
+        assert!(error.contains(words), "{issuer}: {error}");
+    }
+}
+
+#[test]
+fn a_person_is_asked_again_only_when_the_token_has_grown_old() {
+    let place = Place::direct(&[]);
+    let logins = Arc::new(Mutex::new(0));
+    let (sandbox, count) = (Arc::clone(&place.sandbox), Arc::clone(&logins));
+    let browser = Browser::new(move |browser, url| {
+        *count.lock().unwrap() += 1;
+        let answer = fetch(&*sandbox, &Method::GET, url.as_str(), &[]).unwrap();
+        browser.come_back(location(&answer));
+        Ok(Some(0))
+    });
+    let http = Arc::clone(&place.sandbox) as Arc<dyn Transport>;
+    let person = Person::new(
+        place.login.clone(),
+        host(http, &place.clock, &browser),
+        Arc::new(browser.clone()),
+        Arc::new(Somebody::default()),
+    );
+    assert_eq!(person.name(), "interactive");
+    let ask = |seconds| {
+        let min_ttl = Duration::from_secs(seconds);
+        block_on(person.find(&Audience::sigstore(), min_ttl))
+    };
+    assert!(matches!(ask(30), Outcome::Here(_)));
+    assert!(matches!(ask(30), Outcome::Here(_)));
+    assert_eq!(*logins.lock().unwrap(), 1);
+    place.clock.pass(Duration::from_secs(40));
+    assert!(matches!(ask(30), Outcome::Here(_)));
+    assert_eq!(*logins.lock().unwrap(), 2);
+    // More than the issuer gives: the best there is.
+    assert!(matches!(ask(600), Outcome::Here(_)));
+    assert_eq!(*logins.lock().unwrap(), 3);
+
+    let denied = Place::direct(&[Fault::LoginDenied]);
+    let browser = denied.browser();
+    let http = Arc::clone(&denied.sandbox) as Arc<dyn Transport>;
+    let person = Person::new(
+        denied.login.clone(),
+        host(http, &denied.clock, &browser),
+        Arc::new(browser.clone()),
+        Arc::new(Somebody::default()),
+    );
+    let outcome = block_on(person.find(&Audience::sigstore(), Duration::ZERO));
+    let Outcome::Broken(broken) = outcome else { panic!("{outcome:?}") };
+    assert!(broken.certain);
+    assert!(broken.reason.contains("the login was denied"), "{}", broken.reason);
+}
