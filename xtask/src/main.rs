@@ -5,6 +5,7 @@
 mod bench;
 mod ci;
 mod codegen;
+mod conformance;
 mod demo;
 mod measure;
 mod peers;
@@ -26,6 +27,8 @@ usage: cargo xtask <task>
   peers              fetch cosign, oras, docker-registry, sigstore-go and sigstore-python
                      into target/peers; needs no root
   interop [ARGS...]  both directions of every pair with the peers
+  conformance --suite DIR
+                     the cases of sigstore-conformance, or of any directory of that shape
   bench              start, memory, size and one image, beside cosign
   tidy               the architecture's invariants
   codegen [--check]  generate the code of proto/, or compare it
@@ -56,6 +59,8 @@ fn run(arguments: &[String]) -> Result<()> {
         "peers" => peers::fetch().map(drop),
         "interop" => ci::interop(rest),
         "bench" => bench::run(),
+        // The last two are the suite's own commands: this program is the client it is given.
+        "conformance" | "sign-bundle" | "verify-bundle" => conformance::run(task, rest),
         "tidy" => tidy::run(),
         "codegen" => codegen::run(rest.iter().any(|argument| argument == "--check")),
         "ci" => ci::run(),

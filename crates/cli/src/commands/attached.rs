@@ -4,7 +4,7 @@ use bundle::{Bundle, Content, Envelope, SIGN_PREDICATE_TYPE, Statement};
 use keys::{Digest, HashAlgorithm};
 use oci_push::{Found, LegacyKind, LegacySignature, Registry, Resolved};
 use trust_root::TrustedRoot;
-use verify::{Artifact, Error, Legacy, Verified, verify_legacy};
+use verify::{Artifact, Check, Error, Legacy, Verified, verify_legacy};
 use x509::Certificate;
 
 use crate::error::{Exit, Failure};
@@ -206,13 +206,15 @@ impl Judged {
 
     fn refuse(&mut self, name: &str, error: &Error, certificate: Option<&Certificate>) {
         let mut failure = Failure::judgement("", error);
-        let subject = certificate.and_then(|certificate| {
+        let about_it =
+            matches!(error, Error::Refused(check) if matches!(**check, Check::Identity { .. }));
+        let subject = certificate.filter(|_| !about_it).and_then(|certificate| {
             let issuer = certificate.oidc_issuer().ok().flatten().unwrap_or_default();
             Some((certificate.subject_name().ok()?, issuer))
         });
         if let Some((subject, issuer)) = subject {
             failure.causes.push(format!(
-                "(its certificate is of {}, by {})",
+                "the certificate names {} by {}",
                 host::escape_remote(subject.as_str()),
                 host::escape_remote(&issuer)
             ));

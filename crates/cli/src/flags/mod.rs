@@ -159,7 +159,7 @@ pub(crate) struct VerifyImagesFlags {
 
 #[derive(clap::Args)]
 pub(crate) struct VerifyBlobFlags {
-    /// The file; `-` is stdin.
+    /// The file, or its digest as sha256:HEX; `-` is stdin.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Its bundle, instead of FILE.sigstore.json. cosign's earlier JSON is taken as well.
