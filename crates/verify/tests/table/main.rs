@@ -3,9 +3,11 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
+mod advisories;
 mod certificates;
 mod content;
 mod der;
+mod earlier;
 mod evidence;
 mod forge;
 

@@ -1,0 +1,181 @@
+//! What others had to fix once: one test for each advisory that is about judging. Those about
+//! fetching from registries, updating roots and logging in are tested where that is done.
+
+use serde_json::json;
+
+use crate::forge::{Plan, SctPlan, Signing, seconds, statement, then};
+use crate::{Case, refused, unreadable};
+
+const KIND: &str = "https://example.test/predicate/v1";
+
+#[track_caller]
+fn holds(case: &Case) {
+    if let Err(wrong) = case.run() {
+        panic!("{wrong}");
+    }
+}
+
+fn attested(plan: &mut Plan) {
+    plan.signing = Signing::Statement {
+        payload_type: "application/vnd.in-toto+json",
+        payload: statement(KIND),
+    };
+}
+
+/// The entry of another signature: nothing of it may be taken for this one's.
+fn of_another(plan: &mut Plan) {
+    plan.entries[0].body = |body| {
+        body["spec"]["data"]["hash"]["value"] = json!("ab".repeat(32));
+        body["spec"]["signature"]["content"] = json!("MAYCAQECAQE=");
+    };
+}
+
+#[test]
+fn cve_2022_23649_the_entry_of_another_signature() {
+    holds(&Case::v1("", of_another, refused("EntryBody", "")));
+}
+
+#[test]
+fn cve_2022_35929_an_attestation_of_another_type() {
+    let case = Case::v2("", attested, refused("PredicateType", KIND));
+    holds(&case.policy(|policy| policy.predicate_type("https://slsa.dev/provenance/v1")));
+}
+
+#[test]
+fn cve_2022_36056_a_log_entry_that_cannot_be_read_is_no_success() {
+    let change = |plan: &mut Plan| plan.entries[0].body_bytes = |_| b"{".to_vec();
+    holds(&Case::v1("", change, refused("EntryMalformed", "")));
+}
+
+#[test]
+fn cve_2024_45395_more_entries_than_any_honest_bundle_has() {
+    let change = |plan: &mut Plan| {
+        plan.bundle = |bundle| {
+            let entries = bundle["verificationMaterial"]["tlogEntries"].as_array_mut().unwrap();
+            *entries = vec![entries[0].clone(); 1000];
+        };
+    };
+    holds(&Case::v1("", change, unreadable("at most")));
+}
+
+#[test]
+fn cve_2024_53267_an_envelope_that_was_not_the_one_logged() {
+    let change = |plan: &mut Plan| {
+        attested(plan);
+        plan.entries[0].kind = ("dsse", "0.0.1");
+        plan.entries[0].body = |body| {
+            body["spec"]["payloadHash"]["value"] = json!("ab".repeat(32));
+        };
+    };
+    holds(&Case::v1("", change, refused("EntryBody", "payload hash")));
+}
+
+#[test]
+fn cve_2026_22703_the_entry_of_another_signature_with_a_trusted_root() {
+    let change = |plan: &mut Plan| {
+        plan.entries[0].body = |body| {
+            body["spec"]["hashedRekordV002"]["signature"]["content"] = json!("MAYCAQECAQE=");
+        };
+    };
+    holds(&Case::v2("", change, refused("EntryBody", "signature")));
+}
+
+#[test]
+fn cve_2026_24122_an_authority_that_expired_before_the_signature() {
+    let change = |plan: &mut Plan| plan.intermediates[0].life.1 = then() - seconds(1);
+    holds(&Case::v1("", change, refused("Chain", "intermediate")));
+}
+
+#[test]
+fn cve_2026_31830_a_statement_about_something_else() {
+    let change = |plan: &mut Plan| {
+        let mut other: serde_json::Value = serde_json::from_str(&statement(KIND)).unwrap();
+        other["subject"][0]["digest"]["sha256"] = json!("ab".repeat(32));
+        plan.signing = Signing::Statement {
+            payload_type: "application/vnd.in-toto+json",
+            payload: other.to_string(),
+        };
+    };
+    holds(&Case::v2("", change, refused("Subject", "")));
+}
+
+#[test]
+fn cve_2026_39395_the_type_of_a_files_attestation_counts_too() {
+    let case = Case::v1("", |_| (), refused("PredicateType", "without a statement"));
+    holds(&case.policy(|policy| policy.predicate_type(KIND)));
+}
+
+#[test]
+fn cve_2026_39984_another_certificate_in_the_bag_of_a_timestamp() {
+    let change = |plan: &mut Plan| plan.stamps[0].substituted = true;
+    holds(&Case::v2("", change, refused("Timestamp", "")));
+}
+
+#[test]
+fn cve_2026_48816_and_ghsa_hhfg_a_time_without_its_promise() {
+    let change = |plan: &mut Plan| {
+        plan.bundle = |bundle| {
+            let entry = &mut bundle["verificationMaterial"]["tlogEntries"][0];
+            entry.as_object_mut().unwrap().remove("inclusionPromise");
+        };
+    };
+    holds(&Case::v1("", change, refused("NoTime", "")));
+}
+
+#[test]
+fn cve_2026_49834_logs_count_and_not_what_they_issue() {
+    let change = |plan: &mut Plan| {
+        let second = SctPlan { time: then() - seconds(59), ..plan.scts[0].clone() };
+        plan.scts.push(second);
+    };
+    let case = Case::v1("", change, refused("Threshold", "found 1"));
+    holds(&case.policy(|policy| policy.sct_threshold(2)));
+}
+
+#[test]
+fn sigstore_go_350_an_sct_outside_of_its_logs_window() {
+    let change = |plan: &mut Plan| plan.scts[0].time = then() - seconds(10 * 24 * 3600);
+    holds(&Case::v1("", change, refused("Sct", "outside the log's window")));
+}
+
+#[test]
+fn sigstore_go_600_the_digest_in_the_bundle_is_not_the_artifacts() {
+    let change = |plan: &mut Plan| {
+        plan.bundle = |bundle| {
+            bundle["messageSignature"]["messageDigest"]["digest"] =
+                json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+        };
+    };
+    holds(&Case::v1("", change, refused("ArtifactDigest", "")));
+}
+
+#[test]
+fn sigstore_js_an_entry_that_stands_there_twice() {
+    let change = |plan: &mut Plan| {
+        plan.bundle = |bundle| {
+            let entries = bundle["verificationMaterial"]["tlogEntries"].as_array_mut().unwrap();
+            entries.push(entries[0].clone());
+        };
+    };
+    holds(&Case::v1("", change, unreadable("twice")));
+}
+
+#[test]
+fn trail_of_bits_4_every_time_counts_and_not_only_the_earliest() {
+    let change = |plan: &mut Plan| {
+        plan.stamps = Plan::v2().stamps;
+        plan.stamps[0].time = then() + seconds(3600);
+    };
+    holds(&Case::v1("", change, refused("Chain", "leaf")));
+}
+
+#[test]
+fn trail_of_bits_11_authorities_and_their_windows_belong_together() {
+    let change = |plan: &mut Plan| {
+        plan.root = |root| {
+            root["timestampAuthorities"][0]["validFor"]["end"] =
+                json!(crate::forge::at(then() - seconds(1)));
+        };
+    };
+    holds(&Case::v2("", change, refused("TimestampWindow", "")));
+}
