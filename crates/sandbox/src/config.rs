@@ -18,7 +18,7 @@ pub struct Config {
     pub directory: PathBuf,
     /// The address to listen on. Everyone who reaches it is whoever they say they are.
     pub listen: IpAddr,
-    /// The first of seven ports in a row, or 0 for any seven.
+    /// The first of ten ports in a row, or 0 for any ten.
     pub port: u16,
     /// Whether the registry has the referrers API.
     pub referrers: bool,

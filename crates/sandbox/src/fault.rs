@@ -15,6 +15,22 @@ pub enum Fault {
     FulcioError,
     /// The GitHub-shaped endpoint answers 503 to every request.
     GithubUnavailable,
+    /// The programs that CI platforms put into their jobs refuse.
+    HelperFails,
+    /// Whoever asks a platform for a token is forbidden to have one.
+    IdentityForbidden,
+    /// Platforms take a request for a token and never answer.
+    IdentityHangs,
+    /// Platforms answer a request for a token with a page for people.
+    IdentityHtml,
+    /// Platforms answer the first two requests for a token with 503.
+    IdentityLate,
+    /// Platforms know no identity for the one who asks: 404.
+    IdentityMissing,
+    /// Platforms redirect a request for a token to another host, which would serve it.
+    IdentityRedirects,
+    /// Google's tokens lack the address of the account.
+    IdentityWithoutEmail,
     /// Whoever logs in is denied.
     LoginDenied,
     /// The identity token of a login has the signature of another text.
@@ -25,37 +41,63 @@ pub enum Fault {
     LoginWrongState,
     /// The Workload API issues no identity to anyone.
     NoIdentity,
+    /// The Workload API learns of its registrations only when it was asked three times.
+    RegistrationLate,
     /// The registry refuses every write.
     RegistryDeniesPush,
     /// Both Rekors answer 500 to new entries.
     RekorError,
     /// Both Rekors take ten seconds for a new entry.
     SlowLog,
+    /// The Workload API takes requests and never answers.
+    SpiffeHangs,
     /// Every token has expired a minute ago.
     TokenExpired,
     /// Every token is for another audience than the one asked for.
     TokenForAnother,
+    /// JWT-SVIDs lack the claim `iss`, as SPIRE's do where no issuer is configured.
+    TokenWithoutIssuer,
     /// The timestamp authority answers 500.
     TsaError,
+    /// The TUF repository's timestamp expired an hour ago.
+    TufExpired,
+    /// The targets of the TUF repository are other than its metadata says.
+    TufTampered,
+    /// The TUF repository answers 503.
+    TufUnavailable,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 28] = [
         Self::DeviceExpired,
         Self::FulcioError,
         Self::GithubUnavailable,
+        Self::HelperFails,
+        Self::IdentityForbidden,
+        Self::IdentityHangs,
+        Self::IdentityHtml,
+        Self::IdentityLate,
+        Self::IdentityMissing,
+        Self::IdentityRedirects,
+        Self::IdentityWithoutEmail,
         Self::LoginDenied,
         Self::LoginForged,
         Self::LoginWrongNonce,
         Self::LoginWrongState,
         Self::NoIdentity,
+        Self::RegistrationLate,
         Self::RegistryDeniesPush,
         Self::RekorError,
         Self::SlowLog,
+        Self::SpiffeHangs,
         Self::TokenExpired,
         Self::TokenForAnother,
+        Self::TokenWithoutIssuer,
         Self::TsaError,
+        Self::TufExpired,
+        Self::TufTampered,
+        Self::TufUnavailable,
     ];
 
     /// As the command line spells it.
@@ -64,17 +106,31 @@ impl Fault {
             Self::DeviceExpired => "device-expired",
             Self::FulcioError => "fulcio-error",
             Self::GithubUnavailable => "github-unavailable",
+            Self::HelperFails => "helper-fails",
+            Self::IdentityForbidden => "identity-forbidden",
+            Self::IdentityHangs => "identity-hangs",
+            Self::IdentityHtml => "identity-html",
+            Self::IdentityLate => "identity-late",
+            Self::IdentityMissing => "identity-missing",
+            Self::IdentityRedirects => "identity-redirects",
+            Self::IdentityWithoutEmail => "identity-without-email",
             Self::LoginDenied => "login-denied",
             Self::LoginForged => "login-forged",
             Self::LoginWrongNonce => "login-wrong-nonce",
             Self::LoginWrongState => "login-wrong-state",
             Self::NoIdentity => "no-identity",
+            Self::RegistrationLate => "registration-late",
             Self::RegistryDeniesPush => "registry-denies-push",
             Self::RekorError => "rekor-error",
             Self::SlowLog => "slow-log",
+            Self::SpiffeHangs => "spiffe-hangs",
             Self::TokenExpired => "token-expired",
             Self::TokenForAnother => "token-for-another",
+            Self::TokenWithoutIssuer => "token-without-issuer",
             Self::TsaError => "tsa-error",
+            Self::TufExpired => "tuf-expired",
+            Self::TufTampered => "tuf-tampered",
+            Self::TufUnavailable => "tuf-unavailable",
         }
     }
 }

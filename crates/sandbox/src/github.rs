@@ -10,6 +10,7 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::oidc::{Issuer, hex, random};
+use crate::platforms::misbehaviour::Misbehaviour;
 use crate::service::{Service, json_answer};
 use crate::{Error, Fault, State};
 
@@ -50,7 +51,7 @@ impl GithubJob {
         format!("{}/.github/workflows/{}@{}", self.repository, self.workflow_file, self.git_ref)
     }
 
-    fn claims(&self) -> Map<String, Value> {
+    pub(crate) fn claims(&self) -> Map<String, Value> {
         let workflow_ref = self.workflow_ref();
         let owner = self.repository.split('/').next().unwrap_or_default();
         let kind = if self.git_ref.starts_with("refs/tags/") { "tag" } else { "branch" };
@@ -93,7 +94,7 @@ pub struct Github {
     issuer: Arc<Issuer>,
     job: GithubJob,
     request_token: String,
-    faults: BTreeSet<Fault>,
+    misbehaviour: Misbehaviour,
     clock: Arc<dyn Clock>,
 }
 
@@ -112,7 +113,8 @@ impl Github {
     ) -> Result<Self, Error> {
         let request_token =
             state.secret("github-request-token", || random::<20>().map(|bytes| hex(&bytes)))?;
-        Ok(Self { issuer, job, request_token, faults: faults.clone(), clock })
+        let misbehaviour = Misbehaviour::new(faults);
+        Ok(Self { issuer, job, request_token, misbehaviour, clock })
     }
 
     /// What `ACTIONS_ID_TOKEN_REQUEST_TOKEN` holds.
@@ -150,7 +152,7 @@ impl Github {
 
 impl Service for Github {
     fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
-        if self.faults.contains(&Fault::GithubUnavailable) {
+        if self.misbehaviour.has(Fault::GithubUnavailable) {
             return problem(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
         }
         if request.uri().path() != "/token" {
@@ -168,7 +170,7 @@ impl Service for Github {
         if bearer != Some(self.request_token.as_str()) {
             return problem(StatusCode::UNAUTHORIZED, "The request token is missing or wrong");
         }
-        self.token(&request)
+        self.misbehaviour.instead(&request).unwrap_or_else(|| self.token(&request))
     }
 }
 

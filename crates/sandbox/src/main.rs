@@ -13,7 +13,8 @@ use sigstore_sandbox as sandbox;
 use spiffe_workload_api::SpiffeId;
 
 /// A whole Sigstore on this machine, for tests: OIDC issuer, GitHub-shaped token endpoint, SPIFFE
-/// Workload API, Fulcio, Rekor v1 and v2, timestamp authority and OCI registry.
+/// Workload API, Fulcio, Rekor v1 and v2, timestamp authority, OCI registry and
+/// TUF repository.
 ///
 /// It runs until it is interrupted. Nothing it signs means anything anywhere else, and everyone
 /// who reaches its ports is whoever they say they are.
@@ -28,7 +29,7 @@ struct Arguments {
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     listen: IpAddr,
 
-    /// First of seven ports in a row; 0 takes any that are free
+    /// First of ten ports in a row; 0 takes any that are free
     #[arg(long, value_name = "PORT", default_value_t = 5550)]
     port: u16,
 
@@ -191,6 +192,7 @@ fn lines(running: &Running) -> String {
         ("rekor v2", endpoints.rekor_v2.clone()),
         ("timestamps", endpoints.tsa.clone()),
         ("registry", running.registry().to_owned()),
+        ("tuf", running.tuf_url().to_owned()),
         ("issuers", format!("{}/NAME", running.oidc())),
         ("github job", running.github_identity()),
         ("spiffe", format!("{} on {}", identities.join(", "), running.spiffe_socket().display())),
@@ -219,6 +221,7 @@ fn json_line(running: &Running) -> String {
         "rekor_v2": endpoints.rekor_v2,
         "tsa": endpoints.tsa,
         "registry": running.registry(),
+        "tuf": running.tuf_url(),
         "spiffe_socket": running.spiffe_socket(),
         "env": {
             "trust": pairs(running.trust_env()),

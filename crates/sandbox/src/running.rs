@@ -11,7 +11,10 @@ use tokio::task::JoinSet;
 use crate::environment::Variables;
 use crate::github::Github;
 use crate::oidc::Issuer;
+use crate::platforms::{Builder, Platform};
 use crate::sandbox::{SERVICES, Sandbox, Urls};
+use crate::server::Served;
+use crate::service::Service;
 use crate::state::{State, file_error};
 use crate::trust::{Endpoints, RekorVersion};
 use crate::{Config, Error, Registration, server, spiffe};
@@ -37,10 +40,14 @@ impl Sandbox {
 
         let mut tasks = JoinSet::new();
         tasks.spawn(spiffe::serve(agent, Arc::clone(sandbox.agent())));
+        let fly_socket = directory.join("fly.sock");
+        let fly = listen_on_socket(&fly_socket).await?;
+        let machine = Served::plain(Arc::clone(sandbox.platforms()) as Arc<dyn Service>);
+        tasks.spawn(server::serve_socket(fly, machine));
         for (listener, served) in listeners.into_iter().zip(sandbox.served()) {
             tasks.spawn(server::serve(listener, served.clone()));
         }
-        let running = Running { sandbox, socket, directory, tasks };
+        let running = Running { sandbox, socket, fly_socket, directory, tasks };
         running.publish(&state)?;
         Ok(running)
     }
@@ -50,6 +57,7 @@ impl Sandbox {
 pub struct Running {
     sandbox: Sandbox,
     socket: PathBuf,
+    fly_socket: PathBuf,
     directory: PathBuf,
     /// Dropping it ends every task.
     tasks: JoinSet<()>,
@@ -69,6 +77,16 @@ impl Running {
     /// The file that says whom to trust.
     pub fn trusted_root(&self) -> PathBuf {
         self.directory.join("trusted_root.json")
+    }
+
+    /// The TUF repository that serves the same.
+    pub fn tuf_url(&self) -> &str {
+        self.sandbox.tuf_url()
+    }
+
+    /// The file with the first root of that repository.
+    pub fn tuf_root(&self) -> PathBuf {
+        self.directory.join("tuf_root.json")
     }
 
     /// The file that says which services to sign with.
@@ -143,6 +161,30 @@ impl Running {
         self.spiffe_variables().into_pairs()
     }
 
+    /// The place that a job of the platform `name` runs in; [`PLATFORMS`](crate::PLATFORMS) has
+    /// them all. The tokens in it are made now.
+    ///
+    /// # Errors
+    /// There is no such platform, or its files cannot be written.
+    pub fn platform(&self, name: &str) -> Result<Platform, Error> {
+        let builder = Builder {
+            sandbox: &self.sandbox,
+            platforms: self.sandbox.platforms(),
+            directory: self.directory.join("platforms"),
+            fly_socket: &self.fly_socket,
+            spiffe_uri: format!("unix://{}", uri_path(&self.socket)),
+        };
+        builder.build(name)
+    }
+
+    /// The variables of a job of the platform `name`; see [`Self::platform`].
+    ///
+    /// # Errors
+    /// As [`Self::platform`].
+    pub fn platform_env(&self, name: &str) -> Result<Vec<(String, String)>, Error> {
+        self.platform(name).map(|platform| platform.env)
+    }
+
     /// An issuer by its name; [`ISSUERS`](crate::ISSUERS) has them all.
     pub fn issuer(&self, name: &str) -> Option<&Arc<Issuer>> {
         self.sandbox.issuer(name)
@@ -180,10 +222,25 @@ impl Running {
         ] {
             state.publish(name, &format!("{document:#}\n"))?;
         }
+        let root = self.sandbox.tuf().first_root();
+        state.publish("tuf_root.json", &String::from_utf8_lossy(&root))?;
         let github = self.trust_variables().and(self.github_variables());
         let spiffe = self.trust_variables().and(self.spiffe_variables());
         state.publish("env", &github.to_shell())?;
         state.publish("env.spiffe", &spiffe.to_shell())?;
+        // Those that ask for their tokens: what is written here is good for as long as we run.
+        for name in ["buildkite", "codefresh", "forgejo", "gce", "google-impersonation"] {
+            let none = Variables::default()
+                .unset("SPIFFE_ENDPOINT_SOCKET")
+                .unset("GITHUB_ACTIONS")
+                .unset("ACTIONS_ID_TOKEN_REQUEST_URL")
+                .unset("ACTIONS_ID_TOKEN_REQUEST_TOKEN");
+            let platform = self.platform(name)?;
+            let own =
+                platform.env.into_iter().fold(none, |own, (name, value)| own.set(&name, value));
+            let own = own.set("SANDBOX_ISSUER", platform.issuer);
+            state.publish(&format!("env.{name}"), &self.trust_variables().and(own).to_shell())?;
+        }
         Ok(())
     }
 
@@ -195,6 +252,8 @@ impl Running {
             .set("SANDBOX_SIGNING_CONFIG_V2", path(self.signing_config(RekorVersion::V2)))
             .set("SANDBOX_TRUST_CONFIG", path(self.client_trust_config(RekorVersion::V1)))
             .set("SANDBOX_TRUST_CONFIG_V2", path(self.client_trust_config(RekorVersion::V2)))
+            .set("SANDBOX_TUF", self.tuf_url())
+            .set("SANDBOX_TUF_ROOT", path(self.tuf_root()))
             .set("SANDBOX_REGISTRY", self.registry())
             .set("SANDBOX_OIDC", self.oidc())
     }
@@ -225,7 +284,9 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         // A socket outlives its listener, and then looks to clients like an agent that crashed.
-        drop(std::fs::remove_file(&self.socket));
+        for socket in [&self.socket, &self.fly_socket] {
+            drop(std::fs::remove_file(socket));
+        }
     }
 }
 

@@ -17,7 +17,10 @@ use crate::ct::CtLog;
 use crate::fulcio::{CiProvider, Fulcio, IssuerKind, TrustedIssuer};
 use crate::github::Github;
 use crate::key::ServiceKey;
-use crate::oidc::{Issuer, Oidc};
+use crate::oidc::{Issuer, Oidc, hex, random};
+use crate::platforms::kubernetes::{ApiServer, ClusterTls};
+use crate::platforms::misbehaviour::Misbehaviour;
+use crate::platforms::{Platforms, UNTRUSTED_ISSUERS};
 use crate::registry::Registry;
 use crate::rekor_v1::RekorV1;
 use crate::rekor_v2::RekorV2;
@@ -25,12 +28,13 @@ use crate::server::Served;
 use crate::service::{Service, gateway_error};
 use crate::spiffe::SpiffeAgent;
 use crate::state::State;
-use crate::trust::{Endpoints, TrustFiles};
+use crate::trust::{Endpoints, RekorVersion, TrustFiles};
 use crate::tsa::Tsa;
+use crate::tuf::{Tuf, TufKey, TufKeys};
 use crate::{Config, Error, Fault};
 
 /// How many services have a port.
-pub(crate) const SERVICES: usize = 7;
+pub(crate) const SERVICES: usize = 10;
 
 /// The names of the issuers that Fulcio believes. Each is at `$SANDBOX_OIDC/NAME`.
 pub const ISSUERS: [&str; 13] = [
@@ -48,6 +52,18 @@ pub const ISSUERS: [&str; 13] = [
     "chainguard",
     "spiffe",
 ];
+
+/// The number of the registry among the services.
+const REGISTRY: usize = 6;
+
+/// The number of the platforms' endpoints.
+const PLATFORMS: usize = 7;
+
+/// The number of the cluster's API server.
+const CLUSTER: usize = 8;
+
+/// The number of the TUF repository.
+const TUF: usize = 9;
 
 /// The largest request to any service but the registry, in bytes. The services have narrower
 /// limits of their own, with their own answers.
@@ -74,7 +90,11 @@ pub struct Sandbox {
     oidc: Arc<Oidc>,
     github: Arc<Github>,
     agent: Arc<SpiffeAgent>,
+    platforms: Arc<Platforms>,
+    cluster: Arc<ApiServer>,
+    cluster_authority: String,
     trust: TrustFiles,
+    tuf: Arc<Tuf>,
     clock: Arc<dyn Clock>,
 }
 
@@ -102,8 +122,7 @@ impl Sandbox {
             None => TrustDomain::parse("example.org").map_err(Error::make("a trust domain"))?,
         };
 
-        let mut oidc =
-            Oidc::new(&urls.oidc, Arc::clone(clock)).with_login(config.login, faults);
+        let mut oidc = Oidc::new(&urls.oidc, Arc::clone(clock)).with_login(config.login, faults);
         let mut trusted = Vec::new();
         let mut add = |name: &str| {
             trusted.push(TrustedIssuer::new(urls.issuer(name), issuer_kind(name, &trust_domain)));
@@ -113,6 +132,9 @@ impl Sandbox {
         let spiffe_issuer = add("spiffe")?;
         for name in ISSUERS.into_iter().filter(|name| !["github", "spiffe"].contains(name)) {
             add(name)?;
+        }
+        for name in UNTRUSTED_ISSUERS {
+            oidc.add(name, faults, state)?;
         }
         let oidc = Arc::new(oidc);
         let job = config.github_job.clone();
@@ -125,6 +147,17 @@ impl Sandbox {
             Arc::clone(clock),
             state,
         )?;
+
+        let secret =
+            state.secret("platform-request-token", || random::<20>().map(|bytes| hex(&bytes)))?;
+        let misbehaviour = Misbehaviour::new(faults);
+        let platforms = Platforms::new(Arc::clone(&oidc), secret, misbehaviour, Arc::clone(clock));
+        let kubernetes_issuer = oidc.issuer("kubernetes").map(Arc::clone).ok_or_else(|| {
+            Error::Config { reason: "there is no issuer for the cluster".to_owned() }
+        })?;
+        let misbehaviour = Misbehaviour::new(faults);
+        let cluster = ApiServer::new(kubernetes_issuer, misbehaviour, Arc::clone(clock));
+        let tls = ClusterTls::new(now, config.listen, state)?;
 
         let authority = state.secret("fulcio.pem", || Authority::generate(now)?.to_pem())?;
         let authority = Authority::from_pem(&authority)?;
@@ -148,9 +181,24 @@ impl Sandbox {
         };
         let endpoints = urls.endpoints.clone();
         let trust = TrustFiles::new(endpoints, &fulcio, &rekor_v1, &rekor_v2, &tsa, now)?;
+        let key = |name: &str| -> Result<TufKey, Error> {
+            let pem = state.secret(name, || Ok(Tuf::generate_key()?.to_pem()))?;
+            ServiceKey::from_pem(&pem).map(TufKey::new)
+        };
+        let keys =
+            TufKeys { root: vec![key("tuf-root.pem")?], threshold: 1, online: key("tuf.pem")? };
+        let documents = [
+            ("trusted_root.json", trust.trusted_root()),
+            ("signing_config.v0.2.json", trust.signing_config(RekorVersion::V1)),
+            ("signing_config_rekor_v2.v0.2.json", trust.signing_config(RekorVersion::V2)),
+        ];
+        let tuf = Arc::new(Tuf::of_documents(keys, &documents, (now, clock.now()), faults)?);
         let github = Arc::new(github);
         let mut registry = Served::plain(Arc::new(registry.with_faults(faults)));
         registry.body_cap = BLOB_CAP;
+        let (platforms, cluster) = (Arc::new(platforms), Arc::new(cluster));
+        let mut api_server = Served::plain(Arc::clone(&cluster) as Arc<dyn Service>);
+        api_server.tls = Some(tls.config);
         Ok(Self {
             served: [
                 Served::plain(Arc::clone(&oidc) as Arc<dyn Service>),
@@ -160,12 +208,19 @@ impl Sandbox {
                 Served::log(Arc::new(rekor_v2), faults),
                 Served::failing(Arc::new(tsa), faults, Fault::TsaError),
                 registry,
+                Served::plain(Arc::clone(&platforms) as Arc<dyn Service>),
+                api_server,
+                Served::plain(Arc::clone(&tuf) as Arc<dyn Service>),
             ],
+            platforms,
+            cluster,
+            cluster_authority: tls.authority,
             urls,
             oidc,
             github,
             agent: Arc::new(agent),
             trust,
+            tuf,
             clock: Arc::clone(clock),
         })
     }
@@ -193,6 +248,16 @@ impl Sandbox {
     /// The documents for clients.
     pub fn trust(&self) -> &TrustFiles {
         &self.trust
+    }
+
+    /// The TUF repository of those documents.
+    pub fn tuf(&self) -> &Arc<Tuf> {
+        &self.tuf
+    }
+
+    /// Where it is.
+    pub fn tuf_url(&self) -> &str {
+        &self.urls.tuf
     }
 
     /// An issuer by its name; [`ISSUERS`] has them all.
@@ -228,6 +293,27 @@ impl Sandbox {
 
     pub(crate) fn agent(&self) -> &Arc<SpiffeAgent> {
         &self.agent
+    }
+
+    pub(crate) fn platforms(&self) -> &Arc<Platforms> {
+        &self.platforms
+    }
+
+    pub(crate) fn platforms_url(&self) -> &str {
+        &self.urls.platforms
+    }
+
+    /// The API server of the cluster that pods are in.
+    pub(crate) fn cluster(&self) -> &ApiServer {
+        &self.cluster
+    }
+
+    pub(crate) fn cluster_address(&self) -> SocketAddr {
+        self.urls.cluster
+    }
+
+    pub(crate) fn cluster_authority(&self) -> &str {
+        &self.cluster_authority
     }
 
     pub(crate) fn github_url(&self) -> &str {
@@ -270,6 +356,9 @@ pub(crate) struct Urls {
     oidc: String,
     github: String,
     registry: String,
+    platforms: String,
+    cluster: SocketAddr,
+    tuf: String,
 }
 
 impl Urls {
@@ -278,7 +367,7 @@ impl Urls {
     pub(crate) fn new(address: impl Fn(usize) -> SocketAddr) -> Self {
         let url = |number: usize| format!("http://localhost:{}", address(number).port());
         let oidc = url(0);
-        let registry = address(6);
+        let registry = address(REGISTRY);
         Self {
             ports: std::array::from_fn(|number| address(number).port()),
             endpoints: Endpoints {
@@ -294,6 +383,9 @@ impl Urls {
                 true => format!("localhost:{}", registry.port()),
                 false => registry.to_string(),
             },
+            platforms: url(PLATFORMS),
+            cluster: address(CLUSTER),
+            tuf: url(TUF),
         }
     }
 
@@ -303,8 +395,8 @@ impl Urls {
 }
 
 impl Served {
-    fn plain(service: Arc<dyn Service>) -> Self {
-        Self { service, body_cap: BODY_CAP, pause: Duration::ZERO }
+    pub(crate) fn plain(service: Arc<dyn Service>) -> Self {
+        Self { service, body_cap: BODY_CAP, pause: Duration::ZERO, tls: None }
     }
 
     /// A service that takes nothing new when `fault` is among the faults.

@@ -11,8 +11,10 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
+use tokio_rustls::{TlsAcceptor, rustls};
 
 use crate::rekor_v2::Delay;
 use crate::service::{Service, answer};
@@ -31,6 +33,8 @@ pub(crate) struct Served {
     pub(crate) body_cap: usize,
     /// How long each POST is held back.
     pub(crate) pause: Duration,
+    /// How the service shows who it is, if it does not speak plain HTTP.
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 /// Serves HTTP/1.1 and HTTP/2 on `listener` until the task is aborted.
@@ -47,14 +51,35 @@ pub(crate) async fn serve(listener: TcpListener, served: Served) {
         drop(stream.set_nodelay(true));
         let served = served.clone();
         connections.spawn(async move {
-            let mut connection = auto::Builder::new(TokioExecutor::new());
-            connection.http1().timer(TokioTimer::new()).header_read_timeout(REQUEST_DEADLINE);
-            connection.http2().timer(TokioTimer::new());
-            let handler = service_fn(move |request| respond(served.clone(), request));
-            // What breaks off a connection is between client and network.
-            drop(connection.serve_connection(TokioIo::new(stream), handler).await);
+            let Some(config) = served.tls.clone() else { return converse(stream, served).await };
+            let accepted = TlsAcceptor::from(config).accept(stream);
+            if let Ok(Ok(stream)) = tokio::time::timeout(REQUEST_DEADLINE, accepted).await {
+                converse(stream, served).await;
+            }
         });
     }
+}
+
+/// The same on a Unix socket.
+pub(crate) async fn serve_socket(listener: UnixListener, served: Served) {
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        connections.spawn(converse(stream, served.clone()));
+    }
+}
+
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, served: Served) {
+    let mut connection = auto::Builder::new(TokioExecutor::new());
+    connection.http1().timer(TokioTimer::new()).header_read_timeout(REQUEST_DEADLINE);
+    connection.http2().timer(TokioTimer::new());
+    let handler = service_fn(move |request| respond(served.clone(), request));
+    // What breaks off a connection is between client and network.
+    drop(connection.serve_connection(TokioIo::new(stream), handler).await);
 }
 
 async fn respond(

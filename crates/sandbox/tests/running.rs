@@ -143,15 +143,15 @@ async fn the_files_are_written_and_the_env_files_name_them() {
 }
 
 #[tokio::test]
-async fn a_fixed_port_is_the_first_of_seven_and_a_taken_one_is_named() {
-    // Of seven ports in a row one may be in use; another start is tried then.
+async fn a_fixed_port_is_the_first_of_ten_and_a_taken_one_is_named() {
+    // Of ten ports in a row one may be in use; another start is tried then.
     let mut first = 21_000;
     let (_directory, running) = loop {
         let directory = tempfile::tempdir().unwrap();
         let config = Config { port: first, ..Config::new(directory.path()) };
         match Sandbox::start(config).await {
             Ok(running) => break (directory, running),
-            Err(Error::Listen { .. }) if first < 22_000 => first += 7,
+            Err(Error::Listen { .. }) if first < 22_000 => first += 10,
             Err(error) => panic!("{error}"),
         }
     };
@@ -310,6 +310,62 @@ async fn rekor_v2_answers_when_its_checkpoint_is_due() {
     assert!(text.contains("checkpoint"));
 }
 
+#[tokio::test]
+async fn every_platform_has_a_place_whose_tokens_say_who_runs_there() {
+    let (_directory, running) = sandbox().await;
+    for name in sigstore_sandbox::PLATFORMS {
+        let platform = running.platform(name).unwrap();
+        assert!(!platform.env.is_empty() && !platform.claims.is_empty(), "{name}");
+        for (_, kept) in &platform.files {
+            assert!(kept.exists(), "{name}: {}", kept.display());
+        }
+        let tokens = platform.env.iter().filter_map(|(_, value)| IdToken::parse(value).ok());
+        for token in tokens {
+            assert_eq!(token.claims().issuer(), Some(platform.issuer.as_str()), "{name}");
+            for (claim, value) in &platform.claims {
+                assert_eq!(token.claims().get(claim), Some(value), "{name}");
+            }
+        }
+    }
+    assert!(running.platform("moon").unwrap_err().to_string().contains("circleci"));
+}
+
+#[tokio::test]
+async fn a_pod_gets_its_token_from_the_api_server_that_its_authority_vouches_for() {
+    let (_directory, running) = sandbox().await;
+    let pod = running.platform("kubernetes").unwrap();
+    let file = |name: &str| {
+        let (_, kept) = pod.files.iter().find(|(place, _)| place.ends_with(name)).unwrap();
+        std::fs::read_to_string(kept).unwrap()
+    };
+    let variable = |name: &str| &pod.env.iter().find(|(key, _)| key == name).unwrap().1;
+    let url = format!(
+        "https://{}:{}/api/v1/namespaces/{}/serviceaccounts/signer/token",
+        variable("KUBERNETES_SERVICE_HOST"),
+        variable("KUBERNETES_SERVICE_PORT"),
+        file("namespace"),
+    );
+    let ask = async |bearer: &str, life: u64| {
+        let request = Request::post(&url)
+            .header("authorization", format!("Bearer {bearer}"))
+            .extension(host::TrustOnly(file("ca.crt").into()));
+        let body = json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": { "audiences": ["sigstore"], "expirationSeconds": life },
+        });
+        send(request, &body.to_string()).await
+    };
+    let answer = ask(&file("token"), 600).await;
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    let answer: Value = serde_json::from_slice(answer.body()).unwrap();
+    let token = IdToken::parse(answer["status"]["token"].as_str().unwrap()).unwrap();
+    assert_eq!(token.claims().audiences(), ["sigstore"]);
+    assert_eq!(token.claims().subject(), Some("system:serviceaccount:build:signer"));
+    assert_eq!(ask(&file("token"), 60).await.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(ask("other", 600).await.status(), StatusCode::UNAUTHORIZED);
+}
+
 async fn workload_api(running: &Running) -> WorkloadApi {
     let endpoint = Endpoint::unix(running.spiffe_socket()).unwrap();
     WorkloadApi::connect(&endpoint).await.unwrap()
@@ -340,7 +396,9 @@ async fn call(
     frame.extend(message);
     let mut request = Request::post(format!("http://localhost{method}"))
         .header("content-type", "application/grpc")
-        .header("te", "trailers");
+        .header("te", "trailers")
+        // An agent tries until then what cannot succeed.
+        .header("grpc-timeout", "500m");
     if let Some(header) = header {
         request = request.header("workload.spiffe.io", header);
     }

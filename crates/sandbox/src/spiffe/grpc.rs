@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -19,6 +20,26 @@ use super::proto::{
     ValidateJwtsvidRequest, ValidateJwtsvidResponse, X509BundlesRequest, X509BundlesResponse,
     X509svid, X509svidRequest, X509svidResponse,
 };
+
+/// How long the agent tries what cannot succeed for a caller that names no deadline.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Nearly the deadline of the caller, as `grpc-timeout` states it: `300m` are milliseconds.
+fn patience<T>(request: &Request<T>) -> Duration {
+    let header = request.metadata().get("grpc-timeout").and_then(|value| value.to_str().ok());
+    let stated = header.and_then(|text| {
+        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+        let number: u32 = number.parse().ok()?;
+        let unit = match unit {
+            "S" => Duration::from_secs(1),
+            "m" => Duration::from_millis(1),
+            "u" => Duration::from_micros(1),
+            _ => return None,
+        };
+        unit.checked_mul(number)
+    });
+    stated.map_or(PATIENCE, |stated| stated.min(PATIENCE).mul_f32(0.8))
+}
 
 /// Serves `agent` on `listener` until the task is aborted.
 pub(crate) async fn serve(listener: UnixListener, agent: Arc<SpiffeAgent>) {
@@ -58,7 +79,11 @@ impl SpiffeWorkloadApi for WorkloadApi {
         &self,
         request: Request<JwtsvidRequest>,
     ) -> Result<Response<JwtsvidResponse>, Status> {
+        let patience = patience(&request);
         let JwtsvidRequest { audience, spiffe_id } = request.into_inner();
+        if self.0.hangs() || audience.iter().any(String::is_empty) {
+            tokio::time::sleep(patience).await;
+        }
         let svids = self.0.jwt_svids(&audience, &spiffe_id)?.into_iter().map(|svid| Jwtsvid {
             spiffe_id: svid.registration.spiffe_id.to_string(),
             svid: svid.token,
