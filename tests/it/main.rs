@@ -20,3 +20,4 @@ mod network;
 mod outside;
 mod readme;
 mod recorded;
+mod trust;

@@ -271,7 +271,7 @@ pub(crate) fn quoted(text: &str) -> String {
 }
 
 /// `error` and what is beneath it, each once, without secrets.
-fn chain(error: &dyn StdError) -> Vec<String> {
+pub(crate) fn chain(error: &dyn StdError) -> Vec<String> {
     let mut texts: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next.filter(|_| texts.len() < DEEPEST) {

@@ -10,6 +10,8 @@ mod flags;
 mod identity;
 mod output;
 mod plan;
+mod spec;
+mod trust;
 mod wanted;
 mod world;
 
@@ -44,7 +46,7 @@ fn main() -> ExitCode {
     if flags.root.verbose {
         log_to_stderr();
     }
-    let world = Arc::new(World { console: Arc::clone(&console), env: Arc::new(ProcessEnv) });
+    let world = Arc::new(World::new(&console));
     let exit = run(&flags, &world).unwrap_or_else(|failure| {
         console.failure(&failure);
         failure.exit
@@ -93,6 +95,9 @@ async fn execute(command: &Command, world: &Arc<World>) -> Result<Exit, Failure>
         }
         Command::Inspect(flags) => commands::inspect(flags, world).await,
         Command::Identity(flags) => commands::identity(flags, world).await,
+        Command::Initialize(flags) => commands::initialize(flags, world).await,
+        Command::TrustedRoot(flags) => commands::trusted_root(flags, world).await,
+        Command::SigningConfig(flags) => commands::signing_config(flags, world).await,
         Command::Version(flags) => Ok(commands::version(flags, &world.console)),
     }
 }

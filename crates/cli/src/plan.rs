@@ -11,6 +11,7 @@ use trust_root::{SigningConfig, TrustedRoot};
 
 use crate::error::{Exit, Failure};
 use crate::flags::{RegistryFlags, ServiceFlags, TrustFlags};
+use crate::trust;
 use crate::world::World;
 
 /// `key=value` pairs; the value may contain `=`.
@@ -39,31 +40,30 @@ pub(crate) fn images(texts: &[String]) -> Result<Vec<(String, Reference)>, Failu
     texts.iter().map(parse).collect()
 }
 
-/// The trusted root of `--trusted-root`, or the embedded one of the public Sigstore.
-pub(crate) fn trusted_root(flags: &TrustFlags, env: &dyn Env) -> Result<TrustedRoot, Failure> {
+/// The trusted root of `--trusted-root`, or the one at hand.
+pub(crate) async fn trusted_root(
+    flags: &TrustFlags,
+    world: &World,
+) -> Result<TrustedRoot, Failure> {
     let Some(path) = &flags.trusted_root else {
-        return Ok(TrustedRoot::public_good());
+        return trust::trusted_root(flags.offline, world).await;
     };
+    let env = &*world.env;
     let problem = || format!("--trusted-root {} cannot be used", path.display());
     let bytes = read(path, env).map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
     TrustedRoot::from_json(&bytes).map_err(|error| Failure::of(Exit::Failed, problem(), &error))
 }
 
-/// The signing config of `--signing-config`, or the embedded one, with the services that flags
-/// name in place of its own.
-pub(crate) fn signing_config(
+/// The signing config of `--signing-config`, or the one at hand, with the services that flags name
+/// in place of its own.
+pub(crate) async fn signing_config(
     flags: &ServiceFlags,
-    env: &dyn Env,
+    offline: bool,
+    world: &World,
 ) -> Result<SigningConfig, Failure> {
     let mut config = match &flags.signing_config {
-        None => SigningConfig::public_good(),
-        Some(path) => {
-            let problem = || format!("--signing-config {} cannot be used", path.display());
-            let bytes =
-                read(path, env).map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
-            SigningConfig::from_json(&bytes)
-                .map_err(|error| Failure::of(Exit::Failed, problem(), &error))?
-        }
+        None => trust::signing_config(offline, world).await?,
+        Some(path) => signing_config_file("--signing-config", path, &*world.env)?,
     };
     for url in [&flags.fulcio_url, &flags.rekor_url, &flags.timestamp_server_url] {
         if let Some(url) = url.as_ref().filter(|url| !["http", "https"].contains(&url.scheme())) {
@@ -83,6 +83,17 @@ pub(crate) fn signing_config(
         config = config.with_rekor_urls(Vec::new());
     }
     Ok(config)
+}
+
+/// The signing config in the file that `flag` names.
+pub(crate) fn signing_config_file(
+    flag: &str,
+    path: &Path,
+    env: &dyn Env,
+) -> Result<SigningConfig, Failure> {
+    let problem = || format!("{flag} {} cannot be used", path.display());
+    let bytes = read(path, env).map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
+    SigningConfig::from_json(&bytes).map_err(|error| Failure::of(Exit::Failed, problem(), &error))
 }
 
 /// The predicate type of `--type`: one of cosign's short names, or the type itself.

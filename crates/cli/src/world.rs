@@ -1,19 +1,36 @@
 //! What the commands stand on: the host, the console, and the work not yet finished.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use host::{Clock as _, Env, Host};
 use http_client::{HttpClient, Settings, SystemClock, SystemPrograms};
+use trust_update::Trust;
 
+use crate::env::ProcessEnv;
 use crate::output::Console;
 
 /// The process's surroundings.
 pub(crate) struct World {
     pub(crate) console: Arc<Console>,
     pub(crate) env: Arc<dyn Env>,
+    /// What TUF keeps, once it was looked at.
+    trust: Mutex<Option<Arc<Trust>>>,
 }
 
 impl World {
+    pub(crate) fn new(console: &Arc<Console>) -> Self {
+        let trust = Mutex::new(None);
+        Self { console: Arc::clone(console), env: Arc::new(ProcessEnv), trust }
+    }
+
+    pub(crate) fn trust(&self) -> Option<Arc<Trust>> {
+        self.trust.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn keep_trust(&self, trust: &Arc<Trust>) {
+        *self.trust.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(trust));
+    }
+
     /// The network as the environment describes it.
     pub(crate) fn settings(&self) -> Settings {
         Settings::from_env(&*self.env)

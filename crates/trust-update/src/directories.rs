@@ -82,7 +82,10 @@ impl Directories {
             move |source| Error::Directory { path, source }
         };
         let root = self.root_path(mirror.url());
-        write(&root, mirror.root()).map_err(failed(&root))?;
+        // An embedded root is not written down: the next version of the program has a newer one.
+        let embedded = Mirror::known(mirror.url()).is_some_and(|it| it.root() == mirror.root());
+        let kept = if embedded { remove(&root) } else { write(&root, mirror.root()) };
+        kept.map_err(failed(&root))?;
         let chosen = self.config.join(CHOSEN);
         let document = json!({ "mirror": mirror.url().as_str() });
         write(&chosen, document.to_string().as_bytes()).map_err(failed(&chosen))
@@ -112,6 +115,13 @@ impl Directories {
         let text = document.get("mirror").and_then(Value::as_str);
         let text = text.ok_or_else(|| wrong("it names no mirror"))?;
         Url::parse(text).map(Some).map_err(|_| wrong("its mirror is no URL"))
+    }
+}
+
+fn remove(file: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result,
     }
 }
 

@@ -70,7 +70,7 @@ async fn ask_fulcio(
     host: &Host,
     world: &World,
 ) -> Result<Verdict, Failure> {
-    let config = plan::signing_config(&flags.services, &*world.env)?;
+    let config = plan::signing_config(&flags.services, false, world).await?;
     let url = config.fulcio(world.now()).map_err(signer::Error::from)?.url;
     world.console.wait_for(&format!("asking {url} for its issuers"));
     let configuration = Fulcio::new(url.clone(), host.http.clone()).configuration().await;

@@ -30,7 +30,7 @@ struct Plan<'a> {
 
 pub(crate) async fn inspect(flags: &InspectFlags, world: &Arc<World>) -> Result<Exit, Failure> {
     let key = flags.key.as_deref().map(|key| wanted::public_key(key, &*world.env)).transpose()?;
-    let root = plan::trusted_root(&flags.trust, &*world.env)?;
+    let root = plan::trusted_root(&flags.trust, world).await?;
     let plan = Plan { flags, root, key };
     let mut failures = Vec::new();
     for what in &flags.what {

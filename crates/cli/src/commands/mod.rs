@@ -2,18 +2,24 @@
 
 mod attached;
 mod identity;
+mod initialize;
 mod inspect;
 mod sign;
 mod sign_blob;
 mod signing;
+mod signing_config;
+mod trusted_root;
 mod verify;
 mod verify_blob;
 mod version;
 
 pub(crate) use self::identity::identity;
+pub(crate) use self::initialize::initialize;
 pub(crate) use self::inspect::inspect;
 pub(crate) use self::sign::sign;
 pub(crate) use self::sign_blob::sign_blob;
+pub(crate) use self::signing_config::signing_config;
+pub(crate) use self::trusted_root::trusted_root;
 pub(crate) use self::verify::{verify, verify_attestation};
 pub(crate) use self::verify_blob::{verify_blob, verify_blob_attestation};
 pub(crate) use self::version::version;

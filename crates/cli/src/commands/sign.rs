@@ -41,7 +41,7 @@ struct Target {
 pub(crate) async fn sign(flags: &SignFlags, world: &Arc<World>) -> Result<Exit, Failure> {
     let images = plan::images(&flags.images)?;
     let plan = Arc::new(Plan::new(flags, &images, world)?);
-    let signing = Signing::plan(&flags.signing, world)?;
+    let signing = Signing::plan(&flags.signing, world).await?;
 
     // First what can be known without an identity: nothing is sent to Fulcio or Rekor for an image
     // that does not exist or may not be written.

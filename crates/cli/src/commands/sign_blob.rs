@@ -24,7 +24,7 @@ struct Target {
 
 pub(crate) async fn sign_blob(flags: &SignBlobFlags, world: &Arc<World>) -> Result<Exit, Failure> {
     let bundles = plan::bundle_paths(&flags.files, flags.bundle.as_deref())?;
-    let signing = Signing::plan(&flags.signing, world)?;
+    let signing = Signing::plan(&flags.signing, world).await?;
     let output = flags.signing.output;
 
     let mut targets = Vec::new();

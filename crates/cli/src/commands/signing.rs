@@ -19,9 +19,9 @@ pub(super) struct Signing {
 }
 
 impl Signing {
-    pub(super) fn plan(flags: &SigningFlags, world: &World) -> Result<Self, Failure> {
-        let root = plan::trusted_root(&flags.trust, &*world.env)?;
-        let config = plan::signing_config(&flags.services, &*world.env)?;
+    pub(super) async fn plan(flags: &SigningFlags, world: &World) -> Result<Self, Failure> {
+        let root = plan::trusted_root(&flags.trust, world).await?;
+        let config = plan::signing_config(&flags.services, flags.trust.offline, world).await?;
         let host = world.host(&world.settings());
         let services = Services::select(&config, world.now())?;
         let signer = Signer::new(services, Arc::new(root), host.http.clone(), host.clock.clone())?;

@@ -88,7 +88,7 @@ async fn images(
     };
     let plan = Plan {
         registry: plan::registry(&flags.registry, &images, world)?,
-        root: plan::trusted_root(&flags.trust, &*world.env)?,
+        root: plan::trusted_root(&flags.trust, world).await?,
         whom,
         annotations,
         sought,
@@ -211,7 +211,7 @@ async fn name_signers(
 ) -> Failure {
     let look = async {
         let registry = plan::registry(&flags.registry, images, world)?;
-        let root = plan::trusted_root(&flags.trust, &*world.env)?;
+        let root = plan::trusted_root(&flags.trust, world).await?;
         let wanted = Wanted::anybody();
         let predicate_type = sought.predicate_type();
         let judge =

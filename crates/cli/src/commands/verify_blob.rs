@@ -40,7 +40,7 @@ pub(crate) async fn verify_blob(
         }
         Err(failure) => return Err(failure),
     };
-    let root = plan::trusted_root(&flags.trust, &*world.env)?;
+    let root = plan::trusted_root(&flags.trust, world).await?;
     let digests = digests(&signature, file, &flags.policy, world).await?;
     let verified = signature
         .judge(&Artifact::Digests(&digests), &wanted, &root, world)
@@ -56,7 +56,7 @@ pub(crate) async fn verify_blob_attestation(
     let predicate_type = plan::predicate_type(&flags.r#type)?;
     let wanted = Wanted::from_flags(&flags.policy, world)?
         .each(|policy| policy.predicate_type(&predicate_type));
-    let root = plan::trusted_root(&flags.trust, &*world.env)?;
+    let root = plan::trusted_root(&flags.trust, world).await?;
     let (name, given) = match (&flags.file, &flags.digest) {
         (Some(file), None) => (file.clone(), None),
         (None, Some(hex)) => {
@@ -226,7 +226,7 @@ async fn name_signer(
     if files::is_stdin(&flags.file) {
         return failure;
     }
-    let Ok(root) = plan::trusted_root(&flags.trust, &*world.env) else { return failure };
+    let Ok(root) = plan::trusted_root(&flags.trust, world).await else { return failure };
     let Ok(digests) = digests(signature, &flags.file, &flags.policy, world).await else {
         return failure;
     };

@@ -52,6 +52,9 @@ pub(crate) struct TrustFlags {
     /// The trusted root to verify with; the public Sigstore's when absent.
     #[arg(long, value_name = "FILE")]
     pub(crate) trusted_root: Option<PathBuf>,
+    /// Do not refresh what `ambisign initialize` fetched: the cache serves as it is.
+    #[arg(long)]
+    pub(crate) offline: bool,
 }
 
 /// How to talk to the registry.

@@ -6,6 +6,7 @@
 mod groups;
 mod obsolete;
 mod policy;
+mod trust;
 mod values;
 
 use std::ffi::OsString;
@@ -19,6 +20,10 @@ use self::values::{boolean, duration, output};
 
 pub(crate) use self::groups::{IdentityFlags, RegistryFlags, ServiceFlags, TrustFlags};
 pub(crate) use self::policy::{PolicyFileFlags, PolicyFlags};
+pub(crate) use self::trust::{
+    CreateSigningConfigFlags, CreateTrustedRootFlags, InitializeFlags, SigningConfigCommand,
+    SigningConfigFlags, TrustedRootCommand, TrustedRootFlags,
+};
 pub(crate) use self::values::{Output, Secret};
 
 /// Sign container images and files with the identity this workload already has, and verify such
@@ -62,6 +67,12 @@ pub(crate) enum Command {
     Inspect(InspectFlags),
     /// Show which identity would sign here, and where it was looked for.
     Identity(IdentityCommandFlags),
+    /// Choose whom to trust, and keep it current from now on.
+    Initialize(InitializeFlags),
+    /// Make a file that says whom to trust.
+    TrustedRoot(TrustedRootFlags),
+    /// Make a file that says which services sign.
+    SigningConfig(SigningConfigFlags),
     /// Print the version.
     Version(VersionFlags),
 }
@@ -287,7 +298,8 @@ fn parser(env: &dyn Env) -> clap::Command {
         command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     for name in names {
         command = command.mut_subcommand(name, |command| {
-            obsolete::add(command).mut_args(|arg| enrich(arg, env))
+            let command = obsolete::add(command).mut_args(|arg| enrich(arg, env));
+            command.mut_subcommands(|command| command.mut_args(|arg| enrich(arg, env)))
         });
     }
     command

@@ -182,12 +182,6 @@ const FLAGS: &[Flag] = &[
     flag(VERIFY, "sct", Kind::Text, Fate::Refused("the SCT is read from the certificate")),
     flag(BUNDLES, "signature", Kind::Text, Fate::Refused(BUNDLE)),
     flag(BUNDLES, "rfc3161-timestamp", Kind::Text, Fate::Refused(BUNDLE)),
-    flag(
-        VERIFY,
-        "offline",
-        Kind::Switch,
-        Fate::NoEffect("verification never asks a Sigstore service"),
-    ),
     flag(VERIFY, "rekor-url", Kind::Text, Fate::NoEffect("verification never asks the log")),
     flag(VERIFY, "max-workers", Kind::Text, Fate::NoEffect("there is nothing to tune")),
     flag(

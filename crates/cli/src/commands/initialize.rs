@@ -1,0 +1,77 @@
+//! `ambisign initialize`.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use trust_update::{Checksum, Directories, Mirror, Trust};
+
+use crate::error::{Exit, Failure};
+use crate::flags::{InitializeFlags, Output};
+use crate::output::rfc3339;
+use crate::trust;
+use crate::world::World;
+
+pub(crate) async fn initialize(
+    flags: &InitializeFlags,
+    world: &Arc<World>,
+) -> Result<Exit, Failure> {
+    if flags.staging && (flags.mirror.is_some() || flags.root.is_some()) {
+        return Err(Failure::usage("--staging and --mirror or --root exclude each other"));
+    }
+    let directories = trust::directories(&*world.env)?;
+    let host = world.host(&world.settings());
+    let unusable = |error| Failure::of(Exit::Usage, "there is nothing to begin with", &error);
+    let public_good = Mirror::public_good();
+    let url = flags.mirror.as_ref().unwrap_or_else(|| public_good.url()).clone();
+    let mirror = match &flags.root {
+        Some(location) => {
+            let checksum = flags.root_checksum.as_deref().map(str::parse::<Checksum>);
+            let checksum = checksum.transpose().map_err(unusable)?;
+            world.console.wait_for(&format!("reading {location}"));
+            let root =
+                trust_update::read_root(location, checksum.as_ref(), &*host.env, &*host.http).await;
+            Mirror::new(url, &root.map_err(unusable)?).map_err(unusable)?
+        }
+        None if flags.staging => Mirror::staging(),
+        None => Mirror::of_public_good(url).map_err(unusable)?,
+    };
+    let url = mirror.url().to_string();
+    world.console.wait_for(&format!("asking {url} whom to trust"));
+    let trust = trust_update::initialize(mirror, &directories, &host.http, &*host.clock).await;
+    world.console.settle();
+    let trust = trust.map_err(|error| trust::failure(&error))?;
+    match flags.output {
+        Output::Json => world.console.json(&status(&url, &trust, &directories)),
+        Output::Text => {
+            for metadata in trust.metadata().iter().take(1) {
+                let version = metadata.version;
+                let targets: Vec<_> = trust.targets().collect();
+                world.console.data(&format!(
+                    "trusting {url}: root {version}, valid until {}, with {}",
+                    rfc3339(metadata.expires),
+                    targets.join(", ")
+                ));
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// What cosign's earlier versions print, and what its users' scripts may read.
+fn status(url: &str, trust: &Trust, directories: &Directories) -> Value {
+    let of_role = |it: &trust_update::Metadata| {
+        let status = json!({
+            "version": it.version,
+            "len": it.length,
+            "expiration": rfc3339(it.expires),
+            "error": "",
+        });
+        (it.name.to_owned(), status)
+    };
+    json!({
+        "local": directories.cache(),
+        "remote": url,
+        "metadata": trust.metadata().iter().map(of_role).collect::<Map<_, _>>(),
+        "targets": trust.targets().collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,393 @@
+//! Whom to trust: what TUF keeps, and files made by hand.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use keys::PublicKey;
+use sandbox::{Fault, RekorVersion};
+use serde_json::{Value, json};
+use trust_root::TrustedRoot;
+
+use crate::harness::{Program, World};
+
+/// The program in a home where nothing is set up.
+fn bare(world: &World) -> Program {
+    Program::new(&world.path(""))
+}
+
+fn initialize(world: &World) -> Program {
+    let program = bare(world).args(["initialize", "--mirror", world.sandbox.tuf_url(), "--root"]);
+    program.arg(world.sandbox.tuf_root())
+}
+
+fn workload(world: &World) -> Program {
+    let socket = format!("unix://{}", world.sandbox.spiffe_socket().display());
+    bare(world).env("SPIFFE_ENDPOINT_SOCKET", socket)
+}
+
+/// The directory of the mirror at `url`, in the cache of the home.
+fn cache(world: &World, url: &str) -> PathBuf {
+    let name = url.trim_end_matches('/').replace(':', "%3A").replace('/', "%2F");
+    world.path(".cache/ambisign/tuf").join(name)
+}
+
+/// A copy of the repository in a directory, and its URL.
+fn mirror(world: &World) -> (PathBuf, String) {
+    let directory = world.path("mirror");
+    world.sandbox.sandbox().tuf().edit(|repository| {
+        for path in repository.paths() {
+            let file = directory.join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, repository.file(path).unwrap()).unwrap();
+        }
+    });
+    let url = format!("file://{}", directory.display());
+    (directory, url)
+}
+
+#[test]
+fn after_initializing_everything_works_without_a_flag() {
+    let world = World::new();
+    let done = initialize(&world).run().ends(0);
+    assert!(done.stdout.starts_with("trusting http://localhost:"), "{done:?}");
+    assert!(done.stdout.contains("root 1, valid until"), "{done:?}");
+    let file = world.write("release.tar", "content");
+    workload(&world).args(["sign-blob"]).arg(&file).run().ends(0);
+    let verify = bare(&world).args(["verify-blob"]).arg(&file).args(world.by_workload());
+    verify.run().ends(0);
+    let image = world.image("demo/app");
+    workload(&world).args(["sign", &image]).run().ends(0);
+    bare(&world).args(["verify", &image]).args(world.by_workload()).run().ends(0);
+    // The public Sigstore is another instance.
+    let other = bare(&world).env("TUF_ROOT", world.path("other"));
+    let verify = other.args(["verify-blob"]).arg(&file).args(world.by_workload());
+    verify.run().ends(12);
+}
+
+#[test]
+fn the_status_is_printed_in_the_shape_that_scripts_for_cosign_read() {
+    let world = World::new();
+    let status = initialize(&world).args(["--output", "json"]).run().ends(0).json().remove(0);
+    assert_eq!(status["remote"], json!(format!("{}/", world.sandbox.tuf_url())));
+    assert_eq!(status["metadata"]["root.json"]["version"], 1);
+    assert_eq!(status["metadata"]["timestamp.json"]["error"], "");
+    let targets = json!([
+        "trusted_root.json",
+        "signing_config.v0.2.json",
+        "signing_config_rekor_v2.v0.2.json"
+    ]);
+    assert_eq!(status["targets"], targets);
+}
+
+#[test]
+fn a_mirror_that_is_gone_is_a_warning_and_offline_nothing_at_all() {
+    let world = World::new();
+    let (directory, url) = mirror(&world);
+    let root = world.sandbox.tuf_root();
+    bare(&world).args(["initialize", "--mirror", &url, "--root"]).arg(&root).run().ends(0);
+    let file = world.write("release.tar", "content");
+    workload(&world).args(["sign-blob"]).arg(&file).run().ends(0);
+    std::fs::remove_dir_all(directory).unwrap();
+    let verify = || bare(&world).args(["verify-blob"]).arg(&file).args(world.by_workload());
+    // Fresh: nobody is asked.
+    verify().run().ends(0).hides("warning");
+    // Older than a day, by its own word.
+    std::fs::write(cache(&world, &url).join("refreshed"), "1").unwrap();
+    let texts =
+        ["the trusted root could not be refreshed", "the one of 1970-01-01", "does not exist"];
+    verify().run().ends(0).says(&texts);
+    verify().arg("--offline").run().ends(0).hides("warning");
+    // What is cached is not believed for being there.
+    let cached = cache(&world, &url).join("targets/trusted_root.json");
+    let text = std::fs::read_to_string(&cached).unwrap();
+    std::fs::write(&cached, text.replace("sandbox root", "another root")).unwrap();
+    verify().arg("--offline").run().ends(1).says(&["cannot be used", "hint"]);
+    verify().run().ends(1).says(&["cannot be reached", "--trusted-root FILE"]);
+    // And a file given outright needs none of it.
+    let given = verify().arg("--trusted-root").arg(world.sandbox.trusted_root());
+    given.run().ends(0).hides("warning");
+}
+
+#[test]
+fn a_mirror_named_by_the_environment_needs_a_root_that_was_given_once() {
+    let world = World::new();
+    let file = world.write("release.tar", "content");
+    workload(&world).envs(world.sandbox.trust_env()).args(["sign-blob"]).arg(&file).run().ends(0);
+    let verify = || {
+        let program = bare(&world).env("TUF_MIRROR", world.sandbox.tuf_url());
+        program.args(["verify-blob"]).arg(&file).args(world.by_workload())
+    };
+    verify()
+        .run()
+        .ends(1)
+        .says(&["no TUF root of", "ambisign initialize --mirror http://localhost:"]);
+    verify().env("TUF_ROOT_JSON", world.sandbox.tuf_root()).run().ends(0);
+    verify().env("TUF_ROOT_JSON", "nowhere.json").run().ends(1).says(&["TUF_ROOT_JSON"]);
+    initialize(&world).run().ends(0);
+    verify().run().ends(0);
+}
+
+#[test]
+fn a_root_is_taken_only_with_the_checksum_it_should_have() {
+    let world = World::new();
+    let url = format!("{}/1.root.json", world.sandbox.tuf_url());
+    let from = |root: &str| {
+        bare(&world).args(["initialize", "--mirror", world.sandbox.tuf_url(), "--root", root])
+    };
+    from(&url).run().ends(2).says(&["needs a checksum"]);
+    let zeros = "0".repeat(64);
+    from(&url).args(["--root-checksum", &zeros]).run().ends(2).says(&["expected the sha256 0000"]);
+    let root = std::fs::read(world.sandbox.tuf_root()).unwrap();
+    let right = keys::Digest::sha256(&root).to_hex();
+    from(&url).args(["--root-checksum", &right]).run().ends(0);
+    from("nowhere.json").run().ends(2).says(&["nowhere.json does not exist"]);
+    bare(&world).args(["initialize", "--staging", "--mirror", &url]).run().ends(2);
+    // Somebody else's root.
+    let other = World::new();
+    from(other.sandbox.tuf_root().to_str().unwrap()).run().ends(1).says(&[
+        "is not to be trusted",
+        "threshold not met for role timestamp: 0/1 valid signatures",
+    ]);
+    // The last success is what counts.
+    assert!(cache(&world, world.sandbox.tuf_url()).join("targets/trusted_root.json").is_file());
+}
+
+#[test]
+fn each_fault_of_the_repository_is_told_from_the_others() {
+    for (fault, texts) in [
+        (Fault::TufExpired, ["the timestamp metadata of", "expired at", "clock"]),
+        (Fault::TufTampered, ["is not to be trusted", "sha256 mismatch", "attack"]),
+        (Fault::TufUnavailable, ["cannot be reached", "503 Service Unavailable", "--offline"]),
+    ] {
+        let world = World::with_fault(fault);
+        initialize(&world).run().ends(1).says(&texts);
+        assert!(!world.path(".config/ambisign/tuf/mirror.json").exists());
+    }
+}
+
+#[test]
+fn offline_a_file_needs_no_socket_and_an_image_none_but_the_registrys() {
+    let Ok(_) = Command::new("strace").arg("-V").output() else {
+        assert!(std::env::var_os("CI").is_none(), "CI has strace");
+        println!("skipped: there is no strace");
+        return;
+    };
+    let world = World::new();
+    initialize(&world).run().ends(0);
+    let file = world.write("release.tar", "content");
+    workload(&world).args(["sign-blob"]).arg(&file).run().ends(0);
+    let image = world.image("demo/app");
+    workload(&world).args(["sign", &image]).run().ends(0);
+    std::fs::write(cache(&world, world.sandbox.tuf_url()).join("refreshed"), "1").unwrap();
+
+    let trace = |args: &[&str]| -> Vec<String> {
+        let trace = world.path("trace");
+        let mut command = Command::new("strace");
+        command.args(["-f", "-e", "trace=network", "-o"]).arg(&trace);
+        command.arg(env!("CARGO_BIN_EXE_ambisign")).args(args).args(world.by_workload());
+        let output = command.env_clear().env("HOME", world.path("")).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let calls = std::fs::read_to_string(&trace).unwrap();
+        // A pair of ends within the process, by which the runtime hears of signals, leads nowhere.
+        let of_sockets = |line: &&str| line.contains("socket(") || line.contains("connect(");
+        calls.lines().filter(of_sockets).map(str::to_owned).collect()
+    };
+    let calls = trace(&["verify-blob", "--offline", file.to_str().unwrap()]);
+    assert!(calls.is_empty(), "{calls:#?}");
+    let calls = trace(&["verify", "--offline", &image]);
+    let port = world.sandbox.registry().rsplit(':').next().unwrap();
+    let mut connections = calls.iter().filter(|call| call.contains("connect(")).peekable();
+    assert!(connections.peek().is_some());
+    let registry = format!("sin_port=htons({port})");
+    assert!(connections.all(|call| call.contains(&registry)), "{calls:#?}");
+    // Which is not how it is without the flag.
+    let calls = trace(&["verify-blob", file.to_str().unwrap()]);
+    assert!(calls.iter().any(|call| call.contains("connect(")), "{calls:#?}");
+}
+
+/// The certificates and keys of the sandbox as files for the flags.
+fn material(world: &World) -> (PathBuf, PathBuf, PathBuf, PathBuf, PathBuf) {
+    let root = std::fs::read(world.sandbox.trusted_root()).unwrap();
+    let root = TrustedRoot::from_json(&root).unwrap();
+    let chain = |chain: &[x509::Certificate]| -> String {
+        chain.iter().map(x509::Certificate::to_pem).collect()
+    };
+    let pem = |key: &PublicKey| key.to_pem();
+    (
+        world.write("fulcio.pem", chain(&root.certificate_authorities()[0].chain)),
+        world.write("tsa.pem", chain(&root.timestamp_authorities()[0].chain)),
+        world.write("rekor.pem", pem(root.tlogs()[0].key())),
+        world.write("rekor2.pem", pem(root.tlogs()[1].key())),
+        world.write("ct.pem", pem(root.ctlogs()[0].key())),
+    )
+}
+
+fn trusted_root_flags(world: &World) -> Vec<String> {
+    let (fulcio, tsa, rekor, rekor2, ct) = material(world);
+    let shown = |path: &Path| path.display().to_string();
+    let services = world.sandbox.endpoints();
+    let start = "start-time=2020-01-01T00:00:00Z";
+    vec![
+        format!("--fulcio=url={},certificate-chain={}", services.fulcio, shown(&fulcio)),
+        format!("--tsa=url={},certificate-chain={},{start}", services.tsa, shown(&tsa)),
+        format!("--rekor=url={},public-key={},{start}", services.rekor_v1, shown(&rekor)),
+        format!(
+            "--rekor=url={},public-key={},{start},end-time=2099-12-31T00:00:00Z,origin=localhost",
+            services.rekor_v2,
+            shown(&rekor2)
+        ),
+        format!("--ctfe=url={}/ct,public-key={},{start}", services.fulcio, shown(&ct)),
+    ]
+}
+
+#[test]
+fn a_trusted_root_and_a_signing_config_made_of_flags_sign_and_verify() {
+    let world = World::new();
+    let create = bare(&world).args(["trusted-root", "create"]).args(trusted_root_flags(&world));
+    create.args(["--out", "root.json"]).run().ends(0);
+    let services = world.sandbox.endpoints();
+    let service = |url: &str, version| {
+        format!("url={url},api-version={version},start-time=2020-01-01T00:00:00Z,operator=me")
+    };
+    let create = bare(&world).args(["signing-config", "create", "--out", "config.json"]);
+    let create = create.arg("--fulcio").arg(service(&services.fulcio, 1));
+    let create = create.arg("--rekor").arg(service(&services.rekor_v2, 2));
+    let create = create.arg("--rekor-config=ANY").arg("--tsa-config").arg("EXACT:1").arg("--tsa");
+    let tsa = service(&format!("{}/api/v1/timestamp", services.tsa), 1);
+    create.arg(tsa).run().ends(0);
+    let file = world.write("release.tar", "content");
+    let sign = workload(&world).args(["sign-blob", "--trusted-root", "root.json"]);
+    sign.args(["--signing-config", "config.json"]).arg(&file).run().ends(0);
+    let verify = bare(&world).args(["verify-blob", "--trusted-root", "root.json"]).arg(&file);
+    verify.args(world.by_workload()).run().ends(0);
+}
+
+#[test]
+fn what_is_at_hand_can_be_added_to_and_left_out() {
+    let world = World::new();
+    let create = |args: &[&str]| -> Value {
+        let program = bare(&world).args(args.iter().copied());
+        program.run().ends(0).json().remove(0)
+    };
+    let of = |document: &Value, list: &str, field: &str| -> Vec<String> {
+        let items = document[list].as_array().cloned().unwrap_or_default();
+        items.iter().map(|item| item[field].as_str().unwrap().to_owned()).collect()
+    };
+    // Before TUF was ever asked that is what is embedded.
+    let config = create(&["signing-config", "create", "--with-default-services"]);
+    assert_eq!(of(&config, "rekorTlogUrls", "url"), ["https://rekor.sigstore.dev"]);
+    let config = create(&["signing-config", "create", "--with-default-rekor-v2"]);
+    let newest = &of(&config, "rekorTlogUrls", "url")[0];
+    assert_eq!(newest, "https://log2025-1.rekor.sigstore.dev");
+    let root = create(&["trusted-root", "create", "--with-default-services", "--no-default-tsa"]);
+    assert_eq!(of(&root, "timestampAuthorities", "uri"), [""; 0]);
+    assert_eq!(of(&root, "tlogs", "baseUrl").len(), 2);
+
+    initialize(&world).run().ends(0);
+    let services = world.sandbox.endpoints();
+    let added =
+        "--rekor=url=https://r.example,api-version=1,start-time=2020-01-01T00:00:00Z,operator=me";
+    let defaults = ["signing-config", "create", "--with-default-services"];
+    let config =
+        create(&[&defaults[..], &[added, "--rekor-config=ALL", "--no-default-oidc"]].concat());
+    let expected = [services.rekor_v1.as_str(), "https://r.example"];
+    assert_eq!(of(&config, "rekorTlogUrls", "url"), expected);
+    assert_eq!(config["rekorTlogConfig"], json!({ "selector": "ALL" }));
+    assert_eq!(config["tsaConfig"], json!({ "selector": "ANY" }));
+    assert_eq!(config["oidcUrls"], json!([]));
+    let config = create(&["signing-config", "create", "--with-default-rekor-v2"]);
+    assert_eq!(of(&config, "rekorTlogUrls", "url"), [services.rekor_v2.as_str()]);
+    let base = world.sandbox.signing_config(RekorVersion::V2);
+    let config = create(&["signing-config", "create", "--base-config", base.to_str().unwrap()]);
+    assert_eq!(of(&config, "rekorTlogUrls", "url"), [services.rekor_v2.as_str()]);
+    // A log given anew takes the place of the one with its key.
+    let (_, _, rekor, _, _) = material(&world);
+    let log = format!(
+        "--rekor=url=https://moved.example,public-key={},start-time=2020-01-01T00:00:00Z",
+        rekor.display()
+    );
+    let root = create(&["trusted-root", "create", "--with-default-services", &log]);
+    assert_eq!(
+        of(&root, "tlogs", "baseUrl"),
+        [services.rekor_v2.as_str(), "https://moved.example"]
+    );
+}
+
+#[test]
+fn a_description_that_cannot_be_used_is_wrong_usage() {
+    let world = World::new();
+    let (fulcio, _, rekor, rekor2, _) = material(&world);
+    let start = "start-time=2020-01-01T00:00:00Z";
+    let (fulcio, rekor, rekor2) = (fulcio.display(), rekor.display(), rekor2.display());
+    for (flag, text) in [
+        (format!("--rekor=url=https://r.example,public-key={rekor}"), "start-time is missing"),
+        (
+            format!("--rekor=url=https://r.example,public-key={fulcio},{start}"),
+            "--rekor cannot be used",
+        ),
+        (format!("--fulcio=url=https://f.example,certificate-chain={rekor}"), "--fulcio"),
+        (
+            format!("--rekor=url=https://r.example,public-key={rekor2},{start},origin=other"),
+            "expected the origin r.example",
+        ),
+    ] {
+        bare(&world).args(["trusted-root", "create", &flag]).run().ends(2).says(&[text]);
+    }
+    let rekor = format!("--rekor=url=https://r.example,api-version=1,operator=me,{start}");
+    for (flags, text) in [
+        (vec![rekor.as_str()], "--rekor-config is required"),
+        (vec![&rekor, "--rekor-config=SOME"], "expected ANY, ALL or EXACT:N"),
+        (vec![&rekor, "--rekor-config=EXACT:0"], "expected ANY, ALL or EXACT:N"),
+        (vec!["--fulcio=url=https://f.example,api-version=1"], "start-time is missing"),
+    ] {
+        bare(&world).args(["signing-config", "create"]).args(flags).run().ends(2).says(&[text]);
+    }
+}
+
+#[test]
+fn cosign_makes_the_same_of_the_same_flags() {
+    let cosign = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/peers/usr/bin/cosign");
+    if !Path::new(cosign).is_file() {
+        assert!(std::env::var_os("CI").is_none(), "CI has its peers");
+        println!("skipped: no cosign in target/peers (cargo xtask peers gets it)");
+        return;
+    }
+    let world = World::new();
+    let service = "api-version=1,start-time=2020-01-01T00:00:00Z,operator=me,url=https://";
+    let config: Vec<String> = vec![
+        format!("--fulcio={service}f.example"),
+        format!("--oidc-provider={service}o.example"),
+        format!("--tsa={service}t.example/stamp,end-time=2099-01-01T00:00:00Z"),
+        format!("--rekor={service}r.example"),
+        "--rekor-config=EXACT:1".to_owned(),
+        "--tsa-config=ALL".to_owned(),
+    ];
+    for (command, flags) in
+        [("trusted-root", trusted_root_flags(&world)), ("signing-config", config)]
+    {
+        let ours = bare(&world).args([command, "create"]).args(&flags).run().ends(0);
+        let theirs = Command::new(cosign)
+            .args([command, "create"])
+            .args(&flags)
+            .env_clear()
+            .env("HOME", world.path(""))
+            .output()
+            .unwrap();
+        let mut theirs: Value = serde_json::from_slice(&theirs.stdout).unwrap();
+        // Nothing is decided by an authority's name, which its certificates state.
+        for list in ["certificateAuthorities", "timestampAuthorities"] {
+            for authority in theirs[list].as_array_mut().into_iter().flatten() {
+                authority.as_object_mut().unwrap().remove("subject");
+            }
+        }
+        // cosign keeps its logs in no order.
+        let mut ours = ours.json().remove(0);
+        for document in [&mut ours, &mut theirs] {
+            if let Some(logs) = document["tlogs"].as_array_mut() {
+                logs.sort_by_key(|log| log["baseUrl"].to_string());
+            }
+            document.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        }
+        assert!(ours == theirs, "{command}\n{ours:#}\n{theirs:#}");
+    }
+}
