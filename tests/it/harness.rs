@@ -170,6 +170,20 @@ impl Program {
         Self(command)
     }
 
+    /// With a terminal of its own, which all it writes comes out of as its stdout, and no program
+    /// that it could find.
+    pub(crate) fn at_a_terminal(self) -> Self {
+        let quoted = |text: &OsStr| format!("'{}'", text.to_str().unwrap());
+        let words: Vec<_> =
+            [self.0.get_program()].into_iter().chain(self.0.get_args()).map(quoted).collect();
+        let line = format!("PATH=/nowhere exec {}", words.join(" "));
+        let mut command = Command::new("/usr/bin/script");
+        command.args(["-qefc", &line, "/dev/null"]).env_clear();
+        command.envs(self.0.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.current_dir(self.0.get_current_dir().unwrap()).stdin(Stdio::piped());
+        Self(command)
+    }
+
     pub(crate) fn spawn(mut self) -> Child {
         self.0.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }

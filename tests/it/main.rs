@@ -16,6 +16,7 @@ mod cmd;
 mod harness;
 mod images;
 mod interruptions;
+mod login;
 mod network;
 mod outside;
 mod readme;

@@ -46,6 +46,14 @@ fn section() -> Result<String> {
     Ok(section)
 }
 
+/// The block of code that a line is in.
+#[derive(Clone, Copy)]
+enum Fence {
+    None,
+    Rust,
+    Other,
+}
+
 struct Part {
     name: String,
     summary: String,
@@ -58,19 +66,22 @@ impl Part {
         let name = name.context("expected a heading in its first line")?.to_owned();
         let summary = readme.split("\n\n").nth(1).context("expected a paragraph")?.trim();
         let mut example = String::new();
-        let mut inside = false;
+        let mut fence = Fence::None;
         for line in readme.lines() {
-            let opens = ["```rust", "```rust,no_run", "```no_run", "```"].contains(&line);
-            match (inside, opens) {
-                (false, true) => inside = true,
-                (true, _) if line == "```" => break,
+            let info = line.strip_prefix("```");
+            match (fence, info) {
+                (Fence::None, Some("" | "rust" | "rust,no_run" | "no_run")) => fence = Fence::Rust,
+                (Fence::None, Some(_)) => fence = Fence::Other,
+                (Fence::None, None) => {}
+                (Fence::Rust, Some(_)) => break,
+                (Fence::Other, Some(_)) => fence = Fence::None,
                 // What rustdoc hides, too.
-                (true, _) if line == "#" || line.starts_with("# ") => {}
-                (true, _) => {
+                (Fence::Rust, None) if line == "#" || line.starts_with("# ") => {}
+                (Fence::Rust, None) => {
                     example.push_str(line);
                     example.push('\n');
                 }
-                (false, false) => {}
+                (Fence::Other, None) => {}
             }
         }
         ensure!(!example.is_empty(), "expected an example in Rust");

@@ -191,7 +191,7 @@ impl Failure {
         }
     }
 
-    fn hints_for(self, error: &TransportError) -> Self {
+    pub(crate) fn hints_for(self, error: &TransportError) -> Self {
         match error {
             TransportError::Tls { .. } => self.hint(
                 "for a private certificate authority use SSL_CERT_FILE, or --registry-cacert \
@@ -216,10 +216,18 @@ impl From<oidc_ambient::Error> for Failure {
                 failure.hints.extend(broken.hint);
             }
             Error::Nothing { absent, broken } => {
-                let absent = absent.into_iter().map(|(name, absence)| (name, absence.evidence));
-                let broken = broken.into_iter().map(|(name, broken)| (name, broken.reason));
+                // What may be ours and does not work is the likelier cause than what is not here.
+                if !broken.is_empty() {
+                    for (name, broken) in broken {
+                        failure.causes.push(format!("{name}: {}", broken.reason));
+                        failure.hints.extend(broken.hint);
+                    }
+                    let more = "`ambisign identity` tells where else an identity was looked for";
+                    return failure.hint(more);
+                }
+                let absent = absent.into_iter();
                 failure.causes =
-                    absent.chain(broken).map(|(name, why)| format!("{name}: {why}")).collect();
+                    absent.map(|(name, absence)| format!("{name}: {}", absence.evidence)).collect();
                 failure = failure.hint(
                     "run where there is one (a GitHub job with `permissions: id-token: write`, a \
                      SPIFFE workload with SPIFFE_ENDPOINT_SOCKET), or give --identity-token FILE",

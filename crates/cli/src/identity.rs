@@ -9,16 +9,22 @@ use std::time::Duration;
 use host::{BoxFuture, Env, Host};
 use id_token::{Audience, Broken, Found, IdToken, Outcome, TOKEN_CAP, TokenSource};
 use oidc_ambient::{Sources, Stage, Survey};
+use oidc_interactive::Person;
 use spiffe_workload_api::SpiffeSource;
 
 use crate::error::{Exit, Failure};
 use crate::flags::{IdentityFlags, Secret};
+use crate::login::Planned;
 
 /// Where a token may come from.
 pub(crate) enum Identities {
     /// From the command line, and from nowhere else.
     Given(Arc<Given>),
     Ambient(Sources),
+    /// The person, where the place has nothing.
+    AmbientOr(Sources, Arc<Person>),
+    /// The person, and nothing else.
+    Person(Arc<Person>),
 }
 
 /// The token of `--identity-token`.
@@ -34,8 +40,40 @@ enum Place {
 }
 
 impl Identities {
+    /// As [`Self::plan`], with somebody who can log in.
+    pub(crate) fn plan_with(
+        flags: &IdentityFlags,
+        login: Option<Planned>,
+        host: &Host,
+    ) -> Result<Self, Failure> {
+        let Some(login) = login else { return Self::plan(flags, host) };
+        if login.asked || flags.oidc_disable_ambient_providers {
+            return Ok(Self::Person(login.person));
+        }
+        Ok(match Self::plan(flags, host)? {
+            Self::Ambient(sources) => Self::AmbientOr(sources, login.person),
+            other => other,
+        })
+    }
+
     pub(crate) fn plan(flags: &IdentityFlags, host: &Host) -> Result<Self, Failure> {
-        match (&flags.identity_token, &flags.oidc_provider) {
+        let spiffe = Spiffe::of(flags);
+        let provider = match (&flags.oidc_provider, &spiffe) {
+            (Some(name), Some(spiffe)) if name != SPIFFE => {
+                return Err(Failure::usage(format!(
+                    "{} and --oidc-provider {name} contradict each other",
+                    spiffe.flag
+                )));
+            }
+            (None, Some(_)) => Some(SPIFFE),
+            (name, _) => name.as_deref(),
+        };
+        let sources = || sources(host, spiffe.as_ref());
+        match (&flags.identity_token, provider) {
+            (Some(_), Some(_)) if flags.oidc_provider.is_none() => Err(Failure::usage(format!(
+                "--identity-token and {} each name the identity: use one",
+                spiffe.as_ref().map_or("", |spiffe| spiffe.flag),
+            ))),
             (Some(_), Some(_)) => Err(Failure::usage(
                 "--identity-token and --oidc-provider each name the identity: use one",
             )),
@@ -47,12 +85,10 @@ impl Identities {
             (None, Some(_)) if flags.oidc_disable_ambient_providers => Err(Failure::usage(
                 "--oidc-provider and --oidc-disable-ambient-providers contradict each other",
             )),
-            (None, Some(name)) => {
-                Ok(Self::Ambient(sources(host).named(name).map_err(|error| {
-                    Failure::of(Exit::Usage, "--oidc-provider names no identity source", &error)
-                })?))
-            }
-            (None, None) => Ok(Self::Ambient(sources(host))),
+            (None, Some(name)) => Ok(Self::Ambient(sources().named(name).map_err(|error| {
+                Failure::of(Exit::Usage, "--oidc-provider names no identity source", &error)
+            })?)),
+            (None, None) => Ok(Self::Ambient(sources())),
         }
     }
 
@@ -65,14 +101,22 @@ impl Identities {
                 let detected = oidc_ambient::detect(sources, &audience, MIN_TTL).await?;
                 Ok(Arc::new(detected.into_source(&audience)))
             }
+            Self::AmbientOr(sources, person) => {
+                match oidc_ambient::detect(sources, &audience, MIN_TTL).await {
+                    Ok(detected) => Ok(Arc::new(detected.into_source(&audience))),
+                    Err(oidc_ambient::Error::Nothing { .. }) => log_in(person).await,
+                    Err(error) => Err(error.into()),
+                }
+            }
+            Self::Person(person) => log_in(person).await,
         }
     }
 
     /// What each ambient source says; `None` when a token was given.
     pub(crate) async fn survey(&self) -> Option<Survey> {
         match self {
-            Self::Given(_) => None,
-            Self::Ambient(sources) => {
+            Self::Given(_) | Self::Person(_) => None,
+            Self::Ambient(sources) | Self::AmbientOr(sources, _) => {
                 Some(oidc_ambient::survey(sources, &Audience::sigstore(), MIN_TTL).await)
             }
         }
@@ -90,16 +134,66 @@ impl Identities {
                 Outcome::Broken(broken) => Err(Failure::new(Exit::Failed, broken.reason)),
                 _ => Err(Failure::new(Exit::Failed, "--identity-token gives nothing")),
             },
-            (Self::Ambient(_), None) => Err(Failure::new(Exit::Failed, "no source was asked")),
+            (_, None) => Err(Failure::new(Exit::Failed, "no source was asked")),
         }
     }
 }
 
-fn sources(host: &Host) -> Sources {
+/// What the flags say of SPIFFE.
+struct Spiffe<'a> {
+    flags: &'a IdentityFlags,
+    /// The first of them that was given.
+    flag: &'static str,
+}
+
+impl<'a> Spiffe<'a> {
+    /// `None` when they say nothing. Whoever says something wants no other identity.
+    fn of(flags: &'a IdentityFlags) -> Option<Self> {
+        let flag = match (&flags.spiffe_id, &flags.spiffe_hint, &flags.spiffe_socket) {
+            (Some(_), ..) => "--spiffe-id",
+            (_, Some(_), _) => "--spiffe-hint",
+            (.., Some(_)) => "--spiffe-socket",
+            _ => return None,
+        };
+        Some(Self { flags, flag })
+    }
+
+    fn choose(&self, mut source: SpiffeSource) -> SpiffeSource {
+        if let Some(id) = &self.flags.spiffe_id {
+            source = source.with_spiffe_id(id.clone());
+        }
+        if let Some(hint) = &self.flags.spiffe_hint {
+            source = source.with_hint(hint);
+        }
+        source
+    }
+}
+
+/// The person, who has logged in.
+async fn log_in(person: &Arc<Person>) -> Result<Arc<dyn TokenSource>, Failure> {
+    // A token is kept for the session, which asks for it next. An error is told better from here.
+    person.token(MIN_TTL).await?;
+    Ok(Arc::clone(person) as Arc<dyn TokenSource>)
+}
+
+fn sources(host: &Host, spiffe: Option<&Spiffe<'_>>) -> Sources {
     let mut sources = Sources::standard(host);
-    sources.add(Stage::Workload, Arc::new(SpiffeSource::from_env(host.clone())));
+    let choose = |source| match spiffe {
+        Some(spiffe) => spiffe.choose(source),
+        None => source,
+    };
+    if let Some(endpoint) = spiffe.and_then(|spiffe| spiffe.flags.spiffe_socket.clone()) {
+        let source = choose(SpiffeSource::at(host.clone(), endpoint));
+        sources.add(Stage::Workload, Arc::new(source));
+        return sources;
+    }
+    sources.add(Stage::Workload, Arc::new(choose(SpiffeSource::from_env(host.clone()))));
+    sources.add(Stage::Guessed, Arc::new(choose(SpiffeSource::at_default(host.clone()))));
     sources
 }
+
+/// What the source is called that the flags of SPIFFE mean.
+const SPIFFE: &str = "spiffe";
 
 impl Given {
     fn read(secret: &Secret, host: &Host) -> Result<Self, Failure> {

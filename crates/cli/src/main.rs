@@ -8,6 +8,7 @@ mod error;
 mod files;
 mod flags;
 mod identity;
+mod login;
 mod output;
 mod plan;
 mod spec;

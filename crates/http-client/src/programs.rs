@@ -262,7 +262,8 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert!(mark.exists());
-        let missing = Launch { program: "ambisign-no-such-program".into(), ..launch(String::new()) };
+        let missing =
+            Launch { program: "ambisign-no-such-program".into(), ..launch(String::new()) };
         let error = SystemPrograms.launch(missing).await.unwrap_err();
         assert!(matches!(error, ProgramError::NotFound { .. }), "{error}");
     }

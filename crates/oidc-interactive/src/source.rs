@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use host::{BoxFuture, Host, Loopback};
 use id_token::{Audience, Broken, Found, IdToken, Outcome, TokenSource};
@@ -19,7 +19,15 @@ pub struct Person {
     host: Host,
     loopback: Arc<dyn Loopback>,
     prompt: Arc<dyn Prompt>,
-    kept: Mutex<Option<IdToken>>,
+    kept: Mutex<Option<Kept>>,
+}
+
+/// The token of the last login.
+#[derive(Clone)]
+struct Kept {
+    token: IdToken,
+    /// Until when it is as good as the next one would be.
+    half_spent: SystemTime,
 }
 
 impl Person {
@@ -33,20 +41,28 @@ impl Person {
         Self { login, host, loopback, prompt, kept: Mutex::new(None) }
     }
 
-    /// A token that lives for `min_ttl` more if there is one, else one of a new login. Logins
-    /// give short-lived tokens, a minute at the public Sigstore: a new one is as good as it gets.
+    /// The token of the last login if it lives for `min_ttl` more or for half of its life, else one
+    /// of a new login. Logins give short-lived tokens, a minute at the public Sigstore: a new one is
+    /// as good as it gets, however long it is wanted for.
     ///
     /// # Errors
     /// As [`Login::log_in`].
     pub async fn token(&self, min_ttl: Duration) -> Result<IdToken, Error> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let until = self.host.clock.now().checked_add(min_ttl);
-        let good = |token: &IdToken| token.claims().expires_at() > until && until.is_some();
-        if let Some(token) = kept.filter(good) {
-            return Ok(token);
+        let now = self.host.clock.now();
+        let good = |kept: &Kept| {
+            let lives = kept.token.claims().expires_at() > now.checked_add(min_ttl);
+            now < kept.half_spent || lives && now.checked_add(min_ttl).is_some()
+        };
+        if let Some(kept) = kept.filter(good) {
+            return Ok(kept.token);
         }
         let token = self.login.log_in(&self.host, &*self.loopback, &*self.prompt).await?;
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
+        let now = self.host.clock.now();
+        let life = token.claims().expires_at().and_then(|end| end.duration_since(now).ok());
+        let half_spent = now.checked_add(life.unwrap_or_default() / 2).unwrap_or(now);
+        let kept = Kept { token: token.clone(), half_spent };
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
         Ok(token)
     }
 }

@@ -160,6 +160,26 @@ async fn a_port_where_nobody_listens_is_refused() {
 }
 
 #[tokio::test]
+async fn the_api_is_reached_over_tcp_as_well() {
+    let (server, _) = replaying(&["JWT-SVID for sigstore"]).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let socket = server.socket.clone();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut far = tokio::net::UnixStream::connect(&socket).await.unwrap();
+            tokio::spawn(async move {
+                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+    let uri = format!("tcp://{address}");
+    let source = SpiffeSource::from_env(machine([("SPIFFE_ENDPOINT_SOCKET", uri.as_str())]));
+    let Outcome::Here(found) = find(&source).await else { panic!("{source:?}") };
+    assert_eq!(found.token.claims().subject(), Some(BUILDER));
+}
+
+#[tokio::test]
 async fn a_server_that_speaks_something_else_is_named_as_that() {
     for greeting in ["HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n", ""] {
         let directory = tempfile::tempdir().unwrap();

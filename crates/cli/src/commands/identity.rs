@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fulcio_client::Fulcio;
+use fulcio_client::predict::{Prediction, Profile};
 use fulcio_client::preflight::{self, Refusal};
 use host::Host;
 use id_token::{Audience, IdToken};
@@ -33,6 +34,7 @@ pub(crate) async fn identity(
         Err(_) => None,
     };
     if let (Some(verdict), Value::Object(fields)) = (&verdict, &mut report) {
+        fields.insert("certificate".to_owned(), certificate(verdict.prediction.as_ref()));
         fields.insert("fulcio".to_owned(), verdict.report());
     }
     match flags.output {
@@ -51,6 +53,8 @@ struct Verdict {
     url: Url,
     warnings: Vec<String>,
     refusal: Option<Refusal>,
+    /// The certificate that it would make of it, where that can be told.
+    prediction: Option<Prediction>,
 }
 
 impl Verdict {
@@ -85,7 +89,24 @@ async fn ask_fulcio(
         Ok(warnings) => (warnings.iter().map(ToString::to_string).collect(), None),
         Err(refusal) => (Vec::new(), Some(refusal)),
     };
-    Ok(Verdict { url, warnings, refusal })
+    let claims = token.claims();
+    let issuer = configuration
+        .as_ref()
+        .filter(|_| refusal.is_none())
+        .and_then(|configuration| configuration.issuer_for(claims.issuer()?));
+    let prediction = issuer.and_then(|issuer| Profile::of(issuer, claims).predict(claims));
+    Ok(Verdict { url, warnings, refusal, prediction })
+}
+
+fn certificate(prediction: Option<&Prediction>) -> Value {
+    let Some(prediction) = prediction else { return Value::Null };
+    let extension = |(oid, value): &(&str, String)| json!({ "oid": oid, "name": x509::oid::name(oid), "value": value });
+    json!({
+        "subject": prediction.subject.as_str(),
+        "subjectKind": prediction.subject.kind(),
+        "issuer": prediction.issuer,
+        "extensions": prediction.extensions.iter().map(extension).collect::<Vec<_>>(),
+    })
 }
 
 fn report(survey: Option<&Survey>, chosen: Option<&(String, IdToken)>) -> Value {
@@ -133,6 +154,10 @@ fn text(report: &Value) -> Vec<String> {
                 lines.push(format!("{:<16} {value}", format!("  {claim}")));
             }
         }
+    }
+    if let Some(certificate) = report.get("certificate").filter(|it| !it.is_null()) {
+        lines.push(format!("{:<16} {}", "certificate", field(certificate, "subject")));
+        lines.push(format!("{:<16} {}", "  issuer", field(certificate, "issuer")));
     }
     if let Some(fulcio) = report.get("fulcio") {
         let accepts = fulcio.get("accepts") == Some(&Value::Bool(true));

@@ -8,6 +8,7 @@ use signer::{Event, Services, Session, Signed, Signer};
 use crate::error::{Exit, Failure};
 use crate::flags::SigningFlags;
 use crate::identity::Identities;
+use crate::login;
 use crate::output::{Console, rfc3339};
 use crate::plan;
 use crate::world::World;
@@ -33,7 +34,8 @@ impl Signing {
                  --insecure-ignore-tlog",
             );
         }
-        let identities = Identities::plan(&flags.identity, &host)?;
+        let login = login::plan(&flags.login, &flags.identity, &config, world, &host)?;
+        let identities = Identities::plan_with(&flags.identity, login, &host)?;
         Ok(Self { signer, identities })
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use spiffe_workload_api::{Endpoint, SpiffeId};
 use url::Url;
 
 use super::values::{Secret, secret};
@@ -20,6 +21,30 @@ pub(crate) struct IdentityFlags {
     /// Look for no identity other than --identity-token.
     #[arg(long)]
     pub(crate) oidc_disable_ambient_providers: bool,
+    /// Use SPIFFE, and of several identities the one of this name.
+    #[arg(long, value_name = "ID")]
+    pub(crate) spiffe_id: Option<SpiffeId>,
+    /// Use SPIFFE, and of several identities the one with this hint.
+    #[arg(long, value_name = "HINT")]
+    pub(crate) spiffe_hint: Option<String>,
+    /// Use SPIFFE, and the Workload API at this URI or path.
+    #[arg(long, value_name = "unix:///PATH|tcp://ADDRESS:PORT")]
+    #[arg(value_parser = Endpoint::parse_or_path)]
+    pub(crate) spiffe_socket: Option<Endpoint>,
+}
+
+impl IdentityFlags {
+    /// The flag that names an identity, if one does.
+    pub(crate) fn named(&self) -> Option<&'static str> {
+        match self {
+            Self { identity_token: Some(_), .. } => Some("--identity-token"),
+            Self { oidc_provider: Some(_), .. } => Some("--oidc-provider"),
+            Self { spiffe_id: Some(_), .. } => Some("--spiffe-id"),
+            Self { spiffe_hint: Some(_), .. } => Some("--spiffe-hint"),
+            Self { spiffe_socket: Some(_), .. } => Some("--spiffe-socket"),
+            _ => None,
+        }
+    }
 }
 
 /// Which services sign.

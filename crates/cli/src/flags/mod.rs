@@ -4,6 +4,7 @@
 //! The command line wins, and an empty variable counts as unset.
 
 mod groups;
+mod login;
 mod obsolete;
 mod policy;
 mod trust;
@@ -19,6 +20,7 @@ use host::Env;
 use self::values::{boolean, duration, output};
 
 pub(crate) use self::groups::{IdentityFlags, RegistryFlags, ServiceFlags, TrustFlags};
+pub(crate) use self::login::{AuthFlow, LoginFlags};
 pub(crate) use self::policy::{PolicyFileFlags, PolicyFlags};
 pub(crate) use self::trust::{
     CreateSigningConfigFlags, CreateTrustedRootFlags, InitializeFlags, SigningConfigCommand,
@@ -122,6 +124,8 @@ pub(crate) struct SigningFlags {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) identity: IdentityFlags,
+    #[command(flatten)]
+    pub(crate) login: LoginFlags,
     #[command(flatten)]
     pub(crate) services: ServiceFlags,
     #[command(flatten)]

@@ -107,7 +107,6 @@ const ALL: &[&str] = &[
     "verify-blob",
     "verify-blob-attestation",
 ];
-const LOGIN: &str = "nobody logs in here: the identity comes from the place this runs in";
 const KEYLESS: &str = "ambisign works without keys: sign with an identity, and verify with \
                        --certificate-identity and --certificate-oidc-issuer";
 const BUNDLE: &str = "everything is in the bundle: use --bundle";
@@ -133,11 +132,6 @@ const FLAGS: &[Flag] = &[
         Fate::NoEffect("every signature is verified before it is handed out"),
     ),
     flag(SIGN, "issue-certificate", Kind::Switch, Fate::NoEffect("a certificate is always issued")),
-    flag(SIGN, "fulcio-auth-flow", Kind::Text, Fate::NoEffect(LOGIN)),
-    flag(SIGN, "oidc-issuer", Kind::Text, Fate::NoEffect(LOGIN)),
-    flag(SIGN, "oidc-client-id", Kind::Text, Fate::NoEffect(LOGIN)),
-    flag(SIGN, "oidc-client-secret-file", Kind::Text, Fate::NoEffect(LOGIN)),
-    flag(SIGN, "oidc-redirect-url", Kind::Text, Fate::NoEffect(LOGIN)),
     flag(SIGN, "output-signature", Kind::Text, Fate::Refused(BUNDLE)),
     flag(SIGN, "output-certificate", Kind::Text, Fate::Refused(BUNDLE)),
     flag(&["sign"], "output-payload", Kind::Text, Fate::Refused(BUNDLE)),

@@ -84,7 +84,7 @@ impl Dex {
             assert!(form.contains_key(field), "{name} lacks {field}");
         }
         self.forms.lock().unwrap().push(form);
-        let body = self.instead.get(name).unwrap_or(&recorded["body"]);
+        let body = self.instead.get(name).unwrap_or_else(|| &recorded["body"]);
         answer(recorded["status"].as_u64().unwrap().try_into().unwrap(), body.to_string())
     }
 }

@@ -163,13 +163,19 @@ impl Callbacks for Door {
     }
 }
 
+/// What somebody types when they are given a URL.
+type Typing = dyn Fn(&Url) -> Result<String, String> + Send + Sync;
+
+/// What somebody does when they are told something.
+type Telling = dyn Fn(&Notice<'_>) + Send + Sync;
+
 /// Somebody who is told things and may type a code.
 #[derive(Clone, Default)]
 pub(crate) struct Somebody {
     /// What they were told, as `Debug` shows it.
     pub(crate) told: Arc<Mutex<Vec<String>>>,
-    types: Option<Arc<dyn Fn(&Url) -> Result<String, String> + Send + Sync>>,
-    tells: Option<Arc<dyn Fn(&Notice<'_>) + Send + Sync>>,
+    types: Option<Arc<Typing>>,
+    tells: Option<Arc<Telling>>,
     url: Arc<Mutex<Option<Url>>>,
 }
 

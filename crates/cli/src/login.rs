@@ -1,0 +1,236 @@
+//! The person at the terminal, who is asked when nothing else here has an identity.
+
+use std::io::{IsTerminal as _, Read as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use host::{BoxFuture, Env, Host};
+use http_client::SystemLoopback;
+use oidc_interactive::{Error, Flow, Login, Notice, Person, Prompt, Untrusted};
+use secrecy::SecretString;
+use tokio::sync::oneshot;
+use trust_root::SigningConfig;
+
+use crate::error::{Exit, Failure};
+use crate::flags::{AuthFlow, IdentityFlags, LoginFlags};
+use crate::output::Console;
+use crate::world::World;
+
+/// Somebody who can log in, and whether the command line asks for that.
+pub(crate) struct Planned {
+    pub(crate) person: Arc<Person>,
+    pub(crate) asked: bool,
+}
+
+/// `None` where nobody is to log in: another identity is named, or nobody is there.
+pub(crate) fn plan(
+    flags: &LoginFlags,
+    identity: &IdentityFlags,
+    config: &SigningConfig,
+    world: &World,
+    host: &Host,
+) -> Result<Option<Planned>, Failure> {
+    let flow = match flags.fulcio_auth_flow {
+        Some(AuthFlow::Token) => return Ok(None),
+        Some(AuthFlow::Device) => Flow::Device,
+        Some(AuthFlow::Normal) | None => Flow::Browser,
+    };
+    let asked = flags.fulcio_auth_flow.is_some();
+    if let Some(other) = identity.named() {
+        return match asked {
+            true => Err(Failure::usage(format!(
+                "--fulcio-auth-flow and {other} each name the identity: use one"
+            ))),
+            false => Ok(None),
+        };
+    }
+    let marker = CI_MARKERS.iter().find(|name| is_set(&*world.env, name));
+    match marker {
+        Some(name) if asked => {
+            return Err(Failure::usage(format!(
+                "nobody can log in here: {name} is set, so this is a job"
+            ))
+            .hint("use the job's own identity; `ambisign identity` says what it lacks"));
+        }
+        Some(_) => return Ok(None),
+        None if !asked && !at_a_terminal() => return Ok(None),
+        None => {}
+    }
+    let issuer = match (&flags.oidc_issuer, config.oidc(world.now())) {
+        (Some(issuer), _) => issuer.clone(),
+        (None, Ok(service)) => service.url.to_string(),
+        (None, Err(error)) if asked => {
+            let problem = "the signing config names no issuer to log in at";
+            return Err(
+                Failure::of(Exit::Failed, problem, &error).hint("name one: --oidc-issuer URL")
+            );
+        }
+        (None, Err(_)) => return Ok(None),
+    };
+    let secret = flags.oidc_client_secret_file.as_deref();
+    let secret = secret.map(|path| read_secret(path, &*world.env)).transpose()?;
+    let mut login = Login::new(issuer).with_client(&flags.oidc_client_id, secret).with_flow(flow);
+    if let Some(redirect) = &flags.oidc_redirect_url {
+        login = login.with_redirect(redirect).map_err(|error| {
+            Failure::of(Exit::Usage, "--oidc-redirect-url cannot be used", &error)
+        })?;
+    }
+    let prompt = Arc::new(Terminal { console: Arc::clone(&world.console) });
+    let person = Arc::new(Person::new(login, host.clone(), Arc::new(SystemLoopback), prompt));
+    Ok(Some(Planned { person, asked }))
+}
+
+/// Somebody can read what is asked and answer it.
+fn at_a_terminal() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// A variable that says so is set to something other than "no".
+fn is_set(env: &dyn Env, name: &str) -> bool {
+    env.var(name).is_some_and(|value| !matches!(value.as_str(), "0" | "false" | "False"))
+}
+
+fn read_secret(path: &Path, env: &dyn Env) -> Result<SecretString, Failure> {
+    let problem = || format!("--oidc-client-secret-file {} cannot be used", path.display());
+    let bytes =
+        env.read(path, SECRET_CAP).map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::new(Exit::Failed, problem()).cause("the file is not text"))?;
+    Ok(SecretString::from(text.trim()))
+}
+
+/// The terminal as the person sees it.
+struct Terminal {
+    console: Arc<Console>,
+}
+
+impl Prompt for Terminal {
+    fn tell(&self, notice: &Notice<'_>) {
+        let console = &self.console;
+        match notice {
+            Notice::Browser { url } => {
+                console.note(PUBLICITY);
+                console.note(&format!(
+                    "Log in with the browser that opens now. If none does, open:\n\n    {url}\n"
+                ));
+                console.wait_for("waiting for a person to log in with the browser");
+            }
+            Notice::Device { user_code, url, complete_url, expires_in } => {
+                console.note(PUBLICITY);
+                console.note(&format!(
+                    "Within {} s, open this page with any browser, and log in there with the code \
+                     {user_code}:\n\n    {}\n",
+                    expires_in.as_secs(),
+                    complete_url.unwrap_or(url)
+                ));
+                console.wait_for("waiting for a person to log in with another device");
+            }
+            Notice::NoBrowser { reason, .. } => {
+                console.note(&format!("No browser could be opened: {reason}."));
+            }
+            Notice::OutOfBand { url } => {
+                console.note(&format!(
+                    "Open this page with any browser, log in there, and type the code that it \
+                     shows:\n\n    {url}\n"
+                ));
+                console.wait_for("waiting for the code that a person types");
+            }
+            Notice::Unsteady { reason } => {
+                console.warning(&format!("{reason}; trying again"));
+            }
+            _ => {}
+        }
+    }
+
+    fn takes_codes(&self) -> bool {
+        std::io::stdin().is_terminal()
+    }
+
+    fn ask_code(&self) -> BoxFuture<'_, Result<String, String>> {
+        let (typed, answer) = oneshot::channel();
+        // Nothing can end a read from a terminal but a line: the thread ends with the process.
+        std::thread::spawn(move || {
+            let mut line = Vec::new();
+            for byte in std::io::stdin().lock().bytes().take(CODE_CAP) {
+                match byte {
+                    Ok(b'\n') => break,
+                    Ok(byte) => line.push(byte),
+                    Err(error) => {
+                        drop(typed.send(Err(error.to_string())));
+                        return;
+                    }
+                }
+            }
+            let line = String::from_utf8(line).map_err(|_| "it is not text".to_owned());
+            // Whoever asked may have gone.
+            drop(typed.send(line));
+        });
+        Box::pin(
+            async move { answer.await.unwrap_or_else(|_| Err("stdin cannot be read".to_owned())) },
+        )
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let failure = Self::of(Exit::Failed, "nobody is logged in", &error);
+        match &error {
+            Error::Answer { .. } => {
+                failure.hint("--oidc-issuer must be the URL that the issuer's own documents state")
+            }
+            Error::Deadline { .. } => failure.hint(
+                "start again; where no browser can come back to this machine, use \
+                 --fulcio-auth-flow device",
+            ),
+            Error::Refused { error, .. } if error.contains("client") => {
+                failure.hint("see --oidc-client-id and --oidc-client-secret-file")
+            }
+            Error::Setup { .. } => failure.hint(
+                "let the browser come back elsewhere (--oidc-redirect-url \
+                 http://localhost:0/auth/callback), or use --fulcio-auth-flow device",
+            ),
+            Error::Transport { source, .. } => failure.hints_for(source),
+            Error::Unsupported { what: "the device flow", .. } => {
+                failure.hint("use --fulcio-auth-flow normal")
+            }
+            Error::Untrusted {
+                source: Untrusted::Expired { .. } | Untrusted::NotYet { .. },
+                ..
+            } => failure.hint("compare this machine's clock with the issuer's"),
+            Error::WrongState { .. } => {
+                failure.hint("close the pages of earlier logins and start again")
+            }
+            _ => failure,
+        }
+    }
+}
+
+/// What anyone should know who lends their name.
+const PUBLICITY: &str = "The name or e-mail address that you log in with will be part of the \
+                         signature, and of a log that anyone can read and nothing is deleted from.";
+
+/// Variables of places where nobody looks at a screen.
+const CI_MARKERS: [&str; 16] = [
+    "CI",
+    "GITHUB_ACTIONS",
+    "GITLAB_CI",
+    "BUILDKITE",
+    "CIRCLECI",
+    "CF_BUILD_ID",
+    "BUDDY",
+    "TF_BUILD",
+    "BITBUCKET_BUILD_NUMBER",
+    "SEMAPHORE",
+    "TFC_RUN_ID",
+    "VERCEL",
+    "JENKINS_URL",
+    "TEAMCITY_VERSION",
+    "DRONE",
+    "CODEBUILD_BUILD_ID",
+];
+
+/// The longest line that is read, in bytes.
+const CODE_CAP: usize = 8192;
+
+/// The largest file with a secret, in bytes.
+const SECRET_CAP: usize = 64 << 10;

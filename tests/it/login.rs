@@ -1,0 +1,269 @@
+//! A person logs in, and signs.
+
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, ChildStdin};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use host::{CallPolicy, Redirects, Transport as _};
+use http::Request;
+use http_client::{HttpClient, Settings};
+use sandbox::{Fault, LOGIN_EMAIL, LoginPage, SECRET_CLIENT};
+
+use crate::harness::{Outcome, Program, World, by};
+
+const DEVICE: [&str; 2] = ["--fulcio-auth-flow", "device"];
+const NORMAL: [&str; 2] = ["--fulcio-auth-flow", "normal"];
+
+fn direct() -> World {
+    World::with(|config| config.login = LoginPage::Direct)
+}
+
+/// The page at `url`, or where it redirects to.
+fn browse(url: &str) -> String {
+    let policy = CallPolicy { redirects: Redirects::DropCredentials, ..CallPolicy::default() };
+    let request = Request::get(url).extension(policy).body(Bytes::new()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let client = HttpClient::new(&Settings::new());
+    let page = runtime.block_on(client.send(request)).unwrap();
+    String::from_utf8(page.into_body().to_vec()).unwrap()
+}
+
+/// A launcher that leaves the URL in a file and never ends by itself.
+fn launcher(world: &World) -> std::path::PathBuf {
+    let directory = world.path("bin");
+    std::fs::create_dir(&directory).unwrap();
+    let launcher = directory.join("xdg-open");
+    let url = world.path("url");
+    let script =
+        format!("#!/bin/sh\necho \"$1\" > {0}.new; mv {0}.new {0}; sleep 20\n", url.display());
+    std::fs::write(&launcher, script).unwrap();
+    std::fs::set_permissions(&launcher, std::fs::Permissions::from_mode(0o755)).unwrap();
+    directory
+}
+
+/// Waits for the launcher's file.
+fn url_in(path: &Path) -> String {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Ok(url) = std::fs::read_to_string(path) {
+            return url.trim().to_owned();
+        }
+        assert!(Instant::now() < deadline, "no browser was launched");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn with_launcher(world: &World, program: Program) -> Program {
+    program.env("PATH", format!("{}:/usr/bin:/bin", launcher(world).display()))
+}
+
+fn verified(world: &World, file: &Path) {
+    let issuer = &world.sandbox.endpoints().oidc;
+    let policy = by(LOGIN_EMAIL, issuer);
+    world.stranger().arg("verify-blob").args(policy).arg(file).run().ends(0);
+}
+
+#[test]
+fn a_person_signs_with_the_browser() {
+    let world = direct();
+    let file = world.write("a", "content");
+    let program = world.stranger().arg("sign-blob").args(NORMAL).arg(&file);
+    let child = with_launcher(&world, program).spawn();
+    let page = browse(&url_in(&world.path("url")));
+    assert!(page.contains("You can close this window"), "{page}");
+    let started = Instant::now();
+    let outcome = Outcome::new(child.wait_with_output().unwrap()).ends(0);
+    assert!(started.elapsed() < Duration::from_secs(10), "the launcher was waited for");
+    assert!(outcome.stdout.contains(LOGIN_EMAIL), "{outcome:#?}");
+    outcome.says(&["a log that anyone can read", "Log in with the browser", "/email/auth?"]);
+    verified(&world, &file);
+}
+
+#[test]
+fn a_person_signs_many_files_with_one_login_on_another_device() {
+    let world = direct();
+    let files: Vec<_> = (0..5).map(|n| world.write(&format!("f{n}"), format!("{n}"))).collect();
+    let outcome = world.stranger().arg("sign-blob").args(DEVICE).args(&files).run().ends(0);
+    assert_eq!(outcome.stderr.matches("open this page").count(), 1, "{outcome:#?}");
+    outcome.says(&["/email/device?user_code="]);
+    files.iter().for_each(|file| verified(&world, file));
+}
+
+#[test]
+fn nobody_is_asked_where_nobody_is() {
+    let world = direct();
+    let file = world.write("a", "content");
+    let sign = || world.stranger().arg("sign-blob").arg(&file);
+    // No terminal.
+    sign().run().ends(1).says(&["no ambient identity found"]).hides("Log in");
+    // A job, even where one is asked for.
+    for marker in ["CI", "JENKINS_URL"] {
+        let text = format!("nobody can log in here: {marker} is set, so this is a job");
+        sign().args(DEVICE).env(marker, "1").run().ends(2).says(&[&text]);
+        let outcome = sign().env(marker, "1").at_a_terminal().run();
+        assert_ne!(outcome.code, 0);
+        outcome.hides("Log in");
+    }
+    let outcome = sign().args(["--fulcio-auth-flow", "token"]).at_a_terminal().run();
+    assert!(outcome.stdout.contains("no ambient identity found"), "{outcome:#?}");
+}
+
+#[test]
+fn the_identity_of_the_place_comes_before_the_person_unless_the_person_is_asked_for() {
+    let world = direct();
+    let file = world.write("a", "content");
+    let outcome = world.workload().arg("sign-blob").arg(&file).at_a_terminal().run().ends(0);
+    assert!(outcome.stdout.contains(&world.workload_id()), "{outcome:#?}");
+    world.workload().arg("sign-blob").args(DEVICE).arg(&file).run().ends(0);
+    verified(&world, &file);
+}
+
+#[test]
+fn one_identity_is_named_and_no_other() {
+    let world = direct();
+    let file = world.write("a", "content");
+    let sign = |flags: &[&str]| {
+        world.stranger().arg("sign-blob").args(DEVICE).args(flags).arg(&file).run().ends(2)
+    };
+    sign(&["--identity-token", "x"]).says(&["--fulcio-auth-flow and --identity-token each name"]);
+    sign(&["--oidc-provider", "spiffe"]).says(&["--fulcio-auth-flow and --oidc-provider"]);
+    sign(&["--oidc-redirect-url", "https://example.com/"]).says(&["its scheme is not http"]);
+    let world = world.stranger().args(["sign-blob", "--fulcio-auth-flow", "other", "a"]);
+    world.run().ends(2).says(&["expected normal, device or token"]);
+}
+
+#[test]
+fn another_issuer_and_a_client_with_a_secret() {
+    let world = direct();
+    let file = world.write("a", "content");
+    let secret = world.write("secret", format!("{}\n", SECRET_CLIENT.1));
+    let sign = |issuer: &str| {
+        let issuer = format!("{}/{issuer}", world.sandbox.oidc());
+        world.stranger().arg("sign-blob").args(DEVICE).args(["--oidc-issuer", &issuer]).arg(&file)
+    };
+    sign("dex").run().ends(0);
+    sign("nobody").run().ends(1).says(&["nobody is logged in", "HTTP status 404"]);
+    sign("github").run().ends(1).says(&["the device flow", "--fulcio-auth-flow normal"]);
+    let client = ["--oidc-client-id", SECRET_CLIENT.0];
+    let wrong = world.write("wrong", "wrong");
+    sign("dex")
+        .args(client)
+        .arg("--oidc-client-secret-file")
+        .arg(&wrong)
+        .run()
+        .ends(1)
+        .says(&["invalid_client", "hint: see --oidc-client-id"]);
+    // The login works; the token is for a client that Fulcio does not know.
+    let outcome = sign("dex").args(client).arg("--oidc-client-secret-file").arg(&secret).run();
+    outcome.ends(1).says(&["audience", SECRET_CLIENT.0]).hides(SECRET_CLIENT.1);
+}
+
+#[test]
+fn a_login_that_fails_says_why_and_what_to_do() {
+    for (fault, texts) in [
+        (Fault::LoginDenied, ["nobody is logged in", "the login was denied"]),
+        (Fault::LoginForged, ["cannot be trusted", "does not verify with the issuer's key"]),
+        (Fault::DeviceExpired, ["nobody finished the login in another device", "start again"]),
+        (Fault::TokenExpired, ["it expired 60 s ago", "compare this machine's clock"]),
+    ] {
+        let world = World::with(|config| {
+            config.login = LoginPage::Direct;
+            config.faults.insert(fault);
+        });
+        let file = world.write("a", "content");
+        let outcome = world.stranger().arg("sign-blob").args(DEVICE).arg(&file).run().ends(1);
+        outcome.says(&texts).hides("eyJ");
+    }
+}
+
+#[test]
+fn the_timeout_ends_the_wait_for_a_person() {
+    let world = World::new();
+    let file = world.write("a", "content");
+    for (flow, place) in [(DEVICE, "another device"), (NORMAL, "the browser")] {
+        let started = Instant::now();
+        let program = world.stranger().args(["sign-blob", "--timeout", "2s"]).args(flow).arg(&file);
+        let text = format!("waiting for a person to log in with {place}");
+        let program = if flow == NORMAL { with_launcher(&world, program) } else { program };
+        program.run().ends(1).says(&["not done within 2s", &text]);
+        assert!(started.elapsed() < Duration::from_secs(10));
+    }
+}
+
+/// A terminal with somebody before it.
+struct Seat {
+    child: Child,
+    keyboard: ChildStdin,
+    screen: BufReader<Box<dyn Read>>,
+    seen: String,
+}
+
+impl Seat {
+    fn take(program: Program) -> Self {
+        let mut child = program.at_a_terminal().spawn();
+        let keyboard = child.stdin.take().unwrap();
+        let screen: Box<dyn Read> = Box::new(child.stdout.take().unwrap());
+        Self { child, keyboard, screen: BufReader::new(screen), seen: String::new() }
+    }
+
+    /// Reads until a line holds a URL after a line that holds `text`.
+    fn url_after(&mut self, text: &str) -> String {
+        loop {
+            let start = self.seen.find(text);
+            let after = start.map(|start| &self.seen[start..]).unwrap_or_default();
+            let mut lines = after.lines().map(str::trim);
+            let complete = after.ends_with('\n');
+            if let Some(url) = lines.find(|line| line.starts_with("http")).filter(|_| complete) {
+                return url.to_owned();
+            }
+            let mut line = String::new();
+            assert_ne!(self.screen.read_line(&mut line).unwrap(), 0, "{}", self.seen);
+            self.seen.push_str(&line);
+        }
+    }
+
+    fn leave(mut self) -> (bool, String) {
+        drop(self.keyboard);
+        self.screen.read_to_string(&mut self.seen).unwrap();
+        (self.child.wait().unwrap().success(), self.seen)
+    }
+}
+
+#[test]
+fn at_a_terminal_without_a_browser_the_code_is_typed() {
+    let world = direct();
+    let file = world.write("a", "content");
+    let mut seat = Seat::take(world.stranger().arg("sign-blob").arg(&file));
+    let url = seat.url_after("type the code that it shows");
+    assert!(seat.seen.contains("No browser could be opened: there is no xdg-open."));
+    let page = browse(&url);
+    let (_, code) = page.split_once("readonly value=\"").unwrap();
+    let code = code.split('"').next().unwrap();
+    writeln!(seat.keyboard, "{code}").unwrap();
+    let mut line = String::new();
+    while !seat.seen.contains("signed ") && seat.screen.read_line(&mut line).unwrap() > 0 {
+        seat.seen.push_str(&std::mem::take(&mut line));
+    }
+    let (success, seen) = seat.leave();
+    assert!(success, "{seen}");
+    verified(&world, &file);
+}
+
+#[test]
+fn at_a_terminal_the_page_may_be_opened_by_hand() {
+    let world = direct();
+    let file = world.write("a", "content");
+    let mut seat = Seat::take(world.stranger().arg("sign-blob").arg(&file));
+    let url = seat.url_after("If none does, open:");
+    assert!(browse(&url).contains("You can close this window"));
+    let mut line = String::new();
+    while !seat.seen.contains("signed ") && seat.screen.read_line(&mut line).unwrap() > 0 {
+        seat.seen.push_str(&std::mem::take(&mut line));
+    }
+    let (success, seen) = seat.leave();
+    assert!(success, "{seen}");
+    verified(&world, &file);
+}
