@@ -41,17 +41,21 @@ pub(crate) enum TrustedRootCommand {
 
 #[derive(clap::Args)]
 pub(crate) struct CreateTrustedRootFlags {
-    /// url=URL,certificate-chain=FILE[,start-time=T][,end-time=T]; repeatable.
+    /// Certificate authorities.
     #[arg(long, value_name = "SPEC")]
+    #[arg(help = "url=URL,certificate-chain=FILE[,start-time=T][,end-time=T]; repeatable")]
     pub(crate) fulcio: Vec<String>,
-    /// url=URL,public-key=FILE,start-time=T[,end-time=T][,origin=NAME]; repeatable.
+    /// Transparency logs.
     #[arg(long, value_name = "SPEC")]
+    #[arg(help = "url=URL,public-key=FILE,start-time=T[,end-time=T][,origin=NAME]; repeatable")]
     pub(crate) rekor: Vec<String>,
-    /// url=URL,public-key=FILE,start-time=T[,end-time=T]; repeatable.
+    /// Certificate transparency logs.
     #[arg(long, value_name = "SPEC")]
+    #[arg(help = "url=URL,public-key=FILE,start-time=T[,end-time=T]; repeatable")]
     pub(crate) ctfe: Vec<String>,
-    /// url=URL,certificate-chain=FILE[,start-time=T][,end-time=T]; repeatable.
+    /// Timestamp authorities.
     #[arg(long, value_name = "SPEC")]
+    #[arg(help = "url=URL,certificate-chain=FILE[,start-time=T][,end-time=T]; repeatable")]
     pub(crate) tsa: Vec<String>,
     /// Begin with the trusted root at hand.
     #[arg(long)]
@@ -87,8 +91,9 @@ pub(crate) enum SigningConfigCommand {
 
 #[derive(clap::Args)]
 pub(crate) struct CreateSigningConfigFlags {
-    /// url=URL,api-version=N,start-time=T,operator=NAME[,end-time=T]; repeatable.
+    /// Certificate authorities.
     #[arg(long, value_name = "SPEC")]
+    #[arg(help = "url=URL,api-version=N,start-time=T,operator=NAME[,end-time=T]; repeatable")]
     pub(crate) fulcio: Vec<String>,
     /// As --fulcio.
     #[arg(long, value_name = "SPEC")]
