@@ -21,17 +21,19 @@ fn the_timeout_says_what_was_being_waited_for() {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupted_run_ends_with_130_and_leaves_nothing_half_written() {
+fn a_run_that_is_stopped_ends_as_the_signal_says_and_leaves_nothing_half_written() {
     let world = World::with_fault(Fault::SlowLog);
     let file = world.write("a", "content");
-    let child = world.workload().args(["sign-blob"]).arg(&file).spawn();
-    std::thread::sleep(Duration::from_millis(1500));
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    let outcome = Outcome::new(child.wait_with_output().unwrap());
-    outcome.ends(130).says(&["interrupted", "waiting for the log"]);
-    let left = std::fs::read_dir(world.path("")).unwrap();
-    assert_eq!(left.filter(|entry| entry.as_ref().unwrap().path().is_file()).count(), 1);
+    for (signal, code, text) in [("-INT", 130, "interrupted"), ("-TERM", 143, "terminated")] {
+        let child = world.workload().args(["sign-blob"]).arg(&file).spawn();
+        std::thread::sleep(Duration::from_millis(1500));
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        let outcome = Outcome::new(child.wait_with_output().unwrap());
+        outcome.ends(code).says(&[text, "waiting for the log"]);
+        let left = std::fs::read_dir(world.path("")).unwrap();
+        assert_eq!(left.filter(|entry| entry.as_ref().unwrap().path().is_file()).count(), 1);
+    }
 }
 
 #[cfg(unix)]

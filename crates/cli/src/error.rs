@@ -26,6 +26,8 @@ pub(crate) enum Exit {
     Usage,
     /// Ended by Ctrl-C.
     Interrupted,
+    /// Ended by a signal to terminate.
+    Terminated,
 }
 
 impl From<Exit> for ExitCode {
@@ -39,6 +41,7 @@ impl From<Exit> for ExitCode {
             Exit::NotAcceptable => 12,
             Exit::NoCertificate => 13,
             Exit::Interrupted => 130,
+            Exit::Terminated => 143,
         })
     }
 }

@@ -73,14 +73,30 @@ async fn until_done_or_stopped(flags: &Flags, world: &Arc<World>) -> Result<Exit
     let timeout = flags.root.timeout;
     tokio::select! {
         result = execute(&flags.command, world) => result,
-        Ok(()) = tokio::signal::ctrl_c() => {
-            Err(unfinished(Failure::new(Exit::Interrupted, "interrupted"), world))
-        }
+        (exit, what) = told_to_stop() => Err(unfinished(Failure::new(exit, what), world)),
         () = tokio::time::sleep(timeout) => {
             let failure = Failure::new(Exit::Failed, format!("not done within {timeout:?}"))
                 .hint("give it more time: --timeout 10m");
             Err(unfinished(failure, world))
         }
+    }
+}
+
+/// Ctrl-C, or the signal by which a job is cancelled.
+async fn told_to_stop() -> (Exit, &'static str) {
+    let terminated = async {
+        #[cfg(unix)]
+        if let Ok(mut signals) =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        {
+            signals.recv().await;
+            return;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        Ok(()) = tokio::signal::ctrl_c() => (Exit::Interrupted, "interrupted"),
+        () = terminated => (Exit::Terminated, "terminated"),
     }
 }
 
