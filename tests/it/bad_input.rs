@@ -139,6 +139,25 @@ fn a_root_of_another_instance_is_known_before_anything_is_logged() {
 }
 
 #[test]
+fn certificates_without_a_timestamp_do_where_no_transparency_log_is_trusted_and_nowhere_else() {
+    let world = World::with_fault(Fault::CertificatesUnlogged);
+    let image = world.image("demo/app");
+    let sign = || world.workload().args(["sign", &image]);
+    sign().run().ends(1).says(&["does not verify under the trusted root", "found none"]);
+    let verify = || world.stranger().args(["verify", &image]).args(world.by_workload());
+    verify().run().ends(10);
+
+    let text = std::fs::read_to_string(world.sandbox.trusted_root()).unwrap();
+    let mut root: serde_json::Value = serde_json::from_str(&text).unwrap();
+    root.as_object_mut().unwrap().remove("ctlogs");
+    let root = world.write("root.json", root.to_string());
+    sign().arg("--trusted-root").arg(&root).run().ends(0);
+    let verify = || verify().arg("--trusted-root").arg(&root);
+    verify().run().ends(12).says(&["--insecure-ignore-sct"]);
+    verify().arg("--insecure-ignore-sct").run().ends(0);
+}
+
+#[test]
 fn each_failing_service_is_named() {
     let faults = [
         (Fault::FulcioError, vec!["no certificate from http://localhost", "500"]),

@@ -41,7 +41,8 @@ impl Fulcio {
     /// empty, because the identity is the token's to say and some cannot be written there.
     ///
     /// The certificate is checked to be for `key` before it is returned. It is *not* checked
-    /// against a trusted root: that is for whoever verifies the finished bundle.
+    /// against a trusted root: that is for whoever verifies the finished bundle. Nor need it carry
+    /// a certificate timestamp: an instance without a certificate transparency log issues none.
     ///
     /// # Errors
     /// The instance cannot be reached or refuses. Where it does so without a reason, the token is
@@ -135,14 +136,13 @@ impl Fulcio {
     fn chain(&self, body: &[u8]) -> Result<Vec<Certificate>, Error> {
         let answer: SigningCertificate =
             serde_json::from_slice(body).map_err(|error| self.malformed(error.to_string()))?;
-        match answer {
-            SigningCertificate { signed_certificate_embedded_sct: Some(embedded), .. } => {
-                self.certificates(&embedded.chain)
-            }
-            SigningCertificate { signed_certificate_detached_sct: Some(_), .. } => {
-                Err(Error::DetachedTimestamp { url: self.shown() })
-            }
-            _ => Err(self.malformed("there is no certificate in it")),
+        // A timestamp beside the certificate cannot be part of a bundle and is left out: whether
+        // the certificate does without one is for the trusted root to say.
+        let SigningCertificate { signed_certificate_embedded_sct, signed_certificate_detached_sct } =
+            answer;
+        match signed_certificate_embedded_sct.or(signed_certificate_detached_sct) {
+            Some(Certified { chain }) => self.certificates(&chain),
+            None => Err(self.malformed("there is no certificate in it")),
         }
     }
 
@@ -235,12 +235,12 @@ const CHAIN_CAP: usize = 16;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SigningCertificate {
-    signed_certificate_embedded_sct: Option<Embedded>,
-    signed_certificate_detached_sct: Option<serde::de::IgnoredAny>,
+    signed_certificate_embedded_sct: Option<Certified>,
+    signed_certificate_detached_sct: Option<Certified>,
 }
 
 #[derive(Deserialize)]
-struct Embedded {
+struct Certified {
     chain: Chain,
 }
 

@@ -15,16 +15,6 @@ pub enum Error {
         /// Whom we asked.
         url: String,
     },
-    /// The certificate carries no proof that it was logged; the proof came beside it, or not at
-    /// all. No Sigstore verifier takes that.
-    #[error(
-        "the certificate authority at {url} answered a certificate without an embedded certificate \
-         timestamp; its certificate transparency log is not set up, or its CA cannot embed one"
-    )]
-    DetachedTimestamp {
-        /// Whom we asked.
-        url: String,
-    },
     /// It answered with an error of its own explanation.
     #[error("the certificate authority at {url} answered {status}: {message}")]
     Http {

@@ -9,6 +9,8 @@ use crate::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Fault {
+    /// Fulcio has no certificate transparency log, so that its certificates lack timestamps.
+    CertificatesUnlogged,
     /// The codes of the device flow have expired when they are given.
     DeviceExpired,
     /// Fulcio answers 500.
@@ -69,7 +71,8 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
+        Self::CertificatesUnlogged,
         Self::DeviceExpired,
         Self::FulcioError,
         Self::GithubUnavailable,
@@ -103,6 +106,7 @@ impl Fault {
     /// As the command line spells it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::CertificatesUnlogged => "certificates-unlogged",
             Self::DeviceExpired => "device-expired",
             Self::FulcioError => "fulcio-error",
             Self::GithubUnavailable => "github-unavailable",

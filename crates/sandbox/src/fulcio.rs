@@ -7,6 +7,7 @@ mod proof;
 mod template;
 mod token;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -23,6 +24,7 @@ use serde_json::{Value, json};
 use self::issuer::Principal;
 use crate::ca::Authority;
 use crate::ct::CtLog;
+use crate::fault::Fault;
 use crate::key::encode_pem;
 use crate::oidc::IssuerKeys;
 use crate::service::{Service, answer, gateway_error, json_answer, not_found};
@@ -37,6 +39,8 @@ pub(crate) const BODY_CAP: usize = 4 << 20;
 pub struct Fulcio {
     authority: Authority,
     log: Arc<CtLog>,
+    /// Whether certificates are promised to the log.
+    logs: bool,
     issuers: Vec<TrustedIssuer>,
     keys: Arc<dyn IssuerKeys>,
     clock: Arc<dyn Clock>,
@@ -52,7 +56,13 @@ impl Fulcio {
         keys: Arc<dyn IssuerKeys>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { authority, log, issuers, keys, clock }
+        Self { authority, log, logs: true, issuers, keys, clock }
+    }
+
+    /// Misbehaves in those of `faults` that concern it.
+    #[must_use]
+    pub fn with_faults(self, faults: &BTreeSet<Fault>) -> Self {
+        Self { logs: !faults.contains(&Fault::CertificatesUnlogged), ..self }
     }
 
     /// The authority it issues from.
@@ -81,15 +91,22 @@ impl Fulcio {
         let key = prove(&wanted, request.body(), &principal)?;
         let identity = principal.identity.map_err(Refused::invalid)?;
         let now = self.clock.now();
+        let log = self.logs.then_some(&*self.log);
         let leaf = self
             .authority
-            .issue(&identity, key.spki(), &self.log, now)
+            .issue(&identity, key.spki(), log, now)
             .map_err(|_| Refused::internal())?;
         let mut chain = vec![encode_pem("CERTIFICATE", &leaf)];
         chain.extend(self.authority.chain_pem().map_err(|_| Refused::internal())?);
         let chain: Vec<&str> = chain.iter().map(|pem| pem.trim()).collect();
-        let chain = json!({ "chain": { "certificates": chain } });
-        Ok(json_answer(StatusCode::OK, &json!({ "signedCertificateEmbeddedSct": chain })))
+        let chain = json!({ "certificates": chain });
+        let answer = match log {
+            Some(_) => json!({ "signedCertificateEmbeddedSct": { "chain": chain } }),
+            None => json!({
+                "signedCertificateDetachedSct": { "chain": chain, "signedCertificateTimestamp": "" }
+            }),
+        };
+        Ok(json_answer(StatusCode::OK, &answer))
     }
 
     fn principal(&self, wanted: &Wanted, headers: &HeaderMap) -> Option<Principal> {

@@ -164,7 +164,8 @@ impl Sandbox {
         let ct = state.secret("ct.pem", || Ok(CtLog::generate()?.to_pem()))?;
         let ct = Arc::new(CtLog::from_pem(&ct)?);
         let keys: Arc<Oidc> = Arc::clone(&oidc);
-        let fulcio = Fulcio::new(authority, ct, trusted, keys, Arc::clone(clock));
+        let fulcio =
+            Fulcio::new(authority, ct, trusted, keys, Arc::clone(clock)).with_faults(faults);
 
         let key = state.secret("rekor-v1.pem", || Ok(RekorV1::generate_key()?.to_pem()))?;
         let rekor_v1 = RekorV1::new(ServiceKey::from_pem(&key)?, Arc::clone(clock));

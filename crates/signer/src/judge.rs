@@ -2,28 +2,19 @@
 
 use bundle::Bundle;
 use keys::Digest;
-use trust_root::TrustedRoot;
-use verify::{Artifact, Policy, StringMatch, danger};
-use x509::{Anchors, Certificate, Usage};
+use verify::{Artifact, Policy, StringMatch, check_certificate, danger};
+use x509::Certificate;
 
 use crate::{Error, Identity, Signer};
 
-/// Refuses a certificate that does not lead to `root`, before anything is signed with it: what is
+/// Refuses a certificate that no verifier would take, before anything is signed with it: what is
 /// logged cannot be taken back.
-pub(crate) fn certificate(leaf: &Certificate, root: &TrustedRoot) -> Result<(), Error> {
-    let at = leaf.not_before();
-    let mut reason: Box<dyn std::error::Error + Send + Sync> =
-        "no certificate authority of the trusted root was in service when it was issued".into();
-    for authority in root.certificate_authorities() {
-        if !authority.valid_for.contains(at) {
-            continue;
-        }
-        match Anchors::new(authority.chain.clone()).verify(leaf, &[], at, Usage::CodeSigning) {
-            Ok(_) => return Ok(()),
-            Err(error) => reason = Box::new(error),
-        }
-    }
-    Err(Error::Untrusted(reason))
+pub(crate) fn certificate(
+    leaf: &Certificate,
+    identity: &Identity,
+    signer: &Signer,
+) -> Result<(), Error> {
+    check_certificate(leaf, &policy(identity, signer), &signer.root).map_err(untrusted)
 }
 
 /// Verifies a finished bundle as a stranger would who expects exactly this identity.
@@ -33,6 +24,16 @@ pub(crate) fn bundle(
     identity: &Identity,
     signer: &Signer,
 ) -> Result<(), Error> {
+    let policy = policy(identity, signer);
+    let artifact = Artifact::Digest(artifact);
+    match verify::verify(bundle, &artifact, &policy, &signer.root, signer.clock.now()) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(untrusted(error)),
+    }
+}
+
+/// What a stranger would ask for.
+fn policy(identity: &Identity, signer: &Signer) -> Policy {
     let exact = |text: &str| StringMatch::exact(text);
     let mut policy = Policy::new(exact(&identity.name), exact(&identity.issuer));
     // An instance without a log of either kind is the user's choice: what it does not have cannot
@@ -43,9 +44,9 @@ pub(crate) fn bundle(
     if signer.root.ctlogs().is_empty() {
         policy = danger::ignore_sct(policy);
     }
-    let artifact = Artifact::Digest(artifact);
-    match verify::verify(bundle, &artifact, &policy, &signer.root, signer.clock.now()) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Error::Untrusted(Box::new(error))),
-    }
+    policy
+}
+
+fn untrusted(error: verify::Error) -> Error {
+    Error::Untrusted(Box::new(error))
 }

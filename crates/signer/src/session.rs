@@ -183,7 +183,6 @@ impl Session {
         let chain = fulcio.issue(&token, &key).await.map_err(refused)?;
         let taken = signer.clock.now();
         let leaf = chain.into_iter().next().ok_or_else(|| Error::craft("an empty chain"))?;
-        judge::certificate(&leaf, &signer.root)?;
         let identity = Identity {
             name: leaf.subject_name().map_err(untrusted)?.as_str().to_owned(),
             issuer: leaf.oidc_issuer().map_err(untrusted)?.ok_or_else(|| {
@@ -191,6 +190,7 @@ impl Session {
             })?,
             provider,
         };
+        judge::certificate(&leaf, &identity, signer)?;
         signer.tell(&Event::Certified { identity: &identity, not_after: leaf.not_after() });
         let use_for = use_for(&leaf);
         Ok(Credential { key, leaf, identity, taken, use_for })

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 use trust_root::{Log, TrustedRoot};
 use x509::{Anchors, Certificate, FulcioExtension, SubjectName, Usage};
 
-use crate::check::Check;
+use crate::check::{Check, Error};
 use crate::entry::hex;
 use crate::judge::enough;
 use crate::policy::{Policy, Signer};
@@ -76,6 +76,25 @@ pub(crate) fn sct(
     }
     let found = scts.iter().map(|sct| hex(&sct.log_id)).collect::<Vec<_>>();
     Err(missing(format!("expected one of a trusted log, found {}", found.join(", "))))
+}
+
+/// Judges what can be judged of `leaf` before anything was signed with it: that it leads to an
+/// authority that `root` trusted when it was issued, that it was published, and that it is of whom
+/// `policy` asks for. What is logged cannot be taken back, so that a signer looks first.
+///
+/// # Errors
+/// [`Error::Refused`] with the check that failed.
+pub fn check_certificate(
+    leaf: &Certificate,
+    policy: &Policy,
+    root: &TrustedRoot,
+) -> Result<(), Error> {
+    let path = chain(leaf, &[], root, leaf.not_before())?;
+    if !policy.ignore_sct {
+        sct(leaf, &path, root, policy.scts)?;
+    }
+    identity(leaf, policy)?;
+    Ok(())
 }
 
 pub(crate) struct Identity {

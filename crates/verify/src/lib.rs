@@ -26,6 +26,7 @@ mod time;
 mod verified;
 
 pub use crate::artifact::{Artifact, certificate, hash_algorithm};
+pub use crate::certificate::check_certificate;
 pub use crate::check::{Check, Error};
 pub use crate::examine::{Examination, Finding, examine, examine_legacy};
 pub use crate::judge::verify;
