@@ -165,7 +165,12 @@ impl CertificateAuthority {
     fn to_json(&self) -> Value {
         let certificates: Vec<Value> =
             self.chain.iter().map(|c| json!({ "rawBytes": base64(c.der()) })).collect();
+        // As others write it, and some will not do without: the name of the chain's end.
+        let root = self.chain.last();
+        let organization = root.and_then(Certificate::organization).unwrap_or_default();
+        let common_name = root.and_then(Certificate::common_name).unwrap_or_default();
         let mut json = json!({
+            "subject": { "organization": organization, "commonName": common_name },
             "uri": self.uri,
             "certChain": { "certificates": certificates },
             "validFor": self.valid_for.to_json(),

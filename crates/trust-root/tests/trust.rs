@@ -97,6 +97,10 @@ fn a_root_survives_writing_and_reading() {
     let again = TrustedRoot::from_json(root.to_json().as_bytes()).unwrap();
     assert_eq!(again.to_json(), root.to_json());
     assert_eq!(again.tlogs()[1].log_id(), root.tlogs()[1].log_id());
+    // Some readers insist on an authority's name.
+    let json: Value = serde_json::from_str(&root.to_json()).unwrap();
+    let name = json!({ "organization": "sigstore.dev", "commonName": "sigstore" });
+    assert_eq!(json["certificateAuthorities"][0]["subject"], name);
 }
 
 #[test]

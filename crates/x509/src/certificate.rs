@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use der::Decode as _;
+use der::asn1::{Ia5StringRef, ObjectIdentifier, PrintableStringRef, Utf8StringRef};
+use der::{Decode as _, Tag, Tagged as _};
 use keys::PublicKey;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
+use x509_cert::name::Name;
 
 use crate::{Error, oid, raw};
 
@@ -16,6 +18,10 @@ const CERTIFICATE_CAP: usize = 64 << 10;
 const PEM_CAP: usize = 1 << 20;
 /// The most certificates accepted in one PEM text.
 const CHAIN_CAP: usize = 64;
+
+/// X.520: `id-at-organizationName` and `id-at-commonName`.
+const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 
 /// An X.509 certificate whose form has been checked, and nothing more.
 ///
@@ -32,6 +38,8 @@ struct Inner {
     issuer: Vec<u8>,
     subject: Vec<u8>,
     subject_text: String,
+    organization: Option<String>,
+    common_name: Option<String>,
     not_before: SystemTime,
     not_after: SystemTime,
     public_key: PublicKey,
@@ -88,6 +96,8 @@ impl Certificate {
                 issuer: parts.issuer.to_vec(),
                 subject: parts.subject.to_vec(),
                 subject_text: tbs.subject.to_string(),
+                organization: attribute(&tbs.subject, ORGANIZATION),
+                common_name: attribute(&tbs.subject, COMMON_NAME),
                 not_before: tbs.validity.not_before.to_system_time(),
                 not_after: tbs.validity.not_after.to_system_time(),
                 public_key,
@@ -202,6 +212,16 @@ impl Certificate {
         &self.inner.subject
     }
 
+    /// The organization that its subject names, if it names one: an authority's, say.
+    pub fn organization(&self) -> Option<&str> {
+        self.inner.organization.as_deref()
+    }
+
+    /// The common name of its subject, if it has one.
+    pub fn common_name(&self) -> Option<&str> {
+        self.inner.common_name.as_deref()
+    }
+
     /// Whether it says that it may issue certificates.
     pub fn is_ca(&self) -> bool {
         self.inner.basic_constraints.as_ref().is_some_and(|constraints| constraints.ca)
@@ -282,6 +302,19 @@ pub(crate) fn read<'a, T: der::Decode<'a>>(
             })
         })
         .transpose()
+}
+
+/// The first attribute `oid` of `name` that is text.
+fn attribute(name: &Name, oid: ObjectIdentifier) -> Option<String> {
+    let mut attributes = name.0.iter().flat_map(|relative| relative.0.iter());
+    let value = &attributes.find(|attribute| attribute.oid == oid)?.value;
+    let text = match value.tag() {
+        Tag::Utf8String => value.decode_as::<Utf8StringRef<'_>>().ok()?.as_str(),
+        Tag::PrintableString => value.decode_as::<PrintableStringRef<'_>>().ok()?.as_str(),
+        Tag::Ia5String => value.decode_as::<Ia5StringRef<'_>>().ok()?.as_str(),
+        _ => return None,
+    };
+    Some(text.to_owned())
 }
 
 /// At most a hundred characters, none of which moves a cursor.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use host::Env;
-use keys::PublicKey;
+use keys::{KeyAlgorithm, PublicKey};
 use trust_root::{CertificateAuthority, Log, TrustedRoot};
 use x509::Certificate;
 
@@ -20,6 +20,14 @@ pub(crate) async fn trusted_root(
 ) -> Result<Exit, Failure> {
     let TrustedRootCommand::Create(flags) = &flags.command;
     let new = New::read(flags, &*world.env)?;
+    for log in new.rekor.iter().filter(|log| lacks_origin(log)) {
+        world.console.warning(&format!(
+            "--rekor {}: an Ed25519 key is that of a Rekor v2 log, as a rule, whose entries are \
+             known by its name as well: add origin={}",
+            log.base_url(),
+            log.host_name().unwrap_or_default()
+        ));
+    }
     let base = match flags.with_default_services {
         true => Some(trust::trusted_root(false, world).await?),
         false => None,
@@ -114,6 +122,11 @@ fn log(spec: &Spec, env: &dyn Env) -> Result<Log, Failure> {
             name.unwrap_or_default()
         ))),
     }
+}
+
+/// Logs of version 1 sign with ECDSA, and their ids are of the key alone.
+fn lacks_origin(log: &Log) -> bool {
+    log.key().algorithm() == KeyAlgorithm::Ed25519 && log.log_id() == log.key().id()
 }
 
 const AUTHORITY: &[&str] = &["url", "certificate-chain", "start-time", "end-time"];
