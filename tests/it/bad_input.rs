@@ -139,6 +139,26 @@ fn a_root_of_another_instance_is_known_before_anything_is_logged() {
 }
 
 #[test]
+fn a_timestamp_of_an_authority_that_is_not_trusted_is_known_before_anything_is_logged() {
+    let world = World::with_fault(Fault::RekorError);
+    let other = World::new();
+    let root = |world: &World| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(world.sandbox.trusted_root()).unwrap()).unwrap()
+    };
+    let mut mixed = root(&world);
+    mixed["timestampAuthorities"] = root(&other)["timestampAuthorities"].clone();
+    let mixed = world.write("root.json", mixed.to_string());
+    let config = world.sandbox.signing_config(sandbox::RekorVersion::V2);
+    for sign in [
+        world.workload().args(["sign", &world.image("demo/app")]),
+        world.workload().arg("sign-blob").arg(world.write("a", "content")),
+    ] {
+        let sign = sign.arg("--trusted-root").arg(&mixed).arg("--signing-config").arg(&config);
+        sign.run().ends(1).says(&["one by an authority that is not trusted"]).hides("500");
+    }
+}
+
+#[test]
 fn certificates_without_a_timestamp_do_where_no_transparency_log_is_trusted_and_nowhere_else() {
     let world = World::with_fault(Fault::CertificatesUnlogged);
     let image = world.image("demo/app");

@@ -128,7 +128,7 @@ pub enum TransportError {
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// The deadline passed.
-    #[error("no complete answer from {url} within {after:?}")]
+    #[error("no complete answer from {url} within {after:.1?}")]
     Timeout {
         /// Whom we waited for.
         url: String,

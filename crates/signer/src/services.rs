@@ -48,6 +48,11 @@ impl Services {
         let timestamp_authorities = config.tsa(now)?.into_iter().map(|service| service.url);
         Ok(Self { fulcio, logs, timestamp_authorities: timestamp_authorities.collect() })
     }
+
+    /// Whether a log says when its entries were made: those of version 1 do.
+    pub(crate) fn timed_by_log(&self) -> bool {
+        self.logs.iter().any(|log| log.version == ApiVersion::V1)
+    }
 }
 
 /// A Sigstore instance to sign with.
@@ -113,7 +118,7 @@ impl fmt::Debug for Signer {
 
 fn refuse_the_unverifiable(services: &Services, root: &TrustedRoot) -> Result<(), Error> {
     let refuse = |reason: &str| Err(Error::Unverifiable { reason: reason.to_owned() });
-    let timed_by_log = services.logs.iter().any(|log| log.version == ApiVersion::V1);
+    let timed_by_log = services.timed_by_log();
     let stamped = !services.timestamp_authorities.is_empty();
     if !timed_by_log && !stamped {
         return refuse(if services.logs.is_empty() {

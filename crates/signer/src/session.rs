@@ -120,6 +120,8 @@ impl Session {
             signatures: vec![EnvelopeSignature { sig: signature.clone(), keyid: None }],
         };
         let timestamps = self.stamp(&signature).await?;
+        let content = || Content::Envelope(envelope.clone());
+        self.check_dated(&credential, &artifact, content, &timestamps)?;
         let entry = Entry::Envelope {
             envelope: &envelope,
             scheme: credential.key.scheme(),
@@ -138,6 +140,14 @@ impl Session {
         let credential = self.credential().await?;
         let signature = credential.key.sign(Payload::Digest(digest)).map_err(Error::craft)?;
         let timestamps = self.stamp(&signature).await?;
+        let content = Content::Message {
+            digest: Some(MessageDigest {
+                algorithm: digest.algorithm().sigstore_name().to_owned(),
+                digest: digest.as_bytes().to_vec(),
+            }),
+            signature: signature.clone(),
+        };
+        self.check_dated(&credential, digest, || content.clone(), &timestamps)?;
         let entry = Entry::Hashed {
             digest,
             signature: &signature,
@@ -145,13 +155,6 @@ impl Session {
             verifier: Verifier::Certificate(&credential.leaf),
         };
         let logs = self.log(&entry).await?;
-        let content = Content::Message {
-            digest: Some(MessageDigest {
-                algorithm: digest.algorithm().sigstore_name().to_owned(),
-                digest: digest.as_bytes().to_vec(),
-            }),
-            signature,
-        };
         self.finish(&credential, digest, Parts { content, logs, timestamps })
     }
 
@@ -266,6 +269,23 @@ impl Session {
         try_join(submissions).await
     }
 
+    /// Refuses, before it is logged, a signature whose time only its timestamps can tell when no
+    /// trusted authority made them.
+    fn check_dated(
+        &self,
+        credential: &Credential,
+        artifact: &Digest,
+        content: impl Fn() -> Content,
+        timestamps: &[Timestamp],
+    ) -> Result<(), Error> {
+        let services = &self.signer.services;
+        if services.logs.is_empty() || services.timed_by_log() {
+            return Ok(());
+        }
+        let bundle = credential.bundle(content(), Vec::new(), timestamps)?;
+        judge::dated(&bundle, artifact, &credential.identity, &self.signer)
+    }
+
     fn finish(
         &self,
         credential: &Credential,
@@ -275,13 +295,7 @@ impl Session {
         let Parts { content, logs, timestamps } = parts;
         let (logs, entries): (Vec<_>, Vec<_>) = logs.into_iter().unzip();
         let timestamp = timestamps.iter().map(Timestamp::gen_time).min();
-        let bundle = Bundle::new(
-            VerificationMaterial::Certificate(credential.leaf.der().to_vec()),
-            content,
-            entries,
-            timestamps.iter().map(|timestamp| timestamp.der().to_vec()).collect(),
-        )
-        .map_err(Error::craft)?;
+        let bundle = credential.bundle(content, entries, &timestamps)?;
         judge::bundle(&bundle, artifact, &credential.identity, &self.signer)?;
         Ok(Signed { bundle, identity: credential.identity.clone(), logs, timestamp })
     }
@@ -297,6 +311,21 @@ impl fmt::Debug for Session {
 }
 
 impl Credential {
+    fn bundle(
+        &self,
+        content: Content,
+        entries: Vec<LogEntry>,
+        timestamps: &[Timestamp],
+    ) -> Result<Bundle, Error> {
+        Bundle::new(
+            VerificationMaterial::Certificate(self.leaf.der().to_vec()),
+            content,
+            entries,
+            timestamps.iter().map(|timestamp| timestamp.der().to_vec()).collect(),
+        )
+        .map_err(Error::craft)
+    }
+
     /// Counted from when it was taken, so that a wrong local clock does not matter.
     fn is_fresh(&self, now: SystemTime) -> bool {
         now.duration_since(self.taken).is_ok_and(|age| age < self.use_for)
