@@ -48,7 +48,8 @@ pub enum Content {
     Envelope(Envelope),
     /// A signature over an artifact that is elsewhere.
     Message {
-        /// The artifact's digest: a hint, never a substitute for hashing the artifact.
+        /// The artifact's digest: a hint, never a substitute for hashing the artifact. A bundle has
+        /// one; formats from before there were bundles have none.
         digest: Option<MessageDigest>,
         /// The raw signature.
         signature: Vec<u8>,

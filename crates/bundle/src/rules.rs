@@ -14,8 +14,9 @@ pub(crate) fn check(bundle: &Bundle) -> Result<(), Error> {
             if signature.is_empty() {
                 return Err(Error::rule("messageSignature.signature", "empty"));
             }
-            if let Some(digest) = digest {
-                check_digest(digest)?;
+            match digest {
+                Some(digest) => check_digest(digest)?,
+                None => return Err(Error::rule("messageSignature.messageDigest", "missing")),
             }
         }
         Content::Envelope(envelope) => check_envelope(envelope, "dsseEnvelope.")?,
@@ -29,6 +30,12 @@ fn check_material(bundle: &Bundle) -> Result<(), Error> {
     match &bundle.material {
         VerificationMaterial::Certificate(der) if der.is_empty() => {
             Err(Error::rule(&format!("{path}.certificate.rawBytes"), "empty"))
+        }
+        VerificationMaterial::Certificate(_) if bundle.version != Version::V0_3 => {
+            Err(Error::rule(
+                &format!("{path}.certificate"),
+                "a bundle before v0.3 holds a chain, as x509CertificateChain",
+            ))
         }
         VerificationMaterial::Chain(_) if bundle.version == Version::V0_3 => Err(Error::rule(
             &format!("{path}.x509CertificateChain"),

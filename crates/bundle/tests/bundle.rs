@@ -175,6 +175,8 @@ fn a_v0_3_bundle_holds_its_leaf_alone() {
     for media_type in [Version::V0_2, Version::V0_1] {
         let read = v0_1(|v| v["mediaType"] = json!(media_type.media_type())).unwrap();
         assert!(matches!(read.material(), VerificationMaterial::Chain(chain) if chain.len() == 1));
+        let alone = |v: &mut Value| v["mediaType"] = json!(media_type.media_type());
+        assert!(changed(alone).unwrap_err().to_string().contains("holds a chain"));
     }
 }
 
@@ -278,7 +280,7 @@ fn entries_and_timestamps_are_counted_and_no_two_alike() {
 #[test]
 fn a_signature_a_payload_and_a_digest_must_be_there_and_fit() {
     assert!(changed(|v| v["messageSignature"]["signature"] = json!("")).is_err());
-    assert!(changed(|v| v["messageSignature"]["messageDigest"] = Value::Null).is_ok());
+    assert!(changed(|v| v["messageSignature"]["messageDigest"] = Value::Null).is_err());
     let digest = |algorithm: Value, bytes: usize| {
         changed(|v| {
             v["messageSignature"]["messageDigest"] =

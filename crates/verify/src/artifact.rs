@@ -3,6 +3,7 @@ use keys::{Digest, HashAlgorithm, PublicKey};
 use x509::Certificate;
 
 use crate::check::{Check, Error};
+use crate::signature::{check_algorithm, hashes};
 
 /// What the signature should be of.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +59,9 @@ pub fn hash_algorithm(bundle: &Bundle) -> Result<HashAlgorithm, Error> {
             Ok(ACCEPTED.into_iter().find(named).unwrap_or(HashAlgorithm::Sha256))
         }
         Content::Message { digest: Some(digest), .. } => {
+            if let Some(certificate) = certificate(bundle) {
+                check_algorithm(&digest.algorithm, &hashes(certificate.public_key()))?;
+            }
             HashAlgorithm::from_sigstore_name(&digest.algorithm).ok_or_else(|| Error::Artifact {
                 expected: format!("a digest by {}", digest.algorithm),
                 found: "an algorithm that is not supported".to_owned(),

@@ -227,6 +227,22 @@ pub enum Check {
         /// What the bundle has.
         found: &'static str,
     },
+    /// The digest in the bundle is by another algorithm than the one that was signed by.
+    #[error("digest algorithm: the signature is over {expected}, the bundle gives {found}")]
+    DigestAlgorithm {
+        /// What the signer's key signs over.
+        expected: String,
+        /// The algorithm in the bundle.
+        found: String,
+    },
+    /// The envelope's signature names another key than the one that made it.
+    #[error("key id: expected none or one of the signer's key, as {expected:?}, found {found:?}")]
+    KeyId {
+        /// The identifier by convention: base64 of the SHA-256 of the key's SPKI.
+        expected: String,
+        /// The one found.
+        found: String,
+    },
     /// None of the certificate's authorities was trusted at that time.
     #[error("certificate chain: no certificate authority is trusted at {}", rfc3339(*.at))]
     NoAuthority {
@@ -248,6 +264,17 @@ pub enum Check {
         expected: &'static str,
         /// What there is instead.
         found: String,
+    },
+    /// An entry claims a time that nothing vouches for: it comes without a promise, or is of
+    /// Rekor v2, which promises none.
+    #[error("log entry {entry}: it claims the time {}, expected {expected}", rfc3339(*.found))]
+    UnvouchedTime {
+        /// Which entry.
+        entry: usize,
+        /// What there should be beside it, or that there should be no time.
+        expected: &'static str,
+        /// The time it claims.
+        found: SystemTime,
     },
     /// The envelope's payload is not an in-toto statement.
     #[error("payload type: expected {expected:?}, found {found:?}")]

@@ -62,6 +62,16 @@ fn check(
             return Err(Check::IntegratedTime { entry: index, found: time, outside });
         }
     }
+    if let Some(found) = claimed {
+        let expected = match (kind.is_v2(), &entry.signed_entry_timestamp) {
+            (true, _) => Some("none of Rekor v2, which vouches for no time"),
+            (false, None) => Some("a signed entry timestamp that vouches for it"),
+            (false, Some(_)) => None,
+        };
+        if let Some(expected) = expected {
+            return Err(Check::UnvouchedTime { entry: index, expected, found });
+        }
+    }
     let mut integrated_time = None;
     if let Some(set) = &entry.signed_entry_timestamp {
         let time = promise(index, entry, claimed, set, log)?;
@@ -72,8 +82,7 @@ fn check(
                 outside: format!("the log's window, {}", log.valid_for()),
             });
         }
-        // Rekor v2 vouches for no time, whoever signed such a promise.
-        integrated_time = (!kind.is_v2()).then_some(time);
+        integrated_time = Some(time);
     }
     match &entry.inclusion_proof {
         Some(proof) => inclusion(index, entry, kind, proof, log)?,

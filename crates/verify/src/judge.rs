@@ -129,6 +129,7 @@ impl Judge<'_> {
             .map_err(Check::Certificate)?;
         let signed = Signed::new(self.matter, self.artifact, leaf.public_key(), Some(&leaf));
         let scheme = signed.verify()?;
+        signed.check_hints(scheme, None)?;
         let mut evidence = self.evidence(&signed, scheme)?;
         if evidence.times.is_empty() {
             evidence.times.push(self.clock()?);
@@ -158,6 +159,7 @@ impl Judge<'_> {
         }
         let signed = Signed::new(self.matter, self.artifact, key, None);
         let scheme = signed.verify()?;
+        signed.check_hints(scheme, hint)?;
         let mut evidence = self.evidence(&signed, scheme)?;
         let expected = STANDARD.encode(key.id());
         if let Some(found) = hint.filter(|found| *found != expected) {

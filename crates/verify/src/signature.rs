@@ -1,9 +1,12 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bundle::{Content, Envelope};
 use keys::{Digest, HashAlgorithm, KeyAlgorithm, Payload, PublicKey, Scheme};
 use x509::Certificate;
 
 use crate::artifact::Artifact;
-use crate::check::{Check, Error};
+use crate::check::{Check, Error, plain};
+use crate::entry::hex;
 use crate::judge::Matter;
 
 /// What was signed, by which key, as the bundle and the caller say: the one thing that log entries
@@ -84,6 +87,33 @@ impl<'a> Signed<'a> {
         }
     }
 
+    /// What the bundle says of the signature beside it, signed by nobody, must at least be true.
+    pub(crate) fn check_hints(&self, scheme: Scheme, hint: Option<&str>) -> Result<(), Check> {
+        match (self.content, scheme.hash()) {
+            (Content::Message { digest: Some(digest), .. }, Some(algorithm)) => {
+                check_algorithm(&digest.algorithm, &[algorithm])
+            }
+            _ => self.check_key_id(hint),
+        }
+    }
+
+    /// A key id need not be there, and is signed by nobody; one that names another key than the one
+    /// that made the signature is a contradiction.
+    fn check_key_id(&self, hint: Option<&str>) -> Result<(), Check> {
+        let signature = self.envelope().and_then(|envelope| envelope.signatures.first());
+        let Some(found) = signature.and_then(|signature| signature.keyid.as_deref()) else {
+            return Ok(());
+        };
+        let id = self.key.id();
+        let expected = STANDARD.encode(id);
+        let bare = found.strip_prefix("SHA256:").unwrap_or(found).trim_end_matches('=');
+        let names_it = bare == expected.trim_end_matches('=') || bare == hex(&id);
+        if names_it || hint == Some(found) {
+            return Ok(());
+        }
+        Err(Check::KeyId { expected, found: plain(found) })
+    }
+
     fn payload(&self, scheme: Scheme) -> Option<Given<'_>> {
         match (self.content, self.artifact) {
             (Content::Envelope(_), _) => Some(Given::Message(&self.pae)),
@@ -95,18 +125,39 @@ impl<'a> Signed<'a> {
     /// The schemes a key of this kind may have signed by, the usual one first. The others were
     /// used by older clients, or by clients that take the pure form over messages they hold.
     fn schemes(&self) -> Vec<Scheme> {
-        let pure_first = self.envelope().is_some();
-        match self.key.algorithm() {
-            KeyAlgorithm::EcdsaP256 => vec![Scheme::EcdsaP256Sha256],
-            KeyAlgorithm::EcdsaP384 => vec![Scheme::EcdsaP384Sha384, Scheme::EcdsaP384Sha256],
-            KeyAlgorithm::EcdsaP521 => vec![Scheme::EcdsaP521Sha512, Scheme::EcdsaP521Sha256],
-            KeyAlgorithm::Ed25519 if pure_first => vec![Scheme::Ed25519, Scheme::Ed25519ph],
-            KeyAlgorithm::Ed25519 => vec![Scheme::Ed25519ph, Scheme::Ed25519],
-            KeyAlgorithm::Rsa { bits } => {
-                vec![Scheme::RsaPkcs1Sha256 { bits }, Scheme::RsaPssSha256 { bits }]
-            }
+        let mut schemes = schemes(self.key);
+        if self.envelope().is_some() && self.key.algorithm() == KeyAlgorithm::Ed25519 {
+            schemes.reverse();
+        }
+        schemes
+    }
+}
+
+/// By which schemes a key may have signed a message, the usual one first.
+fn schemes(key: &PublicKey) -> Vec<Scheme> {
+    match key.algorithm() {
+        KeyAlgorithm::EcdsaP256 => vec![Scheme::EcdsaP256Sha256],
+        KeyAlgorithm::EcdsaP384 => vec![Scheme::EcdsaP384Sha384, Scheme::EcdsaP384Sha256],
+        KeyAlgorithm::EcdsaP521 => vec![Scheme::EcdsaP521Sha512, Scheme::EcdsaP521Sha256],
+        KeyAlgorithm::Ed25519 => vec![Scheme::Ed25519ph, Scheme::Ed25519],
+        KeyAlgorithm::Rsa { bits } => {
+            vec![Scheme::RsaPkcs1Sha256 { bits }, Scheme::RsaPssSha256 { bits }]
         }
     }
+}
+
+/// Which digests of a message `key` may have signed.
+pub(crate) fn hashes(key: &PublicKey) -> Vec<HashAlgorithm> {
+    schemes(key).into_iter().filter_map(Scheme::hash).collect()
+}
+
+/// Demands that the digest in a bundle, by its Sigstore name, is by one of the `signed` ones.
+pub(crate) fn check_algorithm(named: &str, signed: &[HashAlgorithm]) -> Result<(), Check> {
+    if signed.iter().any(|algorithm| algorithm.sigstore_name() == named) {
+        return Ok(());
+    }
+    let expected: Vec<_> = signed.iter().map(|algorithm| algorithm.sigstore_name()).collect();
+    Err(Check::DigestAlgorithm { expected: expected.join(" or "), found: plain(named) })
 }
 
 enum Given<'a> {

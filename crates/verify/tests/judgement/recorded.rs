@@ -5,7 +5,8 @@ use ambisign_verify::{Artifact, Check, Error, Policy, Verified, danger, verify};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bundle::{
-    Bundle, Content, Envelope, EnvelopeSignature, LogEntry, LogProof, VerificationMaterial,
+    Bundle, Content, Envelope, EnvelopeSignature, LogEntry, LogProof, MessageDigest,
+    VerificationMaterial,
 };
 use keys::{Digest, HashAlgorithm, PublicKey};
 use serde_json::Value;
@@ -92,6 +93,14 @@ fn envelope(value: &Value, doubled: bool) -> Envelope {
     }
 }
 
+fn message(digest: &Digest, signature: &Value) -> Content {
+    let digest = MessageDigest {
+        algorithm: digest.algorithm().sigstore_name().to_owned(),
+        digest: digest.as_bytes().to_vec(),
+    };
+    Content::Message { digest: Some(digest), signature: decoded(signature) }
+}
+
 #[test]
 fn every_hashedrekord_of_rekor_v1_verifies() {
     let mut tried = 0;
@@ -103,15 +112,14 @@ fn every_hashedrekord_of_rekor_v1_verifies() {
         let hash = &spec["data"]["hash"];
         let algorithm = HashAlgorithm::from_name(hash["algorithm"].as_str().unwrap()).unwrap();
         let digest = Digest::from_hex(algorithm, hash["value"].as_str().unwrap()).unwrap();
-        let content =
-            || Content::Message { digest: None, signature: decoded(&spec["signature"]["content"]) };
+        let content = |digest: &Digest| message(digest, &spec["signature"]["content"]);
         let signer = || signer(&spec["signature"]["publicKey"]["content"]);
-        let verified = judge_v1(&answer, signer(), content(), &digest).expect("verifies");
+        let verified = judge_v1(&answer, signer(), content(&digest), &digest).expect("verifies");
         assert_eq!(verified.times().len(), 1);
         assert_eq!(verified.digest(), &digest);
         // The same entry beside another artifact.
         let other = Digest::of(algorithm, b"another");
-        let refused = judge_v1(&answer, signer(), content(), &other);
+        let refused = judge_v1(&answer, signer(), content(&other), &other);
         assert!(
             matches!(refused, Err(Error::Refused(check)) if matches!(*check, Check::Signature(_)))
         );
@@ -160,8 +168,7 @@ fn the_entries_of_rekor_v2_verify_for_keys_and_prove_no_time_for_certificates() 
         }
         let algorithm = keys::Scheme::from_key_details(details).unwrap().hash().unwrap();
         let digest = Digest::new(algorithm, decoded(&record["digest"])).unwrap();
-        let content =
-            Content::Message { digest: None, signature: decoded(&record["signature"]["content"]) };
+        let content = message(&digest, &record["signature"]["content"]);
         let (material, policy) = match &verifier["publicKey"] {
             Value::Null => (
                 VerificationMaterial::Certificate(decoded(

@@ -148,9 +148,15 @@ fn one_subject_must_carry_all_the_annotations() {
     }
 }
 
+fn hint(data: &[u8], algorithm: HashAlgorithm) -> Option<MessageDigest> {
+    let digest = Digest::of(algorithm, data).as_bytes().to_vec();
+    Some(MessageDigest { algorithm: algorithm.sigstore_name().to_owned(), digest })
+}
+
 fn message(key: &KeyPair) -> Bundle {
     let signature = key.sign(Payload::Message(FILE)).unwrap();
-    bundle(Content::Message { digest: None, signature }, None)
+    let algorithm = key.scheme().hash().unwrap_or(HashAlgorithm::Sha512);
+    bundle(Content::Message { digest: hint(FILE, algorithm), signature }, None)
 }
 
 #[test]
@@ -205,7 +211,8 @@ fn a_key_has_no_identity_and_a_wrong_hint_is_only_odd() {
         verify(&message(&key), &Artifact::Message(FILE), &with_extension, &nobody(), now());
     assert!(matches!(check(judged), Check::Extension { found: None, .. }));
     let Content::Message { signature, .. } = message(&key).content().clone() else { panic!() };
-    let hinted = bundle(Content::Message { digest: None, signature }, Some("another"));
+    let content = Content::Message { digest: hint(FILE, HashAlgorithm::Sha256), signature };
+    let hinted = bundle(content, Some("another"));
     let verified = judge(&key, &hinted).unwrap();
     assert!(matches!(verified.warnings(), [Warning::KeyHint { .. }]));
 }
@@ -214,12 +221,9 @@ fn a_key_has_no_identity_and_a_wrong_hint_is_only_odd() {
 fn the_digest_in_a_bundle_is_never_believed() {
     let key = KeyPair::generate().unwrap();
     let Content::Message { signature, .. } = message(&key).content().clone() else { panic!() };
-    let hint = |data: &[u8]| MessageDigest {
-        algorithm: "SHA2_256".into(),
-        digest: keys::sha256(data).to_vec(),
-    };
     let judge_other = |hinted: &[u8]| {
-        let content = Content::Message { digest: Some(hint(hinted)), signature: signature.clone() };
+        let digest = hint(hinted, HashAlgorithm::Sha256);
+        let content = Content::Message { digest, signature: signature.clone() };
         let artifact = Artifact::Message(b"another");
         check(verify(&bundle(content, None), &artifact, &policy(&key), &nobody(), now()))
     };

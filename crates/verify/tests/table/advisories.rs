@@ -119,7 +119,7 @@ fn cve_2026_48816_and_ghsa_hhfg_a_time_without_its_promise() {
             entry.as_object_mut().unwrap().remove("inclusionPromise");
         };
     };
-    holds(&Case::v1("", change, refused("NoTime", "")));
+    holds(&Case::v1("", change, refused("UnvouchedTime", "")));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Groups 1, 2, 11 and 12: what was signed, by whom, and how the bundle is written.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use keys::Digest;
 use serde_json::{Value, json};
 
@@ -122,7 +124,28 @@ fn keys_and_materials() -> Vec<Case> {
                     b["messageSignature"].as_object_mut().unwrap().remove("messageDigest");
                 }
             },
-            passes(),
+            unreadable("messageDigest"),
+        ),
+        Case::v1(
+            "the digest by an algorithm that was not signed by",
+            |p| {
+                p.bundle = |b| {
+                    let digest = Digest::of(keys::HashAlgorithm::Sha512, ARTIFACT);
+                    b["messageSignature"]["messageDigest"] = json!({
+                        "algorithm": "SHA2_512", "digest": STANDARD.encode(digest.as_bytes()),
+                    });
+                }
+            },
+            refused("DigestAlgorithm", "over SHA2_256, the bundle gives SHA2_512"),
+        ),
+        Case::v1(
+            "the digest under an algorithm of the same length",
+            |p| {
+                p.bundle = |b| {
+                    b["messageSignature"]["messageDigest"]["algorithm"] = json!("SHA3_256");
+                }
+            },
+            refused("DigestAlgorithm", "SHA3_256"),
         ),
         Case::v1(
             "another signature",
@@ -253,6 +276,35 @@ fn statements() -> Vec<Case> {
             },
             unreadable("exactly one"),
         ),
+        Case::v1(
+            "the key id of another key",
+            |p| {
+                *p = stated(statement(KIND));
+                p.bundle = |b| b["dsseEnvelope"]["signatures"][0]["keyid"] = json!("abc");
+            },
+            refused("KeyId", "found \"abc\""),
+        ),
+        Case::v1(
+            "an empty key id",
+            |p| {
+                *p = stated(statement(KIND));
+                p.bundle = |b| b["dsseEnvelope"]["signatures"][0]["keyid"] = json!("");
+            },
+            passes(),
+        ),
+        Case::v1(
+            "the key id of the key, as its hint is",
+            |p| {
+                *p = stated(statement(KIND));
+                p.keyed = true;
+                p.bundle = |b| {
+                    let hint = material(b)["publicKey"]["hint"].clone();
+                    b["dsseEnvelope"]["signatures"][0]["keyid"] = hint;
+                };
+            },
+            passes(),
+        )
+        .by_key(),
         Case::v1(
             "another payload type",
             |p| {
