@@ -11,6 +11,7 @@
 
 mod blobs;
 mod images;
+mod leniency;
 mod peers;
 mod together;
 mod world;

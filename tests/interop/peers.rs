@@ -12,6 +12,10 @@ pub(crate) struct Peers {
     pub(crate) sigstore_go_signing: PathBuf,
     pub(crate) sigstore_go_verification: PathBuf,
     pub(crate) sigstore_python: PathBuf,
+    /// The interpreter that has its library.
+    pub(crate) python: PathBuf,
+    /// sigstore-rust, which has no program of its own.
+    pub(crate) sigstore_rust: PathBuf,
 }
 
 impl Peers {
@@ -27,6 +31,8 @@ impl Peers {
             sigstore_go_signing: programs.join("sigstore-go-signing"),
             sigstore_go_verification: programs.join("sigstore-go-verification"),
             sigstore_python: target.join("peers/python/bin/sigstore"),
+            python: target.join("peers/python/bin/python3"),
+            sigstore_rust: target.join("peers/sigstore-rust/debug/sigstore-rust-peer"),
         };
         let missing = peers.all().into_iter().filter(|program| !program.is_file());
         let missing: Vec<_> =
@@ -44,7 +50,7 @@ impl Peers {
         None
     }
 
-    fn all(&self) -> [&Path; 6] {
+    fn all(&self) -> [&Path; 8] {
         [
             &self.cosign,
             &self.docker_registry,
@@ -52,6 +58,8 @@ impl Peers {
             &self.sigstore_go_signing,
             &self.sigstore_go_verification,
             &self.sigstore_python,
+            &self.python,
+            &self.sigstore_rust,
         ]
     }
 }

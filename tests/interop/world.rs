@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use host::Transport;
 use http_client::{HttpClient, Settings};
 use sandbox::{Config, RekorVersion, Running, SampleImage, Sandbox};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -36,6 +36,15 @@ pub(crate) enum Who {
     Job,
     /// A SPIFFE workload.
     Workload,
+}
+
+/// A peer behind a driver of ours.
+#[derive(Clone, Copy)]
+pub(crate) enum Driver {
+    /// sigstore-python.
+    Python,
+    /// sigstore-rust.
+    Rust,
 }
 
 /// What a certificate says of somebody.
@@ -116,7 +125,12 @@ impl World {
 
     /// Our program about to sign as `who`.
     pub(crate) fn ambisign_as(&self, who: Who, command: &str) -> Program<'_> {
-        let program = self.ambisign(command).arg("--signing-config").arg(self.signing_config());
+        self.ambisign_with(who, command, &self.signing_config())
+    }
+
+    /// The same, with the services of another signing config.
+    pub(crate) fn ambisign_with(&self, who: Who, command: &str, config: &Path) -> Program<'_> {
+        let program = self.ambisign(command).arg("--signing-config").arg(config);
         let socket = format!("unix://{}", self.sandbox.spiffe_socket().display());
         self.with_identity(program, who, &socket)
     }
@@ -170,8 +184,13 @@ impl World {
     }
 
     pub(crate) fn sigstore_go_signing(&self) -> Program<'_> {
-        let program = self.program(&self.peers.sigstore_go_signing).args(["-rekor", "-tsa"]);
-        let program = program.arg("-signing-config").arg(self.signing_config());
+        self.sigstore_go_signing_with(&self.signing_config()).arg("-tsa")
+    }
+
+    /// The same without a timestamp, and with the services of another signing config.
+    pub(crate) fn sigstore_go_signing_with(&self, config: &Path) -> Program<'_> {
+        let program = self.program(&self.peers.sigstore_go_signing).arg("-rekor");
+        let program = program.arg("-signing-config").arg(config);
         program.arg("-trusted-root").arg(self.sandbox.trusted_root())
     }
 
@@ -180,7 +199,38 @@ impl World {
         program.arg("--trust-config").arg(self.sandbox.client_trust_config(self.log))
     }
 
-    fn signing_config(&self) -> PathBuf {
+    /// A peer that has a library and no program that would judge many bundles at once: asks it
+    /// about each pair of bundle and artifact, and gives what it had against it, if anything.
+    pub(crate) fn ask(
+        &self,
+        driver: Driver,
+        signer: &Identity,
+        cases: &[(PathBuf, PathBuf)],
+    ) -> Vec<String> {
+        let (program, root) = match driver {
+            Driver::Python => {
+                let script =
+                    concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/interop/sigstore_python.py");
+                let program = self.program(&self.peers.python).arg(script);
+                (program, self.sandbox.client_trust_config(self.log))
+            }
+            Driver::Rust => (self.program(&self.peers.sigstore_rust), self.sandbox.trusted_root()),
+        };
+        let cases = cases
+            .iter()
+            .map(|(bundle, artifact)| json!({ "bundle": bundle, "artifact": artifact }));
+        let request = json!({
+            "root": root,
+            "identity": signer.name,
+            "issuer": signer.issuer,
+            "cases": cases.collect::<Vec<_>>(),
+        });
+        let request = self.write("request.json", &request.to_string());
+        let answer = program.reading(&request).run().succeeds().stdout;
+        serde_json::from_str(&answer).unwrap()
+    }
+
+    pub(crate) fn signing_config(&self) -> PathBuf {
         self.sandbox.signing_config(self.log)
     }
 
@@ -253,6 +303,12 @@ impl Program<'_> {
         self
     }
 
+    /// Its stdin is this file.
+    pub(crate) fn reading(mut self, file: &Path) -> Self {
+        self.command.stdin(std::fs::File::open(file).unwrap());
+        self
+    }
+
     /// Runs it to its end.
     pub(crate) fn run(self) -> Outcome {
         let Self { command, runtime } = self;
@@ -290,9 +346,9 @@ async fn output(command: Command, shown: &str) -> Outcome {
 pub(crate) struct Outcome {
     #[expect(dead_code, reason = "a failing test shows it")]
     shown: String,
-    code: i32,
+    pub(crate) code: i32,
     pub(crate) stdout: String,
-    stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Outcome {

@@ -24,8 +24,8 @@ usage: cargo xtask <task>
   demo [--registry docker-registry|HOST:PORT]
                      sign and verify an image on a Sigstore that runs on this machine
   test [ARGS...]     everything that can be tested here (arguments go to cargo test)
-  peers              fetch cosign, oras, docker-registry, sigstore-go and sigstore-python
-                     into target/peers; needs no root
+  peers              fetch cosign, oras, docker-registry, sigstore-go, sigstore-python and
+                     sigstore-rust into target/peers; needs no root
   interop [ARGS...]  both directions of every pair with the peers
   conformance --suite DIR
                      the cases of sigstore-conformance, or of any directory of that shape

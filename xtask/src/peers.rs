@@ -2,7 +2,7 @@
 //!
 //! Debian's packages are downloaded through a private configuration of apt, derived from the
 //! machine's own with a newer suite, and unpacked without being installed. sigstore-python goes
-//! into a virtual environment. Nothing needs root and nothing outside target/peers changes. A
+//! into a virtual environment, sigstore-rust is built from xtask/sigstore-rust. Nothing needs root and nothing outside target/peers changes. A
 //! browser is only looked for.
 
 use std::path::{Path, PathBuf};
@@ -46,9 +46,21 @@ pub(crate) fn fetch() -> Result<PathBuf> {
     if !python.join("bin/sigstore").is_file() {
         fetch_python(&shell, &python).context("sigstore-python could not be fetched")?;
     }
+    build_rust(&shell, &home).context("sigstore-rust could not be built")?;
     report(&shell, &bin, &python)?;
     report_browser(&shell)?;
     Ok(home)
+}
+
+/// A package outside of this workspace: what it depends on is in no crate's tree. Where it is built
+/// already this takes no time.
+fn build_rust(shell: &Shell, home: &Path) -> Result<()> {
+    let manifest = workspace::root().join("xtask/sigstore-rust/Cargo.toml");
+    let target = home.join("sigstore-rust");
+    cmd!(shell, "cargo build --quiet --locked --manifest-path {manifest} --target-dir {target}")
+        .quiet()
+        .run()?;
+    Ok(())
 }
 
 /// Says which browser the login tests will use. Its libraries are too many to unpack it here.
@@ -74,6 +86,10 @@ fn report(shell: &Shell, bin: &Path, python: &Path) -> Result<()> {
     print!("{versions}");
     let sigstore = python.join("bin/sigstore");
     println!("{}", cmd!(shell, "{sigstore} --version").quiet().read()?.trim());
+    let lock = shell.read_file(workspace::root().join("xtask/sigstore-rust/Cargo.lock"))?;
+    let locked = lock.split_once("name = \"sigstore-verify\"\nversion = \"");
+    let version = locked.and_then(|(_, rest)| rest.split('"').next()).unwrap_or("unknown");
+    println!("sigstore-verify {version}");
     println!("in {}", bin.parent().and_then(Path::parent).unwrap_or(bin).display());
     Ok(())
 }

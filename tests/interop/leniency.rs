@@ -1,0 +1,274 @@
+//! How lenient each verifier is: the same bundles, mutated one way each, judged by all of them.
+//!
+//! What was measured stands in `leniency.md`, and the test compares; `LENIENCY=overwrite` writes it
+//! anew. Whatever it says, we must refuse what any other refuses, save what a row excuses.
+
+mod rows;
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use bundle::Bundle;
+use keys::Digest;
+use sandbox::RekorVersion;
+use serde_json::{Value, json};
+use trust_root::TrustedRoot;
+use verify::{Artifact, Policy, StringMatch, verify};
+
+use crate::world::{Driver, Identity, Program, Store, Who, World};
+
+const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/interop/leniency.md");
+const WHO: Who = Who::Person;
+const ARTIFACT: &str = "what is signed\n";
+const PREDICATE_TYPE: &str = "https://example.test/predicate/v1";
+const VERIFIERS: [&str; 5] =
+    ["ambisign", "sigstore-go", "cosign", "sigstore-rust", "sigstore-python"];
+
+/// A bundle that is mutated.
+#[derive(Clone, Copy, PartialEq)]
+enum Base {
+    /// A file in Rekor v1, whose promise is the only time.
+    V1,
+    /// A file in Rekor v2, with a timestamp.
+    V2,
+    /// A file in Rekor v1, with a timestamp as well.
+    V1Stamped,
+    /// A statement in Rekor v1, whose promise is the only time.
+    DsseV1,
+    /// A statement in Rekor v2, with a timestamp.
+    DsseV2,
+}
+
+/// What is done to a bundle.
+enum Change {
+    /// To the document.
+    Json(fn(&mut Value)),
+    /// To its text.
+    Text(fn(String) -> String),
+    /// An entry of a log that nobody here trusts is added.
+    StrangeEntry,
+}
+
+/// A row of the table.
+struct Row {
+    name: &'static str,
+    base: Base,
+    change: Change,
+    /// Why we may take it though another does not.
+    excuse: Option<&'static str>,
+}
+
+/// The bundles that are mutated, and the file they are of.
+struct Bases {
+    artifact: PathBuf,
+    bundles: [Value; 5],
+    strange_entry: Value,
+}
+
+impl Base {
+    fn index(self) -> usize {
+        match self {
+            Self::V1 => 0,
+            Self::V2 => 1,
+            Self::V1Stamped => 2,
+            Self::DsseV1 => 3,
+            Self::DsseV2 => 4,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        ["v1", "v2", "v1 stamped", "v1 DSSE", "v2 DSSE"][self.index()]
+    }
+
+    fn is_statement(self) -> bool {
+        matches!(self, Self::DsseV1 | Self::DsseV2)
+    }
+}
+
+impl Row {
+    fn bundle(&self, bases: &Bases) -> String {
+        let mut bundle = bases.bundles[self.base.index()].clone();
+        match self.change {
+            Change::Json(change) => change(&mut bundle),
+            Change::Text(change) => return change(bundle.to_string()),
+            Change::StrangeEntry => {
+                rows::entries(&mut bundle).push(bases.strange_entry.clone());
+            }
+        }
+        bundle.to_string()
+    }
+}
+
+impl Bases {
+    fn make(world: &World, stranger: &World) -> Self {
+        let artifact = world.write("artifact.txt", ARTIFACT);
+        let v2 = world.sandbox.signing_config(RekorVersion::V2);
+        let v1 = unstamped(world);
+        // Into logs that are not empty, so that there are hashes in the proofs.
+        for config in [&v1, &v2, &v1, &v2, &v1, &v2] {
+            ours(world, &artifact, config);
+        }
+        let bundles = [
+            ours(world, &artifact, &v1),
+            ours(world, &artifact, &v2),
+            ours(world, &artifact, &world.sandbox.signing_config(RekorVersion::V1)),
+            stated(world, &artifact, &v1, false),
+            stated(world, &artifact, &v2, true),
+        ];
+        let other = stranger.write("artifact.txt", ARTIFACT);
+        let mut strange = ours(stranger, &other, &unstamped(stranger));
+        let strange_entry = rows::entries(&mut strange).remove(0);
+        Self { artifact, bundles, strange_entry }
+    }
+}
+
+/// The signing config for Rekor v1, without a timestamp authority.
+fn unstamped(world: &World) -> PathBuf {
+    let config = std::fs::read(world.sandbox.signing_config(RekorVersion::V1)).unwrap();
+    let mut config: Value = serde_json::from_slice(&config).unwrap();
+    config["tsaUrls"] = json!([]);
+    config.as_object_mut().unwrap().remove("tsaConfig");
+    world.write("unstamped.json", &config.to_string())
+}
+
+fn ours(world: &World, file: &Path, config: &Path) -> Value {
+    let bundle = world.path("base.sigstore.json");
+    let sign = world.ambisign_with(WHO, "sign-blob", config).arg("--bundle").arg(&bundle);
+    sign.arg(file).run().succeeds();
+    serde_json::from_slice(&std::fs::read(bundle).unwrap()).unwrap()
+}
+
+/// A statement about the file, signed by sigstore-go.
+fn stated(world: &World, file: &Path, config: &Path, stamped: bool) -> Value {
+    let statement = json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{
+            "name": "artifact.txt",
+            "digest": { "sha256": Digest::sha256(&std::fs::read(file).unwrap()).to_hex() },
+        }],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": {},
+    });
+    let statement = world.write("statement.json", &statement.to_string());
+    let sign = world.sigstore_go_signing_with(config).args(["-in-toto", "-id-token"]);
+    let sign = sign.arg(world.email_token()).args(stamped.then_some("-tsa")).arg(statement);
+    let signed = sign.run().succeeds().stdout;
+    serde_json::from_str(signed.lines().find(|line| line.starts_with('{')).unwrap()).unwrap()
+}
+
+/// What each verifier says of the bundle of a row: nothing, or why not.
+fn judge<'a>(world: &'a World, signer: &Identity, rows: &[Row], bases: &Bases) -> Vec<[String; 5]> {
+    let bundles: Vec<PathBuf> = rows
+        .iter()
+        .enumerate()
+        .map(|(at, row)| world.write(&format!("{at}.sigstore.json"), &row.bundle(bases)))
+        .collect();
+    let cases: Vec<_> =
+        bundles.iter().map(|bundle| (bundle.clone(), bases.artifact.clone())).collect();
+    let python = world.ask(Driver::Python, signer, &cases);
+    let rust = world.ask(Driver::Rust, signer, &cases);
+    let mut verdicts = Vec::new();
+    for ((row, bundle), (rust, python)) in
+        rows.iter().zip(&bundles).zip(rust.into_iter().zip(python))
+    {
+        let (command, kind) = match row.base.is_statement() {
+            true => ("verify-blob-attestation", ["--type", PREDICATE_TYPE].as_slice()),
+            false => ("verify-blob", [].as_slice()),
+        };
+        let of_files = |program: Program<'a>| {
+            let program = program.args(kind).args(signer.policy());
+            program.arg("--bundle").arg(bundle).arg(&bases.artifact)
+        };
+        let go = world.sigstore_go_verification().arg("-artifact").arg(&bases.artifact);
+        let programs = vec![
+            of_files(world.ambisign(command)),
+            go.args(signer.policy_of_go()).arg(bundle),
+            of_files(world.cosign(command)),
+        ];
+        let mut said = Program::run_all(programs)
+            .into_iter()
+            .map(|outcome| if outcome.code == 0 { String::new() } else { outcome.stderr });
+        let mut next = || said.next().unwrap();
+        verdicts.push([next(), next(), next(), rust, python]);
+    }
+    verdicts
+}
+
+/// The name of our check that refuses, by the crate the program is made of.
+fn check(world: &World, signer: &Identity, bundle: &str, bases: &Bases) -> Option<String> {
+    let Ok(bundle) = Bundle::from_json(bundle.as_bytes()) else {
+        return Some("cannot be read".to_owned());
+    };
+    let root = std::fs::read(world.sandbox.trusted_root()).unwrap();
+    let root = TrustedRoot::from_json(&root).unwrap();
+    let (name, issuer) = (StringMatch::exact(&signer.name), StringMatch::exact(&signer.issuer));
+    let artifact = std::fs::read(&bases.artifact).unwrap();
+    let artifact = Artifact::Message(&artifact);
+    let policy = Policy::new(name, issuer);
+    match verify(&bundle, &artifact, &policy, &root, SystemTime::now()) {
+        Ok(_) => None,
+        Err(verify::Error::Refused(check)) => {
+            let name = format!("{check:?}");
+            let end = name.find(|c: char| !c.is_alphanumeric()).unwrap_or(name.len());
+            Some(name[..end].to_owned())
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn table(rows: &[Row], verdicts: &[[String; 5]], checks: &[Option<String>]) -> String {
+    let mut text = format!(
+        "{}\n\n| mutation | of | {} | ambisign's check |\n|---|---|",
+        rows::PREFACE,
+        VERIFIERS.join(" | ")
+    );
+    text += &"---|".repeat(VERIFIERS.len() + 1);
+    text.push('\n');
+    for ((row, verdict), check) in rows.iter().zip(verdicts).zip(checks) {
+        let shown = verdict.iter().map(|said| if said.is_empty() { "ok" } else { "no" });
+        let shown = shown.collect::<Vec<_>>().join(" | ");
+        let why = check.as_deref().or(row.excuse).unwrap_or_default();
+        text += &format!("| {} | {} | {shown} | {why} |\n", row.name, row.base.name());
+    }
+    text
+}
+
+#[test]
+fn nowhere_are_we_more_lenient_than_the_strictest() {
+    let Some(world) = World::new(Store::ReferrersApi, RekorVersion::V1) else { return };
+    let Some(stranger) = World::new(Store::ReferrersApi, RekorVersion::V1) else { return };
+    let signer = world.identity(WHO);
+    let bases = Bases::make(&world, &stranger);
+    let rows = rows::rows();
+    let verdicts = judge(&world, &signer, &rows, &bases);
+    let checks: Vec<_> =
+        rows.iter().map(|row| check(&world, &signer, &row.bundle(&bases), &bases)).collect();
+    let mut wrong = Vec::new();
+    for ((row, verdict), check) in rows.iter().zip(&verdicts).zip(&checks) {
+        let refused: Vec<_> = (1..5).filter(|at| !verdict[*at].is_empty()).collect();
+        let named = |at: &usize| format!("{}: {}", VERIFIERS[*at], verdict[*at].trim());
+        let others = refused.iter().map(named).collect::<Vec<_>>().join("\n  ");
+        if row.name == "none" && !verdict.iter().all(String::is_empty) {
+            wrong.push(format!("the base {}: {verdict:#?}", row.base.name()));
+        }
+        if verdict[0].is_empty() && !refused.is_empty() && row.excuse.is_none() {
+            wrong.push(format!("{} ({}): we take it, and\n  {others}", row.name, row.base.name()));
+        }
+        if check.is_none() != verdict[0].is_empty() {
+            wrong.push(format!("{}: {check:?}, and the program: {}", row.name, verdict[0]));
+        }
+        // An excuse that excuses nothing would hide what comes later.
+        if row.excuse.is_some() && (refused.is_empty() || !verdict[0].is_empty()) {
+            wrong.push(format!("{} ({}): needs no excuse", row.name, row.base.name()));
+        }
+    }
+    let found = table(&rows, &verdicts, &checks);
+    if std::env::var_os("LENIENCY").is_some_and(|value| value == "overwrite") {
+        std::fs::write(RECORD, &found).unwrap();
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let recorded = std::fs::read_to_string(RECORD).unwrap();
+    let differing: Vec<_> =
+        found.lines().filter(|line| !recorded.lines().any(|other| other == *line)).collect();
+    assert!(found == recorded, "not as recorded:\n{}", differing.join("\n"));
+}
