@@ -13,5 +13,6 @@ mod blobs;
 mod images;
 mod leniency;
 mod peers;
+mod record;
 mod together;
 mod world;

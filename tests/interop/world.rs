@@ -144,10 +144,15 @@ impl World {
 
     /// cosign about to sign as `who`.
     pub(crate) fn cosign_as(&self, who: Who, command: &str) -> Program<'_> {
+        self.cosign_with(who, command, &self.signing_config())
+    }
+
+    /// The same, with the services of another signing config.
+    pub(crate) fn cosign_with(&self, who: Who, command: &str, config: &Path) -> Program<'_> {
         let program = self.cosign(command).args(["--yes", "--signing-config"]);
         // It knows the socket by its bare path only.
         let socket = self.sandbox.spiffe_socket().display().to_string();
-        self.with_identity(program.arg(self.signing_config()), who, &socket)
+        self.with_identity(program.arg(config), who, &socket)
     }
 
     fn with_identity<'a>(&self, program: Program<'a>, who: Who, socket: &str) -> Program<'a> {
@@ -195,8 +200,13 @@ impl World {
     }
 
     pub(crate) fn sigstore_python(&self) -> Program<'_> {
+        self.sigstore_python_with(self.log)
+    }
+
+    /// The same, with another log than the world's.
+    pub(crate) fn sigstore_python_with(&self, log: RekorVersion) -> Program<'_> {
         let program = self.program(&self.peers.sigstore_python);
-        program.arg("--trust-config").arg(self.sandbox.client_trust_config(self.log))
+        program.arg("--trust-config").arg(self.sandbox.client_trust_config(log))
     }
 
     /// A peer that has a library and no program that would judge many bundles at once: asks it

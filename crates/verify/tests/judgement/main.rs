@@ -1,5 +1,5 @@
-//! The judgement on material nobody here made: bundles of cosign on the real services, and the
-//! conformance suite when it stands beside the project.
+//! The judgement on material nobody here made: bundles of cosign on the real services, of the other
+//! signers on the sandbox, and the conformance suite when it stands beside the project.
 
 #![expect(
     clippy::expect_used,
@@ -12,6 +12,7 @@ mod captures;
 mod changes;
 mod conformance;
 mod legacy;
+mod peers;
 mod recorded;
 mod statements;
 mod timestamps;
