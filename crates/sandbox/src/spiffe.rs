@@ -3,6 +3,7 @@
 //! What it answers, and with which words it refuses, is what SPIRE's agent was seen to do. It does
 //! not look at who asks: every process that reaches the socket has all registrations.
 
+mod authority;
 mod certificate;
 mod grpc;
 #[allow(

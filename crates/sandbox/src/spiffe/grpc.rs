@@ -14,6 +14,7 @@ use tonic::codegen::tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use super::SpiffeAgent;
+use super::authority::Lenient;
 use super::proto::spiffe_workload_api_server::{SpiffeWorkloadApi, SpiffeWorkloadApiServer};
 use super::proto::{
     JwtBundlesRequest, JwtBundlesResponse, Jwtsvid, JwtsvidRequest, JwtsvidResponse,
@@ -55,7 +56,7 @@ pub(crate) async fn serve(listener: UnixListener, agent: Arc<SpiffeAgent>) {
         };
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
-            .serve_connection(TokioIo::new(stream), service.clone());
+            .serve_connection(TokioIo::new(Lenient::new(stream)), service.clone());
         // What breaks off a connection is between client and socket.
         connections.spawn(async { drop(connection.await) });
     }
