@@ -349,10 +349,15 @@ if [ -n '@FAILS@' ]; then
     echo 'Error: unknown command "oidc" for "circleci run"' >&2
     exit 255
 fi
-if [ "$*" != 'run oidc get --root-issuer --claims {"aud":"sigstore"}' ]; then
-    echo "Error: unexpected arguments: $*" >&2
-    exit 255
-fi
+# Flags come in any order, and JSON with or without spaces.
+case " $(printf %s "$*" | tr -d ' ') " in
+    ' runoidcget--root-issuer--claims{"aud":"sigstore"} ' | \
+        ' runoidcget--claims{"aud":"sigstore"}--root-issuer ') ;;
+    *)
+        echo "Error: unexpected arguments: $*" >&2
+        exit 255
+        ;;
+esac
 cat '@TOKEN@'
 echo
 "#;
