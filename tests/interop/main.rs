@@ -9,6 +9,7 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod ambient;
 mod blobs;
 mod images;
 mod leniency;

@@ -4,11 +4,16 @@ use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+/// The modules of Python that the tests import.
+const MODULES: [&str; 4] = ["google/auth", "id", "sigstore", "spiffe"];
+
 /// Where they are.
 pub(crate) struct Peers {
     pub(crate) cosign: PathBuf,
     pub(crate) docker_registry: PathBuf,
     pub(crate) oras: PathBuf,
+    /// Has the modules of [`MODULES`].
+    pub(crate) python: PathBuf,
     pub(crate) sigstore_go_signing: PathBuf,
     pub(crate) sigstore_go_verification: PathBuf,
     pub(crate) sigstore_python: PathBuf,
@@ -35,8 +40,9 @@ impl Peers {
             sigstore_rust: target.join("peers/sigstore-rust/debug/sigstore-rust-peer"),
         };
         let missing = peers.all().into_iter().filter(|program| !program.is_file());
-        let missing: Vec<_> =
-            missing.filter_map(Path::file_name).map(OsStr::to_string_lossy).collect();
+        let missing = missing.filter_map(Path::file_name).map(OsStr::to_string_lossy);
+        let modules = MODULES.into_iter().filter(|module| !has_module(target, module));
+        let missing: Vec<_> = missing.chain(modules.map(Into::into)).collect();
         if missing.is_empty() {
             return Some(peers);
         }
@@ -55,6 +61,7 @@ impl Peers {
             &self.cosign,
             &self.docker_registry,
             &self.oras,
+            &self.python,
             &self.sigstore_go_signing,
             &self.sigstore_go_verification,
             &self.sigstore_python,
@@ -62,4 +69,12 @@ impl Peers {
             &self.sigstore_rust,
         ]
     }
+}
+
+/// Whether some version of Python in the virtual environment has this module.
+fn has_module(target: &Path, module: &str) -> bool {
+    let versions = std::fs::read_dir(target.join("peers/python/lib")).into_iter().flatten();
+    versions.flatten().any(|version| {
+        version.path().join("site-packages").join(module).join("__init__.py").is_file()
+    })
 }

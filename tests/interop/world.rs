@@ -123,6 +123,15 @@ impl World {
             .arg(self.sandbox.trusted_root())
     }
 
+    /// Our program about to use the identity that its place has.
+    pub(crate) fn ambisign_in_place(&self, command: &str, config: &Path) -> Program<'_> {
+        let root = self.sandbox.trusted_root().display().to_string();
+        let program = self.program(Path::new(env!("CARGO_BIN_EXE_ambisign"))).arg(command);
+        // Not a flag: not every command judges signatures.
+        let program = program.env("AMBISIGN_TRUSTED_ROOT", &root);
+        program.arg("--signing-config").arg(config)
+    }
+
     /// Our program about to sign as `who`.
     pub(crate) fn ambisign_as(&self, who: Who, command: &str) -> Program<'_> {
         self.ambisign_with(who, command, &self.signing_config())
@@ -130,7 +139,7 @@ impl World {
 
     /// The same, with the services of another signing config.
     pub(crate) fn ambisign_with(&self, who: Who, command: &str, config: &Path) -> Program<'_> {
-        let program = self.ambisign(command).arg("--signing-config").arg(config);
+        let program = self.ambisign_in_place(command, config);
         let socket = format!("unix://{}", self.sandbox.spiffe_socket().display());
         self.with_identity(program, who, &socket)
     }
@@ -149,10 +158,15 @@ impl World {
 
     /// The same, with the services of another signing config.
     pub(crate) fn cosign_with(&self, who: Who, command: &str, config: &Path) -> Program<'_> {
-        let program = self.cosign(command).args(["--yes", "--signing-config"]);
         // It knows the socket by its bare path only.
         let socket = self.sandbox.spiffe_socket().display().to_string();
-        self.with_identity(program.arg(config), who, &socket)
+        self.with_identity(self.cosign_in_place(command, config), who, &socket)
+    }
+
+    /// cosign about to use the identity that its place has.
+    pub(crate) fn cosign_in_place(&self, command: &str, config: &Path) -> Program<'_> {
+        let program = self.cosign(command).args(["--yes", "--signing-config"]);
+        program.arg(config)
     }
 
     fn with_identity<'a>(&self, program: Program<'a>, who: Who, socket: &str) -> Program<'a> {
@@ -238,6 +252,11 @@ impl World {
         let request = self.write("request.json", &request.to_string());
         let answer = program.reading(&request).run().succeeds().stdout;
         serde_json::from_str(&answer).unwrap()
+    }
+
+    /// Python, with the modules of the peers.
+    pub(crate) fn python(&self) -> Program<'_> {
+        self.program(&self.peers.python)
     }
 
     pub(crate) fn signing_config(&self) -> PathBuf {

@@ -1,9 +1,10 @@
 //! The other clients of Sigstore, fetched as a person would get them.
 //!
 //! Debian's packages are downloaded through a private configuration of apt, derived from the
-//! machine's own with a newer suite, and unpacked without being installed. sigstore-python goes
-//! into a virtual environment, sigstore-rust is built from xtask/sigstore-rust. Nothing needs root and nothing outside target/peers changes. A
-//! browser is only looked for.
+//! machine's own with a newer suite, and unpacked without being installed. sigstore-python and the
+//! libraries that look for identities go into a virtual environment, sigstore-rust is built from
+//! xtask/sigstore-rust. Nothing needs root and nothing outside target/peers changes. A browser is
+//! only looked for.
 
 use std::path::{Path, PathBuf};
 
@@ -26,8 +27,13 @@ const VERSIONS: &str = "versions";
 /// The suite that has cosign 3.1.
 const SUITE: &str = "sid";
 
-/// The release line of sigstore-python that the tests were written against.
-const SIGSTORE_PYTHON: &str = "sigstore~=4.5";
+/// The release lines that the tests were written against: sigstore-python, what it finds its
+/// ambient identities with, Google's own client of its metadata service, and a client of the SPIFFE
+/// Workload API.
+const PYTHON: [&str; 4] = ["sigstore~=4.5", "id~=1.6", "google-auth~=2.63", "spiffe~=0.3.2"];
+
+/// What the virtual environment was filled with, inside it.
+const FILLED_WITH: &str = "filled-with";
 
 /// Fetches what is missing and returns the directory that holds the programs.
 pub(crate) fn fetch() -> Result<PathBuf> {
@@ -43,9 +49,7 @@ pub(crate) fn fetch() -> Result<PathBuf> {
         ensure!(!missing(programs), "the package {package} lacks one of {programs:?}");
     }
     let python = home.join("python");
-    if !python.join("bin/sigstore").is_file() {
-        fetch_python(&shell, &python).context("sigstore-python could not be fetched")?;
-    }
+    fetch_python(&shell, &python).context("the Python packages could not be fetched")?;
     build_rust(&shell, &home).context("sigstore-rust could not be built")?;
     report(&shell, &bin, &python)?;
     report_browser(&shell)?;
@@ -84,8 +88,15 @@ fn report(shell: &Shell, bin: &Path, python: &Path) -> Result<()> {
     // cosign's and sigstore-go's packages do not know their own versions; what was unpacked does.
     let versions = shell.read_file(bin.join(VERSIONS))?;
     print!("{versions}");
-    let sigstore = python.join("bin/sigstore");
-    println!("{}", cmd!(shell, "{sigstore} --version").quiet().read()?.trim());
+    let python = python.join("bin/python");
+    let format = ["-m", "pip", "--disable-pip-version-check", "list", "--format", "freeze"];
+    let packages = cmd!(shell, "{python} {format...}").quiet().read()?;
+    let wanted = PYTHON.map(|line| line.split('~').next().unwrap_or(line));
+    for (name, version) in packages.lines().filter_map(|line| line.split_once("==")) {
+        if wanted.contains(&name) {
+            println!("{name} {version}");
+        }
+    }
     let lock = shell.read_file(workspace::root().join("xtask/sigstore-rust/Cargo.lock"))?;
     let locked = lock.split_once("name = \"sigstore-verify\"\nversion = \"");
     let version = locked.and_then(|(_, rest)| rest.split('"').next()).unwrap_or("unknown");
@@ -199,14 +210,23 @@ fn sources(uri: &str, signed_by: Option<&str>) -> String {
     format!("Types: deb\nURIs: {uri}\nSuites: {SUITE}\nComponents: main\nSigned-By: {signed_by}\n")
 }
 
+/// Makes the virtual environment where there is none, and adds what an older one lacks.
 fn fetch_python(shell: &Shell, home: &Path) -> Result<()> {
-    // A half-made environment of an interrupted run would look complete to no one.
-    shell.remove_path(home)?;
-    cmd!(shell, "python3 -m venv {home}").quiet().run()?;
-    let pip = home.join("bin/pip");
-    cmd!(shell, "{pip} install --quiet --disable-pip-version-check {SIGSTORE_PYTHON}")
-        .quiet()
-        .run()?;
+    let (program, filled) = (home.join("bin/python"), home.join(FILLED_WITH));
+    let wanted = PYTHON.join("\n");
+    if filled.is_file() && shell.read_file(&filled)? == wanted {
+        return Ok(());
+    }
+    if !program.is_file() {
+        // A half-made environment of an interrupted run would look complete to no one.
+        shell.remove_path(home)?;
+        cmd!(shell, "python3 -m venv {home}").quiet().run()?;
+    }
+    // Not its own script: that names the place where the environment was made, and it may have
+    // been moved since.
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    cmd!(shell, "{program} {pip...} {PYTHON...}").quiet().run()?;
+    shell.write_file(filled, wanted)?;
     Ok(())
 }
 
