@@ -17,6 +17,7 @@ mod harness;
 mod images;
 mod interruptions;
 mod login;
+mod masks;
 mod network;
 mod outside;
 mod readme;

@@ -9,6 +9,7 @@ mod files;
 mod flags;
 mod identity;
 mod login;
+mod mask;
 mod output;
 mod plan;
 mod spec;

@@ -10,16 +10,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use anstyle::{AnsiColor, Style};
+use id_token::IdToken;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
 use crate::error::Failure;
+use crate::flags::Output;
 
 /// stdout and stderr.
 pub(crate) struct Console {
     /// One line that says what is being waited for; invisible when stderr is no terminal.
     waiting: ProgressBar,
     warned: Mutex<Vec<String>>,
+    masked: Mutex<Vec<String>>,
     progress: Mutex<Progress>,
 }
 
@@ -38,7 +41,12 @@ impl Console {
         } else {
             ProgressBar::hidden()
         };
-        Self { waiting, warned: Mutex::default(), progress: Mutex::default() }
+        Self {
+            waiting,
+            warned: Mutex::default(),
+            masked: Mutex::default(),
+            progress: Mutex::default(),
+        }
     }
 
     /// One line of data.
@@ -52,6 +60,22 @@ impl Console {
     /// One line of data, as compact JSON.
     pub(crate) fn json(&self, value: &Value) {
         self.data(&value.to_string());
+    }
+
+    /// The workflow command that has GitHub's runner hide `token` in what it shows of a job, said
+    /// once. The runner reads both streams; JSON stays alone on its own. Nothing else that is
+    /// written has a token in it.
+    pub(crate) fn mask(&self, token: &IdToken, output: Output) {
+        let command = format!("::add-mask::{}", token.reveal());
+        let mut masked = self.masked.lock().unwrap_or_else(PoisonError::into_inner);
+        if masked.contains(&command) {
+            return;
+        }
+        match output {
+            Output::Text => self.data(&command),
+            Output::Json => self.line(&command),
+        }
+        masked.push(command);
     }
 
     /// Something to know that stops nothing, said once.

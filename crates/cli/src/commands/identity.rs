@@ -14,6 +14,7 @@ use url::Url;
 use crate::error::{Exit, Failure};
 use crate::flags::{IdentityCommandFlags, Output};
 use crate::identity::Identities;
+use crate::mask::Mask;
 use crate::plan;
 use crate::world::World;
 
@@ -25,9 +26,13 @@ pub(crate) async fn identity(
     world: &Arc<World>,
 ) -> Result<Exit, Failure> {
     let host = world.host(&world.settings());
+    let mask = Mask::plan(&flags.identity, flags.output, world)?;
     let identities = Identities::plan(&flags.identity, &host)?;
     let survey = identities.survey().await;
     let chosen = identities.peek(survey.as_ref()).await;
+    if let (Some(mask), Ok((_, token))) = (&mask, &chosen) {
+        mask.hide(token);
+    }
     let mut report = report(survey.as_ref(), chosen.as_ref().ok());
     let verdict = match &chosen {
         Ok((_, token)) => Some(ask_fulcio(token, flags, &host, world).await?),

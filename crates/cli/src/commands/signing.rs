@@ -9,6 +9,7 @@ use crate::error::{Exit, Failure};
 use crate::flags::SigningFlags;
 use crate::identity::Identities;
 use crate::login;
+use crate::mask::Mask;
 use crate::output::{Console, rfc3339};
 use crate::plan;
 use crate::world::World;
@@ -17,6 +18,7 @@ use crate::world::World;
 pub(super) struct Signing {
     signer: Signer,
     identities: Identities,
+    mask: Option<Mask>,
 }
 
 impl Signing {
@@ -36,12 +38,17 @@ impl Signing {
         }
         let login = login::plan(&flags.login, &flags.identity, &config, world, &host)?;
         let identities = Identities::plan_with(&flags.identity, login, &host)?;
-        Ok(Self { signer, identities })
+        let mask = Mask::plan(&flags.identity, flags.output, world)?;
+        Ok(Self { signer, identities, mask })
     }
 
     /// Gets a token and a certificate.
     pub(super) async fn session(self) -> Result<Session, Failure> {
         let source = self.identities.choose().await?;
+        let source = match self.mask {
+            Some(mask) => mask.over(source),
+            None => source,
+        };
         let session = Session::new(self.signer, source);
         session.prepare().await?;
         Ok(session)

@@ -31,6 +31,10 @@ pub(crate) struct IdentityFlags {
     #[arg(long, value_name = "unix:///PATH|tcp://ADDRESS:PORT")]
     #[arg(value_parser = Endpoint::parse_or_path)]
     pub(crate) spiffe_socket: Option<Endpoint>,
+    /// Have the runner of a GitHub job hide the identity token in the log: writes `::add-mask::`
+    /// and the token to stdout, or to stderr beside JSON.
+    #[arg(long)]
+    pub(crate) github_mask: bool,
 }
 
 impl IdentityFlags {
