@@ -17,8 +17,6 @@ pub(crate) struct Peers {
     pub(crate) sigstore_go_signing: PathBuf,
     pub(crate) sigstore_go_verification: PathBuf,
     pub(crate) sigstore_python: PathBuf,
-    /// The interpreter that has its library.
-    pub(crate) python: PathBuf,
     /// sigstore-rust, which has no program of its own.
     pub(crate) sigstore_rust: PathBuf,
 }
@@ -65,7 +63,6 @@ impl Peers {
             &self.sigstore_go_signing,
             &self.sigstore_go_verification,
             &self.sigstore_python,
-            &self.python,
             &self.sigstore_rust,
         ]
     }
