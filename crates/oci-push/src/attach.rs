@@ -14,6 +14,7 @@ use serde::Deserialize;
 use crate::answer::Answer;
 use crate::client::{Call, Client};
 use crate::concurrent::{all, jittered};
+use crate::error::not_json;
 use crate::manifest::{
     BUNDLE_MEDIA_TYPE_PREFIX, EMPTY_BLOB, MANIFEST_MEDIA_TYPE, bundle_manifest, empty_descriptor,
 };
@@ -206,7 +207,7 @@ fn describe(bundle: &[u8]) -> Result<(String, BTreeMap<String, String>), Error> 
     let invalid =
         |reason: String| Error::Invalid { what: "the bundle to attach".to_owned(), reason };
     let bundle: WireBundle = serde_json::from_slice(bundle)
-        .map_err(|error| invalid(format!("it is not the JSON of a Sigstore bundle: {error}")))?;
+        .map_err(|error| invalid(not_json("the JSON of a Sigstore bundle", &error)))?;
     if !bundle.media_type.starts_with(BUNDLE_MEDIA_TYPE_PREFIX) {
         return Err(invalid(format!("its media type is {:?}", bundle.media_type)));
     }

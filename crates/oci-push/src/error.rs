@@ -147,6 +147,12 @@ pub enum CredentialsSource {
     Program(#[from] ProgramError),
 }
 
+/// Why a document of the registry is not what it should be. The parser repeats names and texts of
+/// the document, which are whatever its author wrote.
+pub(crate) fn not_json(what: &str, error: &serde_json::Error) -> String {
+    format!("it is not {what}: {}", host::escape_remote(&error.to_string()))
+}
+
 struct Detail<'a>(&'a str);
 
 impl fmt::Display for Detail<'_> {

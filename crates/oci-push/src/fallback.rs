@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 use crate::client::{Call, Client};
 use crate::concurrent::jittered;
+use crate::error::not_json;
 use crate::index::Index;
 use crate::manifest::{INDEX_MEDIA_TYPE, WireManifest, WrittenDescriptor, essence};
 use crate::resolve::{MANIFEST_CAP, manifest_call};
@@ -63,14 +64,14 @@ impl Client {
         };
         let digest = Digest::sha256(&answer.body);
         let manifest: WireManifest = serde_json::from_slice(&answer.body)
-            .map_err(|error| invalid(format!("it is not the JSON of a manifest: {error}")))?;
+            .map_err(|error| invalid(not_json("the JSON of a manifest", &error)))?;
         let inside = manifest.media_type.as_deref().map(essence);
         let media_type = inside.unwrap_or_else(|| answer.media_type());
         if media_type != INDEX_MEDIA_TYPE {
             return Ok(Tagged::Other { media_type: host::escape_remote(media_type) });
         }
         let index = Index::parse(&answer.body)
-            .map_err(|error| invalid(format!("it is not an image index: {error}")))?;
+            .map_err(|error| invalid(not_json("an image index", &error)))?;
         let etag = answer.header(&ETAG).map(str::to_owned);
         Ok(Tagged::Index { index, etag, digest })
     }

@@ -14,6 +14,7 @@ use http::Method;
 use crate::attach::PREDICATE_TYPE;
 use crate::client::{Call, Client};
 use crate::concurrent::all;
+use crate::error::not_json;
 use crate::fallback::Tagged;
 use crate::manifest::{
     ARTIFACT_MEDIA_TYPE_PREFIX, BUNDLE_MEDIA_TYPE_PREFIX, DSSE_MEDIA_TYPE, EMPTY_MEDIA_TYPE,
@@ -327,7 +328,9 @@ impl Client {
                     annotations: layer.annotations.clone().unwrap_or_default(),
                     bytes,
                 }),
-                Err(error) => found.unusable.push(unusable(&layer.digest, error)?),
+                Err(error) => {
+                    found.unusable.push(unusable(&host::escape_remote(&layer.digest), error)?);
+                }
             }
         }
         if layers.len() > MOST_LAYERS {
@@ -403,7 +406,7 @@ fn unusable(what: &str, error: Error) -> Result<Unusable, Error> {
 fn read_manifest(reference: &Reference, bytes: &[u8]) -> Result<WireManifest, Error> {
     serde_json::from_slice(bytes).map_err(|error| Error::Invalid {
         what: format!("the manifest of {reference}"),
-        reason: format!("it is not the JSON of a manifest: {error}"),
+        reason: not_json("the JSON of a manifest", &error),
     })
 }
 

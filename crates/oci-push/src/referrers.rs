@@ -5,6 +5,7 @@ use http::{Method, StatusCode};
 use url::Url;
 
 use crate::client::{Call, Client};
+use crate::error::not_json;
 use crate::index::Index;
 use crate::manifest::{INDEX_MEDIA_TYPE, WireDescriptor};
 use crate::{Access, Digest, Error, Repository};
@@ -85,7 +86,7 @@ impl Client {
         }
         let index = Index::parse(&answer.body).map_err(|error| Error::Invalid {
             what: format!("the answer to {}", answer.request()),
-            reason: format!("it is not an image index: {error}"),
+            reason: not_json("an image index", &error),
         })?;
         let next =
             answer.headers.get_all(LINK).iter().find_map(|link| next_link(link.to_str().ok()?));

@@ -9,6 +9,7 @@ use http::{HeaderMap, Method};
 
 use crate::answer::Answer;
 use crate::client::{Call, Client};
+use crate::error::not_json;
 use crate::manifest::{ACCEPT_MANIFESTS, WireManifest, essence};
 use crate::{Access, Descriptor, Digest, Error, Reference, Registry, Repository};
 
@@ -141,7 +142,7 @@ pub(crate) fn computed_digest(
 /// The media type, from the header and the document, which must agree.
 fn checked_media_type(answer: &Answer) -> Result<String, String> {
     let manifest: WireManifest = serde_json::from_slice(&answer.body)
-        .map_err(|error| format!("it is not the JSON of a manifest: {error}"))?;
+        .map_err(|error| not_json("the JSON of a manifest", &error))?;
     let stated = answer.media_type();
     let inside = manifest.media_type.as_deref().map(essence).unwrap_or_default();
     let media_type = match (is_manifest(stated), is_manifest(inside)) {

@@ -324,6 +324,34 @@ fn a_legacy_signature_of_cosign_is_found_where_there_is_no_bundle() {
 }
 
 #[test]
+fn what_a_registry_wrote_is_shown_without_its_control_characters() {
+    let no_control = |text: &str| assert!(!text.contains(char::is_control), "{text:?}");
+    // A layer under something that is no digest.
+    let fake = Fake::new();
+    let image = fake.image("app", "v1");
+    let layers = r#"[{"mediaType":"application/vnd.dev.cosign.simplesigning.v1+json","size":2,"digest":"sha256:\u001b[2J"}]"#;
+    let manifest =
+        format!(r#"{{"schemaVersion":2,"mediaType":"{MANIFEST_TYPE}","layers":{layers}}}"#);
+    let list = fake.manifest("app", MANIFEST_TYPE, manifest.as_bytes());
+    fake.tag("app", &format!("sha256-{}.sig", image.hex()), &list);
+    let found = find(&fake, &image).unwrap();
+    assert_eq!(found.unusable.len(), 1);
+    assert!(found.unusable[0].what.contains("\\u{1b}[2J"), "{:?}", found.unusable);
+    no_control(&found.unusable[0].reason);
+
+    // A list with a name twice, which the parser repeats, however long it is.
+    let fake = Fake::without_referrers();
+    let image = fake.image("app", "v1");
+    let name = format!(r"\u001b[2J{}", "x".repeat(5000));
+    let index = format!(r#"{{"mediaType":"{INDEX_TYPE}","{name}":1,"{name}":2,"manifests":[]}}"#);
+    let list = fake.manifest("app", INDEX_TYPE, index.as_bytes());
+    fake.tag("app", &image.fallback_tag(), &list);
+    let error = find(&fake, &image).unwrap_err().to_string();
+    assert!(error.contains("not an image index") && error.len() < 500, "{error}");
+    no_control(&error);
+}
+
+#[test]
 fn a_legacy_signature_among_the_referrers_is_found() {
     let fake = Fake::new();
     let image = fake.image("app", "v1");
