@@ -86,7 +86,7 @@ impl PublicKey {
         if text.matches("-----BEGIN ").count() > 1 {
             return Err(wrong("there is more than one block".into()));
         }
-        let block = pem::parse(text).map_err(|error| wrong(error.to_string()))?;
+        let block = pem::parse(text).map_err(|error| wrong(framing(&error)))?;
         match block.tag() {
             "PUBLIC KEY" => Self::from_spki(block.contents()),
             "RSA PUBLIC KEY" => Self::from_pkcs1(block.contents()),
@@ -380,6 +380,15 @@ fn capped(key: &[u8]) -> Result<&[u8], Error> {
 
 fn malformed(reason: impl Into<String>) -> Error {
     Error::Malformed { expected: "public key", reason: reason.into() }
+}
+
+/// Why a text is no PEM, without its words: what a label runs into may be a key.
+fn framing(error: &pem::PemError) -> String {
+    match error {
+        pem::PemError::MismatchedTags(..) => "its BEGIN and END lines do not match".to_owned(),
+        pem::PemError::InvalidHeader(_) => "a header in it is malformed".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// A PEM label, fit to show.

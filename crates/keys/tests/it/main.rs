@@ -238,6 +238,20 @@ fn a_pem_text_holds_one_public_key_and_nothing_else() {
 }
 
 #[test]
+fn a_broken_pem_text_is_refused_without_its_words() {
+    let key = KeyPair::generate().unwrap().to_pkcs8_pem().unwrap();
+    let secret = key.lines().nth(1).unwrap();
+    // The label runs on into the key: it is none, and must not be shown.
+    let run_on = key.replacen("PRIVATE KEY-----", "PRIVATE KEY----", 1);
+    let header = key.replacen('\n', "\nProc-Type\u{1b}[2J\n\n", 1);
+    for broken in [run_on, header] {
+        let error = PublicKey::from_pem(&broken).unwrap_err().to_string();
+        assert!(error.starts_with("not a PEM public key: "), "{error}");
+        assert!(!error.contains(secret) && !error.contains(char::is_control), "{error}");
+    }
+}
+
+#[test]
 fn nothing_may_follow_or_be_missing_in_a_spki() {
     for case in cases("signatures") {
         let spki = case.key.spki();

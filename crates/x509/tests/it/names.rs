@@ -179,6 +179,11 @@ fn pem_that_is_not_what_it_should_be_is_refused_by_name() {
     assert_eq!(refused(&cut), "not a PEM certificate: a block has no end");
     assert_eq!(refused(&pem.repeat(65)), "not a PEM certificate: there are more than 64 blocks");
     assert!(refused(&"x".repeat(2 << 20)).contains("longer than"));
+    // What a label without an end runs into is not repeated.
+    let run_on = pem.replacen("CERTIFICATE-----", "CERTIFICATE----", 1);
+    let error = refused(&run_on);
+    assert!(!error.contains(run_on.lines().nth(1).unwrap()), "{error}");
+    assert!(!error.contains(char::is_control), "{error}");
 }
 
 #[test]
