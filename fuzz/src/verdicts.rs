@@ -1,0 +1,158 @@
+//! The judgement: whatever is done to a good bundle, it says what it said, or it is refused.
+
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
+
+use bundle::{Bundle, Content, LogEntry, VerificationMaterial};
+use trust_root::TrustedRoot;
+use verify::{Artifact, Legacy, Verified, danger, examine, hash_algorithm, verify, verify_legacy};
+
+use super::read;
+
+/// A whole bundle as JSON, an earlier one of cosign's, or how to change a recorded one: which, the
+/// part, where, how many bytes are taken out (one byte each, two for the place), and what is put
+/// there.
+pub fn verdict(data: &[u8]) {
+    if let Some(legacy) = read(Legacy::blob_bundle(data)) {
+        for good in recorded() {
+            let message = Artifact::Message(ARTIFACT);
+            let judged =
+                verify_legacy(&legacy, &message, &danger::any_identity(), &good.root, now());
+            if let Some(verified) = read(judged) {
+                assert!(is_recorded(&verified), "{verified:?}");
+            }
+        }
+    }
+    if let Some(bundle) = read(Bundle::from_json(data)) {
+        judge(&bundle);
+    }
+    if let [which, part, high, low, out, put @ ..] = data {
+        let recorded = recorded();
+        let good = &recorded[usize::from(*which) % recorded.len()];
+        let at = usize::from(u16::from_be_bytes([*high, *low]));
+        let splice = |bytes: &mut Vec<u8>| {
+            let start = at.min(bytes.len());
+            let end = (start + usize::from(*out)).min(bytes.len());
+            bytes.splice(start..end, put.iter().copied());
+        };
+        if let Some(bundle) = changed(&good.bundle, *part, splice) {
+            judge(&bundle);
+        }
+    }
+}
+
+/// What verifies is one of the recorded signatures, and nothing else.
+fn judge(bundle: &Bundle) {
+    read(hash_algorithm(bundle));
+    for good in recorded() {
+        let policy = danger::any_identity();
+        let artifact = Artifact::Message(ARTIFACT);
+        let judged = verify(bundle, &artifact, &policy, &good.root, now());
+        let found = examine(bundle, &artifact, None, &good.root);
+        let Some(verified) = read(judged) else { continue };
+        assert!(is_recorded(&verified), "{verified:?}");
+        assert!(found.signature.holds() && found.log.holds() && found.times.holds());
+        assert!(found.chain.holds() && found.sct.holds());
+        let other = Artifact::Message(b"another artifact");
+        assert!(verify(bundle, &other, &policy, &good.root, now()).is_err());
+        let written = Bundle::from_json(bundle.to_json().as_bytes()).expect("it is read back");
+        assert!(verify(&written, &artifact, &policy, &good.root, now()).is_ok());
+    }
+}
+
+/// The bundle with one of its parts changed, if it still is a bundle.
+fn changed(bundle: &Bundle, part: u8, change: impl Fn(&mut Vec<u8>)) -> Option<Bundle> {
+    let mut material = bundle.material().clone();
+    let mut content = bundle.content().clone();
+    let mut entries: Vec<LogEntry> = bundle.log_entries().to_vec();
+    let mut timestamps = bundle.timestamps().to_vec();
+    let entry = entries.first_mut()?;
+    match (part % 11, &mut content, &mut material) {
+        (0, _, VerificationMaterial::Certificate(der)) => change(der),
+        (1, Content::Message { signature, .. }, _) => change(signature),
+        (1, Content::Envelope(envelope), _) => change(&mut envelope.payload),
+        (2, Content::Envelope(envelope), _) => {
+            change(&mut envelope.signatures.first_mut()?.sig);
+        }
+        (3, Content::Message { digest: Some(digest), .. }, _) => change(&mut digest.digest),
+        (4, _, _) => change(timestamps.first_mut()?),
+        (5, _, _) => change(&mut entry.canonicalized_body),
+        (6, _, _) => change(&mut entry.log_id),
+        (7, _, _) => change(entry.signed_entry_timestamp.as_mut()?),
+        (8, _, _) => change(entry.inclusion_proof.as_mut()?.hashes.first_mut()?),
+        (9, _, _) => change(&mut entry.inclusion_proof.as_mut()?.root_hash),
+        (10, _, _) => {
+            let checkpoint = &mut entry.inclusion_proof.as_mut()?.checkpoint;
+            let mut bytes = std::mem::take(checkpoint).into_bytes();
+            change(&mut bytes);
+            *checkpoint = String::from_utf8(bytes).ok()?;
+        }
+        _ => return None,
+    }
+    Bundle::new(material, content, entries, timestamps).ok()
+}
+
+/// A signature that verifies, with what that says.
+struct Recorded {
+    bundle: Bundle,
+    root: TrustedRoot,
+    verified: Verified,
+}
+
+/// That artifact, signer, log and time are those of one of the recorded signatures.
+fn is_recorded(found: &Verified) -> bool {
+    let entries = |verified: &Verified| -> Vec<u64> {
+        verified.log_entries().iter().map(|entry| entry.log_index).collect()
+    };
+    let times = |verified: &Verified| -> Vec<SystemTime> {
+        verified.times().iter().map(|time| time.time).collect()
+    };
+    recorded().iter().map(|good| &good.verified).any(|good| {
+        found.digest() == good.digest()
+            && found.certificate() == good.certificate()
+            && entries(found) == entries(good)
+            && times(found) == times(good)
+    })
+}
+
+fn recorded() -> &'static [Recorded] {
+    static RECORDED: OnceLock<Vec<Recorded>> = OnceLock::new();
+    RECORDED.get_or_init(|| {
+        let good = |(json, root): &(&[u8], &[u8])| {
+            let bundle = Bundle::from_json(json).expect("a recorded bundle");
+            let root = TrustedRoot::from_json(root).expect("its root");
+            let artifact = Artifact::Message(ARTIFACT);
+            let verified = verify(&bundle, &artifact, &danger::any_identity(), &root, now());
+            let verified = verified.expect("a recorded bundle verifies");
+            Recorded { bundle, root, verified }
+        };
+        [
+            (V1, ROOT_V1),
+            (EMAIL, ROOT_V2),
+            (GITHUB, ROOT_V2),
+            (SPIFFE, ROOT_V2),
+            (ATTESTATION, ROOT_V2),
+        ]
+        .iter()
+        .map(good)
+        .collect()
+    })
+}
+
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+const ARTIFACT: &[u8] = include_bytes!("../../tests/fixtures/captures/bundles/artifact.txt");
+const EMAIL: &[u8] =
+    include_bytes!("../../tests/fixtures/captures/bundles/blob-email.sigstore.json");
+const ROOT_V1: &[u8] = include_bytes!("../../tests/fixtures/captures/bundles-v1/trusted_root.json");
+const ROOT_V2: &[u8] = include_bytes!("../../tests/fixtures/captures/bundles/trusted_root.json");
+const SPIFFE: &[u8] =
+    include_bytes!("../../tests/fixtures/captures/bundles/blob-spiffe.sigstore.json");
+const V1: &[u8] =
+    include_bytes!("../../tests/fixtures/captures/bundles-v1/blob-spiffe.sigstore.json");
+const ATTESTATION: &[u8] =
+    include_bytes!("../../tests/fixtures/captures/bundles/attest-blob-spiffe.sigstore.json");
+const GITHUB: &[u8] =
+    include_bytes!("../../tests/fixtures/captures/bundles/blob-github.sigstore.json");
