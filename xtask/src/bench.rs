@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use xshell::cmd;
 
 use crate::measure::{Cost, cost};
 use crate::stage::{Registry, Stage};
@@ -19,7 +20,12 @@ pub(crate) fn run() -> Result<()> {
     let stage = Stage::set(Registry::Sandbox)?;
     let bench = Bench { stage, ambisign, cosign };
     bench.run()?;
-    bench.stage.strike()
+    bench.stage.strike()?;
+    println!("\nOne bundle verified in process, and the signature checks in it alone:\n");
+    let shell = workspace::shell()?;
+    let verification =
+        cmd!(shell, "cargo bench --quiet --locked -p ambisign-verify --bench verification");
+    Ok(verification.quiet().run()?)
 }
 
 struct Bench {

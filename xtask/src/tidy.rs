@@ -21,7 +21,7 @@ pub(crate) const LAYERS: [&[&str]; 8] = [
     &["cli", "sandbox"],
 ];
 
-/// The judgement is pure: these reach no runtime and no network.
+/// The judgement is pure: these reach no runtime and no network, and hold no lock.
 const PURE: [&str; 5] = ["verify", "x509", "tlog", "bundle", "trust-root"];
 
 /// Who may name which foreign crate. Everyone else gets at it through one of these.
@@ -49,6 +49,9 @@ const PROGRAMS_ONLY: [&str; 6] = [
 
 /// Where the time comes from; everyone else is told.
 const CLOCKS: [&str; 3] = ["SystemTime::now()", "Instant::now()", "UNIX_EPOCH.elapsed()"];
+
+/// What makes threads wait for each other; the judgement scales over cores.
+const LOCKS: [&str; 2] = ["Mutex", "RwLock"];
 
 /// The task: prints what is broken and fails, or says that nothing is.
 pub(crate) fn run() -> Result<()> {
@@ -278,6 +281,9 @@ impl Workspace {
                 forbid(&PROGRAMS_ONLY);
                 if !may_tell_time {
                     forbid(&CLOCKS);
+                }
+                if PURE.contains(&directory.as_str()) {
+                    forbid(&LOCKS);
                 }
             }
         }

@@ -1,21 +1,53 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use trust_root::{Log, TrustedRoot};
+use trust_root::{CertificateAuthority, Log, TrustedRoot};
 use x509::{Anchors, Certificate, FulcioExtension, SubjectName, Usage};
 
 use crate::check::{Check, Error};
 use crate::entry::hex;
 use crate::judge::enough;
 use crate::policy::{Policy, Signer};
+use crate::verified::VerifiedTime;
 
-/// The path from the leaf to an authority trusted at `at`.
-pub(crate) fn chain(
+/// A path from the leaf to an authority, leaf first, every signature in it verified.
+pub(crate) struct Path<'a> {
+    authority: &'a CertificateAuthority,
+    pub(crate) certificates: Vec<Certificate>,
+}
+
+impl Path<'_> {
+    /// Whether it is as good at `at`: all that time decides is who was valid and trusted then.
+    fn holds_at(&self, at: SystemTime) -> bool {
+        self.authority.valid_for.contains(at)
+            && self.certificates.iter().all(|certificate| certificate.is_valid_at(at))
+    }
+}
+
+/// Paths from the leaf to authorities that are trusted, so that at each of `times` one was good:
+/// hardly ever more than one.
+pub(crate) fn paths<'a>(
     leaf: &Certificate,
     untrusted: &[Certificate],
-    root: &TrustedRoot,
+    root: &'a TrustedRoot,
+    times: &[VerifiedTime],
+) -> Result<Vec<Path<'a>>, Check> {
+    let mut paths: Vec<Path<'a>> = Vec::new();
+    for at in times.iter().map(|time| time.time) {
+        if !paths.iter().any(|path| path.holds_at(at)) {
+            paths.push(path(leaf, untrusted, root, at)?);
+        }
+    }
+    Ok(paths)
+}
+
+/// The path from the leaf to an authority trusted at `at`.
+fn path<'a>(
+    leaf: &Certificate,
+    untrusted: &[Certificate],
+    root: &'a TrustedRoot,
     at: SystemTime,
-) -> Result<Vec<Certificate>, Check> {
+) -> Result<Path<'a>, Check> {
     let mut wrong = None;
     // Every authority is tried: their names are not unique.
     for authority in root.certificate_authorities() {
@@ -24,7 +56,7 @@ pub(crate) fn chain(
         }
         let anchors = Anchors::new(authority.chain.clone());
         match anchors.verify(leaf, untrusted, at, Usage::CodeSigning) {
-            Ok(path) => return Ok(path),
+            Ok(certificates) => return Ok(Path { authority, certificates }),
             Err(source) => wrong = Some(source),
         }
     }
@@ -37,13 +69,14 @@ pub(crate) fn chain(
 /// The certificate's SCTs are of as many trusted logs as are wanted, and all of those hold.
 pub(crate) fn sct(
     leaf: &Certificate,
-    path: &[Certificate],
+    path: &Path<'_>,
     root: &TrustedRoot,
     threshold: usize,
 ) -> Result<(), Check> {
     let missing = |reason: String| Check::Sct { reason, source: None };
     // The one that signed the leaf in the path that verified, not one of the same name.
     let issuer = path
+        .certificates
         .get(1)
         .ok_or_else(|| missing("the path to the trusted authority has no issuer".to_owned()))?;
     let scts = leaf.scts().map_err(|source| Check::Sct {
@@ -89,7 +122,7 @@ pub fn check_certificate(
     policy: &Policy,
     root: &TrustedRoot,
 ) -> Result<(), Error> {
-    let path = chain(leaf, &[], root, leaf.not_before())?;
+    let path = path(leaf, &[], root, leaf.not_before())?;
     if !policy.ignore_sct {
         sct(leaf, &path, root, policy.scts)?;
     }

@@ -175,15 +175,14 @@ fn path(
     }
     let others: Vec<Certificate> =
         others.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
-    let paths: Result<Vec<_>, Check> =
-        times.iter().map(|time| certificate::chain(leaf, &others, root, time.time)).collect();
-    match paths {
+    match certificate::paths(leaf, &others, root, times) {
         Err(check) => {
             (Finding::Fails(check.into()), Finding::NotLookedAt("its issuer is not known"))
         }
         Ok(mut paths) => {
             let sct = paths.iter().try_for_each(|path| certificate::sct(leaf, path, root, 1));
-            (Finding::Holds(paths.pop().unwrap_or_default()), sct.into())
+            let path = paths.pop().map(|path| path.certificates);
+            (Finding::Holds(path.unwrap_or_default()), sct.into())
         }
     }
 }

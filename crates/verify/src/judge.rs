@@ -136,8 +136,7 @@ impl Judge<'_> {
         }
         // At every one of them, and the whole path: a certificate that was good at one moment and
         // used at another was not good.
-        for time in &evidence.times {
-            let path = certificate::chain(&leaf, &others, self.root, time.time)?;
+        for path in certificate::paths(&leaf, &others, self.root, &evidence.times)? {
             if !self.policy.ignore_sct {
                 certificate::sct(&leaf, &path, self.root, self.policy.scts)?;
             }

@@ -51,6 +51,20 @@ fn the_file_itself_serves_as_well_as_its_digest() {
 }
 
 #[test]
+fn threads_share_one_root_and_hand_on_what_they_verified() {
+    fn shared<T: Send + Sync>() {}
+    shared::<(TrustedRoot, Policy, Bundle, ambisign_verify::Verified, Error)>();
+    let all = std::thread::scope(|scope| {
+        let judge = |case: Case| move || case.judge(&case.json(), &case.policy());
+        let threads = ALL.map(|case| scope.spawn(judge(case)));
+        threads.map(|thread| thread.join().unwrap().unwrap())
+    });
+    for (verified, case) in all.iter().zip(ALL) {
+        assert_eq!(verified.digest(), &case.digest(), "{}", case.bundle);
+    }
+}
+
+#[test]
 fn what_was_verified_says_when_and_where() {
     let v2 = GITHUB.judge(&GITHUB.json(), &GITHUB.policy()).unwrap();
     assert_eq!(v2.times()[0].source, TimeSource::Timestamp);

@@ -253,7 +253,54 @@ pub(crate) fn cases() -> Vec<Case> {
             },
             refused("Chain", "leaf"),
         ),
+        Case::v1(
+            "two times of which only one lies in the life of the intermediate",
+            |p| {
+                stamp_a_minute_later(p);
+                p.intermediates[0].life.0 = then() + seconds(30);
+            },
+            refused("Chain", "intermediate"),
+        ),
+        Case::v1(
+            "two times of which only one lies in the life of the anchor",
+            |p| {
+                stamp_a_minute_later(p);
+                p.anchor.life.0 = then() + seconds(30);
+            },
+            refused("Chain", "trust anchor"),
+        ),
+        Case::v1(
+            "two times of which only one lies in the window of the authority",
+            |p| {
+                stamp_a_minute_later(p);
+                p.root = |root| {
+                    root["certificateAuthorities"][0]["validFor"]["start"] =
+                        at(then() + seconds(30)).into();
+                };
+            },
+            refused("NoAuthority", ""),
+        ),
+        Case::v1(
+            "two times, each in another window of the authority",
+            |p| {
+                stamp_a_minute_later(p);
+                p.root = |root| {
+                    let authorities = root["certificateAuthorities"].as_array_mut().unwrap();
+                    let mut earlier = authorities[0].clone();
+                    earlier["validFor"]["end"] = at(then() + seconds(29)).into();
+                    authorities[0]["validFor"]["start"] = at(then() + seconds(30)).into();
+                    authorities.push(earlier);
+                };
+            },
+            passes(),
+        ),
     ]
+}
+
+/// Beside the log's time, `then()`, a later one, which is looked at first.
+fn stamp_a_minute_later(plan: &mut crate::forge::Plan) {
+    plan.stamps = crate::forge::Plan::v2().stamps;
+    plan.stamps[0].time = then() + seconds(60);
 }
 
 fn end_all_at_then(root: &mut serde_json::Value) {
