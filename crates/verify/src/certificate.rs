@@ -1,9 +1,12 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
+use bundle::VerificationMaterial;
+use keys::Digest;
 use trust_root::{CertificateAuthority, Log, TrustedRoot};
 use x509::{Anchors, Certificate, FulcioExtension, SubjectName, Usage};
 
+use crate::artifact::name;
 use crate::check::{Check, Error};
 use crate::entry::hex;
 use crate::judge::enough;
@@ -64,6 +67,19 @@ fn path<'a>(
         Some(source) => Check::Chain { at, source },
         None => Check::NoAuthority { at },
     })
+}
+
+/// A bundle may bring intermediates and no root. cosign's earlier formats did bring it, and are not
+/// asked here; nobody trusts it for being there, in either.
+pub(crate) fn refuse_root(material: &VerificationMaterial) -> Result<(), Check> {
+    let VerificationMaterial::Chain(chain) = material else { return Ok(()) };
+    for der in chain.iter().skip(1) {
+        let certificate = Certificate::from_der(der).map_err(Check::Certificate)?;
+        if certificate.is_ca() && certificate.subject_der() == certificate.issuer_der() {
+            return Err(Check::BundledRoot { found: name(&Digest::sha256(der)) });
+        }
+    }
+    Ok(())
 }
 
 /// The certificate's SCTs are of as many trusted logs as are wanted, and all of those hold.

@@ -66,6 +66,14 @@ pub enum Check {
         /// The digest of the artifact given.
         found: String,
     },
+    /// The bundle brings along a root certificate: it would vouch for itself.
+    #[error(
+        "certificate chain: expected none but the leaf and intermediates, found the root {found}"
+    )]
+    BundledRoot {
+        /// The digest of the root, as `sha256:...`.
+        found: String,
+    },
     /// The signer's certificate, or one beside it, cannot be read.
     #[error("certificate: it cannot be read")]
     Certificate(#[source] x509::Error),

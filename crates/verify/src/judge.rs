@@ -38,6 +38,7 @@ pub fn verify(
     root: &TrustedRoot,
     now: SystemTime,
 ) -> Result<Verified, Error> {
+    certificate::refuse_root(bundle.material())?;
     Matter::of(bundle).judge(artifact, Claim::Content, policy, root, now)
 }
 

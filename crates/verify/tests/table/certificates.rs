@@ -1,10 +1,14 @@
 //! Groups 5 to 7 and 14: the certificate, its publication, its names, its time.
 
+use ambisign_verify::{Policy, StringMatch};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::Case;
-use crate::der::{octets, utf8};
+use crate::der::{octets, oid, seq, tlv, utf8};
 use crate::forge::{
-    CODE_SIGNING, SUBJECT, SctPlan, TIME_STAMPING, at, extension, issuer, old_issuer, seconds,
-    then, uri, user_name,
+    CODE_SIGNING, ISSUER, SUBJECT, SctPlan, TIME_STAMPING, at, extension, issuer, old_issuer,
+    seconds, then, uri, user_name,
 };
 use crate::{passes, refused};
 
@@ -33,6 +37,27 @@ pub(crate) fn cases() -> Vec<Case> {
             |p| p.scts[0].right_issuer = false,
             refused("Sct", "does not hold"),
         ),
+        Case::v1("an issuer of the same name beside the right one", |p| p.twin = true, passes()),
+        Case::v1(
+            "an SCT over the key of the other issuer of the same name, which is trusted too",
+            |p| {
+                p.twin = true;
+                p.scts[0].right_issuer = false;
+            },
+            refused("Sct", "does not hold"),
+        ),
+        Case::v1(
+            "an SCT at the beginning of the log's window",
+            |p| p.root = ct_from_then,
+            passes(),
+        )
+        .at_sct(then()),
+        Case::v1(
+            "an SCT a second before the log's window",
+            |p| p.root = ct_from_then,
+            refused("Sct", "outside the log's window"),
+        )
+        .at_sct(then() - seconds(1)),
         Case::v1(
             "a good SCT and one that does not hold",
             |p| p.scts.push(SctPlan { right_issuer: false, ..p.scts[0].clone() }),
@@ -131,6 +156,27 @@ pub(crate) fn cases() -> Vec<Case> {
             refused("NoAuthority", ""),
         ),
         Case::v1(
+            "any usage in place of code signing",
+            |p| p.leaf.usages = vec!["2.5.29.37.0"],
+            refused("Chain", "code signing"),
+        ),
+        Case::v1(
+            "an extension that stands there twice",
+            |p| p.leaf.extensions.push(extension("2.5.29.17", true, &seq(&[uri(SUBJECT)]))),
+            refused("Certificate", "twice"),
+        ),
+        Case::v1(
+            "a certificate with bytes behind it",
+            |p| {
+                p.bundle = |b| {
+                    let raw = &mut b["verificationMaterial"]["certificate"]["rawBytes"];
+                    let der = STANDARD.decode(raw.as_str().unwrap()).unwrap();
+                    *raw = STANDARD.encode([der, vec![0]].concat()).into();
+                }
+            },
+            refused("Certificate", "trailing"),
+        ),
+        Case::v1(
             "usages of which code signing is one",
             |p| p.leaf.usages = vec!["1.3.6.1.5.5.7.3.2", CODE_SIGNING],
             passes(),
@@ -148,6 +194,52 @@ pub(crate) fn cases() -> Vec<Case> {
             passes(),
         ),
         Case::v1(
+            "a user name of another type",
+            |p| p.names = vec![tlv(0xa0, &[oid("1.2.3.4"), tlv(0xa0, &utf8(SUBJECT))].concat())],
+            refused("IdentityMalformed", "otherName"),
+        ),
+        Case::v1(
+            "a user name and the URI",
+            |p| p.names.insert(0, user_name(SUBJECT)),
+            refused("IdentityMalformed", "2 names"),
+        ),
+        Case::v1(
+            "a DNS name",
+            |p| p.names = vec![tlv(0x82, b"ci.test")],
+            refused("IdentityMalformed", "DNS"),
+        ),
+        Case::v1(
+            "the wanted name with another one hidden behind a zero",
+            |p| p.names = vec![uri(&format!("{SUBJECT}\0.evil.test"))],
+            refused("Identity", ""),
+        ),
+        Case::v1(
+            "a name of characters that mean something in a pattern, wanted as it is",
+            |p| p.names = vec![uri(SPECIAL)],
+            passes(),
+        )
+        .policy(|_| Policy::new(StringMatch::exact(SPECIAL), StringMatch::exact(ISSUER))),
+        Case::v1(
+            "the same name, wanted as a pattern",
+            |p| p.names = vec![uri(SPECIAL)],
+            refused("Identity", ""),
+        )
+        .policy(|_| by_pattern(SPECIAL)),
+        Case::v1("a pattern that fits the whole name", |_| (), passes())
+            .policy(|_| by_pattern("https://ci[.]test/.+")),
+        Case::v1(
+            "a pattern that fits a part of the name",
+            |p| p.names = vec![uri("https://ci.test.evil.test/build")],
+            refused("Identity", "fits only a part"),
+        )
+        .policy(|_| by_pattern("https://ci[.]test")),
+        Case::v1(
+            "a pattern of alternatives, each of which must fit the whole",
+            |p| p.names = vec![uri("https://ci.test/builder")],
+            refused("Identity", ""),
+        )
+        .policy(|_| by_pattern("https://ci.test/build|https://ci.test/test")),
+        Case::v1(
             "another name",
             |p| p.names = vec![uri("https://ci.test/buildX")],
             refused("Identity", "buildX"),
@@ -158,25 +250,17 @@ pub(crate) fn cases() -> Vec<Case> {
             refused("Identity", "evil"),
         ),
         Case::v1("no issuer", |p| p.identity.clear(), refused("Issuer", "none")),
-        Case::v1(
-            "the older issuer alone",
-            |p| p.identity = vec![old_issuer(crate::forge::ISSUER)],
-            passes(),
-        ),
-        Case::v1(
-            "the newer issuer alone",
-            |p| p.identity = vec![issuer(crate::forge::ISSUER)],
-            passes(),
-        ),
+        Case::v1("the older issuer alone", |p| p.identity = vec![old_issuer(ISSUER)], passes()),
+        Case::v1("the newer issuer alone", |p| p.identity = vec![issuer(ISSUER)], passes()),
         Case::v1(
             "two issuers that differ",
-            |p| p.identity = vec![old_issuer("https://other.test"), issuer(crate::forge::ISSUER)],
+            |p| p.identity = vec![old_issuer("https://other.test"), issuer(ISSUER)],
             refused("IdentityMalformed", ""),
         ),
         Case::v1(
             "bytes after the issuer",
             |p| {
-                let mut value = utf8(crate::forge::ISSUER);
+                let mut value = utf8(ISSUER);
                 value.push(0);
                 p.identity = vec![extension("1.3.6.1.4.1.57264.1.8", false, &value)];
             },
@@ -185,7 +269,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::v1(
             "an issuer of another type",
             |p| {
-                let value = octets(crate::forge::ISSUER.as_bytes());
+                let value = octets(ISSUER.as_bytes());
                 p.identity = vec![extension("1.3.6.1.4.1.57264.1.8", false, &value)];
             },
             refused("IdentityMalformed", ""),
@@ -234,6 +318,45 @@ pub(crate) fn cases() -> Vec<Case> {
                 }
             },
             refused("IntegratedTime", "log's window"),
+        ),
+        Case::v1("at the start of every window", |p| p.root = start_all_at_then, passes())
+            .at_sct(then()),
+        Case::v2("stamped at the start of every window", |p| p.root = start_all_at_then, passes())
+            .at_sct(then()),
+        Case::v1(
+            "a second before the authority's window",
+            |p| {
+                p.root = |root| {
+                    root["certificateAuthorities"][0]["validFor"]["start"] =
+                        at(then() + seconds(1)).into();
+                }
+            },
+            refused("NoAuthority", ""),
+        ),
+        Case::v2(
+            "a second before the timestamp authority's window",
+            |p| {
+                p.root = |root| {
+                    root["timestampAuthorities"][0]["validFor"]["start"] =
+                        at(then() + seconds(1)).into();
+                }
+            },
+            refused("TimestampWindow", ""),
+        ),
+        Case::v1(
+            "an issuer that expires as the signature is made",
+            |p| p.intermediates[0].life.1 = then(),
+            passes(),
+        ),
+        Case::v1(
+            "an anchor that expires as the signature is made",
+            |p| p.anchor.life.1 = then(),
+            passes(),
+        ),
+        Case::v2(
+            "a timestamping certificate that expires as the stamp is made",
+            |p| p.tsa.life.1 = then(),
+            passes(),
         ),
         Case::v2(
             "a second after the timestamp authority's window",
@@ -303,13 +426,35 @@ fn stamp_a_minute_later(plan: &mut crate::forge::Plan) {
     plan.stamps[0].time = then() + seconds(60);
 }
 
+/// A URI of characters that mean something in a pattern.
+const SPECIAL: &str = "https://ci.test/b(1)+[x]?.*";
+
+fn by_pattern(pattern: &str) -> Policy {
+    Policy::new(StringMatch::regexp(pattern).unwrap(), StringMatch::exact(ISSUER))
+}
+
+fn ct_from_then(root: &mut serde_json::Value) {
+    root["ctlogs"][0]["publicKey"]["validFor"]["start"] = at(then()).into();
+}
+
+fn start_all_at_then(root: &mut serde_json::Value) {
+    for (list, inner) in WINDOWS {
+        for listed in root[list].as_array_mut().unwrap() {
+            let holder = if inner.is_empty() { listed } else { &mut listed[inner] };
+            holder["validFor"]["start"] = at(then()).into();
+        }
+    }
+}
+
+const WINDOWS: [(&str, &str); 4] = [
+    ("tlogs", "publicKey"),
+    ("ctlogs", "publicKey"),
+    ("certificateAuthorities", ""),
+    ("timestampAuthorities", ""),
+];
+
 fn end_all_at_then(root: &mut serde_json::Value) {
-    for (list, inner) in [
-        ("tlogs", "publicKey"),
-        ("ctlogs", "publicKey"),
-        ("certificateAuthorities", ""),
-        ("timestampAuthorities", ""),
-    ] {
+    for (list, inner) in WINDOWS {
         for listed in root[list].as_array_mut().unwrap() {
             let holder = if inner.is_empty() { listed } else { &mut listed[inner] };
             holder["validFor"]["end"] = at(then()).into();

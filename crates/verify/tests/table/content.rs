@@ -1,26 +1,42 @@
-//! Groups 1, 2, 11 and 12: what was signed, by whom, and how the bundle is written.
+//! Groups 1, 2 and 12: by whom it was signed, and how the bundle is written.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keys::Digest;
 use serde_json::{Value, json};
 
-use crate::forge::{ARTIFACT, Plan, Signing, statement};
+use crate::forge::{ARTIFACT, Plan};
 use crate::{Case, passes, refused, unreadable};
-
-const INTOTO: &str = "application/vnd.in-toto+json";
-const KIND: &str = "https://example.test/predicate/v1";
 
 /// Which case, and what becomes of it.
 pub(crate) fn cases() -> Vec<Case> {
     let mut all = keys_and_materials();
-    all.extend(statements());
+    all.extend(crate::statements::cases());
     all.extend(spellings());
     all
 }
 
-fn material(bundle: &mut Value) -> &mut Value {
+pub(crate) fn material(bundle: &mut Value) -> &mut Value {
     &mut bundle["verificationMaterial"]
+}
+
+/// In a version before v0.3, with the authority's certificates behind the leaf.
+fn with_authority(bundle: &mut Value, version: &str, which: &[usize]) {
+    chained(bundle, version);
+    let authority = bundle.as_object_mut().unwrap().remove("authority").unwrap();
+    let chain = &mut material(bundle)["x509CertificateChain"]["certificates"];
+    for index in which {
+        chain.as_array_mut().unwrap().push(json!({ "rawBytes": authority[index] }));
+    }
+}
+
+fn entry(bundle: &mut Value) -> &mut Value {
+    &mut material(bundle)["tlogEntries"][0]
+}
+
+fn stale(bundle: &mut Value) {
+    let size = &mut entry(bundle)["inclusionProof"]["treeSize"];
+    *size = json!((size.as_str().unwrap().parse::<u64>().unwrap() + 1).to_string());
 }
 
 fn chained(bundle: &mut Value, version: &str) {
@@ -88,6 +104,93 @@ fn keys_and_materials() -> Vec<Case> {
                 }
             },
             unreadable("checkpoint"),
+        ),
+        // What is left of the authority's chain may come along; its root may not, which would be a
+        // bundle that vouches for itself.
+        Case::v1(
+            "v0.1 with the issuer in its chain",
+            |p| p.bundle = |b| with_authority(b, "0.1", &[0]),
+            passes(),
+        ),
+        Case::v1(
+            "v0.1 with the root in its chain",
+            |p| p.bundle = |b| with_authority(b, "0.1", &[0, 1]),
+            refused("BundledRoot", "sha256:"),
+        ),
+        Case::v1(
+            "v0.2 with the root alone behind its leaf",
+            |p| p.bundle = |b| with_authority(b, "0.2", &[1]),
+            refused("BundledRoot", ""),
+        ),
+        Case::v1(
+            "v0.1 with the issuer in its chain that the trusted root does not list",
+            |p| {
+                p.bundle = |b| with_authority(b, "0.1", &[0]);
+                p.root = |root| {
+                    let chain = &mut root["certificateAuthorities"][0]["certChain"];
+                    chain["certificates"].as_array_mut().unwrap().remove(0);
+                };
+            },
+            passes(),
+        ),
+        Case::v1(
+            "the issuer nowhere",
+            |p| {
+                p.root = |root| {
+                    let chain = &mut root["certificateAuthorities"][0]["certChain"];
+                    chain["certificates"].as_array_mut().unwrap().remove(0);
+                };
+            },
+            refused("Chain", "issuer"),
+        ),
+        Case::v1(
+            "v0.1 with a stale proof",
+            |p| {
+                p.bundle = |b| {
+                    chained(b, "0.1");
+                    stale(b);
+                }
+            },
+            refused("InclusionCopies", "tree size"),
+        ),
+        Case::v1(
+            "v0.2 with a stale proof",
+            |p| {
+                p.bundle = |b| {
+                    chained(b, "0.2");
+                    stale(b);
+                }
+            },
+            refused("InclusionCopies", "tree size"),
+        ),
+        Case::v1(
+            "v0.1 with a negative index",
+            |p| {
+                p.bundle = |b| {
+                    chained(b, "0.1");
+                    entry(b)["logIndex"] = json!("-1");
+                }
+            },
+            unreadable("logIndex"),
+        ),
+        Case::v1(
+            "v0.2 with a negative index in its proof",
+            |p| {
+                p.bundle = |b| {
+                    chained(b, "0.2");
+                    entry(b)["inclusionProof"]["logIndex"] = json!(-1);
+                }
+            },
+            unreadable("logIndex"),
+        ),
+        Case::v1(
+            "v0.1 with a certificate alone",
+            |p| {
+                p.bundle = |b| {
+                    b["mediaType"] = json!("application/vnd.dev.sigstore.bundle+json;version=0.1");
+                }
+            },
+            unreadable("holds a chain"),
         ),
         // 2.
         Case::v1("a known key", |p| p.keyed = true, passes()).by_key(),
@@ -181,259 +284,6 @@ fn ed25519_key() -> keys::PublicKey {
     key.public_key().clone()
 }
 
-/// In a `dsse` entry of Rekor v1.
-fn stated(payload: String) -> Plan {
-    let mut plan = Plan::v1();
-    plan.signing = Signing::Statement { payload_type: INTOTO, payload };
-    plan.entries[0].kind = ("dsse", "0.0.1");
-    plan
-}
-
-fn with_subjects(subjects: &Value) -> String {
-    let mut stated: Value = serde_json::from_str(&statement(KIND)).unwrap();
-    stated["subject"] = subjects.clone();
-    stated.to_string()
-}
-
-fn sha256() -> String {
-    Digest::sha256(ARTIFACT).to_hex()
-}
-
-fn statements() -> Vec<Case> {
-    vec![
-        // 11.
-        Case::v1("a statement in a dsse entry", |p| *p = stated(statement(KIND)), passes()),
-        Case::v1(
-            "a statement in an intoto entry",
-            |p| {
-                *p = stated(statement(KIND));
-                p.entries[0].kind = ("intoto", "0.0.2");
-            },
-            passes(),
-        ),
-        Case::v2(
-            "a statement in Rekor v2",
-            |p| {
-                let payload = statement(KIND);
-                p.signing = Signing::Statement { payload_type: INTOTO, payload };
-            },
-            passes(),
-        ),
-        Case::v1(
-            "a dsse entry about another payload",
-            |p| {
-                *p = stated(statement(KIND));
-                p.entries[0].body = |b| b["spec"]["payloadHash"]["value"] = json!("00".repeat(32));
-            },
-            refused("EntryBody", "payload hash"),
-        ),
-        Case::v1(
-            "a dsse entry about another signature",
-            |p| {
-                *p = stated(statement(KIND));
-                p.entries[0].body = |b| b["spec"]["signatures"][0]["signature"] = json!("AAAA");
-            },
-            refused("EntryBody", "signature"),
-        ),
-        Case::v1(
-            "a dsse entry of two signatures",
-            |p| {
-                *p = stated(statement(KIND));
-                p.entries[0].body = |b| {
-                    let signatures = b["spec"]["signatures"].as_array_mut().unwrap();
-                    signatures.push(signatures[0].clone());
-                };
-            },
-            refused("EntryMalformed", "exactly one"),
-        ),
-        Case::v1(
-            "an intoto entry without payload hash",
-            |p| {
-                *p = stated(statement(KIND));
-                p.entries[0].kind = ("intoto", "0.0.2");
-                p.entries[0].body = |b| {
-                    b["spec"]["content"].as_object_mut().unwrap().remove("payloadHash");
-                };
-            },
-            refused("EntryMalformed", "payloadHash"),
-        ),
-        Case::v1(
-            "no signature in the envelope",
-            |p| {
-                *p = stated(statement(KIND));
-                p.bundle = |b| b["dsseEnvelope"]["signatures"] = json!([]);
-            },
-            unreadable("exactly one"),
-        ),
-        Case::v1(
-            "two signatures in the envelope",
-            |p| {
-                *p = stated(statement(KIND));
-                p.bundle = |b| {
-                    let signatures = b["dsseEnvelope"]["signatures"].as_array_mut().unwrap();
-                    signatures.push(signatures[0].clone());
-                };
-            },
-            unreadable("exactly one"),
-        ),
-        Case::v1(
-            "the key id of another key",
-            |p| {
-                *p = stated(statement(KIND));
-                p.bundle = |b| b["dsseEnvelope"]["signatures"][0]["keyid"] = json!("abc");
-            },
-            refused("KeyId", "found \"abc\""),
-        ),
-        Case::v1(
-            "an empty key id",
-            |p| {
-                *p = stated(statement(KIND));
-                p.bundle = |b| b["dsseEnvelope"]["signatures"][0]["keyid"] = json!("");
-            },
-            passes(),
-        ),
-        Case::v1(
-            "the key id of the key, as its hint is",
-            |p| {
-                *p = stated(statement(KIND));
-                p.keyed = true;
-                p.bundle = |b| {
-                    let hint = material(b)["publicKey"]["hint"].clone();
-                    b["dsseEnvelope"]["signatures"][0]["keyid"] = hint;
-                };
-            },
-            passes(),
-        )
-        .by_key(),
-        Case::v1(
-            "another payload type",
-            |p| {
-                *p = stated(statement(KIND));
-                p.bundle = |b| b["dsseEnvelope"]["payloadType"] = json!("text/plain");
-            },
-            refused("Signature", ""),
-        ),
-        Case::v1(
-            "a payload type that is not in-toto's, signed",
-            |p| {
-                *p = stated(statement(KIND));
-                let payload = statement(KIND);
-                p.signing = Signing::Statement { payload_type: "application/json", payload };
-            },
-            refused("PayloadType", ""),
-        ),
-        Case::v1(
-            "a payload type in other letters, signed",
-            |p| {
-                *p = stated(statement(KIND));
-                let payload = statement(KIND);
-                p.signing =
-                    Signing::Statement { payload_type: "application/vnd.in-toto+JSON", payload };
-            },
-            refused("PayloadType", ""),
-        ),
-        Case::v1(
-            "no subject",
-            |p| *p = stated(with_subjects(&json!([]))),
-            refused("Statement", ""),
-        ),
-        Case::v1(
-            "a subject without digest",
-            |p| *p = stated(with_subjects(&json!([{ "name": "it" }]))),
-            refused("Subject", ""),
-        ),
-        Case::v1(
-            "1025 subjects",
-            |p| {
-                let subjects = vec![json!({ "digest": { "sha256": sha256() } }); 1025];
-                *p = stated(with_subjects(&json!(subjects)));
-            },
-            refused("Statement", "1025"),
-        ),
-        Case::v1(
-            "1024 subjects, of which the last is it",
-            |p| {
-                let mut subjects = vec![json!({ "digest": { "sha256": "00".repeat(32) } }); 1023];
-                subjects.push(json!({ "digest": { "sha256": sha256() } }));
-                *p = stated(with_subjects(&json!(subjects)));
-            },
-            passes(),
-        ),
-        Case::v1(
-            "a subject by SHA-512 only",
-            |p| {
-                let digest = Digest::of(keys::HashAlgorithm::Sha512, ARTIFACT).to_hex();
-                *p = stated(with_subjects(&json!([{ "digest": { "sha512": digest } }])));
-            },
-            passes(),
-        ),
-        Case::v1(
-            "a digest in capitals",
-            |p| {
-                let digest = sha256().to_uppercase();
-                *p = stated(with_subjects(&json!([{ "digest": { "sha256": digest } }])));
-            },
-            passes(),
-        ),
-        Case::v1(
-            "a weak digest that is equal",
-            |p| {
-                *p = stated(with_subjects(&json!([{ "digest": { "sha1": sha256()[..40] } }])));
-            },
-            refused("Subject", ""),
-        ),
-        Case::v1(
-            "the digest under another algorithm's name",
-            |p| {
-                *p = stated(with_subjects(&json!([{ "digest": { "gitCommit": sha256() } }])));
-            },
-            refused("Subject", ""),
-        ),
-        Case::v1(
-            "another subject",
-            |p| {
-                *p = stated(with_subjects(&json!([{ "digest": { "sha256": "00".repeat(32) } }])));
-            },
-            refused("Subject", ""),
-        ),
-        // CVE-2022-35929, CVE-2026-39395.
-        Case::v1(
-            "another predicate type than is wanted",
-            |p| *p = stated(statement(KIND)),
-            refused("PredicateType", KIND),
-        )
-        .policy(|policy| policy.predicate_type("https://example.test/predicate/v2")),
-        Case::v1("the predicate type that is wanted", |p| *p = stated(statement(KIND)), passes())
-            .policy(|policy| policy.predicate_type(KIND)),
-        Case::v1(
-            "no statement where a predicate type is wanted",
-            |_| (),
-            refused("PredicateType", "without a statement"),
-        )
-        .policy(|policy| policy.predicate_type(KIND)),
-        Case::v1(
-            "a key twice in the statement",
-            |p| {
-                let twice = statement(KIND).replacen('{', r#"{"predicateType":"x","#, 1);
-                *p = stated(twice);
-            },
-            refused("Statement", "duplicate"),
-        ),
-        Case::v1(
-            "a statement of another type",
-            |p| {
-                *p = stated(statement(KIND).replace("Statement/v1", "Statement/v9"));
-            },
-            refused("Statement", "v9"),
-        ),
-        Case::v1(
-            "data after the statement",
-            |p| *p = stated(statement(KIND) + "{}"),
-            refused("Statement", ""),
-        ),
-    ]
-}
-
 fn spellings() -> Vec<Case> {
     vec![
         // 12.
@@ -518,6 +368,21 @@ fn spellings() -> Vec<Case> {
                 }
             },
             passes(),
+        ),
+        Case::v1(
+            "a number larger than any integer",
+            |p| p.bundle = |b| entry(b)["logIndex"] = json!(1e300),
+            unreadable("logIndex"),
+        ),
+        Case::v1(
+            "digits without end",
+            |p| p.bundle = |b| entry(b)["logIndex"] = json!("9".repeat(10_000)),
+            unreadable("logIndex"),
+        ),
+        Case::v1(
+            "an index of 2^63",
+            |p| p.bundle = |b| entry(b)["logIndex"] = json!("9223372036854775808"),
+            unreadable("2^63"),
         ),
         Case::v1(
             "a number with a fraction",
@@ -610,9 +475,20 @@ fn one_document_that_ends_and_says_everything_once() {
         text.replacen('{', r#"{"mediaType":"x","#, 1),
         text[..text.len() - 1].to_owned(),
         format!("{}{text}", "[".repeat(10_000)),
+        text.replacen('{', &format!("{{\"deep\":{}1{},", "[".repeat(200), "]".repeat(200)), 1),
+        text.replacen(':', &format!(":{},\"x\":", "9".repeat(400)), 1),
+        format!("\u{feff}{text}"),
+        format!("\0{text}"),
+        text.replacen('{', "{\"a\\ud800\":1,", 1),
+        String::new(),
+        "null".to_owned(),
     ] {
-        assert!(bundle::Bundle::from_json(wrong.as_bytes()).is_err());
+        assert!(bundle::Bundle::from_json(wrong.as_bytes()).is_err(), "{:.60}", wrong);
     }
+    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert!(bundle::Bundle::from_json(&utf16).is_err());
+    let not_utf8 = [text.as_bytes(), b"\xff"].concat();
+    assert!(bundle::Bundle::from_json(&not_utf8).is_err());
     bundle::Bundle::from_json(format!(" \n{text}\n").as_bytes()).unwrap();
     let large = vec![b' '; bundle::SIZE_CAP + 1];
     assert!(matches!(bundle::Bundle::from_json(&large), Err(bundle::Error::TooLarge { .. })));

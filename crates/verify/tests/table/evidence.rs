@@ -1,8 +1,8 @@
-//! Groups 3, 4, 8, 9 and 10: log entries and timestamps.
+//! Groups 4 and 8: log entries and checkpoints.
 
 use serde_json::{Value, json};
 
-use crate::forge::{Plan, SctPlan, seconds, then};
+use crate::forge::Plan;
 use crate::{Case, passes, refused, unreadable};
 
 fn entry(bundle: &mut Value) -> &mut Value {
@@ -17,8 +17,8 @@ fn plus_one(value: &Value) -> Value {
 pub(crate) fn cases() -> Vec<Case> {
     let mut all = log();
     all.extend(checkpoints());
-    all.extend(stamps());
-    all.extend(thresholds());
+    all.extend(crate::stamps::cases());
+    all.extend(crate::thresholds::cases());
     all
 }
 
@@ -248,6 +248,31 @@ fn log() -> Vec<Case> {
             unreadable("logIndex"),
         ),
         Case::v1(
+            "a size of nothing",
+            |p| p.bundle = |b| entry(b)["inclusionProof"]["treeSize"] = json!("0"),
+            unreadable("treeSize"),
+        ),
+        Case::v1(
+            "a size of 2^63",
+            |p| {
+                p.bundle =
+                    |b| entry(b)["inclusionProof"]["treeSize"] = json!("9223372036854775808");
+            },
+            unreadable("treeSize"),
+        ),
+        Case::v1(
+            "an index beyond the one over all shards",
+            |p| {
+                p.bundle = |b| {
+                    entry(b).as_object_mut().unwrap().remove("inclusionPromise");
+                    entry(b).as_object_mut().unwrap().remove("integratedTime");
+                    entry(b)["logIndex"] = json!("0");
+                };
+                p.stamps = Plan::v2().stamps;
+            },
+            refused("InclusionCopies", "log index"),
+        ),
+        Case::v1(
             "a size of 2^63-1",
             |p| {
                 p.bundle = |b| {
@@ -305,6 +330,24 @@ fn checkpoints() -> Vec<Case> {
             refused("InclusionCopies", "tree size"),
         ),
         Case::v1(
+            "a checkpoint of another root",
+            |p| {
+                p.entries[0].checkpoint = |text| {
+                    let (head, _) = text.rsplit_once("\n6\n").unwrap();
+                    format!("{head}\n6\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n")
+                };
+            },
+            refused("InclusionCopies", "root hash"),
+        ),
+        Case::v1(
+            "a checkpoint of a size that no integer holds",
+            |p| {
+                p.entries[0].checkpoint =
+                    |text| text.replacen("\n6\n", "\n99999999999999999999\n", 1);
+            },
+            refused("Checkpoint", ""),
+        ),
+        Case::v1(
             "a size with a leading zero",
             |p| {
                 p.entries[0].checkpoint = |text| text.replacen("\n6\n", "\n06\n", 1);
@@ -345,6 +388,26 @@ fn checkpoints() -> Vec<Case> {
             passes(),
         ),
         Case::v1(
+            "the log's signature twice",
+            |p| {
+                p.entries[0].note = |note| {
+                    let line = note.lines().last().unwrap();
+                    format!("{note}{line}\n")
+                }
+            },
+            passes(),
+        ),
+        Case::v1(
+            "a thousand signatures",
+            |p| {
+                p.entries[0].note = |note| {
+                    let line = "\u{2014} witness.test AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n";
+                    note + &line.repeat(1000)
+                }
+            },
+            refused("Checkpoint", ""),
+        ),
+        Case::v1(
             "the witness alone",
             |p| {
                 p.entries[0].note = |note| {
@@ -366,227 +429,6 @@ fn checkpoints() -> Vec<Case> {
             "no newline at the end",
             |p| p.entries[0].note = |note| note.trim_end().to_owned(),
             refused("Checkpoint", ""),
-        ),
-    ]
-}
-
-fn stamps() -> Vec<Case> {
-    vec![
-        // 3 and 9.
-        Case::v2(
-            "a timestamp after the certificate's life",
-            |p| p.stamps[0].time = then() + seconds(3600),
-            refused("Chain", "leaf"),
-        ),
-        Case::v2(
-            "a timestamp over another signature",
-            |p| p.stamps[0].over = Some(b"other"),
-            refused("Timestamp", "message"),
-        ),
-        Case::v2("a timestamp with SHA-384 inside", |p| p.stamps[0].digest = "sha384", passes()),
-        Case::v2(
-            "a timestamp with a SHA-512 imprint",
-            |p| p.stamps[0].imprint = "sha512",
-            passes(),
-        ),
-        Case::v2(
-            "a timestamp with a SHA-1 imprint",
-            |p| p.stamps[0].imprint = "sha1",
-            refused("Timestamp", ""),
-        ),
-        Case::v2(
-            "a refusal in place of a timestamp",
-            |p| p.stamps[0].status = 2,
-            refused("Timestamp", ""),
-        ),
-        Case::v2("a timestamp granted with modifications", |p| p.stamps[0].status = 1, passes()),
-        Case::v2(
-            "a timestamping certificate whose usage is not critical",
-            |p| p.tsa.usages_critical = false,
-            refused("Timestamp", "critical"),
-        ),
-        Case::v2(
-            "a timestamping certificate of more usages",
-            |p| p.tsa.usages.push(crate::forge::CODE_SIGNING),
-            refused("Timestamp", "alone"),
-        ),
-        Case::v2(
-            "a timestamping certificate of another usage",
-            |p| p.tsa.usages = vec![crate::forge::CODE_SIGNING],
-            refused("Timestamp", ""),
-        ),
-        Case::v2(
-            "a timestamping certificate that is a CA",
-            |p| p.tsa.ca = true,
-            refused("NoTime", "not trusted"),
-        ),
-        Case::v2(
-            "a timestamping certificate that had expired",
-            |p| p.tsa.life.1 = then() - seconds(1),
-            refused("Timestamp", ""),
-        ),
-        Case::v2(
-            "a timestamp that brings its certificate",
-            |p| p.stamps[0].embedded = true,
-            passes(),
-        ),
-        // CVE-2026-39984.
-        Case::v2(
-            "a signer's certificate beside the good one",
-            |p| p.stamps[0].substituted = true,
-            refused("Timestamp", ""),
-        ),
-        Case::v2(
-            "a signed attribute that names another certificate",
-            |p| p.stamps[0].right_ess = false,
-            refused("Timestamp", ""),
-        ),
-        Case::v2(
-            "attributes in the wrong order",
-            |p| p.stamps[0].sorted = false,
-            refused("Timestamp", ""),
-        ),
-        Case::v2("two signers", |p| p.stamps[0].signers = 2, refused("Timestamp", "")),
-        Case::v2("no signer", |p| p.stamps[0].signers = 0, refused("Timestamp", "")),
-        Case::v2("a timestamp of the second authority", |p| p.stamps[0].authority = 1, passes()),
-        Case::v2(
-            "of the first authority, within the window of the second only",
-            |p| {
-                p.root = |root| {
-                    root["timestampAuthorities"][0]["validFor"]["end"] =
-                        crate::forge::at(then() - seconds(1)).into();
-                }
-            },
-            refused("TimestampWindow", ""),
-        ),
-        Case::v2(
-            "a timestamp of an authority that nobody knows",
-            |p| {
-                p.stamps[0].authority = 2;
-                p.stamps[0].embedded = true;
-            },
-            refused("NoTime", "not trusted"),
-        ),
-        Case::v2(
-            "a second timestamp, of rubbish",
-            |p| {
-                p.bundle = |b| {
-                    let stamps = &mut b["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"];
-                    stamps.as_array_mut().unwrap().push(json!({ "signedTimestamp": "AAAA" }));
-                }
-            },
-            refused("Timestamp", ""),
-        ),
-        Case::v1(
-            "a timestamp of rubbish beside a promise",
-            |p| {
-                p.bundle = |b| {
-                    b["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"] =
-                        json!([{ "signedTimestamp": "AAAA" }]);
-                }
-            },
-            refused("Timestamp", ""),
-        ),
-        Case::v2("no timestamp", |p| p.stamps.clear(), refused("NoTime", "no timestamp")),
-    ]
-}
-
-fn thresholds() -> Vec<Case> {
-    let twice = |p: &mut Plan| {
-        let mut second = p.entries[0].clone();
-        second.index = 9;
-        p.entries.push(second);
-    };
-    vec![
-        // 10. CVE-2026-49834: logs and authorities count, not what they issue.
-        Case::v1("two entries of one log", twice, passes()),
-        Case::v1(
-            "two entries of one log where two logs are wanted",
-            twice,
-            refused("Threshold", "expected 2 different transparency logs, found 1"),
-        )
-        .policy(|policy| policy.log_threshold(2)),
-        Case::v1(
-            "entries of two logs where two are wanted",
-            |p| p.entries.extend(Plan::v2().entries),
-            passes(),
-        )
-        .policy(|policy| policy.log_threshold(2)),
-        Case::v2(
-            "two timestamps of one authority where two are wanted",
-            |p| {
-                let mut second = p.stamps[0].clone();
-                second.time += seconds(1);
-                p.stamps.push(second);
-            },
-            refused("Threshold", "timestamp authorities, found 1"),
-        )
-        .policy(|policy| policy.timestamp_threshold(2)),
-        Case::v2(
-            "timestamps of two authorities where two are wanted",
-            |p| {
-                let mut second = p.stamps[0].clone();
-                second.authority = 1;
-                p.stamps.push(second);
-            },
-            passes(),
-        )
-        .policy(|policy| policy.timestamp_threshold(2)),
-        Case::v1(
-            "two SCTs of one log where two are wanted",
-            |p| {
-                let second = SctPlan { time: then() - seconds(59), ..p.scts[0].clone() };
-                p.scts.push(second);
-            },
-            refused("Threshold", "certificate transparency logs, found 1"),
-        )
-        .policy(|policy| policy.sct_threshold(2)),
-        Case::v1(
-            "a second entry of an unknown log",
-            |p| {
-                let mut second = p.entries[0].clone();
-                second.log_known = false;
-                second.index = 9;
-                p.entries.push(second);
-            },
-            passes(),
-        ),
-        Case::v1(
-            "an entry of an unknown log alone",
-            |p| p.entries[0].log_known = false,
-            refused("NoLogEntry", ""),
-        ),
-        Case::v1(
-            "the same entry twice",
-            |p| {
-                p.bundle = |b| {
-                    let entries = b["verificationMaterial"]["tlogEntries"].as_array_mut().unwrap();
-                    entries.push(entries[0].clone());
-                }
-            },
-            unreadable("twice"),
-        ),
-        Case::v2(
-            "the same timestamp twice",
-            |p| {
-                p.bundle = |b| {
-                    let stamps = &mut b["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"];
-                    let stamps = stamps.as_array_mut().unwrap();
-                    stamps.push(stamps[0].clone());
-                }
-            },
-            unreadable("twice"),
-        ),
-        Case::v1("no entry", |p| p.entries.clear(), refused("NoLogEntry", "no entry")),
-        Case::v1(
-            "33 entries",
-            |p| {
-                p.bundle = |b| {
-                    let entries = b["verificationMaterial"]["tlogEntries"].as_array_mut().unwrap();
-                    *entries = vec![entries[0].clone(); 33];
-                }
-            },
-            unreadable("at most"),
         ),
     ]
 }

@@ -1,16 +1,24 @@
 //! A whole Sigstore of a few lines, honest by default and dishonest in whatever part it is told:
 //! everything that depends on the changed part is signed anew, so that only one check can notice.
 
+mod body;
+mod plans;
+mod stamp;
+
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bundle::{Envelope, EnvelopeSignature};
-use keys::{Digest, HashAlgorithm, KeyAlgorithm, KeyPair, Payload, PublicKey, Sign as _};
+use keys::{Digest, KeyAlgorithm, KeyPair, Payload, PublicKey, Sign as _};
 use serde_json::{Value, json};
 use tlog::{NoteKey, Tree, leaf_hash, sign_note};
 
-use crate::der::{bits, generalized_time, int, name, octets, oid, seq, set, tlv, utc_time, utf8};
+pub(crate) use self::plans::{
+    CODE_SIGNING, CertPlan, EntryPlan, SctPlan, StampPlan, TIME_STAMPING, extension,
+};
+use self::plans::{DAY, SERIAL, signed};
+use crate::der::{octets, oid, seq, tlv, utf8};
 
 pub(crate) const ARTIFACT: &[u8] = b"what is signed\n";
 pub(crate) const SUBJECT: &str = "https://ci.test/build";
@@ -27,181 +35,6 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Of all certificates but those of the later timestamp authorities.
-const SERIAL: u64 = 0x1234;
-const DAY: Duration = Duration::from_secs(24 * 3600);
-
-/// A certificate to be made.
-#[derive(Clone)]
-pub(crate) struct CertPlan {
-    pub(crate) subject: &'static str,
-    pub(crate) serial: u64,
-    pub(crate) life: (SystemTime, SystemTime),
-    pub(crate) ca: bool,
-    pub(crate) path_len: Option<u64>,
-    /// Bits of the key usage, most significant first.
-    pub(crate) key_usage: u8,
-    pub(crate) usages: Vec<&'static str>,
-    pub(crate) usages_critical: bool,
-    pub(crate) extensions: Vec<Vec<u8>>,
-}
-
-pub(crate) const CODE_SIGNING: &str = "1.3.6.1.5.5.7.3.3";
-pub(crate) const TIME_STAMPING: &str = "1.3.6.1.5.5.7.3.8";
-
-impl CertPlan {
-    fn ca(subject: &'static str) -> Self {
-        Self {
-            subject,
-            serial: SERIAL,
-            life: (then() - DAY, then() + DAY),
-            ca: true,
-            path_len: None,
-            key_usage: 0x06,
-            usages: Vec::new(),
-            usages_critical: false,
-            extensions: Vec::new(),
-        }
-    }
-
-    fn tbs(&self, issuer: &str, spki: &[u8], more: &[Vec<u8>]) -> Vec<u8> {
-        let mut extensions = vec![extension("2.5.29.15", true, &key_usage(self.key_usage))];
-        if self.ca {
-            let mut parts = vec![tlv(0x01, &[0xff])];
-            parts.extend(self.path_len.map(int));
-            extensions.push(extension("2.5.29.19", true, &seq(&parts)));
-        }
-        if !self.usages.is_empty() {
-            let usages: Vec<_> = self.usages.iter().map(|usage| oid(usage)).collect();
-            extensions.push(extension("2.5.29.37", self.usages_critical, &seq(&usages)));
-        }
-        extensions.extend(self.extensions.iter().cloned());
-        extensions.extend(more.iter().cloned());
-        seq(&[
-            tlv(0xa0, &int(2)),
-            int(self.serial),
-            ecdsa(),
-            name(issuer),
-            seq(&[utc_time(self.life.0), utc_time(self.life.1)]),
-            name(self.subject),
-            spki.to_vec(),
-            tlv(0xa3, &seq(&extensions)),
-        ])
-    }
-}
-
-fn key_usage(bits: u8) -> Vec<u8> {
-    let unused = u8::try_from(bits.trailing_zeros()).unwrap().min(7);
-    tlv(0x03, &[unused, bits])
-}
-
-fn ecdsa() -> Vec<u8> {
-    seq(&[oid("1.2.840.10045.4.3.2")])
-}
-
-pub(crate) fn extension(id: &str, critical: bool, value: &[u8]) -> Vec<u8> {
-    let mut parts = vec![oid(id)];
-    if critical {
-        parts.push(tlv(0x01, &[0xff]));
-    }
-    parts.push(octets(value));
-    seq(&parts)
-}
-
-fn signed(tbs: &[u8], key: &KeyPair) -> Vec<u8> {
-    let signature = key.sign(Payload::Message(tbs)).unwrap();
-    seq(&[tbs.to_vec(), ecdsa(), bits(&signature)])
-}
-
-/// A certificate's timestamp to be made.
-#[derive(Clone)]
-pub(crate) struct SctPlan {
-    pub(crate) known: bool,
-    pub(crate) time: SystemTime,
-    /// Over the intermediate's key; otherwise over another one's.
-    pub(crate) right_issuer: bool,
-}
-
-/// A log entry to be made.
-#[derive(Clone)]
-pub(crate) struct EntryPlan {
-    pub(crate) v2: bool,
-    pub(crate) kind: (&'static str, &'static str),
-    /// Changes the body before it is logged.
-    pub(crate) body: fn(&mut Value),
-    /// Changes the body's bytes before they are logged.
-    pub(crate) body_bytes: fn(Vec<u8>) -> Vec<u8>,
-    pub(crate) time: SystemTime,
-    pub(crate) promise: bool,
-    /// The promise is over the index in the shard instead of the global one.
-    pub(crate) promise_over_shard_index: bool,
-    pub(crate) index: u64,
-    /// Of the log, before it is signed.
-    pub(crate) checkpoint: fn(String) -> String,
-    /// Of the note, after that.
-    pub(crate) note: fn(String) -> String,
-    /// The checkpoint is signed by the other trusted log.
-    pub(crate) by_other_log: bool,
-    pub(crate) log_known: bool,
-}
-
-impl EntryPlan {
-    fn new(v2: bool) -> Self {
-        Self {
-            v2,
-            kind: ("hashedrekord", if v2 { "0.0.2" } else { "0.0.1" }),
-            body: |_| (),
-            body_bytes: |bytes| bytes,
-            time: then(),
-            promise: !v2,
-            promise_over_shard_index: false,
-            index: 2,
-            checkpoint: |text| text,
-            note: |note| note,
-            by_other_log: false,
-            log_known: true,
-        }
-    }
-}
-
-/// A timestamp to be made.
-#[derive(Clone)]
-pub(crate) struct StampPlan {
-    pub(crate) time: SystemTime,
-    /// Which authority of the trusted root; the third is in none.
-    pub(crate) authority: usize,
-    pub(crate) status: u64,
-    /// Over this instead of the signature.
-    pub(crate) over: Option<&'static [u8]>,
-    /// By name: the imprint's and the digest's.
-    pub(crate) imprint: &'static str,
-    pub(crate) digest: &'static str,
-    pub(crate) right_ess: bool,
-    pub(crate) sorted: bool,
-    pub(crate) signers: usize,
-    /// Signed by another key, whose certificate lies beside the good one.
-    pub(crate) substituted: bool,
-    pub(crate) embedded: bool,
-}
-
-impl StampPlan {
-    fn new() -> Self {
-        Self {
-            time: then(),
-            authority: 0,
-            status: 0,
-            over: None,
-            imprint: "sha256",
-            digest: "sha256",
-            right_ess: true,
-            sorted: true,
-            signers: 1,
-            substituted: false,
-            embedded: false,
-        }
-    }
-}
-
 /// What is signed.
 #[derive(Clone)]
 pub(crate) enum Signing {
@@ -216,6 +49,8 @@ pub(crate) struct Plan {
     /// From the anchor down; the last one issues.
     pub(crate) intermediates: Vec<CertPlan>,
     pub(crate) leaf: CertPlan,
+    /// The trusted root lists, first, another authority whose issuer has the same name.
+    pub(crate) twin: bool,
     pub(crate) names: Vec<Vec<u8>>,
     pub(crate) identity: Vec<Vec<u8>>,
     pub(crate) scts: Vec<SctPlan>,
@@ -280,6 +115,7 @@ impl Plan {
                 ca: false,
                 ..CertPlan::ca("")
             },
+            twin: false,
             names: vec![uri(SUBJECT)],
             identity: vec![old_issuer(ISSUER), issuer(ISSUER)],
             scts: vec![SctPlan { known: true, time: then() - seconds(60), right_issuer: true }],
@@ -337,9 +173,27 @@ impl Plan {
             bundle[name] = value.clone();
         }
         let mut root = forge.root(&chain, &tsas);
+        if let Some(twin) = self.twin(&forge, &chain) {
+            let authorities = root["certificateAuthorities"].as_array_mut().unwrap();
+            let mut other = authorities[0].clone();
+            other["certChain"]["certificates"][0]["rawBytes"] = json!(STANDARD.encode(twin));
+            authorities.insert(0, other);
+        }
         (self.root)(&mut root);
+        // At hand for what changes the bundle, and no part of it.
+        bundle["authority"] = chain.iter().map(|der| STANDARD.encode(der)).collect();
         (self.bundle)(&mut bundle);
+        bundle.as_object_mut().unwrap().remove("authority");
         Made { bundle, root, key: forge.signer.public_key().clone() }
+    }
+
+    /// An issuer of the name of the real one, with a key of its own, by the same anchor.
+    fn twin(&self, forge: &Forge, chain: &[Vec<u8>]) -> Option<Vec<u8>> {
+        let ([issuer], true, true) = (&self.intermediates[..], self.twin, chain.len() == 2) else {
+            return None;
+        };
+        let spki = forge.between.public_key().spki();
+        Some(signed(&issuer.tbs(self.anchor.subject, spki, &[]), &forge.anchor))
     }
 
     /// The authority's chain, the issuer first, and the leaf.
@@ -464,65 +318,6 @@ impl Plan {
         entry
     }
 
-    fn body(&self, plan: &EntryPlan, signed: &SignedPart<'_>, forge: &Forge) -> Vec<u8> {
-        let signature = STANDARD.encode(signed.signature);
-        let pem = if self.keyed {
-            forge.signer.public_key().to_pem()
-        } else {
-            let der = STANDARD.encode(signed.leaf);
-            format!("-----BEGIN CERTIFICATE-----\n{der}\n-----END CERTIFICATE-----\n")
-        };
-        let pem = STANDARD.encode(pem);
-        let hex = signed.digest.to_hex();
-        let spec = match (plan.kind.0, plan.v2, &self.signing) {
-            (_, true, _) => {
-                let (field, raw) = match self.keyed {
-                    true => ("publicKey", forge.signer.public_key().spki()),
-                    false => ("x509Certificate", signed.leaf),
-                };
-                json!({ "hashedRekordV002": {
-                    "data": {
-                        "algorithm": "SHA2_256",
-                        "digest": STANDARD.encode(signed.digest.as_bytes()),
-                    },
-                    "signature": {
-                        "content": signature,
-                        "verifier": {
-                            "keyDetails": "PKIX_ECDSA_P256_SHA_256",
-                            field: { "rawBytes": STANDARD.encode(raw) },
-                        },
-                    },
-                } })
-            }
-            ("dsse", _, Signing::Statement { payload, .. }) => json!({
-                "envelopeHash": { "algorithm": "sha256", "value": hex },
-                "payloadHash": {
-                    "algorithm": "sha256",
-                    "value": Digest::sha256(payload.as_bytes()).to_hex(),
-                },
-                "signatures": [{ "signature": signature, "verifier": pem }],
-            }),
-            ("intoto", _, Signing::Statement { payload, payload_type }) => json!({ "content": {
-                "envelope": {
-                    "payloadType": payload_type,
-                    "signatures": [{ "publicKey": pem, "sig": STANDARD.encode(&signature) }],
-                },
-                "hash": { "algorithm": "sha256", "value": hex },
-                "payloadHash": {
-                    "algorithm": "sha256",
-                    "value": Digest::sha256(payload.as_bytes()).to_hex(),
-                },
-            } }),
-            _ => json!({
-                "data": { "hash": { "algorithm": "sha256", "value": hex } },
-                "signature": { "content": signature, "publicKey": { "content": pem } },
-            }),
-        };
-        let mut body = json!({ "apiVersion": plan.kind.1, "kind": plan.kind.0, "spec": spec });
-        (plan.body)(&mut body);
-        (plan.body_bytes)(body.to_string().into_bytes())
-    }
-
     fn stamps(&self, forge: &Forge, signature: &[u8]) -> (Vec<Vec<Vec<u8>>>, Vec<Value>) {
         let authorities: Vec<Vec<Vec<u8>>> = forge
             .tsas
@@ -605,77 +400,6 @@ impl Forge {
         sct.extend(length);
         sct.extend(signature);
         sct
-    }
-
-    fn stamp(&self, plan: &StampPlan, leaf: &[u8], signature: &[u8]) -> Vec<u8> {
-        let hash = |name: &str, data: &[u8]| match HashAlgorithm::from_name(name) {
-            Some(algorithm) => Digest::of(algorithm, data).as_bytes().to_vec(),
-            // Of SHA-1 only the length matters here: it must be refused unseen.
-            None => vec![7; 20],
-        };
-        let algorithm = |name: &str| {
-            seq(&[oid(match name {
-                "sha256" => "2.16.840.1.101.3.4.2.1",
-                "sha384" => "2.16.840.1.101.3.4.2.2",
-                "sha512" => "2.16.840.1.101.3.4.2.3",
-                _ => "1.3.14.3.2.26",
-            })])
-        };
-        let over = plan.over.unwrap_or(signature);
-        let info = seq(&[
-            int(1),
-            oid("1.3.6.1.4.1.57264.2"),
-            seq(&[algorithm(plan.imprint), octets(&hash(plan.imprint, over))]),
-            int(99),
-            generalized_time(plan.time),
-        ]);
-        let attribute = |id: &str, value: Vec<u8>| seq(&[oid(id), set(vec![value])]);
-        let named = if plan.right_ess { keys::sha256(leaf) } else { [9; 32] };
-        let mut attributes = [
-            attribute("1.2.840.113549.1.9.3", oid("1.2.840.113549.1.9.16.1.4")),
-            attribute("1.2.840.113549.1.9.4", octets(&hash(plan.digest, &info))),
-            attribute("1.2.840.113549.1.9.16.2.47", seq(&[seq(&[seq(&[octets(&named)])])])),
-        ];
-        attributes.sort();
-        if !plan.sorted {
-            attributes.reverse();
-        }
-        let key = if plan.substituted { &self.stranger } else { &self.tsas[plan.authority] };
-        let signature = key.sign(Payload::Message(&tlv(0x31, &attributes.concat()))).unwrap();
-        let signer = seq(&[
-            int(1),
-            seq(&[name("tsa root"), int(SERIAL + u64::try_from(plan.authority).unwrap())]),
-            algorithm(plan.digest),
-            tlv(0xa0, &attributes.concat()),
-            ecdsa(),
-            octets(&signature),
-        ]);
-        let mut signed_data = vec![
-            int(3),
-            set(vec![algorithm(plan.digest)]),
-            seq(&[oid("1.2.840.113549.1.9.16.1.4"), tlv(0xa0, &octets(&info))]),
-        ];
-        if plan.embedded || plan.substituted {
-            let mut certificates = vec![leaf.to_vec()];
-            if plan.substituted {
-                // Of the same issuer and serial number, so that both are named by the signer.
-                let other = CertPlan {
-                    key_usage: 0x80,
-                    usages: vec![TIME_STAMPING],
-                    usages_critical: true,
-                    ca: false,
-                    ..CertPlan::ca("stamper")
-                };
-                let spki = self.stranger.public_key().spki();
-                certificates.push(signed(&other.tbs("tsa root", spki, &[]), &self.stranger));
-            }
-            certificates.sort();
-            signed_data.push(tlv(0xa0, &certificates.concat()));
-        }
-        let signers = vec![signer; plan.signers];
-        signed_data.push(tlv(0x31, &signers.concat()));
-        let content = seq(&[oid("1.2.840.113549.1.7.2"), tlv(0xa0, &seq(&signed_data))]);
-        seq(&[seq(&[int(plan.status)]), content])
     }
 
     fn root(&self, chain: &[Vec<u8>], tsas: &[Vec<Vec<u8>>]) -> Value {

@@ -10,6 +10,11 @@ mod der;
 mod earlier;
 mod evidence;
 mod forge;
+mod stamps;
+mod statements;
+mod thresholds;
+
+use std::time::SystemTime;
 
 use ambisign_verify::{Artifact, Error, Policy, StringMatch, verify};
 use bundle::Bundle;
@@ -63,6 +68,12 @@ impl Case {
     /// The policy asks for the key that signed.
     pub(crate) fn by_key(self) -> Self {
         Self { by_key: true, ..self }
+    }
+
+    /// The certificate was published at this time.
+    pub(crate) fn at_sct(mut self, time: SystemTime) -> Self {
+        self.plan.scts[0].time = time;
+        self
     }
 
     /// What is wrong with the outcome, if anything.
