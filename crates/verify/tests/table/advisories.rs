@@ -1,9 +1,20 @@
-//! What others had to fix once: one test for each advisory that is about judging. Those about
-//! fetching from registries, updating roots and logging in are tested where that is done.
+//! What others had to fix once: one test for each advisory that is about judging. The others are
+//! held by tests of the crates that do such things:
+//!
+//! | advisory | crate | test |
+//! |---|---|---|
+//! | CVE-2023-46737 | oci-push | `more_referrers_than_the_limit_are_counted_and_bundles_come_first` |
+//! | CVE-2024-29902, CVE-2024-29903 | oci-push | `a_bundle_over_the_limit_is_not_fetched` |
+//! | CVE-2026-24137, CVE-2026-24686 | trust-update | `names_that_lead_elsewhere_are_not_asked_for` |
+//! | Trail of Bits 10 | trust-update | `whatever_is_done_to_the_cache_it_is_fetched_anew_and_offline_refused` |
+//! | GHSA-hm8f-75xx-w2vr | oidc-interactive | those of its `state` |
+//!
+//! A key's window (GHSA-wqqc-jjcq-vfxm) there is not: a policy names a key, and no time with it.
 
+use ambisign_verify::danger;
 use serde_json::json;
 
-use crate::forge::{Plan, SctPlan, Signing, seconds, statement, then};
+use crate::forge::{ISSUER, Plan, SctPlan, Signing, extension, seconds, statement, then, uri};
 use crate::{Case, refused, unreadable};
 
 const KIND: &str = "https://example.test/predicate/v1";
@@ -147,6 +158,74 @@ fn sigstore_go_600_the_digest_in_the_bundle_is_not_the_artifacts() {
         };
     };
     holds(&Case::v1("", change, refused("ArtifactDigest", "")));
+}
+
+#[test]
+fn sigstore_go_472_two_timestamps_of_one_authority_are_one() {
+    let change = |plan: &mut Plan| {
+        let mut second = plan.stamps[0].clone();
+        second.time += seconds(1);
+        plan.stamps.push(second);
+    };
+    let case = Case::v2("", change, refused("Threshold", "timestamp authorities, found 1"));
+    holds(&case.policy(|policy| policy.timestamp_threshold(2)));
+}
+
+#[test]
+fn sigstore_go_611_the_digest_of_the_entry_is_compared() {
+    let change = |plan: &mut Plan| {
+        plan.entries[0].body =
+            |body| body["spec"]["data"]["hash"]["value"] = json!("ab".repeat(32));
+    };
+    holds(&Case::v1("", change, refused("EntryBody", "digest")));
+    let change = |plan: &mut Plan| {
+        plan.entries[0].body = |body| {
+            body["spec"]["hashedRekordV002"]["data"]["digest"] =
+                json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+        };
+    };
+    holds(&Case::v2("", change, refused("EntryBody", "digest")));
+}
+
+#[test]
+fn sigstore_js_an_extension_whose_identifier_only_begins_like_the_issuers() {
+    let change = |plan: &mut Plan| {
+        let value = crate::der::utf8(ISSUER);
+        plan.identity = ["1.3.6.1.4.1.57264.1.80", "1.3.6.1.4.1.57264.1.8.1"]
+            .map(|oid| extension(oid, false, &value))
+            .to_vec();
+    };
+    holds(&Case::v1("", change, refused("Issuer", "found none")));
+}
+
+#[test]
+fn ghsa_59jp_a_pattern_is_anchored_at_both_ends() {
+    let pattern = |policy| {
+        let _: ambisign_verify::Policy = policy;
+        ambisign_verify::Policy::new(
+            ambisign_verify::StringMatch::regexp("https://ci.test/").unwrap(),
+            ambisign_verify::StringMatch::exact(ISSUER),
+        )
+    };
+    holds(&Case::v1("", |_| (), refused("Identity", "only a part")).policy(pattern));
+    let before = |plan: &mut Plan| plan.names = vec![uri("https://evil.test/?https://ci.test/")];
+    holds(&Case::v1("", before, refused("Identity", "only a part")).policy(pattern));
+}
+
+#[test]
+fn ghsa_843x_a_body_that_is_nested_without_end_is_an_error_and_no_crash() {
+    let change = |plan: &mut Plan| {
+        plan.entries[0].body_bytes = |_| "[".repeat(100_000).into_bytes();
+    };
+    holds(&Case::v1("", change, refused("EntryMalformed", "")));
+}
+
+#[test]
+fn trail_of_bits_the_signature_counts_where_logs_are_ignored() {
+    let change = |plan: &mut Plan| {
+        plan.bundle = |bundle| bundle["messageSignature"]["signature"] = json!("MAYCAQECAQE=");
+    };
+    holds(&Case::v1("", change, refused("Signature", "")).policy(danger::ignore_tlog));
 }
 
 #[test]
