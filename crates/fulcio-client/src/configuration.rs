@@ -2,6 +2,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use crate::CiProvider;
+
 /// Which issuers a Fulcio accepts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Configuration {
@@ -26,6 +28,11 @@ pub struct Issuer {
     pub subject_domain: Option<String>,
     /// Whether an e-mail address counts without `email_verified`.
     pub skip_email_verification: bool,
+    /// The template of a CI platform. The interface does not tell it;
+    /// [`Profiles`](crate::Profiles) may.
+    pub ci_provider: Option<CiProvider>,
+    /// The JSONPath of the claim that stands for the issuer. The interface does not tell it either.
+    pub issuer_claim: Option<String>,
 }
 
 /// The values of `iss` that are an issuer's.
@@ -86,6 +93,12 @@ impl Configuration {
         Self { issuers }
     }
 
+    /// Adds `issuer` before all others that its URL may fit.
+    pub(crate) fn put(&mut self, issuer: Issuer) {
+        self.issuers.retain(|known| known.url != issuer.url);
+        self.issuers.insert(0, issuer);
+    }
+
     /// All of them, in no order that means anything.
     pub fn issuers(&self) -> &[Issuer] {
         &self.issuers
@@ -113,6 +126,8 @@ impl Issuer {
             issuer_type,
             subject_domain: None,
             skip_email_verification: false,
+            ci_provider: None,
+            issuer_claim: None,
         }
     }
 }
@@ -235,6 +250,8 @@ impl WireIssuer {
             issuer_type: self.issuer_type.as_deref().unwrap_or_default().into(),
             subject_domain: set(self.subject_domain),
             skip_email_verification: self.skip_email_verification.unwrap_or_default(),
+            ci_provider: None,
+            issuer_claim: None,
         })
     }
 }

@@ -11,9 +11,11 @@ mod date;
 mod error;
 pub mod predict;
 pub mod preflight;
+mod profiles;
 mod provider;
 
 pub use crate::client::Fulcio;
 pub use crate::configuration::{Configuration, Issuer, IssuerType, IssuerUrl};
 pub use crate::error::Error;
+pub use crate::profiles::{Profiles, ProfilesError};
 pub use crate::provider::CiProvider;

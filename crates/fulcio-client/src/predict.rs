@@ -34,6 +34,9 @@ pub struct Prediction {
     pub subject: SubjectName,
     /// On whose word: the value of the two issuer extensions.
     pub issuer: String,
+    /// The text whose signature proves possession of a key that comes without a certificate
+    /// request.
+    pub proof: String,
     /// The extensions of Fulcio's arc in the certificate's order: object identifier and value.
     pub extensions: Vec<(&'static str, String)>,
 }
@@ -44,13 +47,19 @@ impl Profile {
         Self { issuer_type, ci_provider: None, issuer_claim: None, subject_domain: None }
     }
 
-    /// The profile of a configured issuer. The configuration tells neither template nor issuer
-    /// claim: both are guessed from the claims.
+    /// The profile of a configured issuer. Where neither the configuration nor
+    /// [`Profiles`](crate::Profiles) tells the template or the issuer claim, they are guessed from
+    /// the claims.
     pub fn of(issuer: &Issuer, claims: &Claims) -> Self {
         let mut profile = Self::new(issuer.issuer_type.clone());
         profile.subject_domain.clone_from(&issuer.subject_domain);
         match issuer.issuer_type {
-            IssuerType::CiProvider => profile.ci_provider = CiProvider::guess(claims),
+            IssuerType::CiProvider => {
+                profile.ci_provider = issuer.ci_provider.or_else(|| CiProvider::guess(claims));
+            }
+            IssuerType::Email if issuer.issuer_claim.is_some() => {
+                profile.issuer_claim.clone_from(&issuer.issuer_claim);
+            }
             IssuerType::Email if member(claims, DEX).is_some() => {
                 profile.issuer_claim = Some(DEX.to_owned());
             }
@@ -120,7 +129,19 @@ impl Profile {
             }
             IssuerType::Other(_) => return None,
         };
-        Some(Prediction { extensions: ordered(&issuer, between, sub), subject, issuer })
+        let proof = self.proof(claims).to_owned();
+        Some(Prediction { extensions: ordered(&issuer, between, sub), subject, issuer, proof })
+    }
+
+    /// The e-mail address where it is the identity, else the subject. Chainguard's tokens may have
+    /// an address, which counts when it is verified.
+    fn proof<'a>(&self, claims: &'a Claims) -> &'a str {
+        let sub = claims.subject().unwrap_or_default();
+        match self.issuer_type {
+            IssuerType::Email => claims.email().unwrap_or_default(),
+            IssuerType::ChainguardIdentity if is_verified(claims) => claims.email().unwrap_or(sub),
+            _ => sub,
+        }
     }
 }
 
@@ -171,6 +192,15 @@ pub(crate) fn scheme_and_host(uri: &str) -> Option<(String, &str)> {
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
     is_scheme.then(|| (scheme.to_ascii_lowercase(), host))
+}
+
+/// Whether somebody vouches for the e-mail address.
+pub(crate) fn is_verified(claims: &Claims) -> bool {
+    match claims.get("email_verified") {
+        Some(Value::Bool(is_verified)) => *is_verified,
+        Some(Value::String(text)) => matches!(text.as_str(), "true" | "True"),
+        _ => false,
+    }
 }
 
 /// The text at a path of member names, `$.a.b`.

@@ -10,7 +10,7 @@ use id_token::{Audience, Claims, IdToken};
 use serde_json::Value;
 
 use crate::claims::{shown, whole};
-use crate::predict::{Profile, scheme_and_host};
+use crate::predict::{Profile, is_verified, scheme_and_host};
 use crate::{CiProvider, Configuration, Issuer, IssuerType};
 
 /// Checks `token` as Fulcio will at `now`.
@@ -293,12 +293,7 @@ fn check_email(
     warnings: &mut Vec<Warning>,
 ) -> Result<(), Refusal> {
     let email = required(claims, "email", "the e-mail address that is to be certified")?;
-    let is_verified = match claims.get("email_verified") {
-        Some(Value::Bool(is_verified)) => *is_verified,
-        Some(Value::String(text)) => matches!(text.as_str(), "true" | "True"),
-        _ => false,
-    };
-    if !is_verified && !issuer.skip_email_verification {
+    if !is_verified(claims) && !issuer.skip_email_verification {
         let found = claims.get("email_verified");
         return Err(Refusal::claim("email_verified", "true", found));
     }

@@ -25,6 +25,9 @@ pub enum CiProvider {
 }
 
 impl CiProvider {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Buddy, Self::Buildkite, Self::CircleCi, Self::Codefresh, Self::GitHub, Self::GitLab];
+
     /// As Fulcio's configuration names its template: `github-workflow`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -39,15 +42,7 @@ impl CiProvider {
 
     /// The platform whose template has that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        const ALL: [CiProvider; 6] = [
-            CiProvider::Buddy,
-            CiProvider::Buildkite,
-            CiProvider::CircleCi,
-            CiProvider::Codefresh,
-            CiProvider::GitHub,
-            CiProvider::GitLab,
-        ];
-        ALL.into_iter().find(|provider| provider.as_str() == name)
+        Self::ALL.into_iter().find(|provider| provider.as_str() == name)
     }
 
     /// Whose token it is, as Fulcio's configuration does not tell: by the public issuers, else by
