@@ -198,6 +198,24 @@ fn each_failing_service_is_named() {
 }
 
 #[test]
+fn an_answer_that_is_lost_after_the_log_took_the_entry_loses_no_signature() {
+    for version in [sandbox::RekorVersion::V1, sandbox::RekorVersion::V2] {
+        let world = World::with_fault(Fault::LogAnswerLost);
+        let image = world.image("demo/app");
+        let config = world.sandbox.signing_config(version);
+        let signer = || world.workload().env("AMBISIGN_SIGNING_CONFIG", &config);
+        signer().args(["sign", &image]).run().ends(0);
+        world.stranger().args(["verify", &image]).args(world.by_workload()).run().ends(0);
+
+        let world = World::with_fault(Fault::LogAnswerLost);
+        let config = world.sandbox.signing_config(version);
+        let file = world.write("a", "content");
+        let signer = world.workload().env("AMBISIGN_SIGNING_CONFIG", &config);
+        signer.args(["sign-blob"]).arg(&file).run().ends(0);
+    }
+}
+
+#[test]
 fn a_registry_that_cannot_be_reached_is_not_an_unsigned_image() {
     let world = World::new();
     let verify = world.stranger().args(["verify", "127.0.0.1:1/demo/app:v1"]);

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use ed25519_dalek::Signer as _;
-use p256::ecdsa::signature::hazmat::PrehashSigner;
+use p256::ecdsa::signature::hazmat::RandomizedPrehashSigner;
+use p256::ecdsa::signature::rand_core::{self, CryptoRng, RngCore, impls};
 use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, LineEnding};
 use zeroize::Zeroizing;
 
@@ -21,7 +22,8 @@ pub trait Sign: Send + Sync {
     /// The scheme it signs with.
     fn scheme(&self) -> Scheme;
 
-    /// Signs `payload`.
+    /// Signs `payload`. ECDSA signatures of the same payload differ from each other: a
+    /// transparency log keeps each of them, and refuses one that it has.
     ///
     /// # Errors
     /// The digest is of another algorithm than the scheme's, or the scheme needs the message.
@@ -157,14 +159,16 @@ impl Sign for KeyPair {
         match &self.secret {
             Secret::P256(key) => {
                 let digest = self.scheme.digest(payload)?;
-                let signature: p256::ecdsa::Signature =
-                    key.sign_prehash(digest.as_bytes()).map_err(failed)?;
+                let signature: p256::ecdsa::Signature = key
+                    .sign_prehash_with_rng(&mut Drawn(random()?), digest.as_bytes())
+                    .map_err(failed)?;
                 Ok(signature.to_der().as_bytes().to_vec())
             }
             Secret::P384(key) => {
                 let digest = self.scheme.digest(payload)?;
-                let signature: p384::ecdsa::Signature =
-                    key.sign_prehash(digest.as_bytes()).map_err(failed)?;
+                let signature: p384::ecdsa::Signature = key
+                    .sign_prehash_with_rng(&mut Drawn(random()?), digest.as_bytes())
+                    .map_err(failed)?;
                 Ok(signature.to_der().as_bytes().to_vec())
             }
             Secret::Ed25519(key) => match (self.scheme, payload) {
@@ -185,6 +189,32 @@ impl fmt::Debug for KeyPair {
         f.debug_struct("KeyPair").field("public", &self.public).finish_non_exhaustive()
     }
 }
+
+/// Random bytes that were drawn beforehand, where drawing could fail. They are the additional data
+/// of RFC 6979, section 3.6: were they all the same, the signature would still give nothing away.
+struct Drawn([u8; 48]);
+
+impl RngCore for Drawn {
+    fn next_u32(&mut self) -> u32 {
+        impls::next_u32_via_fill(self)
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        impls::next_u64_via_fill(self)
+    }
+
+    /// Asked for once, for as many bytes as a scalar of the curve has.
+    fn fill_bytes(&mut self, bytes: &mut [u8]) {
+        bytes.iter_mut().zip(self.0).for_each(|(to, from)| *to = from);
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), rand_core::Error> {
+        self.fill_bytes(bytes);
+        Ok(())
+    }
+}
+
+impl CryptoRng for Drawn {}
 
 const SIGNING_KINDS: &str = "a private key on P-256, P-384 or Ed25519";
 

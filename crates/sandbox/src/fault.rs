@@ -33,6 +33,8 @@ pub enum Fault {
     IdentityRedirects,
     /// Google's tokens lack the address of the account.
     IdentityWithoutEmail,
+    /// The first answer of each Rekor about a new entry is lost on the way: the entry is there.
+    LogAnswerLost,
     /// Whoever logs in is denied.
     LoginDenied,
     /// The identity token of a login has the signature of another text.
@@ -71,7 +73,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::CertificatesUnlogged,
         Self::DeviceExpired,
         Self::FulcioError,
@@ -84,6 +86,7 @@ impl Fault {
         Self::IdentityMissing,
         Self::IdentityRedirects,
         Self::IdentityWithoutEmail,
+        Self::LogAnswerLost,
         Self::LoginDenied,
         Self::LoginForged,
         Self::LoginWrongNonce,
@@ -118,6 +121,7 @@ impl Fault {
             Self::IdentityMissing => "identity-missing",
             Self::IdentityRedirects => "identity-redirects",
             Self::IdentityWithoutEmail => "identity-without-email",
+            Self::LogAnswerLost => "log-answer-lost",
             Self::LoginDenied => "login-denied",
             Self::LoginForged => "login-forged",
             Self::LoginWrongNonce => "login-wrong-nonce",

@@ -27,6 +27,7 @@ mod rekor_v1;
 mod rekor_v2;
 mod running;
 mod sandbox;
+mod served;
 mod server;
 mod service;
 mod spiffe;

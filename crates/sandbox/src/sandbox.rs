@@ -1,13 +1,12 @@
 //! All services together.
 
-use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use host::{BoxFuture, Clock, Transport, TransportError};
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response};
 use serde_json::{Map, Value, json};
 use spiffe_workload_api::TrustDomain;
 
@@ -25,7 +24,7 @@ use crate::registry::Registry;
 use crate::rekor_v1::RekorV1;
 use crate::rekor_v2::RekorV2;
 use crate::server::Served;
-use crate::service::{Service, gateway_error};
+use crate::service::Service;
 use crate::spiffe::SpiffeAgent;
 use crate::state::State;
 use crate::trust::{Endpoints, RekorVersion, TrustFiles};
@@ -65,16 +64,8 @@ const CLUSTER: usize = 8;
 /// The number of the TUF repository.
 const TUF: usize = 9;
 
-/// The largest request to any service but the registry, in bytes. The services have narrower
-/// limits of their own, with their own answers.
-const BODY_CAP: usize = 8 << 20;
-
 /// The largest blob that the registry takes in one request, in bytes.
 const BLOB_CAP: usize = 1 << 30;
-
-/// How long [`Fault::SlowLog`] takes: longer than an impatient client waits, within the time that
-/// a real log may need.
-const SLOW_LOG: Duration = Duration::from_secs(10);
 
 /// The first port that a sandbox without a network pretends to have.
 const PRETENDED_PORT: u16 = 5550;
@@ -395,28 +386,6 @@ impl Urls {
     }
 }
 
-impl Served {
-    pub(crate) fn plain(service: Arc<dyn Service>) -> Self {
-        Self { service, body_cap: BODY_CAP, pause: Duration::ZERO, tls: None }
-    }
-
-    /// A service that takes nothing new when `fault` is among the faults.
-    fn failing(service: Arc<dyn Service>, faults: &BTreeSet<Fault>, fault: Fault) -> Self {
-        if !faults.contains(&fault) {
-            return Self::plain(service);
-        }
-        Self::plain(Arc::new(move |request: Request<Bytes>| match *request.method() {
-            Method::POST => gateway_error(StatusCode::INTERNAL_SERVER_ERROR, 13, "injected fault"),
-            _ => service.handle(request),
-        }))
-    }
-
-    fn log(service: Arc<dyn Service>, faults: &BTreeSet<Fault>) -> Self {
-        let pause = if faults.contains(&Fault::SlowLog) { SLOW_LOG } else { Duration::ZERO };
-        Self { pause, ..Self::failing(service, faults, Fault::RekorError) }
-    }
-}
-
 fn issuer_kind(name: &str, trust_domain: &TrustDomain) -> IssuerKind {
     match name {
         "buddy" => IssuerKind::Ci(CiProvider::Buddy),
@@ -451,6 +420,8 @@ fn created(state: &State, now: SystemTime) -> Result<SystemTime, Error> {
 mod tests {
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
+
+    use http::StatusCode;
 
     use super::*;
 

@@ -108,6 +108,13 @@ impl Session {
     /// Any; see [`Error`]. The bundle is returned only once it verifies.
     pub async fn sign_statement(&self, statement: &Statement) -> Result<Signed, Error> {
         let artifact = subject_digest(statement)?;
+        match self.state(statement, &artifact).await {
+            Err(error) if is_logged_already(&error) => self.state(statement, &artifact).await,
+            result => result,
+        }
+    }
+
+    async fn state(&self, statement: &Statement, artifact: &Digest) -> Result<Signed, Error> {
         let credential = self.credential().await?;
         let payload = statement.to_json();
         let signature = credential
@@ -129,7 +136,7 @@ impl Session {
         };
         let logs = self.log(&entry).await?;
         let content = Content::Envelope(envelope);
-        self.finish(&credential, &artifact, Parts { content, logs, timestamps })
+        self.finish(&credential, artifact, Parts { content, logs, timestamps })
     }
 
     /// Signs the artifact whose SHA-256 digest is `digest`: a message signature in a bundle v0.3.
@@ -137,6 +144,13 @@ impl Session {
     /// # Errors
     /// Any; see [`Error`]. The bundle is returned only once it verifies.
     pub async fn sign_digest(&self, digest: &Digest) -> Result<Signed, Error> {
+        match self.hashed(digest).await {
+            Err(error) if is_logged_already(&error) => self.hashed(digest).await,
+            result => result,
+        }
+    }
+
+    async fn hashed(&self, digest: &Digest) -> Result<Signed, Error> {
         let credential = self.credential().await?;
         let signature = credential.key.sign(Payload::Digest(digest)).map_err(Error::craft)?;
         let timestamps = self.stamp(&signature).await?;
@@ -348,6 +362,12 @@ fn subject_digest(statement: &Statement) -> Result<Digest, Error> {
     let (algorithm, hex) =
         digest.ok_or_else(|| Error::craft("the statement's subject has no known digest"))?;
     Digest::from_hex(algorithm, hex).map_err(Error::craft)
+}
+
+/// Whether the log has this very signature and does not hand out the proof: it took the entry, and
+/// its answer was lost on the way. A new signature makes a new entry.
+fn is_logged_already(error: &Error) -> bool {
+    matches!(error, Error::Log { source, .. } if matches!(**source, rekor_client::Error::Duplicate { .. }))
 }
 
 fn untrusted(source: x509::Error) -> Error {

@@ -3,6 +3,8 @@
 //! `openssl.json` says how it was made. The published vectors stand beside their tests.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may")]
 
+use std::collections::BTreeSet;
+
 use ambisign_keys::{
     Digest, Error, HashAlgorithm, KeyAlgorithm, KeyPair, Payload, PublicKey, Scheme, Sign as _,
 };
@@ -322,25 +324,40 @@ fn what_a_new_key_signs_verifies_and_no_other_key_verifies_it() {
 }
 
 #[test]
-fn a_message_and_its_digest_have_the_same_signature() {
+fn the_signature_of_a_message_is_one_of_its_digest() {
     let pair = KeyPair::generate().unwrap();
     let digest = Digest::sha256(b"message");
-    let of_digest = pair.sign(Payload::Digest(&digest)).unwrap();
-    assert_eq!(of_digest, pair.sign(Payload::Message(b"message")).unwrap());
+    let (digest, message) = (Payload::Digest(&digest), Payload::Message(b"message"));
+    for (signed, verified) in [(digest, message), (message, digest)] {
+        let signature = pair.sign(signed).unwrap();
+        pair.public_key().verify(pair.scheme(), verified, &signature).unwrap();
+    }
 }
 
 #[test]
-fn p256_signatures_are_the_published_deterministic_ones() {
+fn no_two_signatures_of_one_message_are_the_same() {
+    for algorithm in [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384] {
+        let pair = KeyPair::generate_for(algorithm).unwrap();
+        let signatures: BTreeSet<_> =
+            (0..20).map(|_| pair.sign(Payload::Message(b"message")).unwrap()).collect();
+        assert_eq!(signatures.len(), 20);
+    }
+}
+
+#[test]
+fn the_published_signature_of_a_p256_key_verifies() {
     // RFC 6979 A.2.5, SHA-256, message "sample".
     let secret = hex("C9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721");
     let pkcs8 =
         [hex("3041020100301306072a8648ce3d020106082a8648ce3d030107042730250201010420"), secret]
             .concat();
     let pair = KeyPair::from_pkcs8_der(&pkcs8).unwrap();
-    let expected = hex("3046
+    let published = hex("3046
          022100EFD48B2AACB6A8FD1140DD9CD45E81D69D2C877B56AAF991C34D0EA84EAF3716
          022100F7CB1C942D657C41D436C7A1B6E29F65F3E900DBB9AFF4064DC4AB2F843ACDA8");
-    assert_eq!(pair.sign(Payload::Message(b"sample")).unwrap(), expected);
+    pair.public_key().verify(pair.scheme(), Payload::Message(b"sample"), &published).unwrap();
+    let other = pair.public_key().verify(pair.scheme(), Payload::Message(b"test"), &published);
+    assert_eq!(other, Err(Error::BadSignature { scheme: pair.scheme() }));
 }
 
 #[test]

@@ -1,0 +1,65 @@
+//! A service as it is served: with its limits, and with its faults.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+
+use crate::Fault;
+use crate::server::Served;
+use crate::service::{Service, gateway_error};
+
+impl Served {
+    pub(crate) fn plain(service: Arc<dyn Service>) -> Self {
+        Self { service, body_cap: BODY_CAP, pause: Duration::ZERO, tls: None }
+    }
+
+    /// A service that takes nothing new when `fault` is among the faults.
+    pub(crate) fn failing(
+        service: Arc<dyn Service>,
+        faults: &BTreeSet<Fault>,
+        fault: Fault,
+    ) -> Self {
+        if !faults.contains(&fault) {
+            return Self::plain(service);
+        }
+        Self::plain(Arc::new(move |request: Request<Bytes>| match *request.method() {
+            Method::POST => gateway_error(StatusCode::INTERNAL_SERVER_ERROR, 13, "injected fault"),
+            _ => service.handle(request),
+        }))
+    }
+
+    /// A transparency log.
+    pub(crate) fn log(service: Arc<dyn Service>, faults: &BTreeSet<Fault>) -> Self {
+        let pause = if faults.contains(&Fault::SlowLog) { SLOW_LOG } else { Duration::ZERO };
+        let service = match faults.contains(&Fault::LogAnswerLost) {
+            true => losing_its_first_answer(service),
+            false => service,
+        };
+        Self { pause, ..Self::failing(service, faults, Fault::RekorError) }
+    }
+}
+
+/// A service behind a gateway that gives up just before the first answer to a POST arrives.
+fn losing_its_first_answer(service: Arc<dyn Service>) -> Arc<dyn Service> {
+    let lost = AtomicBool::new(false);
+    Arc::new(move |request: Request<Bytes>| {
+        let is_new = *request.method() == Method::POST;
+        let answer = service.handle(request);
+        match is_new && !lost.swap(true, Ordering::Relaxed) {
+            true => gateway_error(StatusCode::SERVICE_UNAVAILABLE, 14, "injected fault"),
+            false => answer,
+        }
+    })
+}
+
+/// The largest request to any service but the registry, in bytes. The services have narrower
+/// limits of their own, with their own answers.
+const BODY_CAP: usize = 8 << 20;
+
+/// How long [`Fault::SlowLog`] takes: longer than an impatient client waits, within the time that
+/// a real log may need.
+const SLOW_LOG: Duration = Duration::from_secs(10);
