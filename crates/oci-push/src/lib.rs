@@ -29,6 +29,7 @@ mod fallback;
 mod find;
 mod index;
 mod manifest;
+mod parts;
 mod realm;
 mod reference;
 mod referrers;

@@ -199,7 +199,7 @@ fn refusal(answer: Answer, reference: &Reference, access: Access) -> Error {
     })
 }
 
-fn is_manifest(media_type: &str) -> bool {
+pub(crate) fn is_manifest(media_type: &str) -> bool {
     !media_type.is_empty()
         && ACCEPT_MANIFESTS.split(',').any(|accepted| accepted.trim() == media_type)
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use host::{NoPrograms, TransportError};
 use http::Method;
-use oci_push::{Access, Error, Options, Registry};
+use oci_push::{Access, Digest, Error, Options, Registry};
 
 use crate::fake::{Fake, INDEX_TYPE, MANIFEST_TYPE, block_on, plain, reference, refusal};
 
@@ -281,4 +281,55 @@ fn no_redirect_leads_from_https_to_http() {
     assert!(matches!(error, Error::Answer { status: 307, .. }), "{error}");
     assert!(error.to_string().contains("redirects to http://r.example/v2/app"), "{error}");
     assert!(!error.to_string().contains("hunter2"), "{error}");
+}
+
+fn index(of: &[(&str, &Digest)]) -> String {
+    let entry = |(media_type, digest): &(&str, &Digest)| {
+        format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":1}}"#)
+    };
+    let entries: Vec<_> = of.iter().map(entry).collect();
+    let entries = entries.join(",");
+    format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX_TYPE}","manifests":[{entries}]}}"#)
+}
+
+fn parts(fake: &Fake, digest: &Digest) -> Result<Vec<String>, Error> {
+    let image = resolve(fake, &format!("localhost:5000/app@{digest}"))?;
+    let parts = block_on(fake.registry().parts(&image))?;
+    Ok(parts.iter().map(|part| part.digest().to_string()).collect())
+}
+
+#[test]
+fn the_parts_of_an_index_are_its_manifests_and_theirs_each_once() {
+    let fake = Fake::new();
+    let (one, two) = (fake.image("app", "one"), fake.image("app", "two"));
+    assert_eq!(parts(&fake, &one).unwrap(), Vec::<String>::new(), "one platform has no parts");
+
+    let layer = Digest::sha256(b"a layer");
+    let inner = index(&[(MANIFEST_TYPE, &two), (MANIFEST_TYPE, &one)]);
+    let inner = fake.manifest("app", INDEX_TYPE, inner.as_bytes());
+    let outer = [
+        (MANIFEST_TYPE, &one),
+        ("application/vnd.oci.image.layer.v1.tar", &layer),
+        (INDEX_TYPE, &inner),
+        (MANIFEST_TYPE, &one),
+    ];
+    let outer = fake.manifest("app", INDEX_TYPE, index(&outer).as_bytes());
+    let found = parts(&fake, &outer).unwrap();
+    assert_eq!(found, [one.to_string(), inner.to_string(), two.to_string()]);
+}
+
+#[test]
+fn a_part_that_is_not_there_and_too_many_parts_are_errors() {
+    let fake = Fake::new();
+    let absent = Digest::sha256(b"never pushed");
+    let sparse = fake.manifest("app", INDEX_TYPE, index(&[(MANIFEST_TYPE, &absent)]).as_bytes());
+    let error = parts(&fake, &sparse).unwrap_err();
+    assert!(matches!(&error, Error::NotFound { .. }), "{error}");
+    assert!(error.to_string().contains(absent.as_str()), "{error}");
+
+    let many: Vec<Digest> = (0..1001).map(|n| fake.image("app", &format!("tag{n}"))).collect();
+    let many: Vec<_> = many.iter().map(|digest| (MANIFEST_TYPE, digest)).collect();
+    let many = fake.manifest("app", INDEX_TYPE, index(&many).as_bytes());
+    let error = parts(&fake, &many).unwrap_err();
+    assert!(error.to_string().contains("more than 1000 manifests"), "{error}");
 }
