@@ -53,6 +53,44 @@ fn stdin_is_signed_and_verified() {
 }
 
 #[test]
+fn a_bundle_may_go_to_stdout_and_then_it_is_all_that_is_there() {
+    let world = World::new();
+    let file = world.write("a", "content");
+    let sign = || world.workload().args(["sign-blob", "--bundle", "-"]).arg(&file);
+    let signed = sign().run().ends(0).says(&["signed ", &world.workload_id()]);
+    let bundle = world.write("piped.json", &signed.stdout);
+    let verify = world.stranger().args(["verify-blob", "--bundle"]).arg(&bundle).arg(&file);
+    verify.args(world.by_workload()).run().ends(0);
+    assert!(!world.path("-").exists());
+    sign().args(["-o", "json"]).run().ends(2).says(&["both want stdout"]);
+
+    let image = world.image("demo/app");
+    let sign = world.workload().args(["sign", "--bundle", "-", "--upload=false", &image]);
+    let [bundle] = sign.run().ends(0).json().try_into().unwrap();
+    assert!(bundle["dsseEnvelope"].is_object(), "{bundle}");
+}
+
+#[test]
+fn files_of_the_same_content_are_logged_by_either_log() {
+    let world = World::new();
+    let files: Vec<_> = (0..3).map(|n| world.write(&format!("f{n}"), "the same")).collect();
+    for version in [sandbox::RekorVersion::V1, sandbox::RekorVersion::V2] {
+        let sign =
+            world.workload().env("AMBISIGN_SIGNING_CONFIG", world.sandbox.signing_config(version));
+        sign.args(["sign-blob"]).args(&files).run().ends(0);
+    }
+}
+
+#[test]
+fn a_file_is_not_replaced_by_its_own_bundle() {
+    let world = World::new();
+    let file = world.write("a", "content");
+    let sign = world.workload().args(["sign-blob", "a", "--bundle"]).arg(&file);
+    sign.run().ends(2).says(&["--bundle names the file that is to be signed"]);
+    assert_eq!(std::fs::read(&file).unwrap(), b"content");
+}
+
+#[test]
 fn a_file_larger_than_memory_should_be_is_signed_in_little_memory() {
     let world = World::new();
     let file = world.path("large");

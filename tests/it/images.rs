@@ -110,6 +110,36 @@ fn signing_again_adds_a_signature() {
 }
 
 #[test]
+fn the_platforms_of_an_image_are_signed_when_asked_for() {
+    for referrers in [true, false] {
+        let world = World::with(|config| config.referrers = referrers);
+        let image = world.image("demo/app");
+        let signed = world.workload().args(["sign", "-r", "-d", "-o", "json", &image]).run();
+        let signed = signed.ends(0);
+        assert_eq!(signed.stderr.matches("certified").count(), 1, "{signed:#?}");
+        let lines = signed.json();
+        assert_eq!(lines.len(), 3, "the index and two platforms: {lines:?}");
+        for line in lines {
+            let name = format!("{}/demo/app@", world.sandbox.registry());
+            let part = format!("{name}{}", line["digest"].as_str().unwrap());
+            assert!(line["image"] == json!(part) || line["image"] == json!(image), "{line}");
+            world.stranger().args(["verify", &part]).args(world.by_workload()).run().ends(0);
+        }
+    }
+}
+
+#[test]
+fn one_image_named_many_times_is_logged_by_either_log() {
+    let world = World::new();
+    let image = world.image("demo/app");
+    for version in [sandbox::RekorVersion::V1, sandbox::RekorVersion::V2] {
+        let config = world.sandbox.signing_config(version);
+        let sign = world.workload().env("AMBISIGN_SIGNING_CONFIG", config);
+        sign.args(["sign", &image, &image, &image]).run().ends(0);
+    }
+}
+
+#[test]
 fn one_image_named_many_times_loses_no_signature() {
     let world = World::with(|config| config.referrers = false);
     let image = world.image("demo/app");

@@ -36,6 +36,34 @@ fn a_run_that_is_stopped_ends_as_the_signal_says_and_leaves_nothing_half_written
     }
 }
 
+/// Whatever it is doing: reading the registry, asking who it is, waiting for a service.
+#[cfg(unix)]
+#[test]
+fn an_interruption_at_any_moment_leaves_nothing_half_written() {
+    let world = World::new();
+    let image = world.image("demo/app");
+    let old = "an old bundle";
+    let bundle = world.write("b.json", old);
+    for pause in (0..24).map(|step| Duration::from_millis(step * 8)) {
+        let child = world.workload().args(["sign", &image, "--bundle"]).arg(&bundle).spawn();
+        std::thread::sleep(pause);
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        let code = child.wait_with_output().unwrap().status.code();
+        // Before the handler is there, the signal itself ends the process.
+        assert!([None, Some(130), Some(0)].contains(&code), "{code:?} after {pause:?}");
+        let found = std::fs::read_to_string(&bundle).unwrap();
+        let whole = serde_json::from_str::<serde_json::Value>(&found).is_ok();
+        assert!(found == old || whole, "after {pause:?}: {found:?}");
+        let files = std::fs::read_dir(world.path("")).unwrap();
+        let files = files.filter(|entry| entry.as_ref().unwrap().path().is_file()).count();
+        assert_eq!(files, 1, "after {pause:?}");
+    }
+    // What was pushed by then is whole, or nobody can see it.
+    let verify = world.stranger().args(["verify", "-d", &image]).args(world.by_workload()).run();
+    assert!([0, 10].contains(&verify.code), "{verify:#?}");
+}
+
 #[cfg(unix)]
 #[test]
 fn an_endless_pipe_can_be_interrupted() {

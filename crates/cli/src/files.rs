@@ -57,7 +57,18 @@ fn open(path: &Path) -> io::Result<Box<dyn Read>> {
 }
 
 pub(crate) fn is_stdin(path: &Path) -> bool {
+    is_standard(path)
+}
+
+/// `-`: stdin where something is read, stdout where something is written.
+pub(crate) fn is_standard(path: &Path) -> bool {
     path.as_os_str() == "-"
+}
+
+/// Whether both are the same file, by whatever names.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    one == other
+        || matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(a), Ok(b)) if a == b)
 }
 
 /// Where the bundle of the file at `path` is looked for and written unless told otherwise.
@@ -83,6 +94,9 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Checks that a file could be written at `path`, leaving nothing behind.
 pub(crate) fn check_writable(path: &Path) -> io::Result<()> {
+    if is_standard(path) {
+        return Ok(());
+    }
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     match fs::metadata(&target) {
         Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),

@@ -10,6 +10,7 @@ use oci_push::{Credentials, Options, Reference, Registry};
 use trust_root::{SigningConfig, TrustedRoot};
 
 use crate::error::{Exit, Failure};
+use crate::files::is_standard;
 use crate::flags::{RegistryFlags, ServiceFlags, TrustFlags};
 use crate::trust;
 use crate::world::World;
@@ -182,6 +183,9 @@ pub(crate) fn bundle_paths(
     bundle: Option<&Path>,
 ) -> Result<Vec<PathBuf>, Failure> {
     match (files, bundle) {
+        ([file], Some(path)) if crate::files::is_same(file, path) && !is_standard(path) => {
+            Err(Failure::usage("--bundle names the file that is to be signed"))
+        }
         ([_], Some(path)) => Ok(vec![path.to_owned()]),
         (_, Some(_)) => Err(Failure::usage(format!(
             "--bundle names one file, and {} files are to be signed",
@@ -189,7 +193,7 @@ pub(crate) fn bundle_paths(
         ))
         .hint("leave --bundle out: each bundle is written to FILE.sigstore.json")),
         (files, None) => {
-            if files.iter().any(|file| crate::files::is_stdin(file)) {
+            if files.iter().any(|file| is_standard(file)) {
                 return Err(Failure::usage("stdin has no name for its bundle")
                     .hint("say where it goes: --bundle FILE"));
             }

@@ -10,7 +10,7 @@ use oci_push::{How, Reference, Registry, Resolved};
 use serde_json::{Value, json};
 use signer::{Session, Signed};
 
-use super::signing::{Signing, conclude, facts};
+use super::signing::{Report, Signing, cannot_write, conclude, facts, write};
 use crate::concurrent::for_each;
 use crate::error::{Exit, Failure};
 use crate::files;
@@ -22,9 +22,11 @@ use crate::world::World;
 struct Plan {
     registry: Registry,
     annotations: BTreeMap<String, String>,
+    recursive: bool,
     upload: bool,
     bundle: Option<PathBuf>,
     output: Output,
+    report: Report,
 }
 
 struct Image {
@@ -33,6 +35,7 @@ struct Image {
 }
 
 /// An image that exists and whose signature may be attached.
+#[derive(Clone)]
 struct Target {
     text: String,
     resolved: Resolved,
@@ -53,7 +56,7 @@ pub(crate) async fn sign(flags: &SignFlags, world: &Arc<World>) -> Result<Exit, 
         REGISTRY_WIDTH,
         |image| locate(image, &plan, world),
         |located| match located {
-            Ok(target) => targets.push(target),
+            Ok(found) => targets.extend(found),
             Err(failure) => failures.push(failure),
         },
     )
@@ -74,7 +77,7 @@ pub(crate) async fn sign(flags: &SignFlags, world: &Arc<World>) -> Result<Exit, 
         SIGNING_WIDTH,
         |target| sign_one(target, &plan, &session, world),
         |signed| match signed {
-            Ok(line) => world.console.data(&line),
+            Ok(line) => plan.report.say(&line, &world.console),
             Err(failure) => failures.push(failure),
         },
     )
@@ -94,38 +97,51 @@ impl Plan {
                 images.len()
             )));
         }
+        if flags.bundle.is_some() && flags.recursive {
+            return Err(Failure::usage("--bundle names one file, and --recursive signs several"));
+        }
         if !flags.upload && flags.bundle.is_none() {
             return Err(Failure::usage("with --upload=false the signature would be lost")
                 .hint("say where it goes: --bundle FILE"));
         }
         if let Some(path) = &flags.bundle {
-            files::check_writable(path).map_err(|error| {
-                Failure::of(Exit::Failed, format!("cannot write {}", path.display()), &error)
-            })?;
+            files::check_writable(path).map_err(|error| cannot_write(path, &error))?;
         }
         Ok(Self {
             registry: plan::registry(&flags.registry, images, world)?,
             annotations: plan::annotations(&flags.annotations)?,
+            recursive: flags.recursive,
             upload: flags.upload,
             bundle: flags.bundle.clone(),
             output: flags.signing.output,
+            report: Report::plan(flags.bundle.as_deref(), flags.signing.output)?,
         })
     }
 }
 
-async fn locate(image: Image, plan: &Plan, world: &World) -> Result<Target, Failure> {
+/// The image, and its parts where they are wanted.
+async fn locate(image: Image, plan: &Plan, world: &World) -> Result<Vec<Target>, Failure> {
     let Image { text, reference } = image;
     world.console.begin(&text);
     world.console.wait_for(&format!("looking at {text}"));
     let located = async {
         let resolved = plan.registry.resolve(&reference).await?;
+        let parts = match plan.recursive {
+            true => plan.registry.parts(&resolved).await?,
+            false => Vec::new(),
+        };
         if plan.upload {
             plan.registry.prove_push(&reference).await?;
         }
-        Ok(resolved)
+        Ok((resolved, parts))
     };
     match located.await {
-        Ok(resolved) => Ok(Target { text, resolved }),
+        Ok((resolved, parts)) => {
+            let part = |resolved: Resolved| Target { text: resolved.to_string(), resolved };
+            let parts: Vec<_> = parts.into_iter().map(part).collect();
+            parts.iter().for_each(|part| world.console.begin(&part.text));
+            Ok([vec![Target { text, resolved }], parts].concat())
+        }
         Err(error) => {
             world.console.end(&text);
             Err(Failure::registry(&text, "was not signed", &error))
@@ -139,7 +155,7 @@ async fn sign_one(
     session: &Session,
     world: &World,
 ) -> Result<String, Failure> {
-    let result = sign_and_attach(&target, plan, session).await;
+    let result = sign_and_attach(&target, plan, session, world).await;
     world.console.end(&target.text);
     result
 }
@@ -148,6 +164,7 @@ async fn sign_and_attach(
     target: &Target,
     plan: &Plan,
     session: &Session,
+    world: &World,
 ) -> Result<String, Failure> {
     let Target { text, resolved } = target;
     let statement = statement(resolved, &plan.annotations);
@@ -157,9 +174,7 @@ async fn sign_and_attach(
     })?;
     let bundle = signed.bundle.to_json();
     if let Some(path) = &plan.bundle {
-        files::write_atomically(path, bundle.as_bytes()).map_err(|error| {
-            Failure::of(Exit::Failed, format!("cannot write {}", path.display()), &error)
-        })?;
+        write(path, &bundle, &world.console)?;
     }
     let attached = match plan.upload {
         false => None,

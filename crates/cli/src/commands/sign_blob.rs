@@ -7,7 +7,7 @@ use keys::{Digest, HashAlgorithm};
 use serde_json::{Value, json};
 use signer::Session;
 
-use super::signing::{Signing, conclude, facts};
+use super::signing::{Report, Signing, cannot_write, conclude, facts, write};
 use crate::concurrent::for_each;
 use crate::error::{Exit, Failure};
 use crate::files;
@@ -26,6 +26,7 @@ pub(crate) async fn sign_blob(flags: &SignBlobFlags, world: &Arc<World>) -> Resu
     let bundles = plan::bundle_paths(&flags.files, flags.bundle.as_deref())?;
     let signing = Signing::plan(&flags.signing, world).await?;
     let output = flags.signing.output;
+    let report = Report::plan(flags.bundle.as_deref(), output)?;
 
     let mut targets = Vec::new();
     let mut failures = Vec::new();
@@ -50,7 +51,7 @@ pub(crate) async fn sign_blob(flags: &SignBlobFlags, world: &Arc<World>) -> Resu
         WIDTH,
         |target| sign_one(target, output, &session, world),
         |signed| match signed {
-            Ok(line) => world.console.data(&line),
+            Ok(line) => report.say(&line, &world.console),
             Err(failure) => failures.push(failure),
         },
     )
@@ -61,9 +62,7 @@ pub(crate) async fn sign_blob(flags: &SignBlobFlags, world: &Arc<World>) -> Resu
 /// Reads the file once, before anyone is asked for anything.
 async fn prepare(file: &Path, bundle: PathBuf, world: &World) -> Result<Target, Failure> {
     let shown = file.display().to_string();
-    let cannot_write =
-        |error| Failure::of(Exit::Failed, format!("cannot write {}", bundle.display()), &error);
-    files::check_writable(&bundle).map_err(cannot_write)?;
+    files::check_writable(&bundle).map_err(|error| cannot_write(&bundle, &error))?;
     world.console.begin(&shown);
     world.console.wait_for(&format!("reading {shown}"));
     let digest = files::digest(file.to_owned(), HashAlgorithm::Sha256).await;
@@ -80,7 +79,7 @@ async fn sign_one(
     session: &Session,
     world: &World,
 ) -> Result<String, Failure> {
-    let result = sign_and_write(&target, output, session).await;
+    let result = sign_and_write(&target, output, session, world).await;
     world.console.end(&target.file.display().to_string());
     result
 }
@@ -89,6 +88,7 @@ async fn sign_and_write(
     target: &Target,
     output: Output,
     session: &Session,
+    world: &World,
 ) -> Result<String, Failure> {
     let Target { file, bundle: path, digest } = target;
     let signed = session.sign_digest(digest).await.map_err(|error| {
@@ -97,9 +97,7 @@ async fn sign_and_write(
         Failure { problem, ..failure }
     })?;
     let bundle = signed.bundle.to_json();
-    files::write_atomically(path, bundle.as_bytes()).map_err(|error| {
-        Failure::of(Exit::Failed, format!("cannot write {}", path.display()), &error)
-    })?;
+    write(path, &bundle, &world.console)?;
     if output == Output::Text {
         let (file, path) = (file.display(), path.display());
         return Ok(format!("signed {file} as {}: {path}", signed.identity.name));

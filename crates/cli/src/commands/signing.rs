@@ -1,12 +1,15 @@
 //! What `sign` and `sign-blob` share.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use signer::{Event, Services, Session, Signed, Signer};
 
 use crate::error::{Exit, Failure};
-use crate::flags::SigningFlags;
+use crate::files;
+use crate::flags::{Output, SigningFlags};
 use crate::identity::Identities;
 use crate::login;
 use crate::mask::Mask;
@@ -53,6 +56,47 @@ impl Signing {
         session.prepare().await?;
         Ok(session)
     }
+}
+
+/// Where a command's one bundle goes, and therefore its report.
+#[derive(Clone, Copy)]
+pub(super) enum Report {
+    Stdout,
+    /// stdout has the bundle.
+    Stderr,
+}
+
+impl Report {
+    pub(super) fn plan(bundle: Option<&Path>, output: Output) -> Result<Self, Failure> {
+        match (bundle, output) {
+            (Some(path), Output::Json) if files::is_standard(path) => {
+                Err(Failure::usage("--output json and --bundle - both want stdout")
+                    .hint("name a file: --bundle FILE"))
+            }
+            (Some(path), Output::Text) if files::is_standard(path) => Ok(Self::Stderr),
+            _ => Ok(Self::Stdout),
+        }
+    }
+
+    pub(super) fn say(self, line: &str, console: &Console) {
+        match self {
+            Self::Stdout => console.data(line),
+            Self::Stderr => console.note(line),
+        }
+    }
+}
+
+/// Writes a bundle where it goes.
+pub(super) fn write(path: &Path, bundle: &str, console: &Console) -> Result<(), Failure> {
+    if files::is_standard(path) {
+        console.data(bundle);
+        return Ok(());
+    }
+    files::write_atomically(path, bundle.as_bytes()).map_err(|error| cannot_write(path, &error))
+}
+
+pub(super) fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    Failure::of(Exit::Failed, format!("cannot write {}", path.display()), error)
 }
 
 /// What every signing command reports of a signature.

@@ -140,7 +140,12 @@ async fn verify_one(
     };
     let judged = judge.image(text, &resolved).await?;
     judged.tell_refused(text);
-    let none = |others: &[String]| plan.sought.none(text, others);
+    let looked = format!(
+        "nothing of the kind refers to {} in {}, nor has a tag of its signatures there",
+        resolved.digest(),
+        plan.registry.signatures_of(resolved.repository())
+    );
+    let none = |others: &[String]| plan.sought.none(text, others).cause(looked);
     let accepted = judged.conclude(text, &wanted, none)?;
     let digest = resolved.digest().to_string();
     Ok(match (plan.sought, plan.output) {

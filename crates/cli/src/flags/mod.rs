@@ -14,6 +14,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use host::Env;
 
@@ -87,6 +88,9 @@ pub(crate) struct SignFlags {
     /// Claim this of the image, signed along; repeatable, or separated by commas.
     #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',')]
     pub(crate) annotations: Vec<String>,
+    /// Sign what an index lists as well: each platform's image.
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
     /// Attach the signature to the image; without, --bundle says where it goes.
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true)]
     #[arg(default_value = "true", default_missing_value = "true", value_parser = boolean)]
@@ -268,7 +272,7 @@ pub(crate) enum Parsed {
     Flags(Box<Flags>, Vec<String>),
     /// A help text, or a syntax error that clap explains.
     Message(clap::Error),
-    /// An outdated flag that cannot be taken.
+    /// A flag or a command of cosign's that cannot be taken.
     Refused { problem: String, replacement: String },
 }
 
@@ -282,7 +286,15 @@ pub(crate) fn parse(args: &[OsString], env: &dyn Env) -> Parsed {
                 Flags::command().try_get_matches_from(args).err().unwrap_or(error),
             );
         }
-        Err(error) => return Parsed::Message(error),
+        Err(error) => {
+            return match unknown(&error).and_then(|name| Some((name, obsolete::command(name)?))) {
+                Some((name, instead)) => Parsed::Refused {
+                    problem: format!("there is no command {name}"),
+                    replacement: instead.to_owned(),
+                },
+                None => Parsed::Message(error),
+            };
+        }
     };
     let notices = match matches.subcommand().map(|(name, matches)| obsolete::judge(name, matches)) {
         Some(Err((problem, replacement))) => return Parsed::Refused { problem, replacement },
@@ -292,6 +304,14 @@ pub(crate) fn parse(args: &[OsString], env: &dyn Env) -> Parsed {
     match Flags::from_arg_matches(&matches) {
         Ok(flags) => Parsed::Flags(Box::new(flags), notices),
         Err(error) => Parsed::Message(error),
+    }
+}
+
+/// The name that stands where a command should.
+fn unknown(error: &clap::Error) -> Option<&str> {
+    match error.get(ContextKind::InvalidSubcommand)? {
+        ContextValue::String(name) => Some(name),
+        _ => None,
     }
 }
 
@@ -361,6 +381,159 @@ mod tests {
         Flags::command().debug_assert();
         parser(&[("", "")]).debug_assert();
     }
+
+    #[test]
+    fn each_flag_reads_its_two_variables_ours_first_and_an_empty_one_is_none() {
+        const REGISTRY: [&str; 6] = [
+            "allow-http-registry",
+            "allow-insecure-registry",
+            "registry-cacert",
+            "registry-username",
+            "registry-password",
+            "registry-token",
+        ];
+        const SIGN: [&str; 11] = [
+            "signing-config",
+            "trusted-root",
+            "identity-token",
+            "oidc-provider",
+            "oidc-disable-ambient-providers",
+            "fulcio-url",
+            "rekor-url",
+            "timestamp-server-url",
+            "bundle",
+            "yes",
+            "output",
+        ];
+        const VERIFY: [&str; 9] = [
+            "trusted-root",
+            "certificate-identity",
+            "certificate-identity-regexp",
+            "certificate-oidc-issuer",
+            "certificate-oidc-issuer-regexp",
+            "insecure-ignore-tlog",
+            "insecure-ignore-sct",
+            "use-signed-timestamps",
+            "output",
+        ];
+        let of = |command: &str, flags: &[&'static str]| {
+            flags.iter().map(|flag| (command.to_owned(), *flag)).collect::<Vec<_>>()
+        };
+        let flags = [
+            of("sign", &REGISTRY),
+            of("sign", &SIGN),
+            of("sign", &["annotations", "recursive", "upload"]),
+            of("sign-blob", &SIGN),
+            of("verify", &REGISTRY),
+            of("verify", &VERIFY),
+            of("verify", &["annotations"]),
+            of("verify-blob", &VERIFY),
+            of("verify-blob", &["bundle"]),
+            of("", &["timeout", "verbose"]),
+        ];
+        for (command, flag) in flags.concat() {
+            let suffix = flag.to_uppercase().replace('-', "_");
+            let ours = format!("AMBISIGN_{suffix}");
+            let cosigns = format!("COSIGN_{suffix}");
+            let read = |env: &dyn Env| {
+                let parser = parser(env);
+                let parser = match command.as_str() {
+                    "" => &parser,
+                    command => parser.find_subcommand(command).unwrap(),
+                };
+                let arg = parser.get_arguments().find(|arg| arg.get_long() == Some(flag));
+                arg.unwrap_or_else(|| panic!("{command} --{flag}"))
+                    .get_env()
+                    .map(|name| name.to_str().unwrap().to_owned())
+            };
+            assert_eq!(read(&[(&*ours, "x")]).as_ref(), Some(&ours));
+            assert_eq!(read(&[(&*cosigns, "x")]).as_ref(), Some(&cosigns));
+            assert_eq!(read(&[(&*ours, "x"), (&*cosigns, "x")]).as_ref(), Some(&ours));
+            assert_eq!(read(&[(&*ours, ""), (&*cosigns, "")]), None, "{ours} is empty");
+        }
+    }
+
+    #[test]
+    fn every_flag_of_cosigns_is_taken_or_refused_by_name() {
+        for (command, flags) in COSIGN {
+            let parser = parser(&[("", "")]);
+            let command = parser.find_subcommand(command).unwrap();
+            for flag in flags.split_whitespace() {
+                let known = command.get_arguments().any(|arg| {
+                    arg.get_long() == Some(flag)
+                        || arg.get_all_aliases().is_some_and(|names| names.contains(&flag))
+                });
+                assert!(known, "{} --{flag}", command.get_name());
+            }
+        }
+    }
+
+    /// The flags of cosign 3.1 beside those in every command.
+    const COSIGN: [(&str, &str); 6] = [
+        (
+            "sign",
+            "allow-http-registry allow-insecure-registry annotations attachment \
+             attachment-tag-prefix bundle certificate certificate-chain fulcio-auth-flow \
+             fulcio-url identity-token insecure-skip-verify issue-certificate k8s-keychain key \
+             new-bundle-format oidc-client-id oidc-client-secret-file \
+             oidc-disable-ambient-providers oidc-issuer oidc-provider oidc-redirect-url \
+             output-certificate output-file output-payload output-signature payload \
+             record-creation-timestamp recursive registry-cacert registry-client-cert \
+             registry-client-key registry-password registry-referrers-mode registry-server-name \
+             registry-token registry-username rekor-url sign-container-identity signing-config sk \
+             slot timestamp-client-cacert timestamp-client-cert timestamp-client-key \
+             timestamp-server-name timestamp-server-url tlog-upload trusted-root upload \
+             use-signing-config yes",
+        ),
+        (
+            "sign-blob",
+            "b64 bundle certificate certificate-chain fulcio-auth-flow fulcio-url identity-token \
+             insecure-skip-verify issue-certificate key new-bundle-format oidc-client-id \
+             oidc-client-secret-file oidc-disable-ambient-providers oidc-issuer oidc-provider \
+             oidc-redirect-url output output-certificate output-file output-signature rekor-url \
+             rfc3161-timestamp signing-algorithm signing-config sk slot timestamp-client-cacert \
+             timestamp-client-cert timestamp-client-key timestamp-server-name \
+             timestamp-server-url tlog-upload trusted-root use-signing-config yes",
+        ),
+        (
+            "verify",
+            "allow-certificate-chain allow-http-registry allow-insecure-registry annotations \
+             attachment attachment-tag-prefix ca-intermediates ca-roots cert cert-chain \
+             cert-identity cert-oidc-issuer certificate certificate-chain \
+             certificate-github-workflow-name certificate-github-workflow-ref \
+             certificate-github-workflow-repository certificate-github-workflow-sha \
+             certificate-github-workflow-trigger certificate-identity certificate-identity-regexp \
+             certificate-oidc-issuer certificate-oidc-issuer-regexp check-claims \
+             experimental-oci11 insecure-ignore-sct insecure-ignore-tlog k8s-keychain key \
+             local-image max-workers new-bundle-format offline output output-file payload \
+             private-infrastructure registry-cacert registry-client-cert registry-client-key \
+             registry-password registry-server-name registry-token registry-username rekor-url \
+             sct signature signature-digest-algorithm sk slot timestamp-certificate-chain \
+             trusted-root use-signed-timestamps",
+        ),
+        (
+            "verify-attestation",
+            "allow-certificate-chain attachment-tag-prefix certificate certificate-chain \
+             certificate-identity check-claims insecure-ignore-tlog k8s-keychain key local-image \
+             max-workers new-bundle-format offline output output-file policy rekor-url sk slot \
+             trusted-root type use-signed-timestamps",
+        ),
+        (
+            "verify-blob",
+            "allow-certificate-chain bundle ca-intermediates ca-roots cert certificate \
+             certificate-chain certificate-identity insecure-ignore-sct insecure-ignore-tlog key \
+             max-workers new-bundle-format offline output-file private-infrastructure rekor-url \
+             rfc3161-timestamp sct signature sk slot timestamp-certificate-chain trusted-root \
+             use-signed-timestamps",
+        ),
+        (
+            "verify-blob-attestation",
+            "allow-certificate-chain bundle certificate certificate-chain certificate-identity \
+             check-claims digest digestAlg key max-workers new-bundle-format offline output-file \
+             rekor-url rfc3161-timestamp signature sk slot trusted-root type \
+             use-signed-timestamps",
+        ),
+    ];
 
     #[test]
     fn booleans_are_written_as_go_writes_them() {

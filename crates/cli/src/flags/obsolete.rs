@@ -20,6 +20,8 @@ struct Flag {
 enum Kind {
     /// A boolean of which only this value is refused.
     RefusedIf(bool),
+    /// A text of which only this value is not refused.
+    RefusedUnless(&'static str),
     Switch,
     Text,
 }
@@ -36,8 +38,16 @@ pub(super) fn add(mut command: Command) -> Command {
     let name = command.get_name().to_owned();
     for flag in of(&name) {
         let arg = Arg::new(flag.name).long(flag.name).hide(true);
+        let arg = match flag.name {
+            "certificate" => arg.alias("cert"),
+            "certificate-chain" => arg.alias("cert-chain"),
+            "output-certificate" => arg.alias("output-cert"),
+            _ => arg,
+        };
         let arg = match flag.kind {
-            Kind::Text => arg.value_name("VALUE").num_args(1).action(clap::ArgAction::Append),
+            Kind::Text | Kind::RefusedUnless(_) => {
+                arg.value_name("VALUE").num_args(1).action(clap::ArgAction::Append)
+            }
             Kind::RefusedIf(_) | Kind::Switch => arg
                 .num_args(0..=1)
                 .require_equals(true)
@@ -64,12 +74,16 @@ pub(super) fn judge(command: &str, matches: &ArgMatches) -> Result<Vec<String>, 
             }
             _ => format!("--{}", flag.name),
         };
-        let value = match flag.kind {
-            Kind::RefusedIf(_) => matches.get_one::<bool>(flag.name).copied(),
-            Kind::Switch | Kind::Text => None,
+        // Given, and asking for what is so anyway.
+        let idle = match flag.kind {
+            Kind::RefusedIf(refused) => matches.get_one::<bool>(flag.name) != Some(&refused),
+            Kind::RefusedUnless(taken) => matches
+                .get_many::<String>(flag.name)
+                .is_some_and(|mut values| values.all(|value| value == taken)),
+            Kind::Switch | Kind::Text => false,
         };
         match (flag.kind, flag.fate) {
-            (Kind::RefusedIf(refused), Fate::Refused(_)) if value != Some(refused) => {
+            (_, Fate::Refused(_)) if idle => {
                 notices.push(format!("{name} is outdated: this is always so here"));
             }
             (_, Fate::NoEffect(why)) => notices.push(format!("{name} has no effect: {why}")),
@@ -107,6 +121,24 @@ const ALL: &[&str] = &[
     "verify-blob",
     "verify-blob-attestation",
 ];
+/// The commands that talk to a registry.
+const REGISTRY: &[&str] = &["sign", "verify", "verify-attestation", "inspect"];
+const EVERY: &[&str] = &[
+    "sign",
+    "sign-blob",
+    "verify",
+    "verify-attestation",
+    "verify-blob",
+    "verify-blob-attestation",
+    "inspect",
+    "identity",
+    "initialize",
+    "version",
+];
+const CLIENT: &str = "no client certificate is shown to registries: log in with a user name and \
+                      password, or with a token";
+const TSA: &str = "a timestamp authority is reached as every other service is: SSL_CERT_FILE \
+                   names whom to trust, HTTPS_PROXY the way";
 const KEYLESS: &str = "ambisign works without keys: sign with an identity, and verify with \
                        --certificate-identity and --certificate-oidc-issuer";
 const BUNDLE: &str = "everything is in the bundle: use --bundle";
@@ -143,7 +175,7 @@ const FLAGS: &[Flag] = &[
         Fate::Refused("name the attachment's own digest as the image"),
     ),
     flag(
-        &["sign", "verify"],
+        REGISTRY,
         "attachment-tag-prefix",
         Kind::Text,
         Fate::Refused("signatures are attached as referrers"),
@@ -201,4 +233,67 @@ const FLAGS: &[Flag] = &[
         Fate::Refused("a signature of something else is no signature of this image"),
     ),
     flag(VERIFY, "signature-digest-algorithm", Kind::Text, Fate::NoEffect("the bundle names it")),
+    flag(
+        VERIFY,
+        "allow-certificate-chain",
+        Kind::RefusedIf(true),
+        Fate::Refused("issuers are believed only when they are in the --trusted-root"),
+    ),
+    flag(
+        IMAGES,
+        "local-image",
+        Kind::RefusedIf(true),
+        Fate::Refused("images are verified where they are, in a registry"),
+    ),
+    flag(
+        &["sign-blob"],
+        "signing-algorithm",
+        Kind::RefusedUnless("ecdsa-sha2-256-nistp256"),
+        Fate::Refused(
+            "keys live for one signature and are ECDSA on P-256, which all verifiers take",
+        ),
+    ),
+    flag(SIGN, "timestamp-client-cacert", Kind::Text, Fate::Refused(TSA)),
+    flag(SIGN, "timestamp-client-cert", Kind::Text, Fate::Refused(TSA)),
+    flag(SIGN, "timestamp-client-key", Kind::Text, Fate::Refused(TSA)),
+    flag(SIGN, "timestamp-server-name", Kind::Text, Fate::Refused(TSA)),
+    flag(
+        REGISTRY,
+        "k8s-keychain",
+        Kind::Switch,
+        Fate::NoEffect(
+            "credentials are those of Docker's and Podman's files and of the helpers named there, \
+             such as docker-credential-ecr-login",
+        ),
+    ),
+    flag(REGISTRY, "registry-client-cert", Kind::Text, Fate::Refused(CLIENT)),
+    flag(REGISTRY, "registry-client-key", Kind::Text, Fate::Refused(CLIENT)),
+    flag(
+        REGISTRY,
+        "registry-server-name",
+        Kind::Text,
+        Fate::Refused("name the registry in the image as its certificate does"),
+    ),
+    flag(EVERY, "output-file", Kind::Text, Fate::Refused("redirect stdout: ... > FILE")),
 ];
+
+/// What does the work of a command of cosign's that is none here.
+pub(super) fn command(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "attest" | "attest-blob" => "attestations are verified here and not made",
+        "bundle" | "download" | "env" | "tree" | "triangulate" => {
+            "ambisign inspect IMAGE|BUNDLE shows what is attached, and what of it holds"
+        }
+        "debug" => "ambisign identity shows where an identity was looked for",
+        "clean" | "copy" | "load" | "save" => {
+            "any registry client moves and removes referrers, such as `oras cp -r`"
+        }
+        "attach" | "generate" | "upload" => "ambisign sign IMAGE signs and attaches in one step",
+        "dockerfile" | "manifest" => "ambisign verify IMAGE...",
+        "generate-key-pair" | "import-key-pair" | "piv-tool" | "pkcs11-tool" | "public-key" => {
+            KEYLESS
+        }
+        "login" => "docker login or podman login: their files are read",
+        _ => return None,
+    })
+}
