@@ -48,6 +48,7 @@ fn conformance(suite: &Path) -> Result<()> {
             if accepted == name.ends_with("fail") {
                 failed.push(format!("{name} {how}: {}", said.trim()));
             } else {
+                println!("ok {name} {how}");
                 passed += 1;
             }
         }
