@@ -128,7 +128,7 @@ impl Session {
         };
         let timestamps = self.stamp(&signature).await?;
         let content = || Content::Envelope(envelope.clone());
-        self.check_dated(&credential, &artifact, content, &timestamps)?;
+        self.check_dated(&credential, artifact, content, &timestamps)?;
         let entry = Entry::Envelope {
             envelope: &envelope,
             scheme: credential.key.scheme(),
