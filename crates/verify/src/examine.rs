@@ -14,7 +14,7 @@ use crate::judge::Matter;
 use crate::legacy::Legacy;
 use crate::signature::Signed;
 use crate::verified::{TimeSource, VerifiedEntry, VerifiedTime, Warning};
-use crate::{entry, time};
+use crate::{entry, statement, time};
 
 /// What [`examine`] found. It is no verdict: nobody asked whose signature it is.
 #[derive(Debug)]
@@ -79,7 +79,11 @@ pub fn examine(
     key: Option<&PublicKey>,
     root: &TrustedRoot,
 ) -> Examination {
-    Matter::of(bundle).examine(artifact, key, root)
+    let mut found = Matter::of(bundle).examine(artifact, key, root);
+    if let Err(check) = certificate::refuse_root(bundle.material()) {
+        found.chain = Finding::Fails(check.into());
+    }
+    found
 }
 
 /// As [`examine`], for a signature in one of cosign's earlier formats. The artifact of an image's
@@ -152,8 +156,16 @@ impl Matter<'_> {
             }
             Some(leaf) => path(leaf, others, times.value().map_or(&[], Vec::as_slice), root),
         };
+        let hint = match self.material {
+            VerificationMaterial::PublicKey { hint } => hint.as_deref(),
+            _ => None,
+        };
+        let signature = scheme.and_then(|scheme| {
+            statement::check_hint(self.content, artifact)?;
+            Ok(signed.check_hints(scheme, hint)?)
+        });
         Examination {
-            signature: scheme.map(|_| ()).into(),
+            signature: signature.into(),
             log: entries.into(),
             times,
             chain,
