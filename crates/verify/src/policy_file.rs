@@ -1,6 +1,6 @@
 //! Who may sign what, written down: a file that a team keeps in its repository.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use keys::PublicKey;
@@ -55,9 +55,16 @@ impl PolicyFile {
     }
 
     /// The first rule for the image in `repository`, which is a registry's name and a path without
-    /// tag or digest.
+    /// tag or digest. Docker Hub goes by either of its names.
     pub fn rule(&self, repository: &str) -> Option<&Rule> {
-        self.rules.iter().find(|rule| rule.fits(repository))
+        let other = match (repository.strip_prefix(HUB), repository.strip_prefix(HUB_INDEX)) {
+            (Some(path), _) => Some(format!("{HUB_INDEX}{path}")),
+            (None, Some(path)) => Some(format!("{HUB}{path}")),
+            (None, None) => None,
+        };
+        self.rules.iter().find(|rule| {
+            rule.fits(repository) || other.as_deref().is_some_and(|other| rule.fits(other))
+        })
     }
 
     fn new(document: Document) -> Result<Self, Error> {
@@ -127,6 +134,13 @@ impl RuleEntry {
         if self.patterns.is_empty() || self.identities.is_empty() {
             return Err(bad(at, "expected at least one pattern and one identity"));
         }
+        let threshold = self.threshold.unwrap_or(NonZeroUsize::MIN);
+        let most = self.most();
+        if most.is_some_and(|most| most < threshold.get()) {
+            let most = most.unwrap_or_default();
+            let reason = format!("{threshold} are wanted, and only {most} can ever sign");
+            return Err(bad(&format!("{at}.threshold"), reason));
+        }
         let patterns = self.patterns.into_iter().map(|pattern| {
             let compiled =
                 glob(&pattern).map_err(|reason| bad(&format!("{at}.patterns"), reason))?;
@@ -140,7 +154,19 @@ impl RuleEntry {
             Ok(annotations.fold(policy, |policy, (key, value)| policy.annotation(key, value)))
         });
         let policies = policies.collect::<Result<_, Error>>()?;
-        Ok(Rule { patterns, policies, threshold: self.threshold.unwrap_or(NonZeroUsize::MIN) })
+        Ok(Rule { patterns, policies, threshold })
+    }
+
+    /// How many different signers there can be, where all of them are named.
+    fn most(&self) -> Option<usize> {
+        let named = self.identities.iter().map(|entry| match entry {
+            IdentityEntry { identity: Some(name), issuer: Some(issuer), .. } => {
+                Some((name, Some(issuer)))
+            }
+            IdentityEntry { key: Some(key), .. } => Some((key, None)),
+            _ => None,
+        });
+        named.collect::<Option<BTreeSet<_>>>().map(|named| named.len())
     }
 }
 
@@ -240,6 +266,8 @@ fn bad(place: &str, reason: impl Into<String>) -> Error {
     Error::PolicyFile { place: place.to_owned(), reason: reason.into() }
 }
 
+const HUB: &str = "docker.io/";
+const HUB_INDEX: &str = "index.docker.io/";
 /// More extensions than Fulcio has.
 const MOST_ARCS: usize = 64;
 
@@ -286,6 +314,25 @@ mod tests {
     }
 
     #[test]
+    fn docker_hub_goes_by_both_of_its_names() {
+        let rule = "identities = [{identity='x',issuer='y'}]";
+        for pattern in ["docker.io/library/*", "index.docker.io/library/*"] {
+            let file = format!("[[images]]\npatterns = ['{pattern}']\n{rule}");
+            let file = PolicyFile::from_toml(&file).unwrap();
+            assert!(file.rule("index.docker.io/library/nginx").is_some(), "{pattern}");
+            assert!(file.rule("docker.io/library/nginx").is_some(), "{pattern}");
+            assert!(file.rule("docker.io/library/nginx/x").is_none(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_threshold_that_patterns_can_reach_is_taken() {
+        let text = "[[images]]\npatterns = ['a']\nthreshold = 3\nidentities = \
+                    [{identity-regexp='.*@x',issuer='y'}]";
+        assert_eq!(PolicyFile::from_toml(text).unwrap().rule("a").unwrap().threshold().get(), 3);
+    }
+
+    #[test]
     fn json_says_the_same() {
         let json = br#"{"images": [{"patterns": ["a.example/b"], "identities": [
             {"identity": "x", "issuer": "y"}]}]}"#;
@@ -316,6 +363,8 @@ mod tests {
             "images = []",
             "[[images]]\npatterns = ['a']\nidentities = []",
             "[[images]]\npatterns = ['a']\nthreshold = 0\nidentities = [{identity='x',issuer='y'}]",
+            "[[images]]\npatterns = ['a']\nthreshold = 2\nidentities = [{identity='x',issuer='y'}]",
+            "[[images]]\npatterns = ['a']\nthreshold = 2\nidentities = [{identity='x',issuer='y'},{identity='x',issuer='y'}]",
             "[[images]]\npatterns = ['a@b']\nidentities = [{identity='x',issuer='y'}]",
         ] {
             assert!(PolicyFile::from_toml(file).is_err(), "{file}");
