@@ -20,6 +20,7 @@ mod login;
 mod masks;
 mod network;
 mod outside;
+mod policy;
 mod readme;
 mod recorded;
 mod trust;

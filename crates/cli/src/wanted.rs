@@ -99,11 +99,12 @@ pub(crate) fn policy_file(path: &Path, env: &dyn Env) -> Result<PolicyFile, Fail
     let problem = || format!("--identity-policy {} cannot be used", path.display());
     let bytes =
         env.read(path, POLICY_CAP).map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
-    let text = String::from_utf8_lossy(&bytes);
+    let text =
+        std::str::from_utf8(&bytes).map_err(|error| Failure::of(Exit::Usage, problem(), &error))?;
     let read = if text.trim_start().starts_with('{') {
         PolicyFile::from_json(&bytes)
     } else {
-        PolicyFile::from_toml(&text)
+        PolicyFile::from_toml(text)
     };
     read.map_err(|error| Failure::of(Exit::Usage, problem(), &error))
 }

@@ -205,22 +205,30 @@ impl Judged {
     }
 
     fn refuse(&mut self, name: &str, error: &Error, certificate: Option<&Certificate>) {
-        let mut failure = Failure::judgement("", error);
-        let about_it =
-            matches!(error, Error::Refused(check) if matches!(**check, Check::Identity { .. }));
-        let subject = certificate.filter(|_| !about_it).and_then(|certificate| {
-            let issuer = certificate.oidc_issuer().ok().flatten().unwrap_or_default();
-            Some((certificate.subject_name().ok()?, issuer))
-        });
-        if let Some((subject, issuer)) = subject {
-            failure.causes.push(format!(
-                "the certificate names {} by {}",
-                host::escape_remote(subject.as_str()),
-                host::escape_remote(&issuer)
-            ));
-        }
-        self.refused.push((name.to_owned(), failure));
+        self.refused.push((name.to_owned(), refusal("", error, certificate)));
     }
+}
+
+/// Why a signature is refused, and whom its certificate names, unless that was the reason.
+pub(super) fn refusal(
+    problem: impl Into<String>,
+    error: &Error,
+    certificate: Option<&Certificate>,
+) -> Failure {
+    let mut failure = Failure::judgement(problem, error);
+    let Error::Refused(check) = error else { return failure };
+    let subject = certificate.filter(|_| !matches!(**check, Check::Identity { .. }));
+    if let Some(certificate) = subject
+        && let Ok(subject) = certificate.subject_name()
+    {
+        let issuer = certificate.oidc_issuer().ok().flatten().unwrap_or_default();
+        failure.causes.push(format!(
+            "the certificate names {} by {}",
+            host::escape_remote(subject.as_str()),
+            host::escape_remote(&issuer)
+        ));
+    }
+    failure
 }
 
 /// The digest of an image as the judgement takes it.

@@ -68,10 +68,11 @@ async fn images(
 ) -> Result<Exit, Failure> {
     let images = plan::images(&flags.images)?;
     let whom = match &flags.file.identity_policy {
-        Some(_) if !flags.policy.names_nobody() => {
+        Some(_) if !flags.policy.names_nobody() || flags.policy.extensions.wanted().count() > 0 => {
             return Err(Failure::usage(
                 "--identity-policy and the flags that name a signer exclude each other",
-            ));
+            )
+            .hint("what the certificate must say goes into the file, as extensions"));
         }
         Some(path) => Whom::File {
             file: wanted::policy_file(path, &*world.env)?,

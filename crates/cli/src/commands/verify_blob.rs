@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use bundle::{Bundle, SIZE_CAP};
 use host::FileError;
-use keys::{Digest, HashAlgorithm};
+use keys::{Digest, HashAlgorithm, KeyAlgorithm};
 use serde_json::{Value, json};
 use trust_root::TrustedRoot;
-use verify::{Artifact, Error, Legacy, Verified, verify_legacy};
+use verify::{Artifact, Check, Error, Legacy, Verified, verify_legacy};
+use x509::Certificate;
 
+use super::attached::refusal;
 use super::verify::{as_flags, facts};
 use crate::error::{Exit, Failure};
 use crate::files;
-use crate::flags::{Output, PolicyFlags, VerifyBlobAttestationFlags, VerifyBlobFlags};
+use crate::flags::{Output, PolicyFlags, TrustFlags, VerifyBlobAttestationFlags, VerifyBlobFlags};
 use crate::plan;
 use crate::wanted::{self, Wanted};
 use crate::world::World;
@@ -36,15 +38,24 @@ pub(crate) async fn verify_blob(
     let wanted = match Wanted::from_flags(&flags.policy, world) {
         Ok(wanted) => wanted,
         Err(failure) if flags.policy.names_nobody() => {
-            return Err(name_signer(failure, flags, &signature, world).await);
+            let about = (file.as_path(), &flags.policy, &flags.trust);
+            return Err(name_signer(failure, about, &signature, world).await);
         }
         Err(failure) => return Err(failure),
     };
     let root = plan::trusted_root(&flags.trust, world).await?;
     let digests = digests(&signature, file, &flags.policy, world).await?;
-    let verified = signature
-        .judge(&Artifact::Digests(&digests), &wanted, &root, world)
-        .map_err(|error| unacceptable(file, &error))?;
+    let judged = match signature.judge(&Artifact::Digests(&digests), &wanted, &root, world) {
+        Err(Error::Refused(check))
+            if matches!(*check, Check::Signature(_))
+                && signature.may_be_over_the_message(&flags.policy, world) =>
+        {
+            let message = whole(file, world)?;
+            signature.judge(&Artifact::Message(&message), &wanted, &root, world)
+        }
+        judged => judged,
+    };
+    let verified = judged.map_err(|error| unacceptable(file, &signature, &error))?;
     conclude(file, &verified, &signature, flags.output, world);
     Ok(Exit::Done)
 }
@@ -54,9 +65,6 @@ pub(crate) async fn verify_blob_attestation(
     world: &Arc<World>,
 ) -> Result<Exit, Failure> {
     let predicate_type = plan::predicate_type(&flags.r#type)?;
-    let wanted = Wanted::from_flags(&flags.policy, world)?
-        .each(|policy| policy.predicate_type(&predicate_type));
-    let root = plan::trusted_root(&flags.trust, world).await?;
     let (name, given) = match (&flags.file, &flags.digest) {
         (Some(file), None) => (file.clone(), None),
         (None, Some(hex)) => {
@@ -72,13 +80,22 @@ pub(crate) async fn verify_blob_attestation(
         return Err(Failure::usage("--digest needs --bundle"));
     }
     let signature = attached(flags.bundle.as_deref(), &name, world)?;
+    let wanted = match Wanted::from_flags(&flags.policy, world) {
+        Ok(wanted) => wanted.each(|policy| policy.predicate_type(&predicate_type)),
+        Err(failure) if flags.policy.names_nobody() && given.is_none() => {
+            let about = (name.as_path(), &flags.policy, &flags.trust);
+            return Err(name_signer(failure, about, &signature, world).await);
+        }
+        Err(failure) => return Err(failure),
+    };
+    let root = plan::trusted_root(&flags.trust, world).await?;
     let digests = match given {
         Some(digest) => vec![digest],
         None => digests(&signature, &name, &flags.policy, world).await?,
     };
     let verified = signature
         .judge(&Artifact::Digests(&digests), &wanted, &root, world)
-        .map_err(|error| unacceptable(&name, &error))?;
+        .map_err(|error| unacceptable(&name, &signature, &error))?;
     conclude(&name, &verified, &signature, flags.output, world);
     Ok(Exit::Done)
 }
@@ -97,6 +114,25 @@ impl Signature {
             }
             Self::Earlier(legacy) => verify_legacy(legacy, artifact, policy, root, world.now()),
         })
+    }
+
+    /// Whether the key is one that signs messages as well as digests of them, and this one is not
+    /// over a digest.
+    fn may_be_over_the_message(&self, flags: &PolicyFlags, world: &World) -> bool {
+        let certificate = self.certificate();
+        let key = certificate.map(|certificate| certificate.public_key().clone()).or_else(|| {
+            let key = flags.key.as_deref()?;
+            wanted::public_key(key, &*world.env).ok()
+        });
+        key.is_some_and(|key| key.algorithm() == KeyAlgorithm::Ed25519)
+    }
+
+    /// The signer's, which nobody has verified.
+    fn certificate(&self) -> Option<Certificate> {
+        match self {
+            Self::Bundle { bundle, .. } => verify::certificate(bundle),
+            Self::Earlier(legacy) => legacy.certificate(),
+        }
     }
 
     fn hash_algorithm(&self) -> Result<HashAlgorithm, Error> {
@@ -190,7 +226,7 @@ async fn digests(
     world: &World,
 ) -> Result<Vec<Digest>, Failure> {
     let mut algorithms =
-        vec![signature.hash_algorithm().map_err(|error| unacceptable(file, &error))?];
+        vec![signature.hash_algorithm().map_err(|error| unacceptable(file, signature, &error))?];
     if let Some(key) = &flags.key {
         let key = wanted::public_key(key, &*world.env)?;
         algorithms.push(key.default_scheme().hash().unwrap_or(HashAlgorithm::Sha512));
@@ -212,24 +248,34 @@ async fn digests(
     Ok(digests)
 }
 
-fn unacceptable(file: &Path, error: &Error) -> Failure {
-    Failure::judgement(format!("the signature of {} is not acceptable", file.display()), error)
+/// The file itself, for the one kind of signature that no digest stands in for.
+fn whole(file: &Path, world: &World) -> Result<Vec<u8>, Failure> {
+    world.env.read(file, MESSAGE_CAP).map_err(|error| {
+        let problem = format!("the signature of {} could not be verified", file.display());
+        Failure::of(Exit::Failed, problem, &error).hint(
+            "a pure Ed25519 signature is over the whole file, which must be one that can be held \
+             in memory",
+        )
+    })
+}
+
+fn unacceptable(file: &Path, signature: &Signature, error: &Error) -> Failure {
+    let problem = format!("the signature of {} is not acceptable", file.display());
+    refusal(problem, error, signature.certificate().as_ref())
 }
 
 /// `failure` says that nobody was named: if the signature holds, who made it is worth knowing.
 async fn name_signer(
     failure: Failure,
-    flags: &VerifyBlobFlags,
+    (file, policy, trust): (&Path, &PolicyFlags, &TrustFlags),
     signature: &Signature,
     world: &World,
 ) -> Failure {
-    if files::is_stdin(&flags.file) {
+    if files::is_stdin(file) {
         return failure;
     }
-    let Ok(root) = plan::trusted_root(&flags.trust, world).await else { return failure };
-    let Ok(digests) = digests(signature, &flags.file, &flags.policy, world).await else {
-        return failure;
-    };
+    let Ok(root) = plan::trusted_root(trust, world).await else { return failure };
+    let Ok(digests) = digests(signature, file, policy, world).await else { return failure };
     let judged = signature.judge(&Artifact::Digests(&digests), &Wanted::anybody(), &root, world);
     match judged.ok().as_ref().and_then(as_flags) {
         Some(hint) => failure.hint(hint),
@@ -268,3 +314,6 @@ fn conclude(
         }
     }
 }
+
+/// The largest file that is held in memory, in bytes: cosign's limit for what is attached.
+const MESSAGE_CAP: usize = 128 << 20;

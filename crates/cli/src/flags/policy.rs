@@ -83,9 +83,15 @@ pub(crate) struct ExtensionFlags {
     /// The git ref the build was of, such as refs/heads/main.
     #[arg(long, value_name = "REF")]
     certificate_source_repository_ref: Option<String>,
+    /// The number of the repository, which outlives its name.
+    #[arg(long, value_name = "ID")]
+    certificate_source_repository_identifier: Option<String>,
     /// The owner of the repository.
     #[arg(long, value_name = "URL")]
     certificate_source_repository_owner: Option<String>,
+    /// The number of the owner, which outlives its name.
+    #[arg(long, value_name = "ID")]
+    certificate_source_repository_owner_identifier: Option<String>,
     /// Whether the repository was public, private or internal at that time.
     #[arg(long, value_name = "VISIBILITY")]
     certificate_source_repository_visibility: Option<String>,
@@ -95,12 +101,27 @@ pub(crate) struct ExtensionFlags {
     /// The commit of the build instructions that signed.
     #[arg(long, value_name = "SHA")]
     certificate_build_signer_digest: Option<String>,
+    /// The top-level build instructions: the workflow that called a reusable one, for instance.
+    #[arg(long, value_name = "URL")]
+    certificate_build_config: Option<String>,
+    /// The commit of the top-level build instructions.
+    #[arg(long, value_name = "SHA")]
+    certificate_build_config_digest: Option<String>,
     /// What started the build, such as push.
     #[arg(long, value_name = "EVENT")]
     certificate_build_trigger: Option<String>,
     /// Where the build ran: github-hosted or self-hosted, for instance.
     #[arg(long, value_name = "NAME")]
     certificate_runner_environment: Option<String>,
+    /// The run of the build.
+    #[arg(long, value_name = "URL")]
+    certificate_run_invocation: Option<String>,
+    /// Where the build is deployed, such as production.
+    #[arg(long, value_name = "NAME")]
+    certificate_deployment_environment: Option<String>,
+    /// The token's subject, unchanged.
+    #[arg(long, value_name = "SUBJECT")]
+    certificate_token_subject: Option<String>,
 }
 
 impl ExtensionFlags {
@@ -118,9 +139,16 @@ impl ExtensionFlags {
             (12, &self.certificate_source_repository),
             (13, &self.certificate_source_repository_digest),
             (14, &self.certificate_source_repository_ref),
+            (15, &self.certificate_source_repository_identifier),
             (16, &self.certificate_source_repository_owner),
+            (17, &self.certificate_source_repository_owner_identifier),
+            (18, &self.certificate_build_config),
+            (19, &self.certificate_build_config_digest),
             (20, &self.certificate_build_trigger),
+            (21, &self.certificate_run_invocation),
             (22, &self.certificate_source_repository_visibility),
+            (23, &self.certificate_deployment_environment),
+            (24, &self.certificate_token_subject),
         ];
         flags.into_iter().filter_map(|(arc, value)| {
             let value = StringMatch::exact(value.as_ref()?);

@@ -1,0 +1,204 @@
+//! Whose signature is wanted: every way of saying it, and what is said when it is not theirs.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::harness::{Program, World};
+
+/// The flags for what a certificate says besides its names, with Fulcio's names of that.
+const EXTENSIONS: [(&str, &str); 21] = [
+    ("--certificate-github-workflow-trigger", "GithubWorkflowTrigger"),
+    ("--certificate-github-workflow-sha", "GithubWorkflowSHA"),
+    ("--certificate-github-workflow-name", "GithubWorkflowName"),
+    ("--certificate-github-workflow-repository", "GithubWorkflowRepository"),
+    ("--certificate-github-workflow-ref", "GithubWorkflowRef"),
+    ("--certificate-build-signer", "BuildSignerURI"),
+    ("--certificate-build-signer-digest", "BuildSignerDigest"),
+    ("--certificate-runner-environment", "RunnerEnvironment"),
+    ("--certificate-source-repository", "SourceRepositoryURI"),
+    ("--certificate-source-repository-digest", "SourceRepositoryDigest"),
+    ("--certificate-source-repository-ref", "SourceRepositoryRef"),
+    ("--certificate-source-repository-identifier", "SourceRepositoryIdentifier"),
+    ("--certificate-source-repository-owner", "SourceRepositoryOwnerURI"),
+    ("--certificate-source-repository-owner-identifier", "SourceRepositoryOwnerIdentifier"),
+    ("--certificate-build-config", "BuildConfigURI"),
+    ("--certificate-build-config-digest", "BuildConfigDigest"),
+    ("--certificate-build-trigger", "BuildTrigger"),
+    ("--certificate-run-invocation", "RunInvocationURI"),
+    ("--certificate-source-repository-visibility", "SourceRepositoryVisibilityAtSigning"),
+    ("--certificate-deployment-environment", "DeploymentEnvironment"),
+    ("--certificate-token-subject", "TokenSubject"),
+];
+
+#[test]
+fn every_extension_can_be_asked_for_by_its_flag() {
+    let world = World::new();
+    let file = world.write("release.tar", "content");
+    world.job().args(["sign-blob"]).arg(&file).run().ends(0);
+    let bundle = world.path("release.tar.sigstore.json");
+    let inspected = world.stranger().args(["inspect", "-o", "json"]).arg(&bundle).run().ends(0);
+    let said = inspected.json().remove(0)["certificate"]["extensions"].clone();
+    let ask = |flag: &str, value: &str| {
+        let verify = world.stranger().args(["verify-blob", flag, value]).args(world.by_job());
+        verify.arg(&file).run()
+    };
+    let mut present = 0;
+    for (flag, name) in EXTENSIONS {
+        match said[name].as_str() {
+            Some(value) => {
+                ask(flag, value).ends(0);
+                let shown = format!("expected \"{value}x\", found \"{value}\"");
+                ask(flag, &format!("{value}x")).ends(12).says(&[&shown]);
+                present += 1;
+            }
+            None => drop(ask(flag, "x").ends(12).says(&["expected \"x\", found none"])),
+        }
+    }
+    assert!(present >= 19, "{said:#}");
+    // Nothing that the certificate says lacks its flag.
+    for (name, _) in said.as_object().unwrap() {
+        let known = EXTENSIONS.iter().any(|(_, of)| of == name);
+        assert!(known || name == "Issuer" || name == "IssuerV2", "{name}");
+    }
+}
+
+/// The part of a hint that is ready to paste.
+fn pasted(stderr: &str) -> &str {
+    let (_, rest) = stderr.split_once("if this is the signer you mean: ").unwrap();
+    rest.lines().next().unwrap()
+}
+
+#[test]
+fn who_names_nobody_gets_the_flags_that_name_the_signer_of_the_file() {
+    let world = World::new();
+    let file = world.write("release.tar", "content");
+    world.job().args(["sign-blob"]).arg(&file).run().ends(0);
+    let told = world.stranger().args(["verify-blob"]).arg(&file).run().ends(2);
+    let told = told.says(&["--certificate-identity or --certificate-identity-regexp is required"]);
+    let line = format!(
+        "exec {} verify-blob {} {}",
+        env!("CARGO_BIN_EXE_ambisign"),
+        file.display(),
+        pasted(&told.stderr)
+    );
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &line])
+        .env_clear()
+        .env("HOME", world.path(""))
+        .envs(world.sandbox.trust_env());
+    let done = shell.output().unwrap();
+    assert!(done.status.success(), "{line}: {done:?}");
+    // Of another file nobody is named: this signer did not sign it.
+    let other = world.write("other.tar", "other");
+    let bundle = world.path("release.tar.sigstore.json");
+    let told = world.stranger().args(["verify-blob", "--bundle"]).arg(&bundle).arg(&other).run();
+    told.ends(2).hides("if this is the signer you mean");
+}
+
+#[test]
+fn a_refusal_names_the_check_what_it_expected_and_found_and_who_signed() {
+    let world = World::new();
+    let file = world.write("release.tar", "content");
+    world.job().args(["sign-blob"]).arg(&file).run().ends(0);
+    let signer = world.sandbox.github_identity();
+    let names = format!("the certificate names {signer} by {}", world.sandbox.github_issuer());
+    let verify =
+        |args: &[&str]| world.stranger().args(["verify-blob"]).args(args).arg(&file).run().ends(12);
+    let issuer = world.sandbox.github_issuer();
+    verify(&["--certificate-identity", &signer, "--certificate-oidc-issuer", "https://x"]).says(&[
+        "issuer: expected \"https://x\", found",
+        &issuer,
+        &names,
+    ]);
+    verify(&["--certificate-identity", "x", "--certificate-oidc-issuer", &issuer])
+        .says(&["identity: expected \"x\", found", &signer]);
+    let prefix = ["--certificate-identity-regexp", "https://github.com/octo-org"];
+    verify(&[&prefix[..], &["--certificate-oidc-issuer", &issuer]].concat())
+        .says(&["fits only a part of it", "^(?:https://github.com/octo-org)$"]);
+    let changed = world.write("release.tar", "changed");
+    let verify = world.stranger().args(["verify-blob"]).arg(changed).args(world.by_job());
+    verify.run().ends(12).says(&["artifact: the bundle is of sha256:", &names]);
+}
+
+#[test]
+fn every_mistake_in_a_policy_file_is_told_with_its_place() {
+    let world = World::new();
+    let image = world.image("demo/app");
+    let rule = |rest: &str| format!("[[images]]\npatterns = [\"**\"]\n{rest}\n");
+    let signer = "[[images.identities]]\nidentity = 'x'\nissuer = 'y'\n";
+    for (text, said) in [
+        (String::new(), "missing field `images`"),
+        ("images = []".to_owned(), "images: expected at least one rule"),
+        ("[[images]\n".to_owned(), "line 1"),
+        (rule("identities = []"), "images[0]: expected at least one pattern and one identity"),
+        (rule(&format!("treshold = 1\n{signer}")), "line 3: unknown field `treshold`"),
+        (rule(&format!("threshold = 0\n{signer}")), "line 3"),
+        (
+            rule(&format!("threshold = 2\n{signer}")),
+            "images[0].threshold: 2 are wanted, and only 1 can ever sign",
+        ),
+        (rule("[[images.identities]]\nidentity = 'x'"), "images[0].identities[0]: expected one of"),
+        (
+            rule("[[images.identities]]\nidentity-regexp = '('\nissuer = 'y'"),
+            "images[0].identities[0]: the pattern \"(\" cannot be used",
+        ),
+        (
+            rule("[[images.identities]]\nspiffe-trust-domain = 'X Y'\nissuer = 'y'"),
+            "a trust domain has lower-case letters",
+        ),
+        (
+            rule(&format!("{signer}extensions = {{ SourceRepo = 'z' }}")),
+            "images[0].identities[0].extensions: \"SourceRepo\" is none",
+        ),
+        (rule("[[images.identities]]\nkey = 'x'"), "images[0].identities[0].key"),
+        (
+            format!("[[images]]\npatterns = ['a:v1@sha256']\n{signer}"),
+            "images[0].patterns: expected a repository such as ghcr.io/acme/*",
+        ),
+        ("{\"images\": [}".to_owned(), "expected value at line 1 column 13"),
+        ("{\"images\": [], \"images\": []}".to_owned(), "duplicate field `images`"),
+    ] {
+        let path = world.write("policy", &text);
+        let verify = world.stranger().args(["verify", &image, "--identity-policy"]).arg(path);
+        verify.run().ends(2).says(&["cannot be used", said]);
+    }
+    let path = world.write("policy", rule(signer));
+    let verify = || world.stranger().args(["verify", &image, "--identity-policy"]);
+    verify().arg("nowhere.toml").run().ends(1).says(&["nowhere.toml"]);
+    verify().arg(world.write("binary", b"\xff\xfe")).run().ends(2).says(&["cannot be used"]);
+    // What the file does not say is not asked for beside it: it would be lost.
+    let beside = ["--certificate-github-workflow-ref", "refs/heads/main"];
+    verify().arg(&path).args(beside).run().ends(2).says(&["exclude each other", "extensions"]);
+    verify().arg(&path).run().ends(10);
+}
+
+#[test]
+fn keys_of_every_kind_verify_what_openssl_signed() {
+    let vectors = include_str!("../../crates/keys/tests/it/openssl.json");
+    let vectors: Value = serde_json::from_str(vectors).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    write("message", vectors["message"].as_str().unwrap());
+    write("other", "another message");
+    let mut kinds = Vec::new();
+    for vector in vectors["signatures"].as_array().unwrap() {
+        let text = |name: &str| vector[name].as_str().unwrap();
+        let key = text("public_key");
+        write("key.pub", key);
+        write("signature", text("signature"));
+        let verify = |file: &str, key_flag: &str| {
+            let program = Program::new(directory.path()).env("KEY", key);
+            let program = program.args(["verify-blob", file, "--signature", "signature"]);
+            program.args(["--key", key_flag, "--insecure-ignore-tlog"]).run()
+        };
+        verify("message", "key.pub").ends(0).says(&["Verified OK"]);
+        verify("message", "env://KEY").ends(0);
+        verify("other", "key.pub").ends(12).says(&["signature: it is not one over"]);
+        kinds.push(text("scheme").to_owned());
+    }
+    for kind in ["P256", "P384", "P521", "ED25519", "RSA_PKCS1V15_2048", "RSA_PSS_4096"] {
+        assert!(kinds.iter().any(|scheme| scheme.contains(kind)), "{kind}: {kinds:?}");
+    }
+}
