@@ -16,7 +16,7 @@ mod thresholds;
 
 use std::time::SystemTime;
 
-use ambisign_verify::{Artifact, Error, Policy, StringMatch, verify};
+use ambisign_verify::{Artifact, Error, Finding, Policy, StringMatch, examine, verify};
 use bundle::Bundle;
 use trust_root::TrustedRoot;
 
@@ -80,7 +80,8 @@ impl Case {
     fn run(&self) -> Result<(), String> {
         let mut plan = self.plan.clone();
         (self.change)(&mut plan);
-        let found = self.judge(&plan.make());
+        let made = plan.make();
+        let found = self.judge(&made);
         let as_expected = match (&self.expected, &found) {
             (Expected::Passes, Found::Passes) => true,
             (Expected::Refused(check, says), Found::Refused(found, said)) => {
@@ -89,7 +90,33 @@ impl Case {
             (Expected::Unreadable(says), Found::Unreadable(said)) => said.contains(says),
             _ => false,
         };
-        if as_expected { Ok(()) } else { Err(format!("{}: {found:?}", self.name)) }
+        if !as_expected {
+            return Err(format!("{}: {found:?}", self.name));
+        }
+        self.examine(&made, &found)
+    }
+
+    /// What shows people the parts must not show all of them as holding where the judgement
+    /// refuses one of them.
+    fn examine(&self, made: &Made, found: &Found) -> Result<(), String> {
+        let Ok(bundle) = Bundle::from_json(made.bundle.to_string().as_bytes()) else {
+            return Ok(());
+        };
+        let root = TrustedRoot::from_json(made.root.to_string().as_bytes()).unwrap();
+        let shown = examine(&bundle, &Artifact::Message(ARTIFACT), Some(&made.key), &root);
+        let of_certificate = shown.chain.holds() && shown.sct.holds();
+        let timed = matches!(&shown.times, Finding::Holds(times) if !times.is_empty());
+        let all = shown.signature.holds() && shown.log.holds() && timed && of_certificate;
+        let wrong = match found {
+            Found::Passes => !all && !self.by_key,
+            Found::Refused(check, _) => all && !OF_THE_POLICY.contains(&check.as_str()),
+            Found::Unreadable(_) => false,
+        };
+        if wrong {
+            Err(format!("{}: {found:?}, and shown is {shown:?}", self.name))
+        } else {
+            Ok(())
+        }
     }
 
     fn judge(&self, made: &Made) -> Found {
@@ -114,6 +141,21 @@ impl Case {
         }
     }
 }
+
+/// Checks of what somebody asked for, which nobody did where the parts are shown.
+const OF_THE_POLICY: [&str; 11] = [
+    "Annotation",
+    "Extension",
+    "Identity",
+    "IdentityMalformed",
+    "Issuer",
+    "Material",
+    "PayloadType",
+    "PredicateType",
+    "Statement",
+    "Subject",
+    "Threshold",
+];
 
 #[derive(Debug)]
 enum Found {
