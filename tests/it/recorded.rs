@@ -150,7 +150,9 @@ fn images_of_the_public_sigstore_verify_with_the_embedded_root_and_the_registry_
         let folder = format!("public-good/{}", text("case"));
         let image = registry.case(&folder, text("image_digest"));
         let who = by(text("identity"), text("issuer"));
+        let offline = program().args(["verify", "--offline", &image]).args(&who).run().ends(0);
         let verified = program().args(["verify", &image]).args(&who).run().ends(0);
+        assert_eq!(offline.stdout, verified.stdout);
         let verified = verified.json();
         let found = &verified[0].as_array().unwrap()[0];
         assert_eq!(found["optional"]["Subject"], case["identity"]);
@@ -160,6 +162,14 @@ fn images_of_the_public_sigstore_verify_with_the_embedded_root_and_the_registry_
         assert_eq!(critical["image"]["docker-manifest-digest"], case["image_digest"]);
         assert_eq!(critical["identity"]["docker-reference"], case["docker_reference"]);
         assert_eq!(critical["type"], "cosign container image signature");
+        let others = [
+            by(&format!("{}x", text("identity")), text("issuer")),
+            by(text("identity"), "https://issuer.example"),
+        ];
+        for other in others {
+            let refused = program().args(["verify", "--offline", &image]).args(&other).run();
+            refused.ends(12).says(&[text("identity"), "no signature is acceptable"]);
+        }
         // The image itself is not downloaded.
         let manifest = format!("/v2/app/manifests/{}", text("image_digest"));
         let asked = registry.asked();
