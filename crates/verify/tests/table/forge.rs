@@ -39,7 +39,12 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
 #[derive(Clone)]
 pub(crate) enum Signing {
     Message,
-    Statement { payload_type: &'static str, payload: String },
+    /// A document that stands on its own, as cosign's simple-signing one.
+    Payload(String),
+    Statement {
+        payload_type: &'static str,
+        payload: String,
+    },
 }
 
 /// A bundle and its trusted root, to be made.
@@ -229,9 +234,13 @@ impl Plan {
     /// The content of the bundle, the signature, and the digest of what was signed.
     fn sign(&self, forge: &Forge) -> (Value, Vec<u8>, Digest) {
         match &self.signing {
-            Signing::Message => {
-                let signature = forge.signer.sign(Payload::Message(ARTIFACT)).unwrap();
-                let digest = Digest::sha256(ARTIFACT);
+            Signing::Message | Signing::Payload(_) => {
+                let message = match &self.signing {
+                    Signing::Payload(payload) => payload.as_bytes(),
+                    _ => ARTIFACT,
+                };
+                let signature = forge.signer.sign(Payload::Message(message)).unwrap();
+                let digest = Digest::sha256(message);
                 let content = json!({ "messageSignature": {
                     "messageDigest": {
                         "algorithm": "SHA2_256",
