@@ -13,6 +13,7 @@
 mod bad_input;
 mod blobs;
 mod cmd;
+mod earlier;
 mod harness;
 mod images;
 mod interruptions;

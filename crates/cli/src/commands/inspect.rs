@@ -268,6 +268,10 @@ fn finish(
 fn finding<T>(finding: &Finding<T>) -> Value {
     match finding {
         Finding::Holds(_) => json!({ "result": "holds" }),
+        // That the file is not at hand says nothing about its signature.
+        Finding::Fails(error @ verify::Error::Artifact { .. }) => {
+            json!({ "result": "not looked at", "reason": chain(error) })
+        }
         Finding::Fails(error) => json!({ "result": "fails", "reason": chain(error) }),
         Finding::NotLookedAt(why) => json!({ "result": "not looked at", "reason": why }),
     }

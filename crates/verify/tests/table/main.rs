@@ -108,7 +108,8 @@ impl Case {
         let timed = matches!(&shown.times, Finding::Holds(times) if !times.is_empty());
         let all = shown.signature.holds() && shown.log.holds() && timed && of_certificate;
         let wrong = match found {
-            Found::Passes => !all && !self.by_key,
+            // Who ignores logs takes less than is shown.
+            Found::Passes => !all && !self.by_key && !bundle.log_entries().is_empty(),
             Found::Refused(check, _) => all && !OF_THE_POLICY.contains(&check.as_str()),
             Found::Unreadable(_) => false,
         };

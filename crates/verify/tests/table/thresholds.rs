@@ -1,5 +1,7 @@
 //! Group 10: how many vouch.
 
+use ambisign_verify::danger;
+
 use crate::forge::{Plan, SctPlan, seconds, then};
 use crate::{Case, passes, refused, unreadable};
 
@@ -101,5 +103,33 @@ pub(crate) fn cases() -> Vec<Case> {
             },
             unreadable("at most"),
         ),
+        // An instance that keeps no log, as the one for private attestations: its timestamps are all
+        // there is.
+        Case::v2("no log and no entry, by a timestamp alone", logless, passes())
+            .policy(danger::ignore_tlog),
+        Case::v2("no log and no entry where one is wanted", logless, refused("NoLogEntry", "")),
+        Case::v2(
+            "no log and no entry, by a timestamp after the certificate's life",
+            |p| {
+                logless(p);
+                p.stamps[0].time = then() + seconds(3600);
+            },
+            refused("Chain", "leaf"),
+        )
+        .policy(danger::ignore_tlog),
+        Case::v2(
+            "no log and no entry, by no timestamp where one is wanted",
+            |p| {
+                logless(p);
+                p.stamps.clear();
+            },
+            refused("NoTime", ""),
+        )
+        .policy(|policy| danger::ignore_tlog(policy.use_signed_timestamps())),
     ]
+}
+
+fn logless(plan: &mut Plan) {
+    plan.entries.clear();
+    plan.root = |root| root["tlogs"] = serde_json::json!([]);
 }
