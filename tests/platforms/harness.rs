@@ -121,6 +121,7 @@ pub(crate) fn says_so(report: &Value, prediction: &Prediction) {
     assert_eq!(certificate["subject"], prediction.subject.as_str(), "{report:#}");
     assert_eq!(certificate["subjectKind"], prediction.subject.kind());
     assert_eq!(certificate["issuer"], prediction.issuer.as_str());
+    assert_eq!(certificate["proof"], prediction.proof.as_str());
     let found: Vec<(&str, &str)> = certificate["extensions"]
         .as_array()
         .unwrap()
@@ -182,6 +183,11 @@ impl Program {
     /// `sign-blob` of some file.
     pub(crate) fn sign(self) -> Outcome {
         self.args(["/etc/passwd", "--bundle", "bundle.json"]).command("sign-blob").run()
+    }
+
+    /// Runs this command.
+    pub(crate) fn run_command(self, name: &str) -> Outcome {
+        self.command(name).run()
     }
 
     /// `identity -o json`: how it ends, and what it prints.

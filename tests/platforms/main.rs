@@ -10,4 +10,5 @@ mod certificates;
 mod faults;
 mod golden;
 mod harness;
+mod report;
 mod spiffe;

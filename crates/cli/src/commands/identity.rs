@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use fulcio_client::Fulcio;
 use fulcio_client::predict::{Prediction, Profile};
 use fulcio_client::preflight::{self, Refusal};
+use fulcio_client::{Configuration, Fulcio, Profiles};
 use host::Host;
 use id_token::{Audience, IdToken};
 use oidc_ambient::Survey;
@@ -15,16 +15,18 @@ use crate::error::{Exit, Failure};
 use crate::flags::{IdentityCommandFlags, Output};
 use crate::identity::Identities;
 use crate::mask::Mask;
+use crate::output::rfc3339;
 use crate::plan;
 use crate::world::World;
 
-/// The claims that say who it is and until when.
+/// The claims that say who it is and until when: a person sees these, a script sees all.
 const CLAIMS: [&str; 6] = ["iss", "sub", "aud", "email", "iat", "exp"];
 
 pub(crate) async fn identity(
     flags: &IdentityCommandFlags,
     world: &Arc<World>,
 ) -> Result<Exit, Failure> {
+    let profiles = profiles(flags, world)?;
     let host = world.host(&world.settings());
     let mask = Mask::plan(&flags.identity, flags.output, world)?;
     let identities = Identities::plan(&flags.identity, &host)?;
@@ -33,15 +35,16 @@ pub(crate) async fn identity(
     if let (Some(mask), Ok((_, token))) = (&mask, &chosen) {
         mask.hide(token);
     }
-    let mut report = report(survey.as_ref(), chosen.as_ref().ok());
     let verdict = match &chosen {
-        Ok((_, token)) => Some(ask_fulcio(token, flags, &host, world).await?),
+        Ok((_, token)) => Some(ask_fulcio(token, flags, &profiles, &host, world).await?),
         Err(_) => None,
     };
-    if let (Some(verdict), Value::Object(fields)) = (&verdict, &mut report) {
-        fields.insert("certificate".to_owned(), certificate(verdict.prediction.as_ref()));
-        fields.insert("fulcio".to_owned(), verdict.report());
-    }
+    let report = json!({
+        "chosen": chosen.as_ref().ok().map(|chosen| self::chosen(chosen, world)),
+        "sources": sources(survey.as_ref()),
+        "certificate": certificate(verdict.as_ref().and_then(|it| it.prediction.as_ref())),
+        "fulcio": verdict.as_ref().map(Verdict::report),
+    });
     match flags.output {
         Output::Json => world.console.json(&report),
         Output::Text => text(&report).iter().for_each(|line| world.console.data(line)),
@@ -56,6 +59,8 @@ pub(crate) async fn identity(
 /// What Fulcio would say about the token. Nothing is sent but a question for its issuers.
 struct Verdict {
     url: Url,
+    /// Whether it told which issuers it accepts.
+    told: bool,
     warnings: Vec<String>,
     refusal: Option<Refusal>,
     /// The certificate that it would make of it, where that can be told.
@@ -66,7 +71,8 @@ impl Verdict {
     fn report(&self) -> Value {
         json!({
             "url": self.url.as_str(),
-            "accepts": self.refusal.is_none(),
+            // Nobody knows of an issuer that Fulcio did not tell of.
+            "accepts": (self.told || self.refusal.is_some()).then_some(self.refusal.is_none()),
             "reason": self.refusal.as_ref().map(ToString::to_string),
             "warnings": self.warnings,
         })
@@ -76,6 +82,7 @@ impl Verdict {
 async fn ask_fulcio(
     token: &IdToken,
     flags: &IdentityCommandFlags,
+    profiles: &Profiles,
     host: &Host,
     world: &World,
 ) -> Result<Verdict, Failure> {
@@ -87,20 +94,22 @@ async fn ask_fulcio(
     if let Err(error) = &configuration {
         world.console.warning(&format!("{url} does not tell which issuers it accepts: {error}"));
     }
-    let configuration = configuration.ok();
+    let claims = token.claims();
+    let iss = claims.issuer().unwrap_or_default();
+    let configuration = configuration.ok().map(|it: Configuration| it.completed(profiles, iss));
     let audience = Audience::sigstore();
     let checked = preflight::check(token, &audience, configuration.as_ref(), world.now());
     let (warnings, refusal) = match checked {
         Ok(warnings) => (warnings.iter().map(ToString::to_string).collect(), None),
         Err(refusal) => (Vec::new(), Some(refusal)),
     };
-    let claims = token.claims();
-    let issuer = configuration
-        .as_ref()
-        .filter(|_| refusal.is_none())
-        .and_then(|configuration| configuration.issuer_for(claims.issuer()?));
+    let issuer = match &configuration {
+        Some(configuration) => configuration.issuer_for(iss),
+        None => profiles.issuer_for(iss),
+    };
+    let issuer = issuer.filter(|_| refusal.is_none());
     let prediction = issuer.and_then(|issuer| Profile::of(issuer, claims).predict(claims));
-    Ok(Verdict { url, warnings, refusal, prediction })
+    Ok(Verdict { url, told: configuration.is_some(), warnings, refusal, prediction })
 }
 
 fn certificate(prediction: Option<&Prediction>) -> Value {
@@ -110,13 +119,14 @@ fn certificate(prediction: Option<&Prediction>) -> Value {
         "subject": prediction.subject.as_str(),
         "subjectKind": prediction.subject.kind(),
         "issuer": prediction.issuer,
+        "proof": prediction.proof,
         "extensions": prediction.extensions.iter().map(extension).collect::<Vec<_>>(),
     })
 }
 
-fn report(survey: Option<&Survey>, chosen: Option<&(String, IdToken)>) -> Value {
+fn sources(survey: Option<&Survey>) -> Vec<Value> {
     let sources = survey.map(|survey| &*survey.reports).unwrap_or_default();
-    let sources: Vec<_> = sources
+    sources
         .iter()
         .map(|source| {
             json!({
@@ -127,15 +137,44 @@ fn report(survey: Option<&Survey>, chosen: Option<&(String, IdToken)>) -> Value 
                 "hint": source.hint,
             })
         })
-        .collect();
-    let chosen = chosen.map(|(provider, token)| {
-        let claims = token.claims();
-        let named = CLAIMS.iter().filter_map(|name| Some((*name, claims.get(name)?)));
-        let claims: serde_json::Map<_, _> =
-            named.map(|(name, value)| (name.to_owned(), value.clone())).collect();
-        json!({ "provider": provider, "algorithm": token.algorithm(), "claims": claims })
-    });
-    json!({ "chosen": chosen, "sources": sources })
+        .collect()
+}
+
+fn chosen((provider, token): &(String, IdToken), world: &World) -> Value {
+    let claims = token.claims();
+    let left = claims.expires_at().map(|end| end.duration_since(world.now()).unwrap_or_default());
+    json!({
+        "provider": provider,
+        "algorithm": token.algorithm(),
+        "claims": scrubbed(&Value::Object(claims.as_object().clone())),
+        "expires": claims.expires_at().map(rfc3339),
+        "secondsLeft": left.map(|left| left.as_secs()),
+    })
+}
+
+/// A token may have others in it.
+fn scrubbed(value: &Value) -> Value {
+    match value {
+        Value::String(text) => host::scrub(text).into(),
+        Value::Array(items) => items.iter().map(scrubbed).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (host::scrub(name), scrubbed(value))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
+fn profiles(flags: &IdentityCommandFlags, world: &World) -> Result<Profiles, Failure> {
+    let Some(path) = &flags.issuer_profiles else { return Ok(Profiles::known()) };
+    let problem = || format!("--issuer-profiles {} cannot be used", path.display());
+    let bytes = world.env.read(path, PROFILES_CAP);
+    let bytes = bytes.map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
+    Profiles::from_json(&bytes).map_err(|error| {
+        Failure::of(Exit::Failed, problem(), &error).hint(
+            "write {\"issuers\": [{\"issuer_url\": URL, \"type\": \"ci-provider\", \
+             \"ci_provider\": \"github-workflow\"}]}",
+        )
+    })
 }
 
 fn text(report: &Value) -> Vec<String> {
@@ -159,14 +198,28 @@ fn text(report: &Value) -> Vec<String> {
                 lines.push(format!("{:<16} {value}", format!("  {claim}")));
             }
         }
+        let left = field(chosen, "secondsLeft");
+        if !left.is_empty() {
+            lines.push(format!(
+                "{:<16} for {left} s, until {}",
+                "  good",
+                field(chosen, "expires")
+            ));
+        }
     }
     if let Some(certificate) = report.get("certificate").filter(|it| !it.is_null()) {
         lines.push(format!("{:<16} {}", "certificate", field(certificate, "subject")));
         lines.push(format!("{:<16} {}", "  issuer", field(certificate, "issuer")));
+        for it in certificate.get("extensions").and_then(Value::as_array).into_iter().flatten() {
+            lines.push(format!("  {}: {}", field(it, "name"), field(it, "value")));
+        }
     }
-    if let Some(fulcio) = report.get("fulcio") {
-        let accepts = fulcio.get("accepts") == Some(&Value::Bool(true));
-        let verdict = if accepts { "would accept it" } else { "would refuse it" };
+    if let Some(fulcio) = report.get("fulcio").filter(|it| !it.is_null()) {
+        let verdict = match fulcio.get("accepts").and_then(Value::as_bool) {
+            Some(true) => "would accept it",
+            Some(false) => "would refuse it",
+            None => "does not tell whether it would accept it",
+        };
         lines.push(format!("{:<16} {} {verdict}", "fulcio", field(fulcio, "url")));
         for warning in fulcio.get("warnings").and_then(Value::as_array).into_iter().flatten() {
             let warning = warning.as_str().unwrap_or_default();
@@ -175,3 +228,6 @@ fn text(report: &Value) -> Vec<String> {
     }
     lines
 }
+
+/// The largest file of profiles, in bytes.
+const PROFILES_CAP: usize = 1 << 20;

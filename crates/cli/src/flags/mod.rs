@@ -68,7 +68,9 @@ pub(crate) enum Command {
     VerifyBlobAttestation(VerifyBlobAttestationFlags),
     /// Show what a signature says and what of it holds, whoever signed.
     Inspect(InspectFlags),
-    /// Show which identity would sign here, and where it was looked for.
+    /// Show which identity would sign here, where it was looked for, and what its certificate would
+    /// say. The certificate authority (--fulcio-url, else the signing config's) is asked which
+    /// issuers it accepts; the token is not sent to it.
     Identity(IdentityCommandFlags),
     /// Choose whom to trust, and keep it current from now on.
     Initialize(InitializeFlags),
@@ -255,6 +257,11 @@ pub(crate) struct IdentityCommandFlags {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) identity: IdentityFlags,
+    /// What the certificate authority does not tell of its issuers: which template (ci_provider) or
+    /// claim (issuer_claim) makes the certificate. JSON: {"issuers": [{"issuer_url", "type",
+    /// "ci_provider", ...}]}. Known of the public issuers.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) issuer_profiles: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) services: ServiceFlags,
 }

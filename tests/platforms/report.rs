@@ -1,0 +1,123 @@
+//! What `identity` reports, in JSON and for a person.
+
+use serde_json::{Value, json};
+
+use crate::harness::World;
+
+fn names(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[test]
+fn the_report_has_the_same_shape_with_and_without_an_identity() {
+    let world = World::new();
+    let shape = ["certificate", "chosen", "fulcio", "sources"];
+    let github = world.platform("github");
+    let (outcome, found) = world.job(&github).identity();
+    outcome.ends(0);
+    let (outcome, nothing) = world.stranger().identity();
+    outcome.ends(1);
+    for report in [&found, &nothing] {
+        assert_eq!(names(report), shape);
+        for source in report["sources"].as_array().unwrap() {
+            assert_eq!(names(source), ["evidence", "hint", "provider", "reason", "state"]);
+            assert!(["absent", "available", "broken"].contains(&source["state"].as_str().unwrap()));
+        }
+    }
+    for absent in ["certificate", "chosen", "fulcio"] {
+        assert_eq!(nothing[absent], Value::Null);
+    }
+    let claims = &found["chosen"]["claims"];
+    assert_eq!(claims["job_workflow_ref"], github.claims["job_workflow_ref"]);
+    let left = found["chosen"]["secondsLeft"].as_u64().unwrap();
+    assert!((200..=300).contains(&left), "{left}");
+    assert!(found["chosen"]["expires"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(found["certificate"]["proof"], github.claims["sub"]);
+    assert!(!found.to_string().contains("eyJ"), "{found:#}");
+}
+
+#[test]
+fn a_token_inside_of_a_token_is_not_shown() {
+    let world = World::new();
+    let inner = world.sandbox.email_token("inner@example.org").unwrap();
+    let claims = json!({ "sub": "1", "email": "a@b.example", "email_verified": true,
+        "act": { "raw": [inner] } });
+    let Value::Object(claims) = claims else { panic!() };
+    let token = world.sandbox.token("email", &claims).unwrap();
+    for args in [&["-o", "json"][..], &["-o", "text"]] {
+        let program = world.stranger().env("SIGSTORE_ID_TOKEN", &token).args(args);
+        let outcome = program.run_command("identity").ends(0);
+        assert!(!outcome.stdout.contains("eyJ") && !outcome.stderr.contains("eyJ"), "{outcome:#?}");
+    }
+}
+
+#[test]
+fn a_person_is_told_the_identity_its_life_and_the_certificate() {
+    let world = World::new();
+    let outcome = world.job(&world.platform("github")).run_command("identity").ends(0);
+    for text in [
+        "github-actions",
+        "available",
+        "chosen",
+        "  sub",
+        "  good",
+        "until",
+        "certificate",
+        &world.sandbox.github_identity(),
+        "would accept it",
+    ] {
+        assert!(outcome.stdout.contains(text), "{text:?} is missing in {outcome:#?}");
+    }
+}
+
+#[test]
+fn a_fulcio_that_cannot_be_asked_is_no_refusal_and_known_issuers_are_predicted() {
+    let world = World::new();
+    let nowhere = ["--fulcio-url", "http://127.0.0.1:1"];
+    let ask = |token: &str| world.stranger().env("SIGSTORE_ID_TOKEN", token).args(nowhere);
+    let (outcome, report) = ask(GOOGLES).identity();
+    outcome.ends(0).says(&["does not tell which issuers it accepts"]);
+    assert_eq!(report["certificate"]["subject"], "ci@p.iam.gserviceaccount.com");
+    assert_eq!(report["fulcio"]["accepts"], Value::Null);
+    let (outcome, report) = ask(STRANGERS).identity();
+    outcome.ends(0);
+    assert_eq!(report["certificate"], Value::Null);
+}
+
+#[test]
+fn a_file_tells_what_the_authority_does_not() {
+    let world = World::new();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("profiles.json");
+    let write = |text: String| std::fs::write(&path, text).unwrap();
+    let buildkite = world.platform("buildkite");
+    let ask = || world.job(&buildkite).args(["--issuer-profiles"]).args([&path]).identity();
+    let profile = |provider: &str| {
+        let issuer = json!({ "issuer_url": buildkite.issuer, "type": "ci-provider",
+            "ci_provider": provider });
+        json!({ "issuers": [issuer] }).to_string()
+    };
+    write(profile("buildkite-job"));
+    let (outcome, report) = ask();
+    outcome.ends(0);
+    assert_eq!(report["certificate"]["subject"], "https://buildkite.com/acme/app");
+    // It counts more than a guess from the claims.
+    write(profile("github-workflow"));
+    let (outcome, report) = ask();
+    outcome.ends(1).says(&["job_workflow_ref", "github-workflow"]);
+    assert_eq!(report["certificate"], Value::Null);
+    write(profile("buildkite"));
+    ask().0.ends(1).says(&["profiles.json cannot be used", "unknown ci_provider", "buildkite-job"]);
+    write("issuers: []".to_owned());
+    ask().0.ends(1).says(&["profiles.json cannot be used", "JSON object", "\"issuers\""]);
+}
+
+/// A token of `https://accounts.google.com` for `ci@p.iam.gserviceaccount.com`, signed by nobody and
+/// good until the year 2096.
+const GOOGLES: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2FjY291bnRzLmdvb2dsZS5jb20iLCJzdWIiOiIxIiw\
+     iZW1haWwiOiJjaUBwLmlhbS5nc2VydmljZWFjY291bnQuY29tIiwiZW1haWxfdmVyaWZpZWQiOnRydWUsImF\
+     1ZCI6InNpZ3N0b3JlIiwiZXhwIjo0MDAwMDAwMDAwfQ.c2ln";
+
+/// The same of `https://x.example`.
+const STRANGERS: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL3guZXhhbXBsZSIsInN1YiI6IjEiLCJhdWQiOiJzaWd\
+     zdG9yZSIsImV4cCI6NDAwMDAwMDAwMH0.c2ln";
