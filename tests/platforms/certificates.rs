@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::harness::{World, has_namespaces, is_as_predicted, says_so};
 
 /// The platforms whose tokens are certified, and the source that finds each.
-const TRUSTED: [(&str, &str); 18] = [
+pub(crate) const TRUSTED: [(&str, &str); 18] = [
     ("github", "github-actions"),
     ("gitlab", "envvar"),
     ("buildkite", "buildkite-agent"),
@@ -29,7 +29,7 @@ const TRUSTED: [(&str, &str); 18] = [
 
 /// The platforms whose tokens no public Fulcio takes: whether there is a token for us at all, and
 /// what the program says.
-const OTHERS: [(&str, Option<&str>, &[&str]); 9] = [
+pub(crate) const OTHERS: [(&str, Option<&str>, &[&str]); 9] = [
     ("forgejo", Some("github-actions"), &["this identity would be refused", "/forgejo"]),
     ("bitbucket", Some("bitbucket"), &["this identity would be refused", "/bitbucket"]),
     ("hcp-terraform", Some("hcp-terraform"), &["this identity would be refused", "/terraform"]),

@@ -10,5 +10,6 @@ mod certificates;
 mod faults;
 mod golden;
 mod harness;
+mod places;
 mod report;
 mod spiffe;

@@ -68,8 +68,9 @@ pub(crate) enum Command {
     VerifyBlobAttestation(VerifyBlobAttestationFlags),
     /// Show what a signature says and what of it holds, whoever signed.
     Inspect(InspectFlags),
-    /// Show which identity would sign here, where it was looked for, and what its certificate would
-    /// say. The certificate authority (--fulcio-url, else the signing config's) is asked which
+    /// Show which identity would sign here, where it was looked for, and its certificate.
+    ///
+    /// The certificate authority (--fulcio-url, else the signing config's) is asked which
     /// issuers it accepts; the token is not sent to it.
     Identity(IdentityCommandFlags),
     /// Choose whom to trust, and keep it current from now on.

@@ -48,7 +48,8 @@ impl Aws {
                     format!(
                         "; in a cluster mount a projected service account token with the audience \
                          `{audience}` at /var/run/sigstore/cosign instead: EKS is an issuer that \
-                         the public Fulcio knows"
+                         the public Fulcio knows, but the token that it mounts by itself is for \
+                         `sts.amazonaws.com` alone"
                     )
                 } else {
                     String::new()
