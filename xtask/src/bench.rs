@@ -45,6 +45,7 @@ impl Bench {
             let cost = self.measure(program, &["version"], &[])?;
             row(&format!("{name} version"), cost, Some(bytes));
         }
+        self.identities()?;
         let sandbox = &self.stage.running;
         let root = sandbox.trusted_root().display().to_string();
         let email = "someone@example.org";
@@ -89,6 +90,20 @@ impl Bench {
             ];
             let cost = self.measure(program, &arguments, &[])?;
             row(&format!("{name} verify, one signature"), cost, None);
+        }
+        Ok(())
+    }
+
+    /// From a cold start to a token and what its certificate will say. cosign has no such command.
+    fn identities(&self) -> Result<()> {
+        let sandbox = &self.stage.running;
+        for (place, env) in [
+            ("a GitHub job", sandbox.platform_env("github")?),
+            ("a SPIFFE workload", sandbox.platform_env("spiffe")?),
+            ("a token file", sandbox.platform_env("token-file")?),
+        ] {
+            let cost = self.measure(&self.ambisign, &["identity"], &env)?;
+            row(&format!("ambisign identity, {place}"), cost, None);
         }
         Ok(())
     }

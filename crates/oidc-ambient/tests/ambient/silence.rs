@@ -1,10 +1,11 @@
 //! A machine with no identity, and a job without permission: what is asked, and how long it takes.
 
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
-use host::CallPolicy;
+use host::{BoxFuture, CallPolicy, Clock};
 use id_token::Audience;
-use oidc_ambient::{Error, Sources, State, survey};
+use oidc_ambient::{Error, Sources, State, detect, survey};
 
 use crate::world::{World, block_on};
 
@@ -26,20 +27,52 @@ fn a_machine_with_no_identity_is_asked_at_most_the_metadata_probe() {
     assert_eq!((policy.attempts, policy.proxy), (1, false));
 }
 
+/// A clock that stands still, and every sleep that it was asked for.
+#[derive(Default)]
+struct Sleeps(Mutex<Vec<Duration>>);
+
+impl Clock for Sleeps {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1000)
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.0.lock().unwrap().push(duration);
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// What is waited for: the deadlines of all requests, and every sleep between them. What the
+/// search costs beside that is for `cargo xtask bench` to measure.
+fn waits(world: &World) -> Duration {
+    let clock = Arc::new(Sleeps::default());
+    let mut host = world.host();
+    host.clock = Arc::clone(&clock) as Arc<dyn Clock>;
+    let sources = Sources::standard(&host);
+    let audience = Audience::sigstore();
+    assert!(block_on(detect(&sources, &audience, Duration::from_secs(30))).is_err());
+    let requests = world.requests();
+    let deadlines = requests
+        .iter()
+        .map(|request| request.extensions().get::<CallPolicy>().map_or(FOREVER, |it| it.total));
+    deadlines.sum::<Duration>() + clock.0.lock().unwrap().iter().sum()
+}
+
+/// No request may be without a deadline.
+const FOREVER: Duration = Duration::from_secs(86_400);
+
 #[test]
-fn on_such_a_machine_it_is_over_within_300_milliseconds() {
-    // The fake answers at once, so this is all but the probe's deadline, which is added. The
-    // quickest of a few runs counts: others use the processor too.
-    let own = (0..5).map(|_| {
-        let world = nobody();
-        let started = Instant::now();
-        assert!(world.detect().is_err());
-        let own = started.elapsed();
-        let probe = world.requests()[0].extensions().get::<CallPolicy>().unwrap().total;
-        own + probe
-    });
-    let quickest = own.min().unwrap();
-    assert!(quickest < Duration::from_millis(300), "{quickest:?}");
+fn on_such_a_machine_nothing_is_waited_for_longer_than_200_milliseconds() {
+    let waited = waits(&nobody());
+    assert!(waited > Duration::ZERO && waited <= Duration::from_millis(200), "{waited:?}");
+}
+
+#[test]
+fn a_machine_that_says_it_is_googles_is_worth_some_patience() {
+    let google = nobody().file("/sys/class/dmi/id/product_name", "Google Compute Engine");
+    let waited = waits(&google);
+    assert!(waited > Duration::from_secs(1), "{waited:?}");
+    assert!(waited < Duration::from_secs(60), "and not worth more: {waited:?}");
 }
 
 #[test]
@@ -63,9 +96,7 @@ fn nothing_is_asked_where_the_check_is_switched_off() {
 fn a_job_without_permission_is_one_error_at_once_and_without_a_request() {
     let google = World::default().file("/sys/class/dmi/id/product_name", "Google");
     let world = World::new(&[("GITHUB_ACTIONS", "true"), ("CI", "true")]).and(&google);
-    let started = Instant::now();
     let Err(Error::Broken { provider, broken }) = world.detect() else { panic!() };
-    assert!(started.elapsed() < Duration::from_secs(1));
     assert_eq!(provider, "github-actions");
     assert!(broken.reason.contains("`id-token: write`"), "{}", broken.reason);
     assert!(broken.hint.unwrap().contains("permissions: {id-token: write}"));
