@@ -103,6 +103,9 @@ fn parse(text: &str) -> Result<Endpoint, String> {
     if text.chars().any(char::is_control) {
         return Err("it holds a control character".to_owned());
     }
+    if text.contains(char::is_whitespace) {
+        return Err("it holds a space, which a URI writes as %20".to_owned());
+    }
     if text.starts_with('/') {
         return Err(format!("a bare path is not a URI, write unix://{text}"));
     }
@@ -281,6 +284,13 @@ mod tests {
         );
         assert!(reason("unix://run/agent.sock").contains("write unix:///run/agent.sock"));
         assert!(reason("unix:agent.sock").contains("relative"));
+        for abstract_socket in ["unix:@agent", "unix-abstract:agent"] {
+            let said = reason(abstract_socket);
+            assert!(said.contains("absolute") || said.contains("unix or tcp"), "{said}");
+        }
+        for text in ["unix:///run/agent.sock ", " unix:///run/agent.sock", "tcp://127.0.0.1:80 "] {
+            assert!(reason(text).contains("%20"), "{text:?}");
+        }
         assert!(reason("unix://").contains("missing"));
         assert!(reason("unix:///").contains("missing"));
         assert!(reason("unix:///a?b").contains("query"));

@@ -59,8 +59,13 @@ impl SpiffeSource {
     /// The API at the place where SPIRE's agent listens by default, `/tmp/spire-agent/public/
     /// api.sock`: a guess, so that nothing found there is broken beyond doubt.
     pub fn at_default(host: Host) -> Self {
-        let place = Place::Default(Endpoint::Unix(DEFAULT_SOCKET.into()));
-        Self { host, place, selection: Selection::default() }
+        Self::guessed_at(host, Endpoint::Unix(DEFAULT_SOCKET.into()))
+    }
+
+    /// The API that may be at `endpoint`, as [`Self::at_default`]. An agent that is there and has
+    /// no identity for us is asked once more, for the case that it is only starting.
+    pub fn guessed_at(host: Host, endpoint: Endpoint) -> Self {
+        Self { host, place: Place::Default(endpoint), selection: Selection::default() }
     }
 
     /// Takes this identity where there are several.
@@ -141,14 +146,14 @@ impl SpiffeSource {
         attempts: &mut u32,
     ) -> Result<JwtSvid, Error> {
         let start = self.host.clock.now();
-        let mut pauses = PAUSES.into_iter().filter(|_| patient);
+        let mut pauses = PAUSES.into_iter().take(if patient { PAUSES.len() } else { 1 });
         let mut renewed = false;
         let mut api = None;
         loop {
             *attempts += 1;
             let answer = self.ask(&mut api, endpoint, audience).await;
             match answer {
-                Err(error) if is_worth_waiting(&error) => {
+                Err(error) if is_worth_waiting(&error, patient) => {
                     api = api.filter(|_| !matches!(error, Error::Unreachable { .. }));
                     let waited = self.host.clock.now().duration_since(start).unwrap_or_default();
                     let pause = pauses.next().filter(|_| waited < PATIENCE);
@@ -202,7 +207,7 @@ impl SpiffeSource {
             None => error.to_string(),
         };
         if attempts > 1 {
-            let patience = PATIENCE.as_secs();
+            let patience = if certain { PATIENCE } else { PAUSES[0] }.as_secs_f32();
             reason.push_str(&format!(" (asked {attempts} times within {patience} s)"));
         }
         Broken { evidence, reason, hint: self.hint(error), certain }
@@ -237,14 +242,14 @@ impl TokenSource for SpiffeSource {
     }
 }
 
-/// Whether the answer may be another in a moment.
-fn is_worth_waiting(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::NoIdentity { .. }
-            | Error::Unavailable { .. }
-            | Error::Unreachable { why: Unreachable::Refused, .. }
-    )
+/// Whether the answer may be another in a moment. A socket that nobody listens at may be waited for
+/// only where somebody said that there is one.
+fn is_worth_waiting(error: &Error, named: bool) -> bool {
+    match error {
+        Error::NoIdentity { .. } | Error::Unavailable { .. } => true,
+        Error::Unreachable { why: Unreachable::Refused, .. } => named,
+        _ => false,
+    }
 }
 
 fn hint(error: &Error) -> Option<&'static str> {

@@ -276,6 +276,24 @@ async fn a_registration_that_never_comes_is_broken_beyond_doubt() {
     assert_eq!(server.seen().len(), 7, "asked again for ten seconds, and then no more");
 }
 
+/// Nobody said that there is an agent, so nobody waits for one; but it may be only starting.
+#[tokio::test]
+async fn an_agent_that_was_only_guessed_is_asked_once_more() {
+    let unregistered = "workload without a registration (other uid)";
+    let (server, _) = replaying(&[unregistered]).await;
+    let source = SpiffeSource::guessed_at(machine([]), server.endpoint());
+    let Outcome::Broken(broken) = find(&source).await else { panic!("{source:?}") };
+    assert!(!broken.certain);
+    assert!(broken.reason.ends_with("(asked 2 times within 0.5 s)"), "{broken:?}");
+    assert_eq!(server.seen().len(), 2);
+    let (server, _) = replaying(&[unregistered, "JWT-SVID for sigstore"]).await;
+    let source = SpiffeSource::guessed_at(machine([]), server.endpoint());
+    assert!(matches!(find(&source).await, Outcome::Here(_)));
+    let nowhere = Endpoint::unix("/nonexistent/agent.sock").unwrap();
+    let outcome = find(&SpiffeSource::guessed_at(machine([]), nowhere)).await;
+    assert!(matches!(outcome, Outcome::NotHere(_)), "{outcome:?}");
+}
+
 #[tokio::test]
 async fn a_variable_that_points_nowhere_or_is_malformed_is_broken_beyond_doubt() {
     for (value, reason) in [
