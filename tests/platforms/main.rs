@@ -10,6 +10,7 @@ mod certificates;
 mod faults;
 mod golden;
 mod harness;
+mod odd;
 mod places;
 mod report;
 mod spiffe;

@@ -190,6 +190,10 @@ impl Failure {
                 "use a certificate authority that knows this issuer: --fulcio-url, or the \
                  --signing-config of its instance",
             ),
+            Refusal::Claim { claim, .. } => match claim_hint(claim) {
+                Some(hint) => self.hint(hint),
+                None => self,
+            },
             _ => self,
         }
     }
@@ -206,6 +210,36 @@ impl Failure {
             _ => self,
         }
     }
+}
+
+/// Why an issuer leaves a claim out that certificates are made from, and what to do.
+fn claim_hint(claim: &str) -> Option<&'static str> {
+    Some(match claim {
+        "ci_config_ref_uri" | "ci_config_sha" => {
+            "GitLab leaves it out where the CI configuration is not stored in this project (Auto \
+             DevOps, a remote file, some parent or compliance pipelines): put a .gitlab-ci.yml \
+             into the project"
+        }
+        "email" => {
+            "Google writes it with `format=full` (metadata service) or `includeEmail` \
+             (generateIdToken); of other issuers ask for the scope `email`"
+        }
+        "email_verified" => "let the issuer verify the address first",
+        "iss" => {
+            "a SPIRE server writes it when `jwt_issuer` is set: set it, and run the OIDC discovery \
+             provider at that URL"
+        }
+        "job_workflow_ref" | "job_workflow_sha" => {
+            "only GitHub itself writes it: for Forgejo and others the certificate authority needs \
+             a template of its own"
+        }
+        "kubernetes.io" => "use a token that a cluster made for a service account",
+        "sub" => {
+            "see what the certificate authority expects of this issuer, such as the trust domain \
+             of SPIFFE IDs: GET /api/v2/configuration"
+        }
+        _ => return None,
+    })
 }
 
 impl From<oidc_ambient::Error> for Failure {

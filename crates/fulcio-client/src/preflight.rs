@@ -89,12 +89,17 @@ pub enum Refusal {
         ago: Duration,
     },
     /// Fulcio does not know its issuer.
-    #[error("this certificate authority does not accept the issuer {issuer}{}", but(nearest))]
+    #[error(
+        "this certificate authority does not accept the issuer {issuer}{}",
+        but(nearest, accepted)
+    )]
     Issuer {
         /// The token's issuer, escaped.
         issuer: String,
-        /// One that it accepts and that differs little.
+        /// One that it accepts and that differs by a slash or by capitals only.
         nearest: Option<String>,
+        /// A few of those that it accepts, the most alike first, escaped.
+        accepted: Vec<String>,
     },
     /// It becomes valid in more than the five minutes that Fulcio overlooks.
     #[error("the token is not valid before {} from now", seconds(*wait))]
@@ -184,6 +189,9 @@ const ALGORITHMS: [&str; 10] =
 /// How far in the future `nbf` may be.
 const LEEWAY: i64 = 5 * 60;
 
+/// How many issuers are named instead of one that is not accepted.
+const SHOWN_ISSUERS: usize = 3;
+
 /// Less life than this is too little for comfort.
 const COMFORT: u64 = 30;
 
@@ -202,8 +210,24 @@ fn accepted<'a>(configuration: &'a Configuration, iss: &str) -> Result<&'a Issue
         Refusal::Issuer {
             issuer: host::escape_remote(iss),
             nearest: nearest.map(|issuer| host::escape_remote(issuer.url.as_str())),
+            accepted: most_alike(configuration, iss),
         }
     })
+}
+
+/// The issuers that have most of their beginning and their end in common with `iss`.
+fn most_alike(configuration: &Configuration, iss: &str) -> Vec<String> {
+    let common = |url: &str| {
+        let count = |pairs: &mut dyn Iterator<Item = (char, char)>| {
+            pairs.take_while(|(one, other)| one == other).count()
+        };
+        let start = count(&mut url.chars().zip(iss.chars()));
+        start + count(&mut url.chars().rev().zip(iss.chars().rev()))
+    };
+    let mut urls: Vec<&str> =
+        configuration.issuers().iter().map(|issuer| issuer.url.as_str()).collect();
+    urls.sort_by_key(|url| (std::cmp::Reverse(common(url)), *url));
+    urls.into_iter().take(SHOWN_ISSUERS).map(host::escape_remote).collect()
 }
 
 fn check_audience(claims: &Claims, expected: &str) -> Result<(), Refusal> {
@@ -461,8 +485,14 @@ fn list(found: &[String]) -> String {
     if found.is_empty() { "none".into() } else { found.join(", ") }
 }
 
-fn but(nearest: &Option<String>) -> String {
-    nearest.as_ref().map_or_else(String::new, |nearest| format!(", but {nearest}"))
+fn but(nearest: &Option<String>, accepted: &[String]) -> String {
+    match (nearest, accepted) {
+        (Some(nearest), _) => format!(", but {nearest}"),
+        (None, []) => ": it accepts none".to_owned(),
+        (None, accepted) => {
+            format!(": of those it accepts the most alike are {}", accepted.join(", "))
+        }
+    }
 }
 
 fn seconds(duration: Duration) -> String {

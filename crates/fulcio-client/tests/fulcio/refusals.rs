@@ -46,7 +46,9 @@ fn every_recorded_refusal_of_a_token_has_its_reason() {
         ("no exp", "the token's claim exp: expected a time, found none"),
         (
             "issuer not listed",
-            "this certificate authority does not accept the issuer http://127.0.0.1:8890/nobody",
+            "this certificate authority does not accept the issuer http://127.0.0.1:8890/nobody: \
+             of those it accepts the most alike are http://127.0.0.1:8890/buddy, \
+             http://127.0.0.1:8890/buildkite, http://127.0.0.1:8890/buildkiteold",
         ),
         (
             "issuer with trailing slash",

@@ -1,0 +1,158 @@
+//! Tokens and places that no platform's documentation describes.
+
+use serde_json::{Map, Value, json};
+
+use crate::harness::{Program, World};
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        other => panic!("{other}"),
+    }
+}
+
+/// A person's token, whose claims are changed.
+fn token(world: &World, changes: Value) -> String {
+    let claims = json!({ "sub": "1", "email": "a@b.example", "email_verified": true });
+    let mut claims = object(claims);
+    claims.extend(object(changes));
+    claims.retain(|_, value| *value != json!("absent"));
+    world.sandbox.token("email", &claims).unwrap()
+}
+
+fn with_token(world: &World, token: &str) -> Program {
+    world.stranger().env("SIGSTORE_ID_TOKEN", token)
+}
+
+#[test]
+fn a_claim_that_is_missing_is_told_with_the_mend() {
+    let world = World::new();
+    let without = |platform: &str, claims: &[&str]| {
+        let platform = world.platform(platform);
+        let issuer = platform.issuer.rsplit('/').next().unwrap();
+        let mut rest = platform.claims.clone();
+        rest.retain(|name, _| !claims.contains(&name.as_str()));
+        world.sandbox.token(issuer, &rest).unwrap()
+    };
+    for (token, texts) in [
+        (
+            without("gitlab", &["ci_config_ref_uri", "ci_config_sha"]),
+            &["ci_config_ref_uri", "found none", "not stored in this project", ".gitlab-ci.yml"][..],
+        ),
+        (
+            without("gce", &["email", "email_verified"]),
+            &["email", "found none", "`format=full`", "`includeEmail`"],
+        ),
+        (token(&world, json!({ "email_verified": false })), &["email_verified", "found false"]),
+        (token(&world, json!({ "iss": null })), &["iss", "jwt_issuer"]),
+        (token(&world, json!({ "iss": 5 })), &["iss", "found 5"]),
+        (
+            token(&world, json!({ "iss": "https://elsewhere.example" })),
+            &["https://elsewhere.example", "the most alike are", "--fulcio-url"],
+        ),
+        (
+            world.sandbox.token("spiffe", &object(json!({ "sub": "spiffe://other/x" }))).unwrap(),
+            &["sub", "the trust domain example.org", "spiffe://other/x", "trust domain"],
+        ),
+    ] {
+        let (outcome, report) = with_token(&world, &token).identity();
+        let outcome = outcome.ends(1).says(texts);
+        assert!(!outcome.stderr.contains("eyJ"), "{outcome:#?}");
+        assert_eq!(report["fulcio"]["accepts"], Value::Bool(false));
+        with_token(&world, &token).sign().ends(1).says(texts);
+    }
+}
+
+#[test]
+fn odd_tokens_that_fulcio_takes_are_taken() {
+    let world = World::new();
+    for changes in [
+        json!({ "aud": ["other", "sigstore"] }),
+        json!({ "sub": "absent" }),
+        json!({ "note": "x".repeat(20_000) }),
+        json!({ "nested": { "deep": [[[[[[1]]]]]] } }),
+        json!({ "iat": "absent" }),
+        json!({ "email_verified": "true" }),
+    ] {
+        let token = token(&world, changes.clone());
+        let (outcome, report) = with_token(&world, &token).identity();
+        outcome.ends(0);
+        assert_eq!(report["certificate"]["subject"], "a@b.example", "{changes}");
+        world.certificate(with_token(&world, &token));
+    }
+}
+
+#[test]
+fn what_is_no_token_is_told_apart_and_never_shown() {
+    let world = World::new();
+    let good = token(&world, json!({}));
+    let parts: Vec<&str> = good.split('.').collect();
+    for (text, said) in [
+        (parts[..2].join("."), "three parts"),
+        ([parts[0], "", parts[1], parts[1], parts[2]].join("."), "found 5"),
+        (format!("\"{good}\""), "header"),
+        (format!("Bearer {good}"), "header"),
+        (format!("\u{feff}{good}"), "header"),
+        (good.replace('.', ".\n"), "payload"),
+        (format!("{}.{}.{}", parts[0], "bm90IGpzb24", parts[2]), "payload"),
+        (format!("{}.{}.{}", parts[0], "WzFd", parts[2]), "payload"),
+    ] {
+        let outcome = with_token(&world, &text).sign().ends(1).says(&["SIGSTORE_ID_TOKEN", said]);
+        assert!(!outcome.stderr.contains(parts[1]), "{outcome:#?}");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &text).unwrap();
+        let program = world.stranger().env("SIGSTORE_OIDC_TOKEN_FILE", file.path());
+        let outcome = program.sign().ends(1).says(&["SIGSTORE_OIDC_TOKEN_FILE", said]);
+        assert!(!outcome.stderr.contains(parts[1]), "{outcome:#?}");
+    }
+}
+
+#[test]
+fn an_empty_token_is_none_in_a_variable_and_an_error_on_the_command_line() {
+    let world = World::new();
+    let job = world.job(&world.platform("github"));
+    let (outcome, report) = job.env("SIGSTORE_ID_TOKEN", "").identity();
+    outcome.ends(0);
+    assert_eq!(report["chosen"]["provider"], "github-actions");
+    let job = world.job(&world.platform("github"));
+    job.args(["--identity-token", ""]).sign().ends(1).says(&["--identity-token", "empty"]);
+}
+
+#[test]
+fn a_job_with_half_of_its_variables_is_a_broken_job_and_no_machine_is_asked() {
+    let world = World::new();
+    let github = world.platform("github");
+    for missing in ["ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"] {
+        let program = world.job(&world.platform("gce")).envs(&github.env).env(missing, "");
+        program.sign().ends(1).says(&[&format!("{missing} is not set"), "id-token: write"]);
+    }
+}
+
+#[test]
+fn of_two_jobs_at_once_the_first_in_the_fixed_order_is_taken() {
+    // A GitHub runner on a machine of Buildkite's, and the other way round: nobody can tell, so
+    // the order is fixed.
+    let world = World::new();
+    let both = world.job(&world.platform("buildkite")).envs(&world.platform("github").env);
+    let (outcome, report) = both.identity();
+    outcome.ends(0);
+    assert_eq!(report["chosen"]["provider"], "github-actions");
+    let state = |name: &str| {
+        let sources = report["sources"].as_array().unwrap().iter();
+        let mut named = sources.filter(|source| source["provider"] == name);
+        named.next().unwrap()["state"].clone()
+    };
+    assert_eq!(state("buildkite-agent"), "available");
+}
+
+#[test]
+fn a_file_that_expired_while_it_lay_there_is_told_with_its_age() {
+    let world = World::new();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let old = token(&world, json!({ "iat": 1_000_000_000, "exp": 1_000_000_300 }));
+    std::fs::write(file.path(), old).unwrap();
+    let program = || world.stranger().env("SIGSTORE_OIDC_TOKEN_FILE", file.path());
+    program().sign().ends(1).says(&["expired", "after a life of 300 s", "clock"]);
+    std::fs::write(file.path(), token(&world, json!({})) + "\r\n").unwrap();
+    world.certificate(program());
+}
