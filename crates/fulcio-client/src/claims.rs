@@ -52,6 +52,49 @@ fn truncated(number: f64) -> i64 {
     number as i64
 }
 
+/// What certificates of GitHub's own type are made from.
+pub(crate) const GITHUB_CLAIMS: [&str; 16] = [
+    "job_workflow_ref",
+    "sha",
+    "event_name",
+    "repository",
+    "workflow",
+    "ref",
+    "job_workflow_sha",
+    "runner_environment",
+    "repository_id",
+    "repository_owner",
+    "repository_owner_id",
+    "repository_visibility",
+    "workflow_ref",
+    "workflow_sha",
+    "run_id",
+    "run_attempt",
+];
+
+/// The same of GitLab's.
+pub(crate) const GITLAB_CLAIMS: [&str; 12] = [
+    "ci_config_ref_uri",
+    "ci_config_sha",
+    "runner_environment",
+    "project_path",
+    "sha",
+    "ref",
+    "project_id",
+    "namespace_path",
+    "namespace_id",
+    "pipeline_source",
+    "job_id",
+    "project_visibility",
+];
+
+/// The same of Buildkite's.
+pub(crate) const BUILDKITE_CLAIMS: [&str; 2] = ["organization_slug", "pipeline_slug"];
+
+/// The same of Codefresh's.
+pub(crate) const CODEFRESH_CLAIMS: [&str; 5] =
+    ["account_id", "account_name", "pipeline_id", "pipeline_name", "workflow_id"];
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -9,7 +9,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use id_token::{Audience, Claims, IdToken};
 use serde_json::Value;
 
-use crate::claims::{shown, whole};
+use crate::claims::{
+    BUILDKITE_CLAIMS, CODEFRESH_CLAIMS, GITHUB_CLAIMS, GITLAB_CLAIMS, shown, whole,
+};
 use crate::predict::{Profile, is_verified, scheme_and_host};
 use crate::{CiProvider, Configuration, Issuer, IssuerType};
 
@@ -99,7 +101,7 @@ pub enum Refusal {
         /// One that it accepts and that differs by a slash or by capitals only.
         nearest: Option<String>,
         /// A few of those that it accepts, the most alike first, escaped.
-        accepted: Vec<String>,
+        accepted: Box<[String]>,
     },
     /// It becomes valid in more than the five minutes that Fulcio overlooks.
     #[error("the token is not valid before {} from now", seconds(*wait))]
@@ -216,7 +218,7 @@ fn accepted<'a>(configuration: &'a Configuration, iss: &str) -> Result<&'a Issue
 }
 
 /// The issuers that have most of their beginning and their end in common with `iss`.
-fn most_alike(configuration: &Configuration, iss: &str) -> Vec<String> {
+fn most_alike(configuration: &Configuration, iss: &str) -> Box<[String]> {
     let common = |url: &str| {
         let count = |pairs: &mut dyn Iterator<Item = (char, char)>| {
             pairs.take_while(|(one, other)| one == other).count()
@@ -441,45 +443,6 @@ fn check_template(
 fn needed_by(provider: CiProvider) -> String {
     format!("a text, which certificates of {} are made from", provider.as_str())
 }
-
-const GITHUB_CLAIMS: [&str; 16] = [
-    "job_workflow_ref",
-    "sha",
-    "event_name",
-    "repository",
-    "workflow",
-    "ref",
-    "job_workflow_sha",
-    "runner_environment",
-    "repository_id",
-    "repository_owner",
-    "repository_owner_id",
-    "repository_visibility",
-    "workflow_ref",
-    "workflow_sha",
-    "run_id",
-    "run_attempt",
-];
-
-const GITLAB_CLAIMS: [&str; 12] = [
-    "ci_config_ref_uri",
-    "ci_config_sha",
-    "runner_environment",
-    "project_path",
-    "sha",
-    "ref",
-    "project_id",
-    "namespace_path",
-    "namespace_id",
-    "pipeline_source",
-    "job_id",
-    "project_visibility",
-];
-
-const BUILDKITE_CLAIMS: [&str; 2] = ["organization_slug", "pipeline_slug"];
-
-const CODEFRESH_CLAIMS: [&str; 5] =
-    ["account_id", "account_name", "pipeline_id", "pipeline_name", "workflow_id"];
 
 fn list(found: &[String]) -> String {
     if found.is_empty() { "none".into() } else { found.join(", ") }
