@@ -25,7 +25,7 @@ fn told(error: &dyn std::error::Error) {
     while let Some(error) = next {
         let text = error.to_string();
         assert!(!text.chars().any(char::is_control), "{text:?}");
-        assert!(text.len() < 2048, "{} bytes: {text}", text.len());
+        assert!(text.len() < 4096, "{} bytes: {text}", text.len());
         next = error.source();
     }
 }

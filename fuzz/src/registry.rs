@@ -71,6 +71,10 @@ pub fn oci_index(data: &[u8]) {
         check(&found);
     }
 
+    // The image itself under the tag stands for nothing there.
+    if *image().digest() == Digest::sha256(data) {
+        return;
+    }
     let tag = Arc::new(Mutex::new(Bytes::copy_from_slice(data)));
     let tagging = registry({
         let tag = tag.clone();

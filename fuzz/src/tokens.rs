@@ -29,5 +29,7 @@ pub fn id_token(data: &[u8]) {
 /// The signature is what makes it a secret.
 fn assert_hidden(text: &str, shown: &str) {
     let signature = text.trim().rsplit('.').next().unwrap_or_default();
-    assert!(signature.len() < 20 || !shown.contains(signature), "{shown}");
+    let base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let secret = signature.len() >= 20 && signature.bytes().all(base64);
+    assert!(!secret || !shown.contains(signature), "{shown}");
 }
