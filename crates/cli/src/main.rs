@@ -58,7 +58,11 @@ fn main() -> ExitCode {
 
 fn run(flags: &Flags, world: &Arc<World>) -> Result<Exit, Failure> {
     // One thread does: the program waits for others nearly all of the time.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = match flags.command.opens_sockets() {
+        true => runtime.enable_all().build(),
+        false => runtime.enable_time().build(),
+    };
     let runtime = runtime
         .map_err(|error| Failure::of(Exit::Failed, "the async runtime cannot start", &error))?;
     let result = runtime.block_on(until_done_or_stopped(flags, world));
@@ -72,9 +76,11 @@ fn run(flags: &Flags, world: &Arc<World>) -> Result<Exit, Failure> {
 /// that nothing is left half-written.
 async fn until_done_or_stopped(flags: &Flags, world: &Arc<World>) -> Result<Exit, Failure> {
     let timeout = flags.root.timeout;
+    // Signals come through a pair of sockets. What opens none only reads: it may just end.
+    let stoppable = flags.command.opens_sockets();
     tokio::select! {
         result = execute(&flags.command, world) => result,
-        (exit, what) = told_to_stop() => Err(unfinished(Failure::new(exit, what), world)),
+        (exit, what) = told_to_stop(), if stoppable => Err(unfinished(Failure::new(exit, what), world)),
         () = tokio::time::sleep(timeout) => {
             let failure = Failure::new(Exit::Failed, format!("not done within {timeout:?}"))
                 .hint("give it more time: --timeout 10m");

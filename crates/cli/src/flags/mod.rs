@@ -83,6 +83,18 @@ pub(crate) enum Command {
     Version(VersionFlags),
 }
 
+impl Command {
+    /// Whether it needs any socket at all: not for a file, offline.
+    pub(crate) fn opens_sockets(&self) -> bool {
+        match self {
+            Self::VerifyBlob(flags) => !flags.trust.offline,
+            Self::VerifyBlobAttestation(flags) => !flags.trust.offline,
+            Self::Version(_) => false,
+            _ => true,
+        }
+    }
+}
+
 #[derive(clap::Args)]
 pub(crate) struct SignFlags {
     /// Images, by digest or by tag.
