@@ -31,16 +31,19 @@ pub(crate) fn pick(headers: &HeaderMap) -> Option<Challenge> {
 }
 
 /// Adds `needed`, a scope like `repository:a/b:pull,push`, to what a challenge asked for. The
-/// challenge's come first because some servers read only one; actions on one thing are joined.
+/// challenge's come first because some servers read only one; actions on one thing are joined. Of a
+/// challenge that asks for no end of them only the first are taken, and `needed` always.
 pub(crate) fn merge_scopes(challenged: Option<&str>, needed: &str) -> Vec<String> {
     let mut merged: Vec<(String, Vec<String>)> = Vec::new();
-    for scope in challenged.unwrap_or_default().split_ascii_whitespace().chain([needed]) {
+    let challenged = challenged.unwrap_or_default().split_ascii_whitespace();
+    for scope in challenged.take(MOST_SCOPES - 1).chain([needed]) {
         let (resource, actions) = scope.rsplit_once(':').unwrap_or((scope, ""));
         let index = merged.iter().position(|(known, _)| known == resource).unwrap_or_else(|| {
             merged.push((resource.to_owned(), Vec::new()));
             merged.len() - 1
         });
-        for action in actions.split(',').filter(|action| !action.is_empty()) {
+        let actions = actions.split(',').filter(|action| !action.is_empty());
+        for action in actions.take(MOST_ACTIONS) {
             if let Some((_, known)) = merged.get_mut(index)
                 && !known.iter().any(|known| known == action)
             {
@@ -56,7 +59,6 @@ pub(crate) fn merge_scopes(challenged: Option<&str>, needed: &str) -> Vec<String
             _ => format!("{resource}:{}", actions.join(",")),
         })
         .filter(|scope| seen.insert(scope.clone()))
-        .take(MOST_SCOPES)
         .collect()
 }
 
@@ -131,10 +133,13 @@ fn finish((scheme, parameters): (String, Vec<(String, String)>)) -> Option<Chall
     }
 }
 
+const MOST_ACTIONS: usize = 8;
 const MOST_SCOPES: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn picked(values: &[&str]) -> Option<Challenge> {
@@ -213,5 +218,39 @@ mod tests {
             merge_scopes(Some("repository:x:pull registry:catalog:*"), needed),
             ["repository:x:pull", "registry:catalog:*", needed]
         );
+    }
+
+    #[test]
+    fn a_challenge_without_end_does_not_crowd_out_what_is_needed() {
+        let needed = "repository:a/b:pull,push";
+        let scopes: Vec<String> = (0..100_000).map(|n| format!("s{n}")).collect();
+        let merged = merge_scopes(Some(&scopes.join(" ")), needed);
+        assert_eq!((merged.len(), merged.last().unwrap().as_str()), (MOST_SCOPES, needed));
+        let merged = merge_scopes(Some(&format!("x:{}", scopes.join(","))), needed);
+        assert_eq!(merged, ["x:s0,s1,s2,s3,s4,s5,s6,s7", needed]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_the_reader_panic(value in r#"([a-z=", \\\\\t]|Bearer |realm=|é){0,60}"#) {
+            prop_assert!(parse(&value).len() <= value.len());
+        }
+
+        #[test]
+        fn what_is_quoted_is_read_as_it_was(realm in "\\PC{1,40}", scope in "\\PC{1,40}") {
+            let quote = |text: &str| text.replace('\\', r"\\").replace('"', r#"\""#);
+            let header = format!(
+                r#"Negotiate abc==, Bearer realm="{}", scope="{}""#,
+                quote(&realm),
+                quote(&scope)
+            );
+            let expected = Challenge::Bearer {
+                realm,
+                service: None,
+                scope: Some(scope),
+                error: None,
+            };
+            prop_assert_eq!(parse(&header), [expected]);
+        }
     }
 }
