@@ -17,6 +17,7 @@ mod earlier;
 mod harness;
 mod images;
 mod interruptions;
+mod json;
 mod login;
 mod masks;
 mod network;

@@ -106,7 +106,7 @@ fn each_alone(shell: &Shell) -> Result<()> {
 
 /// The program stays small enough to be fetched in every job.
 fn release() -> Result<()> {
-    let program = workspace::build_programs(true)?.join("ambisign");
+    let program = workspace::build_release()?;
     let bytes = std::fs::metadata(&program)?.len();
     println!("{} has {:.1} MB", program.display(), bytes as f64 / 1e6);
     ensure!(bytes < SIZE_LIMIT, "the release program must stay under {SIZE_LIMIT} bytes");

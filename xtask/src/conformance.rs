@@ -26,7 +26,7 @@ pub(crate) fn run(task: &str, arguments: &[String]) -> Result<()> {
 
 /// Every case by path and by digest; a directory that ends in `fail` must be refused.
 fn conformance(suite: &Path) -> Result<()> {
-    workspace::build_programs(false)?;
+    workspace::build_programs()?;
     let mut cases: Vec<PathBuf> = fs::read_dir(suite)
         .with_context(|| format!("{} cannot be read", suite.display()))?
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))

@@ -18,7 +18,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         _ => bail!("usage: cargo xtask demo [--registry docker-registry|HOST:PORT]"),
     };
     println!("Building ambisign (a few minutes the first time) ...");
-    let programs = workspace::build_programs(false)?;
+    let programs = workspace::build_programs()?;
     let start = Instant::now();
     let demo = Demo { stage: Stage::set(registry)?, program: programs.join("ambisign") };
     demo.play()?;
@@ -80,7 +80,8 @@ impl Demo {
     /// Shows a command, runs it and insists on its exit code.
     fn step(&self, identity: &[(String, String)], arguments: &[&str], exit: i32) -> Result<()> {
         println!("\n$ ambisign {}", shown(arguments));
-        let status = self.stage.command(&self.program, identity).args(arguments).status()?;
+        let mut command = self.stage.command(&self.program, identity);
+        let status = self.stage.run(command.args(arguments))?;
         let found = status.code();
         ensure!(found == Some(exit), "expected the exit code {exit}, found {found:?}");
         if exit != 0 {

@@ -29,7 +29,8 @@ usage: cargo xtask <task>
   interop [ARGS...]  both directions of every pair with the peers
   conformance --suite DIR
                      the cases of sigstore-conformance, or of any directory of that shape
-  bench              start, memory, size and one image, beside cosign; one bundle in process
+  bench              start, memory, size, images and a large file, beside cosign; one bundle in
+                     process
   tidy               the architecture's invariants
   codegen [--check]  generate the code of proto/, or compare it
   ci                 what has to pass before a change lands

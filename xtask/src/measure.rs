@@ -15,8 +15,8 @@ pub(crate) struct Cost {
     pub(crate) wall: Duration,
     /// Processor time, user and system.
     pub(crate) cpu: Duration,
-    /// The peak of resident memory, in KiB.
-    pub(crate) memory: u64,
+    /// The peak of resident memory, in KiB; unknown when the program ended unseen.
+    pub(crate) memory: Option<u64>,
 }
 
 /// Runs `command` in a process of its own and returns what it cost. Its output is discarded.
@@ -35,14 +35,16 @@ pub(crate) fn cost(command: &[String], env: &[(String, String)]) -> Result<Cost>
     ensure!(output.status.success(), "{name} failed: {}", stderr.trim());
     let line = String::from_utf8(output.stdout)?;
     let numbers: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    let &[wall, cpu, memory] = numbers.as_slice() else {
-        anyhow::bail!("{name}: no measurement in {line:?}");
+    let (wall, cpu, memory) = match *numbers.as_slice() {
+        [wall, cpu] => (wall, cpu, None),
+        [wall, cpu, memory] => (wall, cpu, Some(memory)),
+        _ => anyhow::bail!("{name}: no measurement in {line:?}"),
     };
     Ok(Cost { wall: Duration::from_micros(wall), cpu: Duration::from_micros(cpu), memory })
 }
 
-/// The task: runs its arguments and prints wall time, processor time (both in microseconds) and
-/// peak memory (in KiB).
+/// The task: runs its arguments and prints wall time, processor time (both in microseconds) and,
+/// if it was seen, peak memory (in KiB).
 #[cfg(unix)]
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     use nix::sys::resource::{UsageWho, getrusage};
@@ -57,16 +59,22 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        std::thread::sleep(Duration::from_micros(50));
+        // A program that is over in a moment must not be missed.
+        if start.elapsed() > MOMENT {
+            std::thread::sleep(Duration::from_micros(50));
+        }
     };
     let wall = start.elapsed();
     ensure!(status.success(), "{program} ended with {status}");
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let cpu = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    let memory = memory.unwrap_or_else(|| u64::try_from(usage.max_rss()).unwrap_or_default());
+    let memory = memory.map_or_else(String::new, |memory| memory.to_string());
     println!("{} {cpu} {memory}", wall.as_micros());
     Ok(())
 }
+
+#[cfg(unix)]
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// The peak of a running process so far, in KiB, where procfs tells it.
 ///

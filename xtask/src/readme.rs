@@ -92,6 +92,33 @@ impl Part {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
+    use crate::workspace;
+
+    #[test]
+    fn the_sandbox_that_the_readme_starts_is_signed_with() {
+        let readme = std::fs::read_to_string(workspace::root().join("README.md")).unwrap();
+        let (_, script) = readme.split_once("```sh\nsigstore-sandbox").unwrap();
+        let (script, _) = script.split_once("```").unwrap();
+        let programs = workspace::build_programs().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("README.md"), &readme).unwrap();
+        // Whatever happens, the sandbox ends with the script.
+        let script = format!("set -e\ntrap 'kill $! || true' EXIT\nsigstore-sandbox{script}");
+        let output = Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(&directory)
+            .env_clear()
+            .env("HOME", directory.path())
+            .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{output:#?}");
+        assert!(text.contains(r#""provider":"github-actions""#), "{text}");
+    }
+
     #[test]
     fn the_readme_shows_the_examples_that_are_compiled() {
         super::run(true).unwrap();

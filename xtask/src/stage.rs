@@ -2,8 +2,9 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -32,8 +33,10 @@ pub(crate) struct Stage {
     pub(crate) running: Running,
     /// The registry's address, as an image reference begins.
     pub(crate) registry: String,
-    home: TempDir,
+    interrupted: Arc<AtomicBool>,
+    // Dropped in this order: who writes into the directory before the directory.
     docker: Option<Docker>,
+    home: TempDir,
     http: Arc<dyn Transport>,
     runtime: Runtime,
 }
@@ -44,6 +47,14 @@ impl Stage {
         let home = tempfile::Builder::new().prefix("ambisign-").tempdir()?;
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let heard = Arc::clone(&interrupted);
+        // From now on Ctrl-C does not end this process: it ends what runs, then this cleans up.
+        runtime.spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                heard.store(true, Ordering::Relaxed);
+            }
+        });
         let config = Config::new(home.path().join("sandbox"));
         let running = runtime.block_on(Sandbox::start(config)).context("no sandbox")?;
         let (registry, docker) = match registry {
@@ -56,7 +67,31 @@ impl Stage {
         };
         let nothing: [(&str, &str); 0] = [];
         let http = HttpClient::new(&Settings::from_env(&nothing));
-        Ok(Self { running, registry, home, docker, http: Arc::new(http), runtime })
+        let http = Arc::new(http);
+        Ok(Self { running, registry, interrupted, docker, home, http, runtime })
+    }
+
+    /// Runs `command` to its end, or to Ctrl-C.
+    pub(crate) fn run(&self, command: &mut Command) -> Result<ExitStatus> {
+        let mut child = command.spawn()?;
+        loop {
+            if let Some(status) = child.try_wait()? {
+                self.go_on()?;
+                return Ok(status);
+            }
+            if let Err(interrupted) = self.go_on() {
+                child.kill()?;
+                child.wait()?;
+                return Err(interrupted);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Whether nobody has said to stop.
+    pub(crate) fn go_on(&self) -> Result<()> {
+        ensure!(!self.interrupted.load(Ordering::Relaxed), "interrupted");
+        Ok(())
     }
 
     /// Pushes a small image for two platforms and returns its reference.
