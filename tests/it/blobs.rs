@@ -23,6 +23,20 @@ fn a_bundle_stands_beside_its_file_and_is_found_there() {
 }
 
 #[test]
+fn a_bundle_of_an_earlier_name_is_found_and_a_missing_file_is_not_an_unsigned_one() {
+    let world = World::new();
+    let file = world.write("a", "content");
+    let sign = world.workload().arg("sign-blob").arg(&file).args(["--bundle", "a.sigstore"]);
+    sign.run().ends(0);
+    let verify =
+        |file: &str| world.stranger().args(["verify-blob", file]).args(world.by_workload()).run();
+    verify("a").ends(0);
+    verify("b").ends(11).says(&["b does not exist"]);
+    world.write("c", "unsigned");
+    verify("c").ends(10).says(&["c.sigstore.json does not exist"]);
+}
+
+#[test]
 fn several_files_are_signed_with_one_certificate_on_either_log() {
     let world = World::new();
     let files: Vec<_> = (0..5).map(|n| world.write(&format!("f{n}"), format!("{n}"))).collect();

@@ -78,6 +78,13 @@ pub(crate) fn bundle_path(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Where clients wrote it before that became the name.
+pub(crate) fn earlier_bundle_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".sigstore");
+    PathBuf::from(name)
+}
+
 /// Writes `bytes` to `path` so that a reader sees either the old file or the whole new one.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // A link is followed: what it points to is replaced, and a device or a pipe is written to.

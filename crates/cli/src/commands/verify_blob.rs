@@ -1,6 +1,6 @@
 //! `ambisign verify-blob` and `ambisign verify-blob-attestation`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bundle::{Bundle, SIZE_CAP};
@@ -145,16 +145,7 @@ impl Signature {
 
 /// The bundle of `file`, or what cosign wrote in its place before there were bundles.
 fn attached(bundle: Option<&Path>, file: &Path, world: &World) -> Result<Signature, Failure> {
-    let [path] = plan::bundle_paths(&[file.to_owned()], bundle)?
-        .try_into()
-        .map_err(|_| Failure::usage("expected one file"))?;
-    let bytes = world.env.read(&path, SIZE_CAP).map_err(|error| match &error {
-        FileError::NotFound { .. } => {
-            let problem = format!("no signature of {} found", file.display());
-            Failure::of(Exit::NotSigned, problem, &error).hint("say where it is: --bundle FILE")
-        }
-        _ => Failure::of(Exit::Failed, "the bundle cannot be read", &error),
-    })?;
+    let (path, bytes) = read_bundle(bundle, file, world)?;
     let problem = || format!("{} is no Sigstore bundle", path.display());
     let has = |name: &str| {
         let document = serde_json::from_slice::<Value>(&bytes);
@@ -176,6 +167,43 @@ fn attached(bundle: Option<&Path>, file: &Path, world: &World) -> Result<Signatu
         Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error)
             .hint("a bundle is what sign-blob writes; it may be cut off or of an older format")),
     }
+}
+
+/// The bundle's place and what stands there: where `--bundle` says, or beside the file.
+fn read_bundle(
+    bundle: Option<&Path>,
+    file: &Path,
+    world: &World,
+) -> Result<(PathBuf, Vec<u8>), Failure> {
+    let mut paths = plan::bundle_paths(&[file.to_owned()], bundle)?;
+    if bundle.is_none() {
+        paths.push(files::earlier_bundle_path(file));
+    }
+    let mut missing = None;
+    for path in paths {
+        match world.env.read(&path, SIZE_CAP) {
+            Ok(bytes) => return Ok((path, bytes)),
+            Err(error @ FileError::NotFound { .. }) => _ = missing.get_or_insert(error),
+            Err(error) => {
+                return Err(Failure::of(Exit::Failed, "the bundle cannot be read", &error));
+            }
+        }
+    }
+    if bundle.is_none() && !file.exists() && named_digest(file).is_none() {
+        let problem = format!("{} does not exist", file.display());
+        return Err(Failure::new(Exit::NotFound, problem));
+    }
+    let failure =
+        Failure::new(Exit::NotSigned, format!("no signature of {} found", file.display()));
+    let failure = missing.iter().fold(failure, |failure, error| failure.because(error));
+    Err(failure.hint("say where it is: --bundle FILE"))
+}
+
+/// As cosign takes it: the digest itself, unless there is a file of that name.
+fn named_digest(file: &Path) -> Option<Digest> {
+    let text = file.to_string_lossy();
+    let (name, hex) = text.split_once(':').filter(|_| !file.exists())?;
+    Digest::from_hex(HashAlgorithm::from_name(name)?, hex).ok()
 }
 
 /// `--signature`, which names a file or is the signature itself, `--certificate` and
@@ -232,12 +260,7 @@ async fn digests(
         algorithms.push(key.default_scheme().hash().unwrap_or(HashAlgorithm::Sha512));
     }
     algorithms.dedup();
-    // As cosign takes it: the digest itself, unless there is a file of that name.
-    let text = file.to_string_lossy();
-    if let Some((name, hex)) = text.split_once(':').filter(|_| !file.exists())
-        && let Some(algorithm) = HashAlgorithm::from_name(name)
-        && let Ok(digest) = Digest::from_hex(algorithm, hex)
-    {
+    if let Some(digest) = named_digest(file) {
         return Ok(vec![digest]);
     }
     world.console.wait_for(&format!("reading {}", file.display()));

@@ -45,10 +45,11 @@ pub(crate) struct Flags {
 pub(crate) struct RootFlags {
     /// Give up after this long, such as 90s or 3m.
     #[arg(short, long, global = true, value_name = "DURATION", value_parser = duration)]
+    #[arg(display_order = 900)]
     #[arg(default_value = "3m")]
     pub(crate) timeout: Duration,
     /// Say on stderr what is being done. Secrets are left out.
-    #[arg(short = 'd', long, global = true)]
+    #[arg(short = 'd', long, global = true, display_order = 901)]
     pub(crate) verbose: bool,
 }
 
