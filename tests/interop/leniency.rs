@@ -3,11 +3,14 @@
 //! What was measured stands in `leniency.md`, and the test compares; `LENIENCY=overwrite` writes it
 //! anew. Whatever it says, we must refuse what any other refuses, save what a row excuses.
 
+mod random;
 mod rows;
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bundle::Bundle;
 use keys::Digest;
 use sandbox::RekorVersion;
@@ -74,6 +77,9 @@ struct Bases {
     bundles: [Value; 5],
     /// Of a log that nobody here trusts.
     strange_entry: Value,
+    /// Timestamps over the signatures of [`Base::V1`] and [`Base::V2`], by an authority that nobody
+    /// here trusts.
+    strange_stamps: [String; 2],
     /// The certificates of the authority, the issuer first and the root last.
     authority: Vec<Value>,
 }
@@ -133,7 +139,12 @@ impl Bases {
         let root: Value = serde_json::from_slice(&root).unwrap();
         let authority = &root["certificateAuthorities"][0]["certChain"]["certificates"];
         let authority = authority.as_array().unwrap().clone();
-        Self { artifact, bundles, strange_entry, authority }
+        let strange_stamps = [Base::V1, Base::V2].map(|base| {
+            let signature = &bundles[base.index()]["messageSignature"]["signature"];
+            let signature = STANDARD.decode(signature.as_str().unwrap()).unwrap();
+            STANDARD.encode(stranger.stamp(&signature))
+        });
+        Self { artifact, bundles, strange_entry, strange_stamps, authority }
     }
 }
 

@@ -90,6 +90,23 @@ impl World {
         format!("{}/{repository}@{}", self.registry(), image.digest())
     }
 
+    /// A timestamp (RFC 3161) of this world's authority over `data`.
+    pub(crate) fn stamp(&self, data: &[u8]) -> Vec<u8> {
+        // TimeStampReq: version 1, the imprint by SHA-256, no nonce, with the certificate.
+        let head = b"\x30\x39\x02\x01\x01\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\
+                     \x02\x01\x05\x00\x04\x20";
+        let query = [head.as_slice(), &keys::sha256(data), b"\x01\x01\xff"].concat();
+        let url = format!("{}/api/v1/timestamp", self.sandbox.endpoints().tsa);
+        let request = http::Request::post(url)
+            .header(http::header::CONTENT_TYPE, "application/timestamp-query")
+            .body(bytes::Bytes::from(query))
+            .unwrap();
+        let http = HttpClient::new(&Settings::new());
+        let answer = self.runtime.block_on(http.send(request)).unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+        answer.into_body().to_vec()
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }

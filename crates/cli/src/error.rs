@@ -147,9 +147,11 @@ impl Failure {
             Check::Material { expected: "a certificate", .. } => {
                 Self { exit: Exit::NoCertificate, ..failure }
             }
-            Check::Chain { .. } | Check::NoAuthority { .. } => failure.hint(
-                "a signature of another Sigstore instance needs that instance's --trusted-root",
-            ),
+            Check::Chain { .. } | Check::NoAuthority { .. } | Check::UnknownAuthority { .. } => {
+                failure.hint(
+                    "a signature of another Sigstore instance needs that instance's --trusted-root",
+                )
+            }
             Check::NoLogEntry { .. } => failure.hint(
                 "a signature of another Sigstore instance needs that instance's --trusted-root; \
                  one that was never logged needs --insecure-ignore-tlog",

@@ -273,6 +273,16 @@ pub enum Check {
         /// What there is instead.
         found: String,
     },
+    /// A timestamp is by an authority that is not in the trusted root.
+    #[error(
+        "timestamp {timestamp}: expected one of a trusted authority ({expected}), found one of another"
+    )]
+    UnknownAuthority {
+        /// Which timestamp.
+        timestamp: usize,
+        /// The authorities of the trusted root.
+        expected: String,
+    },
     /// An entry claims a time that nothing vouches for: it comes without a promise, or is of
     /// Rekor v2, which promises none.
     #[error("log entry {entry}: it claims the time {}, expected {expected}", rfc3339(*.found))]

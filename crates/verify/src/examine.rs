@@ -123,7 +123,7 @@ impl Matter<'_> {
         });
         let mut warnings = Vec::new();
         // Of timestamps the signer's key is no part.
-        let stamped = time::check_all(self.timestamps, self.stamped, root, &mut warnings);
+        let stamped = time::check_all(self.timestamps, self.stamped, root);
         let Some(known) = known else {
             let unread = match leaf {
                 Some(Err(source)) => Finding::Fails(Check::Certificate(source).into()),

@@ -4,16 +4,13 @@ use trust_root::{CertificateAuthority, TrustedRoot};
 use tsa_client::{Authority, Timestamp};
 
 use crate::check::Check;
-use crate::verified::Warning;
 
-/// Verifies every timestamp of a known authority over `signature`; passes over those of unknown
-/// ones. The times stamped, in the order of the bundle, each with the place of its authority in the
+/// Verifies every timestamp over `signature`. The times stamped, in the order of the bundle, each with the place of its authority in the
 /// trusted root.
 pub(crate) fn check_all(
     timestamps: &[Vec<u8>],
     signature: &[u8],
     root: &TrustedRoot,
-    warnings: &mut Vec<Warning>,
 ) -> Result<Vec<(usize, SystemTime)>, Check> {
     // One authority's certificates and its window belong together: pooled, the certificate of one
     // would do in the window of another.
@@ -30,10 +27,17 @@ pub(crate) fn check_all(
         let known = authorities.iter().filter(|(_, _, authority)| timestamp.is_by(authority));
         match check(index, &timestamp, signature, known)? {
             Some(time) => times.push(time),
-            None => warnings.push(Warning::UnknownTimestampAuthority { timestamp: index }),
+            None => return Err(unknown(index, root)),
         }
     }
     Ok(times)
+}
+
+fn unknown(timestamp: usize, root: &TrustedRoot) -> Check {
+    let known: Vec<_> =
+        root.timestamp_authorities().iter().map(|authority| authority.uri.as_str()).collect();
+    let expected = if known.is_empty() { "none is".to_owned() } else { known.join(", ") };
+    Check::UnknownAuthority { timestamp, expected }
 }
 
 fn check<'a>(

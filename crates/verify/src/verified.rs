@@ -86,12 +86,6 @@ pub enum Warning {
         /// The log's id, in hex.
         log_id: String,
     },
-    /// A timestamp by an authority that is not in the trusted root: it counted for nothing.
-    #[error("timestamp {timestamp} is by an authority that is not trusted and was passed over")]
-    UnknownTimestampAuthority {
-        /// Which timestamp, from 0.
-        timestamp: usize,
-    },
 }
 
 impl Verified {

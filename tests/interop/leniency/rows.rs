@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use keys::{Digest, HashAlgorithm};
 use serde_json::{Value, json};
 
-use super::{ARTIFACT, Base, Change, Row};
+use super::{ARTIFACT, Base, Bases, Change, Row};
 
 const SPELLING: Option<&str> = Some("a spelling that proto-JSON allows");
 const UNKNOWN_LOG: Option<&str> = Some("what is logged in a log of tomorrow as well stays valid");
@@ -101,6 +101,10 @@ fn json(name: &'static str, base: Base, change: fn(&mut Value)) -> Row {
     Row { name, base, change: Change::Json(change), excuse: None }
 }
 
+fn with(name: &'static str, change: fn(&mut Value, &Bases)) -> Row {
+    Row { name, base: Base::V1, change: Change::With(change), excuse: None }
+}
+
 fn text(name: &'static str, change: fn(String) -> String) -> Row {
     Row { name, base: Base::V1, change: Change::Text(change), excuse: None }
 }
@@ -161,18 +165,8 @@ fn documents() -> Vec<Row> {
         json("v0.2 with a chain", Base::V1, |b| {
             chained(b, "application/vnd.dev.sigstore.bundle+json;version=0.2");
         }),
-        Row {
-            name: "v0.2 with its issuer in the chain",
-            base: Base::V1,
-            change: Change::With(|b, bases| in_chain(b, &bases.authority[..1])),
-            excuse: None,
-        },
-        Row {
-            name: "v0.2 with its root in the chain",
-            base: Base::V1,
-            change: Change::With(|b, bases| in_chain(b, &bases.authority)),
-            excuse: None,
-        },
+        with("v0.2 with its issuer in the chain", |b, all| in_chain(b, &all.authority[..1])),
+        with("v0.2 with its root in the chain", |b, all| in_chain(b, &all.authority)),
         json("v0.1 with a single certificate", Base::V1, |b| {
             b["mediaType"] = json!("application/vnd.dev.sigstore.bundle+json;version=0.1");
         }),
@@ -251,6 +245,10 @@ fn spellings() -> Vec<Row> {
         json("empty timestampVerificationData", Base::V1, |b| {
             material(b)["timestampVerificationData"] = json!({});
         }),
+        json("null for a list", Base::V1, |b| {
+            material(b)["timestampVerificationData"] = json!({ "rfc3161Timestamps": null });
+        })
+        .excused(SPELLING),
     ]
 }
 
@@ -314,12 +312,10 @@ fn promises() -> Vec<Row> {
             let first = entry(b).clone();
             entries(b).push(first);
         }),
-        Row {
-            name: "second entry, of an unknown log",
-            base: Base::V1,
-            change: Change::With(|b, bases| entries(b).push(bases.strange_entry.clone())),
-            excuse: UNKNOWN_LOG,
-        },
+        with("second entry, of an unknown log", |b, all| {
+            entries(b).push(all.strange_entry.clone());
+        })
+        .excused(UNKNOWN_LOG),
         json("entry of an unknown log alone", Base::V1, |b| flip(&mut entry(b)["logId"]["keyId"])),
         json("promise removed, time kept", Base::V1, |b| remove(entry(b), "inclusionPromise")),
         json("promise removed, and its time", Base::V1, |b| {
@@ -431,9 +427,6 @@ fn proofs() -> Vec<Row> {
             let seconds = time.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
             entry(b)["integratedTime"] = json!(seconds.to_string());
         }),
-        json("integratedTime of 1970 added, without promise", Base::V2, |b| {
-            entry(b)["integratedTime"] = json!("1");
-        }),
     ]
 }
 
@@ -442,6 +435,21 @@ fn timestamps() -> Vec<Row> {
     vec![
         json("garbage timestamp beside a promise", Base::V1, garbage),
         json("garbage timestamp beside a good one", Base::V2, garbage),
+        with("timestamp of an unknown authority beside a promise", |b, all| {
+            stamps(b).push(json!({ "signedTimestamp": all.strange_stamps[0] }));
+        }),
+        Row {
+            base: Base::V2,
+            ..with("timestamp of an unknown authority beside a good one", |b, all| {
+                stamps(b).push(json!({ "signedTimestamp": all.strange_stamps[1] }));
+            })
+        },
+        Row {
+            base: Base::V2,
+            ..with("timestamp of an unknown authority alone", |b, all| {
+                stamps(b)[0] = json!({ "signedTimestamp": all.strange_stamps[1] });
+            })
+        },
         json("same timestamp twice", Base::V2, |b| {
             let first = stamps(b)[0].clone();
             stamps(b).push(first);

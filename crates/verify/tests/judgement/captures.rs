@@ -219,7 +219,7 @@ fn the_root_of_another_instance_trusts_none_of_it() {
     let check = judge(&root(own, own, &other, own));
     assert!(matches!(check, Check::Sct { .. }), "{check}");
     let check = judge(&root(own, own, own, &other));
-    assert!(matches!(check, Check::NoTime { .. }), "{check}");
+    assert!(matches!(check, Check::UnknownAuthority { .. }), "{check}");
 }
 
 /// The root of `case`, its validity windows changed.

@@ -54,7 +54,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::v2(
             "a timestamping certificate that is a CA",
             |p| p.tsa.ca = true,
-            refused("NoTime", "not trusted"),
+            refused("UnknownAuthority", "https://tsa-a.test, https://tsa-b.test"),
         ),
         Case::v2(
             "a timestamping certificate that had expired",
@@ -101,7 +101,24 @@ pub(crate) fn cases() -> Vec<Case> {
                 p.stamps[0].authority = 2;
                 p.stamps[0].embedded = true;
             },
-            refused("NoTime", "not trusted"),
+            refused("UnknownAuthority", "https://tsa-a.test, https://tsa-b.test"),
+        ),
+        Case::v2(
+            "a timestamp of an authority that nobody knows beside a good one",
+            |p| {
+                let mut second = p.stamps[0].clone();
+                second.authority = 2;
+                p.stamps.push(second);
+            },
+            refused("UnknownAuthority", "timestamp 1"),
+        ),
+        Case::v1(
+            "a timestamp of an authority that nobody knows beside a promise",
+            |p| {
+                p.stamps = crate::forge::Plan::v2().stamps;
+                p.stamps[0].authority = 2;
+            },
+            refused("UnknownAuthority", ""),
         ),
         Case::v2(
             "a second timestamp, of rubbish",
