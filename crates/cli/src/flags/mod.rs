@@ -299,7 +299,7 @@ pub(crate) enum Parsed {
 
 /// Reads the command line `args`, the program's name first, and the variables in `env`.
 pub(crate) fn parse(args: &[OsString], env: &dyn Env) -> Parsed {
-    let matches = match parser(env).try_get_matches_from(args) {
+    let matches = match parser(args, env).try_get_matches_from(args) {
         Ok(matches) => matches,
         // Help shows `--yes` and not the `--yes[=<BOOL>]` that is also taken.
         Err(error) if !error.use_stderr() => {
@@ -336,12 +336,13 @@ fn unknown(error: &clap::Error) -> Option<&str> {
     }
 }
 
-/// The parser behind the help texts: with variables, `--flag=false`, and cosign's outdated flags.
-fn parser(env: &dyn Env) -> clap::Command {
+/// The parser behind the help texts: with variables, `--flag=false`, and cosign's outdated flags,
+/// for the commands that `args` may mean: most of a short run would go into the others.
+fn parser(args: &[OsString], env: &dyn Env) -> clap::Command {
     let mut command = Flags::command().mut_args(|arg| enrich(arg, env));
     let names: Vec<String> =
         command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    for name in names {
+    for name in names.into_iter().filter(|name| args.iter().any(|arg| arg == name.as_str())) {
         command = command.mut_subcommand(name, |command| {
             let command = obsolete::add(command).mut_args(|arg| enrich(arg, env));
             command.mut_subcommands(|command| command.mut_args(|arg| enrich(arg, env)))
@@ -397,10 +398,15 @@ mod tests {
         ))
     }
 
+    /// Every command.
+    fn all() -> Vec<OsString> {
+        Flags::command().get_subcommands().map(|command| command.get_name().into()).collect()
+    }
+
     #[test]
     fn the_parser_is_consistent() {
         Flags::command().debug_assert();
-        parser(&[("", "")]).debug_assert();
+        parser(&all(), &[("", "")]).debug_assert();
     }
 
     #[test]
@@ -457,7 +463,7 @@ mod tests {
             let ours = format!("AMBISIGN_{suffix}");
             let cosigns = format!("COSIGN_{suffix}");
             let read = |env: &dyn Env| {
-                let parser = parser(env);
+                let parser = parser(&all(), env);
                 let parser = match command.as_str() {
                     "" => &parser,
                     command => parser.find_subcommand(command).unwrap(),
@@ -477,7 +483,7 @@ mod tests {
     #[test]
     fn every_flag_of_cosigns_is_taken_or_refused_by_name() {
         for (command, flags) in COSIGN {
-            let parser = parser(&[("", "")]);
+            let parser = parser(&all(), &[("", "")]);
             let command = parser.find_subcommand(command).unwrap();
             for flag in flags.split_whitespace() {
                 let known = command.get_arguments().any(|arg| {
