@@ -1,5 +1,5 @@
 //! The judgement on material nobody here made: bundles of cosign on the real services, of the other
-//! signers on the sandbox, and the conformance suite when it stands beside the project.
+//! signers on the sandbox, and images of the public Sigstore.
 
 #![expect(
     clippy::expect_used,
@@ -10,7 +10,6 @@
 
 mod captures;
 mod changes;
-mod conformance;
 mod legacy;
 mod peers;
 mod recorded;
