@@ -32,7 +32,7 @@ fn a_job_that_asks_for_it_has_its_token_hidden_before_anything_else_is_said() {
 }
 
 #[test]
-fn beside_json_the_runner_is_told_on_the_other_stream() {
+fn beside_json_and_bundles_the_runner_is_told_on_the_other_stream() {
     let world = World::new();
     let file = world.write("a.txt", "a");
     let both = |outcome: Outcome| {
@@ -42,6 +42,8 @@ fn beside_json_the_runner_is_told_on_the_other_stream() {
     };
     both(world.job().args(["sign-blob", "--github-mask", "-o", "json"]).arg(&file).run());
     both(world.job().args(["identity", "--github-mask", "-o", "json"]).run());
+    // Nor is a bundle on stdout disturbed.
+    both(world.job().args(["sign-blob", "--github-mask", "--bundle", "-"]).arg(&file).run());
 }
 
 #[test]

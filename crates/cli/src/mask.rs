@@ -7,25 +7,25 @@ use host::BoxFuture;
 use id_token::{Audience, IdToken, Outcome, TokenSource};
 
 use crate::error::Failure;
-use crate::flags::{IdentityFlags, Output};
-use crate::output::Console;
+use crate::flags::IdentityFlags;
+use crate::output::{Console, Stream};
 use crate::world::World;
 
 /// Whom to tell of tokens.
 #[derive(Clone)]
 pub(crate) struct Mask {
     console: Arc<Console>,
-    output: Output,
+    stream: Stream,
 }
 
 impl Mask {
-    /// `None` when nobody asks for it.
+    /// `None` when nobody asks for it. The runner is told on `stream`: it reads both.
     ///
     /// Where no runner reads what the program writes, the command would do the opposite of what it
     /// is for, so it is refused.
     pub(crate) fn plan(
         flags: &IdentityFlags,
-        output: Output,
+        stream: Stream,
         world: &World,
     ) -> Result<Option<Self>, Failure> {
         if !flags.github_mask {
@@ -37,12 +37,12 @@ impl Mask {
                 .cause("this is no GitHub job: GITHUB_ACTIONS is not `true`")
                 .hint("leave it out: nothing that the program prints has a token in it"));
         }
-        Ok(Some(Self { console: Arc::clone(&world.console), output }))
+        Ok(Some(Self { console: Arc::clone(&world.console), stream }))
     }
 
     /// From here on the runner replaces `token` in the job's log.
     pub(crate) fn hide(&self, token: &IdToken) {
-        self.console.mask(token, self.output);
+        self.console.mask(token, self.stream);
     }
 
     /// `source`, whose tokens are hidden before anyone has them.

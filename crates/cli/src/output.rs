@@ -26,6 +26,23 @@ pub(crate) struct Console {
     progress: Mutex<Progress>,
 }
 
+/// One of the two.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+impl Stream {
+    /// Where the lines that are not results go, when these go here: JSON stays alone.
+    pub(crate) fn of_people(self, output: Output) -> Self {
+        match output {
+            Output::Text => self,
+            Output::Json => Self::Stderr,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Progress {
     waiting_for: Option<String>,
@@ -63,19 +80,23 @@ impl Console {
     }
 
     /// The workflow command that has GitHub's runner hide `token` in what it shows of a job, said
-    /// once. The runner reads both streams; JSON stays alone on its own. Nothing else that is
-    /// written has a token in it.
-    pub(crate) fn mask(&self, token: &IdToken, output: Output) {
+    /// once. Nothing else that is written has a token in it.
+    pub(crate) fn mask(&self, token: &IdToken, stream: Stream) {
         let command = format!("::add-mask::{}", token.reveal());
         let mut masked = self.masked.lock().unwrap_or_else(PoisonError::into_inner);
         if masked.contains(&command) {
             return;
         }
-        match output {
-            Output::Text => self.data(&command),
-            Output::Json => self.line(&command),
-        }
+        self.say(stream, &command);
         masked.push(command);
+    }
+
+    /// One line to where it belongs.
+    pub(crate) fn say(&self, stream: Stream, line: &str) {
+        match stream {
+            Stream::Stdout => self.data(line),
+            Stream::Stderr => self.line(line),
+        }
     }
 
     /// Something to know that stops nothing, said once.

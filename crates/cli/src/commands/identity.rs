@@ -15,7 +15,7 @@ use crate::error::{Exit, Failure};
 use crate::flags::{IdentityCommandFlags, Output};
 use crate::identity::Identities;
 use crate::mask::Mask;
-use crate::output::rfc3339;
+use crate::output::{Stream, rfc3339};
 use crate::plan;
 use crate::world::World;
 
@@ -28,7 +28,7 @@ pub(crate) async fn identity(
 ) -> Result<Exit, Failure> {
     let profiles = profiles(flags, world)?;
     let host = world.host(&world.settings());
-    let mask = Mask::plan(&flags.identity, flags.output, world)?;
+    let mask = Mask::plan(&flags.identity, Stream::Stdout.of_people(flags.output), world)?;
     let identities = Identities::plan(&flags.identity, &host)?;
     let survey = identities.survey().await;
     let chosen = identities.peek(survey.as_ref()).await;

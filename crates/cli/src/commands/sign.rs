@@ -10,11 +10,12 @@ use oci_push::{How, Reference, Registry, Resolved};
 use serde_json::{Value, json};
 use signer::{Session, Signed};
 
-use super::signing::{Report, Signing, cannot_write, conclude, facts, write};
+use super::signing::{Signing, cannot_write, conclude, facts, report_stream, write};
 use crate::concurrent::for_each;
 use crate::error::{Exit, Failure};
 use crate::files;
 use crate::flags::{Output, SignFlags};
+use crate::output::Stream;
 use crate::plan;
 use crate::world::World;
 
@@ -26,7 +27,7 @@ struct Plan {
     upload: bool,
     bundle: Option<PathBuf>,
     output: Output,
-    report: Report,
+    report: Stream,
 }
 
 struct Image {
@@ -44,7 +45,7 @@ struct Target {
 pub(crate) async fn sign(flags: &SignFlags, world: &Arc<World>) -> Result<Exit, Failure> {
     let images = plan::images(&flags.images)?;
     let plan = Arc::new(Plan::new(flags, &images, world)?);
-    let signing = Signing::plan(&flags.signing, world).await?;
+    let signing = Signing::plan(&flags.signing, plan.report, world).await?;
 
     // First what can be known without an identity: nothing is sent to Fulcio or Rekor for an image
     // that does not exist or may not be written.
@@ -77,7 +78,7 @@ pub(crate) async fn sign(flags: &SignFlags, world: &Arc<World>) -> Result<Exit, 
         SIGNING_WIDTH,
         |target| sign_one(target, &plan, &session, world),
         |signed| match signed {
-            Ok(line) => plan.report.say(&line, &world.console),
+            Ok(line) => world.console.say(plan.report, &line),
             Err(failure) => failures.push(failure),
         },
     )
@@ -114,7 +115,7 @@ impl Plan {
             upload: flags.upload,
             bundle: flags.bundle.clone(),
             output: flags.signing.output,
-            report: Report::plan(flags.bundle.as_deref(), flags.signing.output)?,
+            report: report_stream(flags.bundle.as_deref(), flags.signing.output)?,
         })
     }
 }

@@ -7,7 +7,7 @@ use keys::{Digest, HashAlgorithm};
 use serde_json::{Value, json};
 use signer::Session;
 
-use super::signing::{Report, Signing, cannot_write, conclude, facts, write};
+use super::signing::{Signing, cannot_write, conclude, facts, report_stream, write};
 use crate::concurrent::for_each;
 use crate::error::{Exit, Failure};
 use crate::files;
@@ -24,9 +24,9 @@ struct Target {
 
 pub(crate) async fn sign_blob(flags: &SignBlobFlags, world: &Arc<World>) -> Result<Exit, Failure> {
     let bundles = plan::bundle_paths(&flags.files, flags.bundle.as_deref())?;
-    let signing = Signing::plan(&flags.signing, world).await?;
     let output = flags.signing.output;
-    let report = Report::plan(flags.bundle.as_deref(), output)?;
+    let report = report_stream(flags.bundle.as_deref(), output)?;
+    let signing = Signing::plan(&flags.signing, report, world).await?;
 
     let mut targets = Vec::new();
     let mut failures = Vec::new();
@@ -51,7 +51,7 @@ pub(crate) async fn sign_blob(flags: &SignBlobFlags, world: &Arc<World>) -> Resu
         WIDTH,
         |target| sign_one(target, output, &session, world),
         |signed| match signed {
-            Ok(line) => report.say(&line, &world.console),
+            Ok(line) => world.console.say(report, &line),
             Err(failure) => failures.push(failure),
         },
     )

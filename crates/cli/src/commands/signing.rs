@@ -13,7 +13,7 @@ use crate::flags::{Output, SigningFlags};
 use crate::identity::Identities;
 use crate::login;
 use crate::mask::Mask;
-use crate::output::{Console, rfc3339};
+use crate::output::{Console, Stream, rfc3339};
 use crate::plan;
 use crate::world::World;
 
@@ -25,7 +25,12 @@ pub(super) struct Signing {
 }
 
 impl Signing {
-    pub(super) async fn plan(flags: &SigningFlags, world: &World) -> Result<Self, Failure> {
+    /// The results will go to `report`.
+    pub(super) async fn plan(
+        flags: &SigningFlags,
+        report: Stream,
+        world: &World,
+    ) -> Result<Self, Failure> {
         let root = plan::trusted_root(&flags.trust, world).await?;
         let config = plan::signing_config(&flags.services, flags.trust.offline, world).await?;
         let host = world.host(&world.settings());
@@ -41,7 +46,7 @@ impl Signing {
         }
         let login = login::plan(&flags.login, &flags.identity, &config, world, &host)?;
         let identities = Identities::plan_with(&flags.identity, login, &host)?;
-        let mask = Mask::plan(&flags.identity, flags.output, world)?;
+        let mask = Mask::plan(&flags.identity, report.of_people(flags.output), world)?;
         Ok(Self { signer, identities, mask })
     }
 
@@ -58,31 +63,15 @@ impl Signing {
     }
 }
 
-/// Where a command's one bundle goes, and therefore its report.
-#[derive(Clone, Copy)]
-pub(super) enum Report {
-    Stdout,
-    /// stdout has the bundle.
-    Stderr,
-}
-
-impl Report {
-    pub(super) fn plan(bundle: Option<&Path>, output: Output) -> Result<Self, Failure> {
-        match (bundle, output) {
-            (Some(path), Output::Json) if files::is_standard(path) => {
-                Err(Failure::usage("--output json and --bundle - both want stdout")
-                    .hint("name a file: --bundle FILE"))
-            }
-            (Some(path), Output::Text) if files::is_standard(path) => Ok(Self::Stderr),
-            _ => Ok(Self::Stdout),
+/// Where the lines for people go: beside a bundle that goes to stdout, to stderr.
+pub(super) fn report_stream(bundle: Option<&Path>, output: Output) -> Result<Stream, Failure> {
+    match (bundle, output) {
+        (Some(path), Output::Json) if files::is_standard(path) => {
+            Err(Failure::usage("--output json and --bundle - both want stdout")
+                .hint("name a file: --bundle FILE"))
         }
-    }
-
-    pub(super) fn say(self, line: &str, console: &Console) {
-        match self {
-            Self::Stdout => console.data(line),
-            Self::Stderr => console.note(line),
-        }
+        (Some(path), Output::Text) if files::is_standard(path) => Ok(Stream::Stderr),
+        _ => Ok(Stream::Stdout),
     }
 }
 
