@@ -80,7 +80,9 @@ async fn until_done_or_stopped(flags: &Flags, world: &Arc<World>) -> Result<Exit
     let stoppable = flags.command.opens_sockets();
     tokio::select! {
         result = execute(&flags.command, world) => result,
-        (exit, what) = told_to_stop(), if stoppable => Err(unfinished(Failure::new(exit, what), world)),
+        (exit, what) = told_to_stop(), if stoppable => {
+            Err(unfinished(Failure::new(exit, what), world))
+        }
         () = tokio::time::sleep(timeout) => {
             let failure = Failure::new(Exit::Failed, format!("not done within {timeout:?}"))
                 .hint("give it more time: --timeout 10m");

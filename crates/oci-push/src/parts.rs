@@ -1,5 +1,6 @@
 //! What an index is made of.
 
+use crate::error::not_json;
 use crate::index::Index;
 use crate::manifest::{Descriptor, INDEX_MEDIA_TYPE, essence};
 use crate::resolve::is_manifest;
@@ -23,7 +24,7 @@ impl Registry {
             let invalid = |reason: String| Error::Invalid { what: index.to_string(), reason };
             let (_, bytes) = self.manifest(&index.reference()).await?;
             let listed = Index::parse(&bytes)
-                .map_err(|error| invalid(format!("it is not the JSON of an index: {error}")))?;
+                .map_err(|error| invalid(not_json("an image index", &error)))?;
             for entry in listed.descriptors() {
                 let media_type = essence(&entry.media_type).to_owned();
                 let digest = entry.digest()?;

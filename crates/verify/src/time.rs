@@ -5,8 +5,8 @@ use tsa_client::{Authority, Timestamp};
 
 use crate::check::Check;
 
-/// Verifies every timestamp over `signature`. The times stamped, in the order of the bundle, each with the place of its authority in the
-/// trusted root.
+/// Verifies every timestamp over `signature`, all of which must be of authorities in the trusted
+/// root. The times stamped, in the order of the bundle, each with the place of its authority there.
 pub(crate) fn check_all(
     timestamps: &[Vec<u8>],
     signature: &[u8],

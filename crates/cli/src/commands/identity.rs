@@ -114,7 +114,9 @@ async fn ask_fulcio(
 
 fn certificate(prediction: Option<&Prediction>) -> Value {
     let Some(prediction) = prediction else { return Value::Null };
-    let extension = |(oid, value): &(&str, String)| json!({ "oid": oid, "name": x509::oid::name(oid), "value": value });
+    let extension = |(oid, value): &(&str, String)| -> Value {
+        json!({ "oid": oid, "name": x509::oid::name(oid), "value": value })
+    };
     json!({
         "subject": prediction.subject.as_str(),
         "subjectKind": prediction.subject.kind(),
