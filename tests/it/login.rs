@@ -225,6 +225,14 @@ impl Seat {
         }
     }
 
+    /// Reads until `text` is on the screen, or nothing more comes.
+    fn watch_for(&mut self, text: &str) {
+        let mut line = String::new();
+        while !self.seen.contains(text) && self.screen.read_line(&mut line).unwrap() > 0 {
+            self.seen.push_str(&std::mem::take(&mut line));
+        }
+    }
+
     fn leave(mut self) -> (bool, String) {
         drop(self.keyboard);
         self.screen.read_to_string(&mut self.seen).unwrap();
@@ -243,10 +251,7 @@ fn at_a_terminal_without_a_browser_the_code_is_typed() {
     let (_, code) = page.split_once("readonly value=\"").unwrap();
     let code = code.split('"').next().unwrap();
     writeln!(seat.keyboard, "{code}").unwrap();
-    let mut line = String::new();
-    while !seat.seen.contains("signed ") && seat.screen.read_line(&mut line).unwrap() > 0 {
-        seat.seen.push_str(&std::mem::take(&mut line));
-    }
+    seat.watch_for("signed ");
     let (success, seen) = seat.leave();
     assert!(success, "{seen}");
     verified(&world, &file);
@@ -259,10 +264,7 @@ fn at_a_terminal_the_page_may_be_opened_by_hand() {
     let mut seat = Seat::take(world.stranger().arg("sign-blob").arg(&file));
     let url = seat.url_after("If none does, open:");
     assert!(browse(&url).contains("You can close this window"));
-    let mut line = String::new();
-    while !seat.seen.contains("signed ") && seat.screen.read_line(&mut line).unwrap() > 0 {
-        seat.seen.push_str(&std::mem::take(&mut line));
-    }
+    seat.watch_for("signed ");
     let (success, seen) = seat.leave();
     assert!(success, "{seen}");
     verified(&world, &file);
