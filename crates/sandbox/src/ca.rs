@@ -106,7 +106,8 @@ impl Authority {
     }
 
     /// Certifies the key of `spki` for `identity`, ten minutes long from `now`, with a timestamp
-    /// of `log` inside, if there is one. The profile is Fulcio's: extensions in its order, an empty subject.
+    /// of `log` inside, if there is one. The profile is Fulcio's: extensions in its order, an empty
+    /// subject.
     pub(crate) fn issue(
         &self,
         identity: &Identity,
