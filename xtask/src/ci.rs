@@ -117,7 +117,7 @@ fn release() -> Result<()> {
 fn package(shell: &Shell) -> Result<()> {
     let listing = cmd!(
         shell,
-        "cargo package --workspace --exclude xtask --no-verify --allow-dirty --locked --quiet"
+        "cargo package --workspace --exclude xtask --exclude harness --no-verify --allow-dirty --locked --quiet"
     );
     listing.quiet().run()?;
     let packed = shell.read_dir(workspace::target().join("package"))?;

@@ -10,14 +10,22 @@ use xshell::cmd;
 use crate::workspace;
 
 /// The crates by layer, lowest first. A crate may depend on its own layer and those below.
-pub(crate) const LAYERS: [&[&str]; 8] = [
+pub(crate) const LAYERS: [&[&str]; 9] = [
     &["host", "id-token", "keys", "bundle"],
     &["x509", "tlog"],
-    &["http-client", "oidc-ambient", "oidc-interactive", "spiffe-workload-api", "oci-push"],
+    &[
+        "http-client",
+        "cloud-credentials",
+        "oidc-ambient",
+        "oidc-interactive",
+        "spiffe-workload-api",
+        "oci-push",
+    ],
     &["fulcio-client", "rekor-client", "tsa-client"],
     &["trust-root", "trust-update"],
     &["verify"],
     &["signer"],
+    &["image-signing"],
     &["cli", "sandbox"],
 ];
 
@@ -155,7 +163,7 @@ impl Workspace {
             })
             .collect();
         let mut findings = Vec::new();
-        for (directory, package) in self.ours.iter().filter(|(name, _)| *name != "xtask") {
+        for (directory, package) in self.ours.iter().filter(|(name, _)| is_published(name)) {
             let Some(own) = layer_of(directory) else {
                 findings.push(format!("{directory} has no layer in xtask/src/tidy.rs"));
                 continue;
@@ -185,7 +193,7 @@ impl Workspace {
 
     fn wrappers(&self) -> Vec<String> {
         let mut findings = Vec::new();
-        for (directory, package) in self.ours.iter().filter(|(name, _)| *name != "xtask") {
+        for (directory, package) in self.ours.iter().filter(|(name, _)| is_published(name)) {
             for (crates, allowed) in WRAPPERS {
                 for name in crates.iter().filter(|name| package.dependencies.contains(**name)) {
                     if !allowed.contains(&directory.as_str()) {
@@ -206,7 +214,7 @@ impl Workspace {
         let names_it = |package: &Package| package.dependencies.contains("sigstore-sandbox");
         let users = self.ours.iter().filter(|(_, package)| names_it(package));
         users
-            .filter(|(directory, _)| *directory != "xtask")
+            .filter(|(directory, _)| is_published(directory))
             .map(|(directory, _)| format!("{directory} depends on the sandbox outside its tests"))
             .collect()
     }
@@ -228,7 +236,7 @@ impl Workspace {
             if !text.contains("[lints]\nworkspace = true") {
                 findings.push(format!("{directory} does not take the lints of the workspace"));
             }
-            if directory == "xtask" {
+            if !is_published(directory) {
                 continue;
             }
             let readme = Path::new(path).with_file_name("README.md");
@@ -256,7 +264,7 @@ impl Workspace {
     fn sources(&self) -> Result<Vec<String>> {
         let mut findings = Vec::new();
         for directory in self.ours.keys() {
-            let is_program = ["xtask", "cli"].contains(&directory.as_str());
+            let is_program = !is_published(directory) || directory == "cli";
             if is_program {
                 continue;
             }
@@ -301,6 +309,11 @@ impl Workspace {
         }
         seen.into_iter().filter_map(|id| self.names.get(id)).map(String::as_str).collect()
     }
+}
+
+/// The tasks and the support of the tests are for this workspace only.
+fn is_published(directory: &str) -> bool {
+    !["xtask", "harness"].contains(&directory)
 }
 
 fn is_comment(line: &str) -> bool {

@@ -1,0 +1,1 @@
+//! Access to clouds with the credentials that the machine already has.
