@@ -12,7 +12,7 @@ use oidc_ambient::{Sources, Stage, Survey};
 use oidc_interactive::Person;
 use spiffe_workload_api::SpiffeSource;
 
-use crate::error::{Exit, Failure};
+use crate::failure::{Exit, Failure};
 use crate::flags::{IdentityFlags, Secret};
 use crate::login::Planned;
 

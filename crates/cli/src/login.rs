@@ -11,10 +11,10 @@ use secrecy::SecretString;
 use tokio::sync::oneshot;
 use trust_root::SigningConfig;
 
-use crate::error::{Exit, Failure};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
 use crate::flags::{AuthFlow, IdentityFlags, LoginFlags};
 use crate::output::Console;
-use crate::world::World;
 
 /// Somebody who can log in, and whether the command line asks for that.
 pub(crate) struct Planned {
@@ -27,7 +27,7 @@ pub(crate) fn plan(
     flags: &LoginFlags,
     identity: &IdentityFlags,
     config: &SigningConfig,
-    world: &World,
+    context: &Context,
     host: &Host,
 ) -> Result<Option<Planned>, Failure> {
     let flow = match flags.fulcio_auth_flow {
@@ -44,7 +44,7 @@ pub(crate) fn plan(
             false => Ok(None),
         };
     }
-    let marker = CI_MARKERS.iter().find(|name| is_set(&*world.env, name));
+    let marker = CI_MARKERS.iter().find(|name| is_set(&*context.env, name));
     match marker {
         Some(name) if asked => {
             return Err(Failure::usage(format!(
@@ -56,7 +56,7 @@ pub(crate) fn plan(
         None if !asked && !at_a_terminal() => return Ok(None),
         None => {}
     }
-    let issuer = match (&flags.oidc_issuer, config.oidc(world.now())) {
+    let issuer = match (&flags.oidc_issuer, config.oidc(context.now())) {
         (Some(issuer), _) => issuer.clone(),
         (None, Ok(service)) => service.url.to_string(),
         (None, Err(error)) if asked => {
@@ -68,14 +68,14 @@ pub(crate) fn plan(
         (None, Err(_)) => return Ok(None),
     };
     let secret = flags.oidc_client_secret_file.as_deref();
-    let secret = secret.map(|path| read_secret(path, &*world.env)).transpose()?;
+    let secret = secret.map(|path| read_secret(path, &*context.env)).transpose()?;
     let mut login = Login::new(issuer).with_client(&flags.oidc_client_id, secret).with_flow(flow);
     if let Some(redirect) = &flags.oidc_redirect_url {
         login = login.with_redirect(redirect).map_err(|error| {
             Failure::of(Exit::Usage, "--oidc-redirect-url cannot be used", &error)
         })?;
     }
-    let prompt = Arc::new(Terminal { console: Arc::clone(&world.console) });
+    let prompt = Arc::new(Terminal { console: Arc::clone(&context.console) });
     let person = Arc::new(Person::new(login, host.clone(), Arc::new(SystemLoopback), prompt));
     Ok(Some(Planned { person, asked }))
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use host::BoxFuture;
 use id_token::{Audience, IdToken, Outcome, TokenSource};
 
-use crate::error::Failure;
+use crate::context::Context;
+use crate::failure::Failure;
 use crate::flags::IdentityFlags;
 use crate::output::{Console, Stream};
-use crate::world::World;
 
 /// Whom to tell of tokens.
 #[derive(Clone)]
@@ -26,18 +26,18 @@ impl Mask {
     pub(crate) fn plan(
         flags: &IdentityFlags,
         stream: Stream,
-        world: &World,
+        context: &Context,
     ) -> Result<Option<Self>, Failure> {
         if !flags.github_mask {
             return Ok(None);
         }
-        if !RUNNERS.iter().any(|name| world.env.var(name).as_deref() == Some("true")) {
+        if !RUNNERS.iter().any(|name| context.env.var(name).as_deref() == Some("true")) {
             let problem = "--github-mask would show the token here and hide it nowhere";
             return Err(Failure::usage(problem)
                 .cause("this is no GitHub job: GITHUB_ACTIONS is not `true`")
                 .hint("leave it out: nothing that the program prints has a token in it"));
         }
-        Ok(Some(Self { console: Arc::clone(&world.console), stream }))
+        Ok(Some(Self { console: Arc::clone(&context.console), stream }))
     }
 
     /// From here on the runner replaces `token` in the job's log.

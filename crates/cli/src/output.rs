@@ -14,7 +14,7 @@ use id_token::IdToken;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::flags::Output;
 
 /// stdout and stderr.

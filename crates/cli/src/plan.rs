@@ -9,11 +9,11 @@ use http_client::{Settings, danger};
 use oci_push::{Credentials, Options, Reference, Registry};
 use trust_root::{SigningConfig, TrustedRoot};
 
-use crate::error::{Exit, Failure};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
 use crate::files::is_standard;
 use crate::flags::{RegistryFlags, ServiceFlags, TrustFlags};
 use crate::trust;
-use crate::world::World;
 
 /// `key=value` pairs; the value may contain `=`.
 pub(crate) fn annotations(pairs: &[String]) -> Result<BTreeMap<String, String>, Failure> {
@@ -44,12 +44,12 @@ pub(crate) fn images(texts: &[String]) -> Result<Vec<(String, Reference)>, Failu
 /// The trusted root of `--trusted-root`, or the one at hand.
 pub(crate) async fn trusted_root(
     flags: &TrustFlags,
-    world: &World,
+    context: &Context,
 ) -> Result<TrustedRoot, Failure> {
     let Some(path) = &flags.trusted_root else {
-        return trust::trusted_root(flags.offline, world).await;
+        return trust::trusted_root(flags.offline, context).await;
     };
-    let env = &*world.env;
+    let env = &*context.env;
     let problem = || format!("--trusted-root {} cannot be used", path.display());
     let bytes = read(path, env).map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
     TrustedRoot::from_json(&bytes).map_err(|error| Failure::of(Exit::Failed, problem(), &error))
@@ -60,11 +60,11 @@ pub(crate) async fn trusted_root(
 pub(crate) async fn signing_config(
     flags: &ServiceFlags,
     offline: bool,
-    world: &World,
+    context: &Context,
 ) -> Result<SigningConfig, Failure> {
     let mut config = match &flags.signing_config {
-        None => trust::signing_config(offline, world).await?,
-        Some(path) => signing_config_file("--signing-config", path, &*world.env)?,
+        None => trust::signing_config(offline, context).await?,
+        Some(path) => signing_config_file("--signing-config", path, &*context.env)?,
     };
     for url in [&flags.fulcio_url, &flags.rekor_url, &flags.timestamp_server_url] {
         if let Some(url) = url.as_ref().filter(|url| !["http", "https"].contains(&url.scheme())) {
@@ -123,24 +123,24 @@ pub(crate) fn predicate_type(name: &str) -> Result<String, Failure> {
 pub(crate) fn registry(
     flags: &RegistryFlags,
     images: &[(String, Reference)],
-    world: &World,
+    context: &Context,
 ) -> Result<Registry, Failure> {
-    let settings = registry_settings(flags, images, world)?;
+    let settings = registry_settings(flags, images, context)?;
     let options = Options {
         allow_http: flags.allow_http_registry || flags.allow_insecure_registry,
         credentials: credentials(flags)?,
         signature_repository: None,
     };
-    Registry::new(world.host(&settings), options)
+    Registry::new(context.host(&settings), options)
         .map_err(|error| Failure::of(Exit::Usage, "the registry cannot be used", &error))
 }
 
 fn registry_settings(
     flags: &RegistryFlags,
     images: &[(String, Reference)],
-    world: &World,
+    context: &Context,
 ) -> Result<Settings, Failure> {
-    let mut settings = world.settings();
+    let mut settings = context.settings();
     if let Some(path) = &flags.registry_cacert {
         settings = settings.with_ca_file(path).map_err(|error| {
             let problem = format!("--registry-cacert {} cannot be used", path.display());
@@ -150,7 +150,7 @@ fn registry_settings(
     if flags.allow_insecure_registry {
         for (_, image) in images {
             let registry = image.repository().registry();
-            world.console.warning(&format!(
+            context.console.warning(&format!(
                 "the identity of the registry {registry} is not checked \
                  (--allow-insecure-registry): whoever is on the way can read the credentials"
             ));

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use trust_root::Window;
 use url::Url;
 
-use crate::error::{Exit, Failure};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
 use crate::files;
-use crate::world::World;
 
 /// One such description, and the flag it was given to.
 pub(crate) struct Spec {
@@ -105,14 +105,14 @@ impl Spec {
 pub(crate) fn hand_out(
     document: &str,
     out: Option<&PathBuf>,
-    world: &World,
+    context: &Context,
 ) -> Result<Exit, Failure> {
     if let Some(path) = out {
         files::write_atomically(path, format!("{document}\n").as_bytes()).map_err(|error| {
             Failure::of(Exit::Failed, format!("{} cannot be written", path.display()), &error)
         })?;
     } else {
-        world.console.data(document);
+        context.console.data(document);
     }
     Ok(Exit::Done)
 }

@@ -7,18 +7,21 @@ use host::Env;
 use trust_root::{SigningConfig, TrustedRoot};
 use trust_update::{Directories, Error, Mirror, Trust, Updates};
 
-use crate::error::{Exit, Failure, chain};
-use crate::world::World;
+use crate::context::Context;
+use crate::failure::{Exit, Failure, chain};
 
 /// The trusted root at hand.
-pub(crate) async fn trusted_root(offline: bool, world: &World) -> Result<TrustedRoot, Failure> {
-    let kept = kept(offline, world).await?;
+pub(crate) async fn trusted_root(offline: bool, context: &Context) -> Result<TrustedRoot, Failure> {
+    let kept = kept(offline, context).await?;
     Ok(kept.map_or_else(TrustedRoot::public_good, |trust| trust.trusted_root().clone()))
 }
 
 /// The signing config at hand.
-pub(crate) async fn signing_config(offline: bool, world: &World) -> Result<SigningConfig, Failure> {
-    let Some(trust) = kept(offline, world).await? else {
+pub(crate) async fn signing_config(
+    offline: bool,
+    context: &Context,
+) -> Result<SigningConfig, Failure> {
+    let Some(trust) = kept(offline, context).await? else {
         return Ok(SigningConfig::public_good());
     };
     trust.signing_config().map_err(|error| failure(&error))?.ok_or_else(|| {
@@ -28,8 +31,10 @@ pub(crate) async fn signing_config(offline: bool, world: &World) -> Result<Signi
 }
 
 /// The signing config at hand that leads to Rekor v2.
-pub(crate) async fn signing_config_with_rekor_v2(world: &World) -> Result<SigningConfig, Failure> {
-    let Some(trust) = kept(false, world).await? else {
+pub(crate) async fn signing_config_with_rekor_v2(
+    context: &Context,
+) -> Result<SigningConfig, Failure> {
+    let Some(trust) = kept(false, context).await? else {
         return Ok(trust_update::public_good_with_rekor_v2());
     };
     let config = trust.signing_config_with_rekor_v2().map_err(|error| failure(&error))?;
@@ -40,22 +45,22 @@ pub(crate) async fn signing_config_with_rekor_v2(world: &World) -> Result<Signin
 
 /// What TUF keeps, made current unless `offline`; nothing where the embedded files serve. Looked
 /// at once, however often it is asked for.
-pub(crate) async fn kept(offline: bool, world: &World) -> Result<Option<Arc<Trust>>, Failure> {
-    if let Some(trust) = world.trust() {
+pub(crate) async fn kept(offline: bool, context: &Context) -> Result<Option<Arc<Trust>>, Failure> {
+    if let Some(trust) = context.trust() {
         return Ok(Some(trust));
     }
-    let Some(updates) = updates(&*world.env)? else { return Ok(None) };
-    let host = world.host(&world.settings());
+    let Some(updates) = updates(&*context.env)? else { return Ok(None) };
+    let host = context.host(&context.settings());
     let trust = if offline {
         updates.offline(&*host.clock).await
     } else {
-        world.console.wait_for(&format!("asking {} whom to trust", updates.mirror().url()));
+        context.console.wait_for(&format!("asking {} whom to trust", updates.mirror().url()));
         updates.current(&host.http, &*host.clock).await
     };
-    world.console.settle();
+    context.console.settle();
     let trust = Arc::new(trust.map_err(|error| failure(&error))?);
-    warn(&trust, world);
-    world.keep_trust(&trust);
+    warn(&trust, context);
+    context.keep_trust(&trust);
     Ok(Some(trust))
 }
 
@@ -77,9 +82,9 @@ pub(crate) fn directories(env: &dyn Env) -> Result<Directories, Failure> {
 }
 
 /// Says what a person should hear of.
-pub(crate) fn warn(trust: &Trust, world: &World) {
+pub(crate) fn warn(trust: &Trust, context: &Context) {
     for warning in trust.warnings() {
-        world.console.warning(&chain(warning).join(": "));
+        context.console.warning(&chain(warning).join(": "));
     }
 }
 

@@ -7,9 +7,9 @@ use host::Env;
 use keys::PublicKey;
 use verify::{Check, Error, Policy, PolicyFile, StringMatch, Verified};
 
-use crate::error::{Exit, Failure};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
 use crate::flags::PolicyFlags;
-use crate::world::World;
 
 /// The signers that are acceptable, and how many different ones it takes.
 #[derive(Clone, Debug)]
@@ -20,8 +20,8 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     /// Whom the flags ask for.
-    pub(crate) fn from_flags(flags: &PolicyFlags, world: &World) -> Result<Self, Failure> {
-        let policy = relaxed(signer(flags, &*world.env)?, flags, world);
+    pub(crate) fn from_flags(flags: &PolicyFlags, context: &Context) -> Result<Self, Failure> {
+        let policy = relaxed(signer(flags, &*context.env)?, flags, context);
         Ok(Self { policies: vec![policy], threshold: 1 })
     }
 
@@ -31,7 +31,7 @@ impl Wanted {
         path: &Path,
         repository: &str,
         flags: &PolicyFlags,
-        world: &World,
+        context: &Context,
     ) -> Result<Self, Failure> {
         let Some(rule) = file.rule(repository) else {
             let problem = format!("no rule of {} is about {repository}", path.display());
@@ -40,7 +40,7 @@ impl Wanted {
             ));
         };
         let policies = rule.policies().iter();
-        let policies = policies.map(|policy| relaxed(policy.clone(), flags, world)).collect();
+        let policies = policies.map(|policy| relaxed(policy.clone(), flags, context)).collect();
         Ok(Self { policies, threshold: rule.threshold().get() })
     }
 
@@ -205,16 +205,18 @@ pub(crate) fn public_key(key: &str, env: &dyn Env) -> Result<PublicKey, Failure>
 }
 
 /// `policy` with what the flags leave out of it.
-fn relaxed(mut policy: Policy, flags: &PolicyFlags, world: &World) -> Policy {
+fn relaxed(mut policy: Policy, flags: &PolicyFlags, context: &Context) -> Policy {
     if flags.use_signed_timestamps {
         policy = policy.use_signed_timestamps();
     }
     if flags.insecure_ignore_tlog || flags.private_infrastructure {
-        world.console.warning("log entries are not looked at: nobody may have seen this signature");
+        context
+            .console
+            .warning("log entries are not looked at: nobody may have seen this signature");
         policy = verify::danger::ignore_tlog(policy);
     }
     if flags.insecure_ignore_sct {
-        world
+        context
             .console
             .warning("the certificate need not be published: its owner may not know of it");
         policy = verify::danger::ignore_sct(policy);

@@ -7,9 +7,9 @@ use trust_root::TrustedRoot;
 use verify::{Artifact, Check, Error, Legacy, Verified, verify_legacy};
 use x509::Certificate;
 
-use crate::error::{Exit, Failure};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
 use crate::wanted::Wanted;
-use crate::world::World;
 
 /// By what the signatures of one image are judged.
 pub(super) struct Judge<'a> {
@@ -18,7 +18,7 @@ pub(super) struct Judge<'a> {
     pub(super) wanted: &'a Wanted,
     /// The predicate type sought. That of signatures is [`SIGN_PREDICATE_TYPE`].
     pub(super) predicate_type: &'a str,
-    pub(super) world: &'a World,
+    pub(super) context: &'a Context,
 }
 
 /// What became of everything attached to an image.
@@ -57,7 +57,7 @@ impl Judge<'_> {
         }
         for accepted in &judged.accepted {
             for warning in accepted.verified.warnings() {
-                self.world.console.warning(&format!("{text}: {warning}"));
+                self.context.console.warning(&format!("{text}: {warning}"));
             }
         }
         Ok(judged)
@@ -96,7 +96,7 @@ impl Judge<'_> {
         let artifact = Artifact::Digest(image);
         let verdict = self.wanted.judge(|policy| {
             let policy = policy.clone().predicate_type(self.predicate_type);
-            verify::verify(&bundle, &artifact, &policy, self.root, self.world.now())
+            verify::verify(&bundle, &artifact, &policy, self.root, self.context.now())
         });
         match verdict {
             Ok(verified) => judged.accepted.push(Accepted {
@@ -136,7 +136,7 @@ impl Judge<'_> {
         let artifact = Artifact::Digest(image);
         let verdict = self.wanted.judge(|policy| {
             let policy = policy.clone().predicate_type(self.predicate_type);
-            verify_legacy(&legacy, &artifact, &policy, self.root, self.world.now())
+            verify_legacy(&legacy, &artifact, &policy, self.root, self.context.now())
         });
         match verdict {
             Ok(verified) => judged.accepted.push(Accepted {

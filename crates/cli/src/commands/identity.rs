@@ -11,24 +11,24 @@ use oidc_ambient::Survey;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::error::{Exit, Failure};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
 use crate::flags::{IdentityCommandFlags, Output};
 use crate::identity::Identities;
 use crate::mask::Mask;
 use crate::output::{Stream, rfc3339};
 use crate::plan;
-use crate::world::World;
 
 /// The claims that say who it is and until when: a person sees these, a script sees all.
 const CLAIMS: [&str; 6] = ["iss", "sub", "aud", "email", "iat", "exp"];
 
 pub(crate) async fn identity(
     flags: &IdentityCommandFlags,
-    world: &Arc<World>,
+    context: &Arc<Context>,
 ) -> Result<Exit, Failure> {
-    let profiles = profiles(flags, world)?;
-    let host = world.host(&world.settings());
-    let mask = Mask::plan(&flags.identity, Stream::Stdout.of_people(flags.output), world)?;
+    let profiles = profiles(flags, context)?;
+    let host = context.host(&context.settings());
+    let mask = Mask::plan(&flags.identity, Stream::Stdout.of_people(flags.output), context)?;
     let identities = Identities::plan(&flags.identity, &host)?;
     let survey = identities.survey().await;
     let chosen = identities.peek(survey.as_ref()).await;
@@ -36,18 +36,18 @@ pub(crate) async fn identity(
         mask.hide(token);
     }
     let verdict = match &chosen {
-        Ok((_, token)) => Some(ask_fulcio(token, flags, &profiles, &host, world).await?),
+        Ok((_, token)) => Some(ask_fulcio(token, flags, &profiles, &host, context).await?),
         Err(_) => None,
     };
     let report = json!({
-        "chosen": chosen.as_ref().ok().map(|chosen| self::chosen(chosen, world)),
+        "chosen": chosen.as_ref().ok().map(|chosen| self::chosen(chosen, context)),
         "sources": sources(survey.as_ref()),
         "certificate": certificate(verdict.as_ref().and_then(|it| it.prediction.as_ref())),
         "fulcio": verdict.as_ref().map(Verdict::report),
     });
     match flags.output {
-        Output::Json => world.console.json(&report),
-        Output::Text => text(&report).iter().for_each(|line| world.console.data(line)),
+        Output::Json => context.console.json(&report),
+        Output::Text => text(&report).iter().for_each(|line| context.console.data(line)),
     }
     chosen?;
     match verdict.and_then(|verdict| verdict.refusal) {
@@ -84,21 +84,21 @@ async fn ask_fulcio(
     flags: &IdentityCommandFlags,
     profiles: &Profiles,
     host: &Host,
-    world: &World,
+    context: &Context,
 ) -> Result<Verdict, Failure> {
-    let config = plan::signing_config(&flags.services, false, world).await?;
-    let url = config.fulcio(world.now()).map_err(signer::Error::from)?.url;
-    world.console.wait_for(&format!("asking {url} for its issuers"));
+    let config = plan::signing_config(&flags.services, false, context).await?;
+    let url = config.fulcio(context.now()).map_err(signer::Error::from)?.url;
+    context.console.wait_for(&format!("asking {url} for its issuers"));
     let configuration = Fulcio::new(url.clone(), host.http.clone()).configuration().await;
-    world.console.settle();
+    context.console.settle();
     if let Err(error) = &configuration {
-        world.console.warning(&format!("{url} does not tell which issuers it accepts: {error}"));
+        context.console.warning(&format!("{url} does not tell which issuers it accepts: {error}"));
     }
     let claims = token.claims();
     let iss = claims.issuer().unwrap_or_default();
     let configuration = configuration.ok().map(|it: Configuration| it.completed(profiles, iss));
     let audience = Audience::sigstore();
-    let checked = preflight::check(token, &audience, configuration.as_ref(), world.now());
+    let checked = preflight::check(token, &audience, configuration.as_ref(), context.now());
     let (warnings, refusal) = match checked {
         Ok(warnings) => (warnings.iter().map(ToString::to_string).collect(), None),
         Err(refusal) => (Vec::new(), Some(refusal)),
@@ -142,9 +142,9 @@ fn sources(survey: Option<&Survey>) -> Vec<Value> {
         .collect()
 }
 
-fn chosen((provider, token): &(String, IdToken), world: &World) -> Value {
+fn chosen((provider, token): &(String, IdToken), context: &Context) -> Value {
     let claims = token.claims();
-    let left = claims.expires_at().map(|end| end.duration_since(world.now()).unwrap_or_default());
+    let left = claims.expires_at().map(|end| end.duration_since(context.now()).unwrap_or_default());
     json!({
         "provider": provider,
         "algorithm": token.algorithm(),
@@ -166,10 +166,10 @@ fn scrubbed(value: &Value) -> Value {
     }
 }
 
-fn profiles(flags: &IdentityCommandFlags, world: &World) -> Result<Profiles, Failure> {
+fn profiles(flags: &IdentityCommandFlags, context: &Context) -> Result<Profiles, Failure> {
     let Some(path) = &flags.issuer_profiles else { return Ok(Profiles::known()) };
     let problem = || format!("--issuer-profiles {} cannot be used", path.display());
-    let bytes = world.env.read(path, PROFILES_CAP);
+    let bytes = context.env.read(path, PROFILES_CAP);
     let bytes = bytes.map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
     Profiles::from_json(&bytes).map_err(|error| {
         Failure::of(Exit::Failed, problem(), &error).hint(

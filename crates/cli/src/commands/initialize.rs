@@ -5,21 +5,21 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use trust_update::{Checksum, Directories, Mirror, Trust};
 
-use crate::error::{Exit, Failure};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
 use crate::flags::{InitializeFlags, Output};
 use crate::output::rfc3339;
 use crate::trust;
-use crate::world::World;
 
 pub(crate) async fn initialize(
     flags: &InitializeFlags,
-    world: &Arc<World>,
+    context: &Arc<Context>,
 ) -> Result<Exit, Failure> {
     if flags.staging && (flags.mirror.is_some() || flags.root.is_some()) {
         return Err(Failure::usage("--staging and --mirror or --root exclude each other"));
     }
-    let directories = trust::directories(&*world.env)?;
-    let host = world.host(&world.settings());
+    let directories = trust::directories(&*context.env)?;
+    let host = context.host(&context.settings());
     let unusable = |error| Failure::of(Exit::Usage, "there is nothing to begin with", &error);
     let public_good = Mirror::public_good();
     let url = flags.mirror.as_ref().unwrap_or_else(|| public_good.url()).clone();
@@ -27,7 +27,7 @@ pub(crate) async fn initialize(
         Some(location) => {
             let checksum = flags.root_checksum.as_deref().map(str::parse::<Checksum>);
             let checksum = checksum.transpose().map_err(unusable)?;
-            world.console.wait_for(&format!("reading {location}"));
+            context.console.wait_for(&format!("reading {location}"));
             let root =
                 trust_update::read_root(location, checksum.as_ref(), &*host.env, &*host.http).await;
             Mirror::new(url, &root.map_err(unusable)?).map_err(unusable)?
@@ -36,17 +36,17 @@ pub(crate) async fn initialize(
         None => Mirror::of_public_good(url).map_err(unusable)?,
     };
     let url = mirror.url().to_string();
-    world.console.wait_for(&format!("asking {url} whom to trust"));
+    context.console.wait_for(&format!("asking {url} whom to trust"));
     let trust = trust_update::initialize(mirror, &directories, &host.http, &*host.clock).await;
-    world.console.settle();
+    context.console.settle();
     let trust = trust.map_err(|error| trust::failure(&error))?;
     match flags.output {
-        Output::Json => world.console.json(&status(&url, &trust, &directories)),
+        Output::Json => context.console.json(&status(&url, &trust, &directories)),
         Output::Text => {
             for metadata in trust.metadata().iter().take(1) {
                 let version = metadata.version;
                 let targets: Vec<_> = trust.targets().collect();
-                world.console.data(&format!(
+                context.console.data(&format!(
                     "trusting {url}: root {version}, valid until {}, with {}",
                     rfc3339(metadata.expires),
                     targets.join(", ")

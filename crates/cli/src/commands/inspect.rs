@@ -14,13 +14,13 @@ use x509::Certificate;
 use super::attached;
 use super::signing::conclude;
 use super::verify::source;
-use crate::error::{Exit, Failure};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::flags::{InspectFlags, Output};
 use crate::output::rfc3339;
 use crate::plan;
 use crate::wanted;
-use crate::world::World;
 
 struct Plan<'a> {
     flags: &'a InspectFlags,
@@ -28,26 +28,26 @@ struct Plan<'a> {
     key: Option<PublicKey>,
 }
 
-pub(crate) async fn inspect(flags: &InspectFlags, world: &Arc<World>) -> Result<Exit, Failure> {
-    let key = flags.key.as_deref().map(|key| wanted::public_key(key, &*world.env)).transpose()?;
-    let root = plan::trusted_root(&flags.trust, world).await?;
+pub(crate) async fn inspect(flags: &InspectFlags, context: &Arc<Context>) -> Result<Exit, Failure> {
+    let key = flags.key.as_deref().map(|key| wanted::public_key(key, &*context.env)).transpose()?;
+    let root = plan::trusted_root(&flags.trust, context).await?;
     let plan = Plan { flags, root, key };
     let mut failures = Vec::new();
     for what in &flags.what {
         let reports = match is_file(what) {
-            true => file(Path::new(what), &plan, world).await.map(|report| vec![report]),
-            false => image(what, &plan, world).await,
+            true => file(Path::new(what), &plan, context).await.map(|report| vec![report]),
+            false => image(what, &plan, context).await,
         };
-        world.console.settle();
+        context.console.settle();
         match reports {
             Err(failure) => failures.push(failure),
             Ok(reports) => reports.iter().for_each(|report| match flags.output {
-                Output::Json => world.console.json(report),
-                Output::Text => text(report).iter().for_each(|line| world.console.data(line)),
+                Output::Json => context.console.json(report),
+                Output::Text => text(report).iter().for_each(|line| context.console.data(line)),
             }),
         }
     }
-    Ok(conclude(&world.console, &failures))
+    Ok(conclude(&context.console, &failures))
 }
 
 /// A file that exists is meant before an image of that name.
@@ -55,9 +55,9 @@ fn is_file(what: &str) -> bool {
     Path::new(what).exists() || what.ends_with(".json") || what.parse::<Reference>().is_err()
 }
 
-async fn file(path: &Path, plan: &Plan<'_>, world: &World) -> Result<Value, Failure> {
+async fn file(path: &Path, plan: &Plan<'_>, context: &Context) -> Result<Value, Failure> {
     let shown = path.display().to_string();
-    let bytes = world.env.read(path, SIZE_CAP).map_err(|error| match &error {
+    let bytes = context.env.read(path, SIZE_CAP).map_err(|error| match &error {
         host::FileError::NotFound { .. } => {
             Failure::of(Exit::NotFound, format!("{shown} does not exist"), &error)
         }
@@ -87,11 +87,11 @@ async fn given(algorithm: HashAlgorithm, plan: &Plan<'_>) -> Result<Option<Diges
     digest.map(Some).map_err(|error| Failure::file(path, &error))
 }
 
-async fn image(text: &str, plan: &Plan<'_>, world: &World) -> Result<Vec<Value>, Failure> {
+async fn image(text: &str, plan: &Plan<'_>, context: &Context) -> Result<Vec<Value>, Failure> {
     let images = plan::images(&[text.to_owned()])?;
-    let registry: Registry = plan::registry(&plan.flags.registry, &images, world)?;
+    let registry: Registry = plan::registry(&plan.flags.registry, &images, context)?;
     let could_not = |error| Failure::registry(text, "could not be inspected", &error);
-    world.console.wait_for(&format!("looking for signatures of {text}"));
+    context.console.wait_for(&format!("looking for signatures of {text}"));
     let mut reports = Vec::new();
     for (_, reference) in &images {
         let resolved = registry.resolve(reference).await.map_err(could_not)?;

@@ -12,12 +12,12 @@ use signer::{Session, Signed};
 
 use super::signing::{Signing, cannot_write, conclude, facts, report_stream, write};
 use crate::concurrent::for_each;
-use crate::error::{Exit, Failure};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::flags::{Output, SignFlags};
 use crate::output::Stream;
 use crate::plan;
-use crate::world::World;
 
 /// What is done to each image.
 struct Plan {
@@ -42,10 +42,10 @@ struct Target {
     resolved: Resolved,
 }
 
-pub(crate) async fn sign(flags: &SignFlags, world: &Arc<World>) -> Result<Exit, Failure> {
+pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<Exit, Failure> {
     let images = plan::images(&flags.images)?;
-    let plan = Arc::new(Plan::new(flags, &images, world)?);
-    let signing = Signing::plan(&flags.signing, plan.report, world).await?;
+    let plan = Arc::new(Plan::new(flags, &images, context)?);
+    let signing = Signing::plan(&flags.signing, plan.report, context).await?;
 
     // First what can be known without an identity: nothing is sent to Fulcio or Rekor for an image
     // that does not exist or may not be written.
@@ -55,7 +55,7 @@ pub(crate) async fn sign(flags: &SignFlags, world: &Arc<World>) -> Result<Exit, 
     for_each(
         images,
         REGISTRY_WIDTH,
-        |image| locate(image, &plan, world),
+        |image| locate(image, &plan, context),
         |located| match located {
             Ok(found) => targets.extend(found),
             Err(failure) => failures.push(failure),
@@ -63,34 +63,34 @@ pub(crate) async fn sign(flags: &SignFlags, world: &Arc<World>) -> Result<Exit, 
     )
     .await;
     if targets.is_empty() {
-        return Ok(conclude(&world.console, &failures));
+        return Ok(conclude(&context.console, &failures));
     }
 
     let session = match signing.session().await {
         Ok(session) => Arc::new(session),
         Err(failure) => {
             failures.push(failure);
-            return Ok(conclude(&world.console, &failures));
+            return Ok(conclude(&context.console, &failures));
         }
     };
     for_each(
         targets.into_iter(),
         SIGNING_WIDTH,
-        |target| sign_one(target, &plan, &session, world),
+        |target| sign_one(target, &plan, &session, context),
         |signed| match signed {
-            Ok(line) => world.console.say(plan.report, &line),
+            Ok(line) => context.console.say(plan.report, &line),
             Err(failure) => failures.push(failure),
         },
     )
     .await;
-    Ok(conclude(&world.console, &failures))
+    Ok(conclude(&context.console, &failures))
 }
 
 impl Plan {
     fn new(
         flags: &SignFlags,
         images: &[(String, Reference)],
-        world: &World,
+        context: &Context,
     ) -> Result<Self, Failure> {
         if flags.bundle.is_some() && images.len() > 1 {
             return Err(Failure::usage(format!(
@@ -109,7 +109,7 @@ impl Plan {
             files::check_writable(path).map_err(|error| cannot_write(path, &error))?;
         }
         Ok(Self {
-            registry: plan::registry(&flags.registry, images, world)?,
+            registry: plan::registry(&flags.registry, images, context)?,
             annotations: plan::annotations(&flags.annotations)?,
             recursive: flags.recursive,
             upload: flags.upload,
@@ -121,10 +121,10 @@ impl Plan {
 }
 
 /// The image, and its parts where they are wanted.
-async fn locate(image: Image, plan: &Plan, world: &World) -> Result<Vec<Target>, Failure> {
+async fn locate(image: Image, plan: &Plan, context: &Context) -> Result<Vec<Target>, Failure> {
     let Image { text, reference } = image;
-    world.console.begin(&text);
-    world.console.wait_for(&format!("looking at {text}"));
+    context.console.begin(&text);
+    context.console.wait_for(&format!("looking at {text}"));
     let located = async {
         let resolved = plan.registry.resolve(&reference).await?;
         let parts = match plan.recursive {
@@ -140,11 +140,11 @@ async fn locate(image: Image, plan: &Plan, world: &World) -> Result<Vec<Target>,
         Ok((resolved, parts)) => {
             let part = |resolved: Resolved| Target { text: resolved.to_string(), resolved };
             let parts: Vec<_> = parts.into_iter().map(part).collect();
-            parts.iter().for_each(|part| world.console.begin(&part.text));
+            parts.iter().for_each(|part| context.console.begin(&part.text));
             Ok([vec![Target { text, resolved }], parts].concat())
         }
         Err(error) => {
-            world.console.end(&text);
+            context.console.end(&text);
             Err(Failure::registry(&text, "was not signed", &error))
         }
     }
@@ -154,10 +154,10 @@ async fn sign_one(
     target: Target,
     plan: &Plan,
     session: &Session,
-    world: &World,
+    context: &Context,
 ) -> Result<String, Failure> {
-    let result = sign_and_attach(&target, plan, session, world).await;
-    world.console.end(&target.text);
+    let result = sign_and_attach(&target, plan, session, context).await;
+    context.console.end(&target.text);
     result
 }
 
@@ -165,7 +165,7 @@ async fn sign_and_attach(
     target: &Target,
     plan: &Plan,
     session: &Session,
-    world: &World,
+    context: &Context,
 ) -> Result<String, Failure> {
     let Target { text, resolved } = target;
     let statement = statement(resolved, &plan.annotations);
@@ -175,7 +175,7 @@ async fn sign_and_attach(
     })?;
     let bundle = signed.bundle.to_json();
     if let Some(path) = &plan.bundle {
-        write(path, &bundle, &world.console)?;
+        write(path, &bundle, &context.console)?;
     }
     let attached = match plan.upload {
         false => None,

@@ -9,11 +9,11 @@ use signer::Session;
 
 use super::signing::{Signing, cannot_write, conclude, facts, report_stream, write};
 use crate::concurrent::for_each;
-use crate::error::{Exit, Failure};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::flags::{Output, SignBlobFlags};
 use crate::plan;
-use crate::world::World;
 
 /// A file whose digest is known and whose bundle can be written.
 struct Target {
@@ -22,52 +22,55 @@ struct Target {
     digest: Digest,
 }
 
-pub(crate) async fn sign_blob(flags: &SignBlobFlags, world: &Arc<World>) -> Result<Exit, Failure> {
+pub(crate) async fn sign_blob(
+    flags: &SignBlobFlags,
+    context: &Arc<Context>,
+) -> Result<Exit, Failure> {
     let bundles = plan::bundle_paths(&flags.files, flags.bundle.as_deref())?;
     let output = flags.signing.output;
     let report = report_stream(flags.bundle.as_deref(), output)?;
-    let signing = Signing::plan(&flags.signing, report, world).await?;
+    let signing = Signing::plan(&flags.signing, report, context).await?;
 
     let mut targets = Vec::new();
     let mut failures = Vec::new();
     for (file, bundle) in flags.files.iter().zip(bundles) {
-        match prepare(file, bundle, world).await {
+        match prepare(file, bundle, context).await {
             Ok(target) => targets.push(target),
             Err(failure) => failures.push(failure),
         }
     }
     if targets.is_empty() {
-        return Ok(conclude(&world.console, &failures));
+        return Ok(conclude(&context.console, &failures));
     }
     let session = match signing.session().await {
         Ok(session) => session,
         Err(failure) => {
             failures.push(failure);
-            return Ok(conclude(&world.console, &failures));
+            return Ok(conclude(&context.console, &failures));
         }
     };
     for_each(
         targets.into_iter(),
         WIDTH,
-        |target| sign_one(target, output, &session, world),
+        |target| sign_one(target, output, &session, context),
         |signed| match signed {
-            Ok(line) => world.console.say(report, &line),
+            Ok(line) => context.console.say(report, &line),
             Err(failure) => failures.push(failure),
         },
     )
     .await;
-    Ok(conclude(&world.console, &failures))
+    Ok(conclude(&context.console, &failures))
 }
 
 /// Reads the file once, before anyone is asked for anything.
-async fn prepare(file: &Path, bundle: PathBuf, world: &World) -> Result<Target, Failure> {
+async fn prepare(file: &Path, bundle: PathBuf, context: &Context) -> Result<Target, Failure> {
     let shown = file.display().to_string();
     files::check_writable(&bundle).map_err(|error| cannot_write(&bundle, &error))?;
-    world.console.begin(&shown);
-    world.console.wait_for(&format!("reading {shown}"));
+    context.console.begin(&shown);
+    context.console.wait_for(&format!("reading {shown}"));
     let digest = files::digest(file.to_owned(), HashAlgorithm::Sha256).await;
     let digest = digest.map_err(|error| {
-        world.console.end(&shown);
+        context.console.end(&shown);
         Failure::file(file, &error)
     })?;
     Ok(Target { file: file.to_owned(), bundle, digest })
@@ -77,10 +80,10 @@ async fn sign_one(
     target: Target,
     output: Output,
     session: &Session,
-    world: &World,
+    context: &Context,
 ) -> Result<String, Failure> {
-    let result = sign_and_write(&target, output, session, world).await;
-    world.console.end(&target.file.display().to_string());
+    let result = sign_and_write(&target, output, session, context).await;
+    context.console.end(&target.file.display().to_string());
     result
 }
 
@@ -88,7 +91,7 @@ async fn sign_and_write(
     target: &Target,
     output: Output,
     session: &Session,
-    world: &World,
+    context: &Context,
 ) -> Result<String, Failure> {
     let Target { file, bundle: path, digest } = target;
     let signed = session.sign_digest(digest).await.map_err(|error| {
@@ -97,7 +100,7 @@ async fn sign_and_write(
         Failure { problem, ..failure }
     })?;
     let bundle = signed.bundle.to_json();
-    write(path, &bundle, &world.console)?;
+    write(path, &bundle, &context.console)?;
     if output == Output::Text {
         let (file, path) = (file.display(), path.display());
         return Ok(format!("signed {file} as {}: {path}", signed.identity.name));

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use signer::{Event, Services, Session, Signed, Signer};
 
-use crate::error::{Exit, Failure};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::flags::{Output, SigningFlags};
 use crate::identity::Identities;
@@ -15,7 +16,6 @@ use crate::login;
 use crate::mask::Mask;
 use crate::output::{Console, Stream, rfc3339};
 use crate::plan;
-use crate::world::World;
 
 /// A signer and the identities it may use, from flags alone: nothing has been asked of anyone.
 pub(super) struct Signing {
@@ -29,24 +29,24 @@ impl Signing {
     pub(super) async fn plan(
         flags: &SigningFlags,
         report: Stream,
-        world: &World,
+        context: &Context,
     ) -> Result<Self, Failure> {
-        let root = plan::trusted_root(&flags.trust, world).await?;
-        let config = plan::signing_config(&flags.services, flags.trust.offline, world).await?;
-        let host = world.host(&world.settings());
-        let services = Services::select(&config, world.now())?;
+        let root = plan::trusted_root(&flags.trust, context).await?;
+        let config = plan::signing_config(&flags.services, flags.trust.offline, context).await?;
+        let host = context.host(&context.settings());
+        let services = Services::select(&config, context.now())?;
         let signer = Signer::new(services, Arc::new(root), host.http.clone(), host.clock.clone())?;
-        let console = Arc::clone(&world.console);
+        let console = Arc::clone(&context.console);
         let signer = signer.with_listener(Arc::new(move |event| show(event, &console)));
         if signer.services().logs.is_empty() {
-            world.console.warning(
+            context.console.warning(
                 "no log entry is made: verifiers will accept the signature only with \
                  --insecure-ignore-tlog",
             );
         }
-        let login = login::plan(&flags.login, &flags.identity, &config, world, &host)?;
+        let login = login::plan(&flags.login, &flags.identity, &config, context, &host)?;
         let identities = Identities::plan_with(&flags.identity, login, &host)?;
-        let mask = Mask::plan(&flags.identity, report.of_people(flags.output), world)?;
+        let mask = Mask::plan(&flags.identity, report.of_people(flags.output), context)?;
         Ok(Self { signer, identities, mask })
     }
 

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use trust_root::SigningConfig;
 
-use crate::error::{Exit, Failure};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
 use crate::flags::{CreateSigningConfigFlags, SigningConfigCommand, SigningConfigFlags};
 use crate::output::rfc3339;
 use crate::spec::{Spec, hand_out};
-use crate::world::World;
 use crate::{plan, trust};
 
 pub(crate) async fn signing_config(
     flags: &SigningConfigFlags,
-    world: &Arc<World>,
+    context: &Arc<Context>,
 ) -> Result<Exit, Failure> {
     let SigningConfigCommand::Create(flags) = &flags.command;
     let kinds = [
@@ -31,7 +31,7 @@ pub(crate) async fn signing_config(
             flags.tsa_config.as_deref(),
         )?,
     ];
-    let base = match base(flags, world).await? {
+    let base = match base(flags, context).await? {
         Some(config) => config,
         None => SigningConfig::new(Vec::new(), Vec::new(), Vec::new(), Vec::new()),
     };
@@ -47,21 +47,21 @@ pub(crate) async fn signing_config(
     }
     let config = SigningConfig::from_json(Value::Object(document).to_string().as_bytes())
         .map_err(|error| wrong(&error))?;
-    hand_out(&config.to_json(), flags.out.as_ref(), world)
+    hand_out(&config.to_json(), flags.out.as_ref(), context)
 }
 
 async fn base(
     flags: &CreateSigningConfigFlags,
-    world: &World,
+    context: &Context,
 ) -> Result<Option<SigningConfig>, Failure> {
     if let Some(path) = &flags.base_config {
-        return plan::signing_config_file("--base-config", path, &*world.env).map(Some);
+        return plan::signing_config_file("--base-config", path, &*context.env).map(Some);
     }
     if flags.with_default_rekor_v2 {
-        return trust::signing_config_with_rekor_v2(world).await.map(Some);
+        return trust::signing_config_with_rekor_v2(context).await.map(Some);
     }
     if flags.with_default_services {
-        return trust::signing_config(false, world).await.map(Some);
+        return trust::signing_config(false, context).await.map(Some);
     }
     Ok(None)
 }

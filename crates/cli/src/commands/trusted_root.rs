@@ -8,20 +8,20 @@ use keys::{KeyAlgorithm, PublicKey};
 use trust_root::{CertificateAuthority, Log, TrustedRoot};
 use x509::Certificate;
 
-use crate::error::{Exit, Failure};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
 use crate::flags::{CreateTrustedRootFlags, TrustedRootCommand, TrustedRootFlags};
 use crate::spec::{Spec, hand_out};
 use crate::trust;
-use crate::world::World;
 
 pub(crate) async fn trusted_root(
     flags: &TrustedRootFlags,
-    world: &Arc<World>,
+    context: &Arc<Context>,
 ) -> Result<Exit, Failure> {
     let TrustedRootCommand::Create(flags) = &flags.command;
-    let new = New::read(flags, &*world.env)?;
+    let new = New::read(flags, &*context.env)?;
     for log in new.rekor.iter().filter(|log| lacks_origin(log)) {
-        world.console.warning(&format!(
+        context.console.warning(&format!(
             "--rekor {}: an Ed25519 key is that of a Rekor v2 log, as a rule, whose entries are \
              known by its name as well: add origin={}",
             log.base_url(),
@@ -29,13 +29,13 @@ pub(crate) async fn trusted_root(
         ));
     }
     let base = match flags.with_default_services {
-        true => Some(trust::trusted_root(false, world).await?),
+        true => Some(trust::trusted_root(false, context).await?),
         false => None,
     };
     let root = new
         .on(base.as_ref(), flags)
         .map_err(|error| Failure::of(Exit::Usage, "no trusted root comes of it", &error))?;
-    hand_out(&root.to_json(), flags.out.as_ref(), world)
+    hand_out(&root.to_json(), flags.out.as_ref(), context)
 }
 
 /// What the flags describe.

@@ -14,12 +14,12 @@ use verify::{PolicyFile, TimeSource, Verified};
 use super::attached::{Accepted, Judge};
 use super::signing::conclude;
 use crate::concurrent::for_each;
-use crate::error::{Exit, Failure};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
 use crate::flags::{Output, PolicyFlags, VerifyAttestationFlags, VerifyFlags, VerifyImagesFlags};
 use crate::output::rfc3339;
 use crate::plan;
 use crate::wanted::{self, Wanted};
-use crate::world::World;
 
 struct Plan<'a> {
     registry: Registry,
@@ -45,18 +45,18 @@ enum Sought<'a> {
     },
 }
 
-pub(crate) async fn verify(flags: &VerifyFlags, world: &Arc<World>) -> Result<Exit, Failure> {
+pub(crate) async fn verify(flags: &VerifyFlags, context: &Arc<Context>) -> Result<Exit, Failure> {
     let annotations = plan::annotations(&flags.annotations)?.into_iter().collect();
-    images(&flags.images, annotations, Sought::Signatures, flags.output, world).await
+    images(&flags.images, annotations, Sought::Signatures, flags.output, context).await
 }
 
 pub(crate) async fn verify_attestation(
     flags: &VerifyAttestationFlags,
-    world: &Arc<World>,
+    context: &Arc<Context>,
 ) -> Result<Exit, Failure> {
     let predicate_type = plan::predicate_type(&flags.r#type)?;
     let sought = Sought::Attestations { predicate_type: &predicate_type };
-    images(&flags.images, Vec::new(), sought, flags.output, world).await
+    images(&flags.images, Vec::new(), sought, flags.output, context).await
 }
 
 async fn images(
@@ -64,7 +64,7 @@ async fn images(
     annotations: Vec<(String, String)>,
     sought: Sought<'_>,
     output: Output,
-    world: &Arc<World>,
+    context: &Arc<Context>,
 ) -> Result<Exit, Failure> {
     let images = plan::images(&flags.images)?;
     let whom = match &flags.file.identity_policy {
@@ -75,21 +75,21 @@ async fn images(
             .hint("what the certificate must say goes into the file, as extensions"));
         }
         Some(path) => Whom::File {
-            file: wanted::policy_file(path, &*world.env)?,
+            file: wanted::policy_file(path, &*context.env)?,
             path: path.clone(),
             flags: &flags.policy,
         },
-        None => match Wanted::from_flags(&flags.policy, world) {
+        None => match Wanted::from_flags(&flags.policy, context) {
             Ok(wanted) => Whom::Flags(wanted),
             Err(failure) if flags.policy.names_nobody() => {
-                return Err(name_signers(failure, flags, &images, sought, world).await);
+                return Err(name_signers(failure, flags, &images, sought, context).await);
             }
             Err(failure) => return Err(failure),
         },
     };
     let plan = Plan {
-        registry: plan::registry(&flags.registry, &images, world)?,
-        root: plan::trusted_root(&flags.trust, world).await?,
+        registry: plan::registry(&flags.registry, &images, context)?,
+        root: plan::trusted_root(&flags.trust, context).await?,
         whom,
         annotations,
         sought,
@@ -99,33 +99,33 @@ async fn images(
     let work = |(text, reference): (String, Reference)| {
         let plan = &plan;
         async move {
-            world.console.begin(&text);
-            world.console.wait_for(&format!("looking for signatures of {text}"));
-            let result = verify_one(&text, &reference, plan, world).await;
-            world.console.end(&text);
+            context.console.begin(&text);
+            context.console.wait_for(&format!("looking for signatures of {text}"));
+            let result = verify_one(&text, &reference, plan, context).await;
+            context.console.end(&text);
             result
         }
     };
     for_each(images.into_iter(), WIDTH, work, |verified| match verified {
-        Ok(lines) => lines.iter().for_each(|line| world.console.data(line)),
+        Ok(lines) => lines.iter().for_each(|line| context.console.data(line)),
         Err(failure) => failures.push(failure),
     })
     .await;
-    Ok(conclude(&world.console, &failures))
+    Ok(conclude(&context.console, &failures))
 }
 
 async fn verify_one(
     text: &str,
     reference: &Reference,
     plan: &Plan<'_>,
-    world: &World,
+    context: &Context,
 ) -> Result<Vec<String>, Failure> {
     let could_not = |error| Failure::registry(text, "could not be verified", &error);
     let wanted = match &plan.whom {
         Whom::Flags(wanted) => wanted.clone(),
         Whom::File { file, path, flags } => {
             let repository = reference.repository().to_string();
-            Wanted::from_file(file, path, &repository, flags, world)?
+            Wanted::from_file(file, path, &repository, flags, context)?
         }
     };
     let wanted = wanted.each(|policy| {
@@ -137,7 +137,7 @@ async fn verify_one(
         root: &plan.root,
         wanted: &wanted,
         predicate_type: plan.sought.predicate_type(),
-        world,
+        context,
     };
     let judged = judge.image(text, &resolved).await?;
     judged.tell_refused(text);
@@ -213,18 +213,18 @@ async fn name_signers(
     flags: &VerifyImagesFlags,
     images: &[(String, Reference)],
     sought: Sought<'_>,
-    world: &World,
+    context: &Context,
 ) -> Failure {
     let look = async {
-        let registry = plan::registry(&flags.registry, images, world)?;
-        let root = plan::trusted_root(&flags.trust, world).await?;
+        let registry = plan::registry(&flags.registry, images, context)?;
+        let root = plan::trusted_root(&flags.trust, context).await?;
         let wanted = Wanted::anybody();
         let predicate_type = sought.predicate_type();
         let judge =
-            Judge { registry: &registry, root: &root, wanted: &wanted, predicate_type, world };
+            Judge { registry: &registry, root: &root, wanted: &wanted, predicate_type, context };
         let mut hints = Vec::new();
         for (text, reference) in images.iter().take(MOST_NAMED) {
-            world.console.wait_for(&format!("looking who signed {text}"));
+            context.console.wait_for(&format!("looking who signed {text}"));
             let Ok(resolved) = registry.resolve(reference).await else { continue };
             let Ok(judged) = judge.image(text, &resolved).await else { continue };
             hints
@@ -244,8 +244,8 @@ async fn name_signers(
 
 /// The signer as the flags that ask for exactly it.
 pub(super) fn as_flags(verified: &Verified) -> Option<String> {
-    let subject = crate::error::quoted(verified.subject_name()?.as_str());
-    let issuer = crate::error::quoted(verified.issuer()?);
+    let subject = crate::failure::quoted(verified.subject_name()?.as_str());
+    let issuer = crate::failure::quoted(verified.issuer()?);
     Some(format!(
         "if this is the signer you mean: --certificate-identity {subject} \
          --certificate-oidc-issuer {issuer}"

@@ -13,12 +13,12 @@ use x509::Certificate;
 
 use super::attached::refusal;
 use super::verify::{as_flags, facts};
-use crate::error::{Exit, Failure};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::flags::{Output, PolicyFlags, TrustFlags, VerifyBlobAttestationFlags, VerifyBlobFlags};
 use crate::plan;
 use crate::wanted::{self, Wanted};
-use crate::world::World;
 
 /// A file's signature, as it was found.
 enum Signature {
@@ -28,41 +28,41 @@ enum Signature {
 
 pub(crate) async fn verify_blob(
     flags: &VerifyBlobFlags,
-    world: &Arc<World>,
+    context: &Arc<Context>,
 ) -> Result<Exit, Failure> {
     let file = &flags.file;
     let signature = match &flags.signature {
-        Some(signature) => Signature::Earlier(Box::new(detached(flags, signature, world)?)),
-        None => attached(flags.bundle.as_deref(), file, world)?,
+        Some(signature) => Signature::Earlier(Box::new(detached(flags, signature, context)?)),
+        None => attached(flags.bundle.as_deref(), file, context)?,
     };
-    let wanted = match Wanted::from_flags(&flags.policy, world) {
+    let wanted = match Wanted::from_flags(&flags.policy, context) {
         Ok(wanted) => wanted,
         Err(failure) if flags.policy.names_nobody() => {
             let about = (file.as_path(), &flags.policy, &flags.trust);
-            return Err(name_signer(failure, about, &signature, world).await);
+            return Err(name_signer(failure, about, &signature, context).await);
         }
         Err(failure) => return Err(failure),
     };
-    let root = plan::trusted_root(&flags.trust, world).await?;
-    let digests = digests(&signature, file, &flags.policy, world).await?;
-    let judged = match signature.judge(&Artifact::Digests(&digests), &wanted, &root, world) {
+    let root = plan::trusted_root(&flags.trust, context).await?;
+    let digests = digests(&signature, file, &flags.policy, context).await?;
+    let judged = match signature.judge(&Artifact::Digests(&digests), &wanted, &root, context) {
         Err(Error::Refused(check))
             if matches!(*check, Check::Signature(_))
-                && signature.may_be_over_the_message(&flags.policy, world) =>
+                && signature.may_be_over_the_message(&flags.policy, context) =>
         {
-            let message = whole(file, world)?;
-            signature.judge(&Artifact::Message(&message), &wanted, &root, world)
+            let message = whole(file, context)?;
+            signature.judge(&Artifact::Message(&message), &wanted, &root, context)
         }
         judged => judged,
     };
     let verified = judged.map_err(|error| unacceptable(file, &signature, &error))?;
-    conclude(file, &verified, &signature, flags.output, world);
+    conclude(file, &verified, &signature, flags.output, context);
     Ok(Exit::Done)
 }
 
 pub(crate) async fn verify_blob_attestation(
     flags: &VerifyBlobAttestationFlags,
-    world: &Arc<World>,
+    context: &Arc<Context>,
 ) -> Result<Exit, Failure> {
     let predicate_type = plan::predicate_type(&flags.r#type)?;
     let (name, given) = match (&flags.file, &flags.digest) {
@@ -79,24 +79,24 @@ pub(crate) async fn verify_blob_attestation(
     if given.is_some() && flags.bundle.is_none() {
         return Err(Failure::usage("--digest needs --bundle"));
     }
-    let signature = attached(flags.bundle.as_deref(), &name, world)?;
-    let wanted = match Wanted::from_flags(&flags.policy, world) {
+    let signature = attached(flags.bundle.as_deref(), &name, context)?;
+    let wanted = match Wanted::from_flags(&flags.policy, context) {
         Ok(wanted) => wanted.each(|policy| policy.predicate_type(&predicate_type)),
         Err(failure) if flags.policy.names_nobody() && given.is_none() => {
             let about = (name.as_path(), &flags.policy, &flags.trust);
-            return Err(name_signer(failure, about, &signature, world).await);
+            return Err(name_signer(failure, about, &signature, context).await);
         }
         Err(failure) => return Err(failure),
     };
-    let root = plan::trusted_root(&flags.trust, world).await?;
+    let root = plan::trusted_root(&flags.trust, context).await?;
     let digests = match given {
         Some(digest) => vec![digest],
-        None => digests(&signature, &name, &flags.policy, world).await?,
+        None => digests(&signature, &name, &flags.policy, context).await?,
     };
     let verified = signature
-        .judge(&Artifact::Digests(&digests), &wanted, &root, world)
+        .judge(&Artifact::Digests(&digests), &wanted, &root, context)
         .map_err(|error| unacceptable(&name, &signature, &error))?;
-    conclude(&name, &verified, &signature, flags.output, world);
+    conclude(&name, &verified, &signature, flags.output, context);
     Ok(Exit::Done)
 }
 
@@ -106,23 +106,23 @@ impl Signature {
         artifact: &Artifact<'_>,
         wanted: &Wanted,
         root: &TrustedRoot,
-        world: &World,
+        context: &Context,
     ) -> Result<Verified, Error> {
         wanted.judge(|policy| match self {
             Self::Bundle { bundle, .. } => {
-                verify::verify(bundle, artifact, policy, root, world.now())
+                verify::verify(bundle, artifact, policy, root, context.now())
             }
-            Self::Earlier(legacy) => verify_legacy(legacy, artifact, policy, root, world.now()),
+            Self::Earlier(legacy) => verify_legacy(legacy, artifact, policy, root, context.now()),
         })
     }
 
     /// Whether the key is one that signs messages as well as digests of them, and this one is not
     /// over a digest.
-    fn may_be_over_the_message(&self, flags: &PolicyFlags, world: &World) -> bool {
+    fn may_be_over_the_message(&self, flags: &PolicyFlags, context: &Context) -> bool {
         let certificate = self.certificate();
         let key = certificate.map(|certificate| certificate.public_key().clone()).or_else(|| {
             let key = flags.key.as_deref()?;
-            wanted::public_key(key, &*world.env).ok()
+            wanted::public_key(key, &*context.env).ok()
         });
         key.is_some_and(|key| key.algorithm() == KeyAlgorithm::Ed25519)
     }
@@ -144,8 +144,8 @@ impl Signature {
 }
 
 /// The bundle of `file`, or what cosign wrote in its place before there were bundles.
-fn attached(bundle: Option<&Path>, file: &Path, world: &World) -> Result<Signature, Failure> {
-    let (path, bytes) = read_bundle(bundle, file, world)?;
+fn attached(bundle: Option<&Path>, file: &Path, context: &Context) -> Result<Signature, Failure> {
+    let (path, bytes) = read_bundle(bundle, file, context)?;
     let problem = || format!("{} is no Sigstore bundle", path.display());
     let has = |name: &str| {
         let document = serde_json::from_slice::<Value>(&bytes);
@@ -173,7 +173,7 @@ fn attached(bundle: Option<&Path>, file: &Path, world: &World) -> Result<Signatu
 fn read_bundle(
     bundle: Option<&Path>,
     file: &Path,
-    world: &World,
+    context: &Context,
 ) -> Result<(PathBuf, Vec<u8>), Failure> {
     let mut paths = plan::bundle_paths(&[file.to_owned()], bundle)?;
     if bundle.is_none() {
@@ -181,7 +181,7 @@ fn read_bundle(
     }
     let mut missing = None;
     for path in paths {
-        match world.env.read(&path, SIZE_CAP) {
+        match context.env.read(&path, SIZE_CAP) {
             Ok(bytes) => return Ok((path, bytes)),
             Err(error @ FileError::NotFound { .. }) => _ = missing.get_or_insert(error),
             Err(error) => {
@@ -208,10 +208,14 @@ fn named_digest(file: &Path) -> Option<Digest> {
 
 /// `--signature`, which names a file or is the signature itself, `--certificate` and
 /// `--rfc3161-timestamp`.
-fn detached(flags: &VerifyBlobFlags, signature: &str, world: &World) -> Result<Legacy, Failure> {
+fn detached(
+    flags: &VerifyBlobFlags,
+    signature: &str,
+    context: &Context,
+) -> Result<Legacy, Failure> {
     let read = |flag: &str, path: &Path| {
         let problem = format!("{flag} {} cannot be read", path.display());
-        let read = world.env.read(path, SIZE_CAP);
+        let read = context.env.read(path, SIZE_CAP);
         read.map_err(|error| Failure::of(Exit::Failed, problem, &error))
     };
     if flags.bundle.is_some() {
@@ -251,29 +255,29 @@ async fn digests(
     signature: &Signature,
     file: &Path,
     flags: &PolicyFlags,
-    world: &World,
+    context: &Context,
 ) -> Result<Vec<Digest>, Failure> {
     let mut algorithms =
         vec![signature.hash_algorithm().map_err(|error| unacceptable(file, signature, &error))?];
     if let Some(key) = &flags.key {
-        let key = wanted::public_key(key, &*world.env)?;
+        let key = wanted::public_key(key, &*context.env)?;
         algorithms.push(key.default_scheme().hash().unwrap_or(HashAlgorithm::Sha512));
     }
     algorithms.dedup();
     if let Some(digest) = named_digest(file) {
         return Ok(vec![digest]);
     }
-    world.console.wait_for(&format!("reading {}", file.display()));
+    context.console.wait_for(&format!("reading {}", file.display()));
     let digests = files::digests(file.to_owned(), algorithms)
         .await
         .map_err(|error| Failure::file(file, &error))?;
-    world.console.settle();
+    context.console.settle();
     Ok(digests)
 }
 
 /// The file itself, for the one kind of signature that no digest stands in for.
-fn whole(file: &Path, world: &World) -> Result<Vec<u8>, Failure> {
-    world.env.read(file, MESSAGE_CAP).map_err(|error| {
+fn whole(file: &Path, context: &Context) -> Result<Vec<u8>, Failure> {
+    context.env.read(file, MESSAGE_CAP).map_err(|error| {
         let problem = format!("the signature of {} could not be verified", file.display());
         Failure::of(Exit::Failed, problem, &error).hint(
             "a pure Ed25519 signature is over the whole file, which must be one that can be held \
@@ -292,14 +296,14 @@ async fn name_signer(
     failure: Failure,
     (file, policy, trust): (&Path, &PolicyFlags, &TrustFlags),
     signature: &Signature,
-    world: &World,
+    context: &Context,
 ) -> Failure {
     if files::is_stdin(file) {
         return failure;
     }
-    let Ok(root) = plan::trusted_root(trust, world).await else { return failure };
-    let Ok(digests) = digests(signature, file, policy, world).await else { return failure };
-    let judged = signature.judge(&Artifact::Digests(&digests), &Wanted::anybody(), &root, world);
+    let Ok(root) = plan::trusted_root(trust, context).await else { return failure };
+    let Ok(digests) = digests(signature, file, policy, context).await else { return failure };
+    let judged = signature.judge(&Artifact::Digests(&digests), &Wanted::anybody(), &root, context);
     match judged.ok().as_ref().and_then(as_flags) {
         Some(hint) => failure.hint(hint),
         None => failure,
@@ -311,13 +315,13 @@ fn conclude(
     verified: &Verified,
     signature: &Signature,
     output: Output,
-    world: &World,
+    context: &Context,
 ) {
     for warning in verified.warnings() {
-        world.console.warning(&warning.to_string());
+        context.console.warning(&warning.to_string());
     }
     match output {
-        Output::Text => world.console.note("Verified OK"),
+        Output::Text => context.console.note("Verified OK"),
         Output::Json => {
             let bundle = match signature {
                 Signature::Bundle { digest, .. } => Some(digest),
@@ -333,7 +337,7 @@ fn conclude(
             {
                 report.insert("predicateType".to_owned(), json!(statement.predicate_type()));
             }
-            world.console.json(&report);
+            context.console.json(&report);
         }
     }
 }

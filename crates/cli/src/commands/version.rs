@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::error::Exit;
+use crate::failure::Exit;
 use crate::flags::VersionFlags;
 use crate::output::Console;
 

@@ -10,14 +10,14 @@ use crate::env::ProcessEnv;
 use crate::output::Console;
 
 /// The process's surroundings.
-pub(crate) struct World {
+pub(crate) struct Context {
     pub(crate) console: Arc<Console>,
     pub(crate) env: Arc<dyn Env>,
     /// What TUF keeps, once it was looked at.
     trust: Mutex<Option<Arc<Trust>>>,
 }
 
-impl World {
+impl Context {
     pub(crate) fn new(console: &Arc<Console>) -> Self {
         let trust = Mutex::new(None);
         Self { console: Arc::clone(console), env: Arc::new(ProcessEnv), trust }
