@@ -7,6 +7,7 @@ use http_client::{HttpClient, Settings, SystemClock, SystemPrograms};
 use trust_update::Trust;
 
 use crate::env::ProcessEnv;
+use crate::failure::{Exit, Failure};
 use crate::output::Console;
 
 /// The process's surroundings.
@@ -15,12 +16,30 @@ pub(crate) struct Context {
     pub(crate) env: Arc<dyn Env>,
     /// What TUF keeps, once it was looked at.
     trust: Mutex<Option<Arc<Trust>>>,
+    worst: Mutex<Exit>,
 }
 
 impl Context {
     pub(crate) fn new(console: &Arc<Console>) -> Self {
         let trust = Mutex::new(None);
-        Self { console: Arc::clone(console), env: Arc::new(ProcessEnv), trust }
+        Self {
+            console: Arc::clone(console),
+            env: Arc::new(ProcessEnv),
+            trust,
+            worst: Mutex::new(Exit::Done),
+        }
+    }
+
+    /// Reports a failure now, and keeps its exit code whatever ends the command later.
+    pub(crate) fn fail(&self, failure: &Failure) {
+        self.console.failure(failure);
+        let mut worst = self.worst.lock().unwrap_or_else(PoisonError::into_inner);
+        *worst = failure.exit.max(*worst);
+    }
+
+    /// The exit code: that of the most severe failure so far.
+    pub(crate) fn exit(&self) -> Exit {
+        *self.worst.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn trust(&self) -> Option<Arc<Trust>> {

@@ -8,26 +8,28 @@ use std::process::ExitCode;
 use fulcio_client::preflight::Refusal;
 use host::TransportError;
 
-/// How the program ends. The order is that of damnation: of several results the greatest wins.
+/// How the program ends. Ordered by severity: of several results the greatest is the exit code.
+/// An end by a signal counts as "could not decide" and so stands above what is known of others,
+/// but not above a signature that was refused.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Exit {
     Done,
-    /// Could not decide, or could not do.
-    Failed,
     /// The image, tag or file does not exist.
     NotFound,
     /// No signature found.
     NotSigned,
+    /// Could not decide, or could not do.
+    Failed,
+    /// Ended by Ctrl-C.
+    Interrupted,
+    /// Ended by a signal to terminate.
+    Terminated,
     /// A signature without the certificate that was required.
     NoCertificate,
     /// Signatures exist, none acceptable.
     NotAcceptable,
     /// The command line is wrong.
     Usage,
-    /// Ended by Ctrl-C.
-    Interrupted,
-    /// Ended by a signal to terminate.
-    Terminated,
 }
 
 impl From<Exit> for ExitCode {

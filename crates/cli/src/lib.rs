@@ -55,14 +55,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         log_to_stderr();
     }
     let context = Arc::new(Context::new(&console));
-    let exit = start(&flags, &context).unwrap_or_else(|failure| {
-        console.failure(&failure);
-        failure.exit
-    });
-    exit.into()
+    if let Err(failure) = start(&flags, &context) {
+        context.fail(&failure);
+    }
+    context.exit().into()
 }
 
-fn start(flags: &Flags, context: &Arc<Context>) -> Result<Exit, Failure> {
+fn start(flags: &Flags, context: &Arc<Context>) -> Result<(), Failure> {
     // One thread does: the program waits for others nearly all of the time.
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = match flags.command.opens_sockets() {
@@ -80,7 +79,7 @@ fn start(flags: &Flags, context: &Arc<Context>) -> Result<Exit, Failure> {
 
 /// Dropping a command's future is how it is stopped: files are renamed into place when whole, so
 /// that nothing is left half-written.
-async fn until_done_or_stopped(flags: &Flags, context: &Arc<Context>) -> Result<Exit, Failure> {
+async fn until_done_or_stopped(flags: &Flags, context: &Arc<Context>) -> Result<(), Failure> {
     let timeout = flags.root.timeout;
     // Signals come through a pair of sockets. What opens none only reads: it may just end.
     let stoppable = flags.command.opens_sockets();
@@ -115,7 +114,7 @@ async fn told_to_stop() -> (Exit, &'static str) {
     }
 }
 
-async fn execute(command: &Command, context: &Arc<Context>) -> Result<Exit, Failure> {
+async fn execute(command: &Command, context: &Arc<Context>) -> Result<(), Failure> {
     match command {
         Command::Sign(flags) => commands::sign(flags, context).await,
         Command::SignBlob(flags) => commands::sign_blob(flags, context).await,
@@ -130,7 +129,10 @@ async fn execute(command: &Command, context: &Arc<Context>) -> Result<Exit, Fail
         Command::Initialize(flags) => commands::initialize(flags, context).await,
         Command::TrustedRoot(flags) => commands::trusted_root(flags, context).await,
         Command::SigningConfig(flags) => commands::signing_config(flags, context).await,
-        Command::Version(flags) => Ok(commands::version(flags, &context.console)),
+        Command::Version(flags) => {
+            commands::version(flags, &context.console);
+            Ok(())
+        }
     }
 }
 

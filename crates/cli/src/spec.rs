@@ -106,7 +106,7 @@ pub(crate) fn hand_out(
     document: &str,
     out: Option<&PathBuf>,
     context: &Context,
-) -> Result<Exit, Failure> {
+) -> Result<(), Failure> {
     if let Some(path) = out {
         files::write_atomically(path, format!("{document}\n").as_bytes()).map_err(|error| {
             Failure::of(Exit::Failed, format!("{} cannot be written", path.display()), &error)
@@ -114,7 +114,7 @@ pub(crate) fn hand_out(
     } else {
         context.console.data(document);
     }
-    Ok(Exit::Done)
+    Ok(())
 }
 
 /// The largest file with certificates or a key, in bytes.

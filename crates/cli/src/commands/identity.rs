@@ -25,7 +25,7 @@ const CLAIMS: [&str; 6] = ["iss", "sub", "aud", "email", "iat", "exp"];
 pub(crate) async fn identity(
     flags: &IdentityCommandFlags,
     context: &Arc<Context>,
-) -> Result<Exit, Failure> {
+) -> Result<(), Failure> {
     let profiles = profiles(flags, context)?;
     let host = context.host(&context.settings());
     let mask = Mask::plan(&flags.identity, Stream::Stdout.of_people(flags.output), context)?;
@@ -52,7 +52,7 @@ pub(crate) async fn identity(
     chosen?;
     match verdict.and_then(|verdict| verdict.refusal) {
         Some(refusal) => Err(Failure::refusal("this identity would be refused", &refusal)),
-        None => Ok(Exit::Done),
+        None => Ok(()),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::trust;
 pub(crate) async fn initialize(
     flags: &InitializeFlags,
     context: &Arc<Context>,
-) -> Result<Exit, Failure> {
+) -> Result<(), Failure> {
     if flags.staging && (flags.mirror.is_some() || flags.root.is_some()) {
         return Err(Failure::usage("--staging and --mirror or --root exclude each other"));
     }
@@ -54,7 +54,7 @@ pub(crate) async fn initialize(
             }
         }
     }
-    Ok(Exit::Done)
+    Ok(())
 }
 
 /// What cosign's earlier versions print, and what its users' scripts may read.

@@ -12,7 +12,6 @@ use verify::{Artifact, Examination, Finding, Legacy};
 use x509::Certificate;
 
 use super::attached;
-use super::signing::conclude;
 use super::verify::source;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -28,11 +27,10 @@ struct Plan<'a> {
     key: Option<PublicKey>,
 }
 
-pub(crate) async fn inspect(flags: &InspectFlags, context: &Arc<Context>) -> Result<Exit, Failure> {
+pub(crate) async fn inspect(flags: &InspectFlags, context: &Arc<Context>) -> Result<(), Failure> {
     let key = flags.key.as_deref().map(|key| wanted::public_key(key, &*context.env)).transpose()?;
     let root = plan::trusted_root(&flags.trust, context).await?;
     let plan = Plan { flags, root, key };
-    let mut failures = Vec::new();
     for what in &flags.what {
         let reports = match is_file(what) {
             true => file(Path::new(what), &plan, context).await.map(|report| vec![report]),
@@ -40,14 +38,14 @@ pub(crate) async fn inspect(flags: &InspectFlags, context: &Arc<Context>) -> Res
         };
         context.console.settle();
         match reports {
-            Err(failure) => failures.push(failure),
+            Err(failure) => context.fail(&failure),
             Ok(reports) => reports.iter().for_each(|report| match flags.output {
                 Output::Json => context.console.json(report),
                 Output::Text => text(report).iter().for_each(|line| context.console.data(line)),
             }),
         }
     }
-    Ok(conclude(&context.console, &failures))
+    Ok(())
 }
 
 /// A file that exists is meant before an image of that name.

@@ -10,10 +10,10 @@ use oci_push::{How, Reference, Registry, Resolved};
 use serde_json::{Value, json};
 use signer::{Session, Signed};
 
-use super::signing::{Signing, cannot_write, conclude, facts, report_stream, write};
+use super::signing::{Signing, cannot_write, facts, report_stream, write};
 use crate::concurrent::for_each;
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::files;
 use crate::flags::{Output, SignFlags};
 use crate::output::Stream;
@@ -42,7 +42,7 @@ struct Target {
     resolved: Resolved,
 }
 
-pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<Exit, Failure> {
+pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<(), Failure> {
     let images = plan::images(&flags.images)?;
     let plan = Arc::new(Plan::new(flags, &images, context)?);
     let signing = Signing::plan(&flags.signing, plan.report, context).await?;
@@ -51,39 +51,32 @@ pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<Ex
     // that does not exist or may not be written.
     let images = images.into_iter().map(|(text, reference)| Image { text, reference });
     let mut targets = Vec::new();
-    let mut failures = Vec::new();
     for_each(
         images,
         REGISTRY_WIDTH,
         |image| locate(image, &plan, context),
         |located| match located {
             Ok(found) => targets.extend(found),
-            Err(failure) => failures.push(failure),
+            Err(failure) => context.fail(&failure),
         },
     )
     .await;
     if targets.is_empty() {
-        return Ok(conclude(&context.console, &failures));
+        return Ok(());
     }
 
-    let session = match signing.session().await {
-        Ok(session) => Arc::new(session),
-        Err(failure) => {
-            failures.push(failure);
-            return Ok(conclude(&context.console, &failures));
-        }
-    };
+    let session = Arc::new(signing.session().await?);
     for_each(
         targets.into_iter(),
         SIGNING_WIDTH,
         |target| sign_one(target, &plan, &session, context),
         |signed| match signed {
             Ok(line) => context.console.say(plan.report, &line),
-            Err(failure) => failures.push(failure),
+            Err(failure) => context.fail(&failure),
         },
     )
     .await;
-    Ok(conclude(&context.console, &failures))
+    Ok(())
 }
 
 impl Plan {

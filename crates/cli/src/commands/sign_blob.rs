@@ -7,10 +7,10 @@ use keys::{Digest, HashAlgorithm};
 use serde_json::{Value, json};
 use signer::Session;
 
-use super::signing::{Signing, cannot_write, conclude, facts, report_stream, write};
+use super::signing::{Signing, cannot_write, facts, report_stream, write};
 use crate::concurrent::for_each;
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::files;
 use crate::flags::{Output, SignBlobFlags};
 use crate::plan;
@@ -25,41 +25,34 @@ struct Target {
 pub(crate) async fn sign_blob(
     flags: &SignBlobFlags,
     context: &Arc<Context>,
-) -> Result<Exit, Failure> {
+) -> Result<(), Failure> {
     let bundles = plan::bundle_paths(&flags.files, flags.bundle.as_deref())?;
     let output = flags.signing.output;
     let report = report_stream(flags.bundle.as_deref(), output)?;
     let signing = Signing::plan(&flags.signing, report, context).await?;
 
     let mut targets = Vec::new();
-    let mut failures = Vec::new();
     for (file, bundle) in flags.files.iter().zip(bundles) {
         match prepare(file, bundle, context).await {
             Ok(target) => targets.push(target),
-            Err(failure) => failures.push(failure),
+            Err(failure) => context.fail(&failure),
         }
     }
     if targets.is_empty() {
-        return Ok(conclude(&context.console, &failures));
+        return Ok(());
     }
-    let session = match signing.session().await {
-        Ok(session) => session,
-        Err(failure) => {
-            failures.push(failure);
-            return Ok(conclude(&context.console, &failures));
-        }
-    };
+    let session = signing.session().await?;
     for_each(
         targets.into_iter(),
         WIDTH,
         |target| sign_one(target, output, &session, context),
         |signed| match signed {
             Ok(line) => context.console.say(report, &line),
-            Err(failure) => failures.push(failure),
+            Err(failure) => context.fail(&failure),
         },
     )
     .await;
-    Ok(conclude(&context.console, &failures))
+    Ok(())
 }
 
 /// Reads the file once, before anyone is asked for anything.

@@ -105,12 +105,6 @@ pub(super) fn facts(signed: &Signed) -> Map<String, Value> {
     }
 }
 
-/// Ends a command of several results: says what failed and answers with the worst of it.
-pub(super) fn conclude(console: &Console, failures: &[Failure]) -> Exit {
-    failures.iter().for_each(|failure| console.failure(failure));
-    failures.iter().map(|failure| failure.exit).max().unwrap_or(Exit::Done)
-}
-
 fn show(event: &Event<'_>, console: &Console) {
     match event {
         Event::Looking { provider } => console.wait_for(&format!("asking {provider} for a token")),

@@ -15,7 +15,7 @@ use crate::{plan, trust};
 pub(crate) async fn signing_config(
     flags: &SigningConfigFlags,
     context: &Arc<Context>,
-) -> Result<Exit, Failure> {
+) -> Result<(), Failure> {
     let SigningConfigCommand::Create(flags) = &flags.command;
     let kinds = [
         Kind::new("caUrls", "--fulcio", &flags.fulcio, flags.no_default_fulcio)?,

@@ -17,7 +17,7 @@ use crate::trust;
 pub(crate) async fn trusted_root(
     flags: &TrustedRootFlags,
     context: &Arc<Context>,
-) -> Result<Exit, Failure> {
+) -> Result<(), Failure> {
     let TrustedRootCommand::Create(flags) = &flags.command;
     let new = New::read(flags, &*context.env)?;
     for log in new.rekor.iter().filter(|log| lacks_origin(log)) {

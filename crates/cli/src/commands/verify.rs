@@ -12,7 +12,6 @@ use trust_root::TrustedRoot;
 use verify::{PolicyFile, TimeSource, Verified};
 
 use super::attached::{Accepted, Judge};
-use super::signing::conclude;
 use crate::concurrent::for_each;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -45,7 +44,7 @@ enum Sought<'a> {
     },
 }
 
-pub(crate) async fn verify(flags: &VerifyFlags, context: &Arc<Context>) -> Result<Exit, Failure> {
+pub(crate) async fn verify(flags: &VerifyFlags, context: &Arc<Context>) -> Result<(), Failure> {
     let annotations = plan::annotations(&flags.annotations)?.into_iter().collect();
     images(&flags.images, annotations, Sought::Signatures, flags.output, context).await
 }
@@ -53,7 +52,7 @@ pub(crate) async fn verify(flags: &VerifyFlags, context: &Arc<Context>) -> Resul
 pub(crate) async fn verify_attestation(
     flags: &VerifyAttestationFlags,
     context: &Arc<Context>,
-) -> Result<Exit, Failure> {
+) -> Result<(), Failure> {
     let predicate_type = plan::predicate_type(&flags.r#type)?;
     let sought = Sought::Attestations { predicate_type: &predicate_type };
     images(&flags.images, Vec::new(), sought, flags.output, context).await
@@ -65,7 +64,7 @@ async fn images(
     sought: Sought<'_>,
     output: Output,
     context: &Arc<Context>,
-) -> Result<Exit, Failure> {
+) -> Result<(), Failure> {
     let images = plan::images(&flags.images)?;
     let whom = match &flags.file.identity_policy {
         Some(_) if !flags.policy.names_nobody() || flags.policy.extensions.wanted().count() > 0 => {
@@ -95,7 +94,6 @@ async fn images(
         sought,
         output,
     };
-    let mut failures = Vec::new();
     let work = |(text, reference): (String, Reference)| {
         let plan = &plan;
         async move {
@@ -108,10 +106,10 @@ async fn images(
     };
     for_each(images.into_iter(), WIDTH, work, |verified| match verified {
         Ok(lines) => lines.iter().for_each(|line| context.console.data(line)),
-        Err(failure) => failures.push(failure),
+        Err(failure) => context.fail(&failure),
     })
     .await;
-    Ok(conclude(&context.console, &failures))
+    Ok(())
 }
 
 async fn verify_one(

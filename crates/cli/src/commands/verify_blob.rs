@@ -29,7 +29,7 @@ enum Signature {
 pub(crate) async fn verify_blob(
     flags: &VerifyBlobFlags,
     context: &Arc<Context>,
-) -> Result<Exit, Failure> {
+) -> Result<(), Failure> {
     let file = &flags.file;
     let signature = match &flags.signature {
         Some(signature) => Signature::Earlier(Box::new(detached(flags, signature, context)?)),
@@ -57,13 +57,13 @@ pub(crate) async fn verify_blob(
     };
     let verified = judged.map_err(|error| unacceptable(file, &signature, &error))?;
     conclude(file, &verified, &signature, flags.output, context);
-    Ok(Exit::Done)
+    Ok(())
 }
 
 pub(crate) async fn verify_blob_attestation(
     flags: &VerifyBlobAttestationFlags,
     context: &Arc<Context>,
-) -> Result<Exit, Failure> {
+) -> Result<(), Failure> {
     let predicate_type = plan::predicate_type(&flags.r#type)?;
     let (name, given) = match (&flags.file, &flags.digest) {
         (Some(file), None) => (file.clone(), None),
@@ -97,7 +97,7 @@ pub(crate) async fn verify_blob_attestation(
         .judge(&Artifact::Digests(&digests), &wanted, &root, context)
         .map_err(|error| unacceptable(&name, &signature, &error))?;
     conclude(&name, &verified, &signature, flags.output, context);
-    Ok(Exit::Done)
+    Ok(())
 }
 
 impl Signature {
