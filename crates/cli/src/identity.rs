@@ -130,7 +130,7 @@ impl Identities {
             (_, Some(Ok(detected))) => Ok((detected.provider.to_owned(), detected.token.clone())),
             (_, Some(Err(error))) => Err(error.clone().into()),
             (Self::Given(given), None) => match given.look() {
-                Outcome::Here(found) => Ok((given.name().to_owned(), found.token)),
+                Outcome::Found(found) => Ok((given.name().to_owned(), found.token)),
                 Outcome::Broken(broken) => Err(Failure::new(Exit::Failed, broken.reason)),
                 _ => Err(Failure::new(Exit::Failed, "--identity-token gives nothing")),
             },
@@ -224,15 +224,13 @@ impl Given {
     fn look(&self) -> Outcome {
         match &self.place {
             Place::Text(token, evidence) => {
-                Outcome::Here(Found { token: (**token).clone(), evidence: (*evidence).to_owned() })
+                Outcome::Found(Found::new((**token).clone(), *evidence))
             }
             Place::File(path) => {
                 let evidence = format!("--identity-token names {}", path.display());
                 match read_file(path, &*self.env) {
-                    Ok(token) => Outcome::Here(Found { token, evidence }),
-                    Err(reason) => {
-                        Outcome::Broken(Broken { evidence, reason, hint: None, certain: true })
-                    }
+                    Ok(token) => Outcome::Found(Found::new(token, evidence)),
+                    Err(reason) => Outcome::Broken(Broken::new(evidence, reason)),
                 }
             }
         }
@@ -240,7 +238,7 @@ impl Given {
 }
 
 impl TokenSource for Given {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "identity-token"
     }
 

@@ -57,14 +57,14 @@ struct Masked {
 }
 
 impl TokenSource for Masked {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         self.source.name()
     }
 
     fn find<'a>(&'a self, audience: &'a Audience, min_ttl: Duration) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             let outcome = self.source.find(audience, min_ttl).await;
-            if let Outcome::Here(found) = &outcome {
+            if let Outcome::Found(found) = &outcome {
                 self.mask.hide(&found.token);
             }
             outcome

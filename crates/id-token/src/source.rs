@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use host::BoxFuture;
 
-use crate::{Audience, IdToken};
+use crate::token::{Audience, IdToken};
 
-/// One place where a token may be found.
+/// A place where a token may be found: a CI job, a cloud machine, a file.
 ///
-/// It answers in three states, because "not here" sends us to the next place while "here but
-/// broken" must be told to a person: signing as the machine when the job's own identity is broken
-/// would be signing as the wrong one.
+/// It answers in three states, because "absent" sends the search to the next source while
+/// "broken" must be reported: signing as the machine when the job's own identity is broken would
+/// be signing as the wrong one.
 pub trait TokenSource: Send + Sync {
     /// The name that `--oidc-provider` takes.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// Looks for a token for `audience` that lives for at least `min_ttl` from now on.
     fn find<'a>(&'a self, audience: &'a Audience, min_ttl: Duration) -> BoxFuture<'a, Outcome>;
@@ -23,23 +23,32 @@ pub trait TokenSource: Send + Sync {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// We are not in such a place.
-    NotHere(Absence),
-    /// Here is the token.
-    Here(Found),
-    /// We are in such a place and it does not work.
+    /// This is not such a place.
+    Absent(Absence),
+    /// A token.
+    Found(Found),
+    /// This is such a place, but it gives no token.
     Broken(Broken),
 }
 
 /// What was looked for and not found.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Absence {
     /// For example `ACTIONS_ID_TOKEN_REQUEST_URL is not set`.
     pub evidence: String,
 }
 
-/// A token, and why we believe that it is ours.
+impl Absence {
+    /// Nothing is here; `evidence` says what was looked at.
+    pub fn new(evidence: impl Into<String>) -> Self {
+        Self { evidence: evidence.into() }
+    }
+}
+
+/// A token, and why the source believes that it belongs to this process.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Found {
     /// The token.
     pub token: IdToken,
@@ -47,16 +56,44 @@ pub struct Found {
     pub evidence: String,
 }
 
-/// An identity that should be here and could not be had.
+impl Found {
+    /// `token`, detected because of `evidence`.
+    pub fn new(token: IdToken, evidence: impl Into<String>) -> Self {
+        Self { token, evidence: evidence.into() }
+    }
+}
+
+/// An identity that should be here and could not be obtained.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Broken {
-    /// Why we believe to be in such a place.
+    /// Why the source believes to be in such a place.
     pub evidence: String,
     /// What went wrong: expected and found. Never holds a secret.
     pub reason: String,
     /// What a person can do about it.
     pub hint: Option<String>,
-    /// Whether the evidence is beyond doubt, so that the search must end here. A CI job without
-    /// its permission is certain; a guess from a machine's firmware is not.
+    /// Whether the search must end here. A CI job without its permission is certain. A guess from
+    /// a machine's firmware, and a source that can never give a token for the audience asked for,
+    /// are not: they are reported, and the search goes on.
     pub certain: bool,
+}
+
+impl Broken {
+    /// A source that is certainly here and gives no token, without a hint.
+    pub fn new(evidence: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { evidence: evidence.into(), reason: reason.into(), hint: None, certain: true }
+    }
+
+    /// With what a person can do about it; an empty text is no hint.
+    #[must_use]
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()).filter(|hint| !hint.is_empty()), ..self }
+    }
+
+    /// Whether the search must end here, see [`Broken::certain`].
+    #[must_use]
+    pub fn with_certain(self, certain: bool) -> Self {
+        Self { certain, ..self }
+    }
 }

@@ -6,10 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::Claims;
-
-/// The largest token accepted, in bytes. Fulcio reads far less.
-pub const TOKEN_CAP: usize = 64 << 10;
+use crate::claims::Claims;
+use crate::error::{Error, TOKEN_CAP};
 
 /// A compact JWS (RFC 7519) whose claims have been read but not verified.
 #[derive(Clone)]
@@ -101,42 +99,6 @@ impl fmt::Display for Audience {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// Why a text is no identity token.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// Nothing but white space.
-    #[error("the identity token is empty")]
-    Empty,
-    /// Larger than [`TOKEN_CAP`].
-    #[error("the identity token has {found} bytes, more than the limit of {TOKEN_CAP}")]
-    TooLarge {
-        /// Its length in bytes.
-        found: usize,
-    },
-    /// Not three parts with dots between.
-    #[error("expected a JWT of three parts with dots between, found {found} part(s)")]
-    Parts {
-        /// How many parts there are.
-        found: usize,
-    },
-    /// A part is not base64url.
-    #[error("the {part} of the identity token is not base64url")]
-    Base64 {
-        /// Which one.
-        part: &'static str,
-    },
-    /// Header or payload is not a JSON object.
-    #[error("the {part} of the identity token is not a JSON object")]
-    Json {
-        /// Which one.
-        part: &'static str,
-    },
-    /// An empty audience was asked for.
-    #[error("the audience of an identity token must not be empty")]
-    EmptyAudience,
 }
 
 fn object(

@@ -36,11 +36,11 @@ impl Cached {
     /// # Errors
     /// [`Error::Broken`] or [`Error::NotHere`], as the source says.
     pub async fn token(&self, audience: &Audience, min_ttl: Duration) -> Result<IdToken, Error> {
-        let provider = self.source.name();
+        let provider = self.source.name().to_owned();
         match self.find(audience, min_ttl).await {
-            Outcome::Here(found) => Ok(found.token),
+            Outcome::Found(found) => Ok(found.token),
             Outcome::Broken(broken) => Err(Error::Broken { provider, broken }),
-            Outcome::NotHere(absence) => Err(Error::NotHere { provider, absence }),
+            Outcome::Absent(absence) => Err(Error::NotHere { provider, absence }),
             _ => Err(Error::Nothing { absent: Vec::new(), broken: Vec::new() }),
         }
     }
@@ -60,18 +60,18 @@ impl Cached {
 }
 
 impl TokenSource for Cached {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         self.source.name()
     }
 
     fn find<'a>(&'a self, audience: &'a Audience, min_ttl: Duration) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             if let Some(found) = self.kept(audience, min_ttl) {
-                return Outcome::Here(found);
+                return Outcome::Found(found);
             }
             let now = self.clock.now();
             let outcome = check::find(self.source.as_ref(), audience, min_ttl, now, true).await;
-            if let Outcome::Here(found) = &outcome {
+            if let Outcome::Found(found) = &outcome {
                 self.keep(audience, found);
             }
             outcome
@@ -105,7 +105,7 @@ mod tests {
     }
 
     impl TokenSource for Counting {
-        fn name(&self) -> &'static str {
+        fn name(&self) -> &str {
             "counting"
         }
 

@@ -16,7 +16,7 @@ pub(crate) async fn find(
     certain: bool,
 ) -> Outcome {
     match source.find(audience, min_ttl).await {
-        Outcome::Here(found) => check(found, audience, now, certain),
+        Outcome::Found(found) => check(found, audience, now, certain),
         outcome => outcome,
     }
 }
@@ -35,9 +35,9 @@ fn check(found: Found, audience: &Audience, now: SystemTime, certain: bool) -> O
                     if it is new, compare this machine's clock with the issuer's";
         (reason, hint.to_owned())
     } else {
-        return Outcome::Here(found);
+        return Outcome::Found(found);
     };
-    Outcome::Broken(Broken { evidence: found.evidence, reason, hint: Some(hint), certain })
+    Outcome::Broken(Broken::new(found.evidence, reason).with_hint(hint).with_certain(certain))
 }
 
 /// `aud` may be a list: what counts is that ours is in it.
@@ -81,7 +81,7 @@ mod tests {
 
     fn checked(claims: &str, now: u64) -> Outcome {
         let token = IdToken::parse(&crate::sources::testing::jwt(claims)).unwrap();
-        let found = Found { token, evidence: "E".to_owned() };
+        let found = Found::new(token, "E");
         check(found, &Audience::sigstore(), UNIX_EPOCH + Duration::from_secs(now), true)
     }
 
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn a_list_that_contains_the_audience_will_do() {
         let claims = r#"{"aud":["other","sigstore"],"exp":100}"#;
-        assert!(matches!(checked(claims, 99), Outcome::Here(_)));
+        assert!(matches!(checked(claims, 99), Outcome::Found(_)));
     }
 
     #[test]
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_token_with_little_life_left_or_without_an_end_is_not_ours_to_refuse() {
-        assert!(matches!(checked(r#"{"aud":"sigstore","exp":400}"#, 399), Outcome::Here(_)));
-        assert!(matches!(checked(r#"{"aud":"sigstore"}"#, 399), Outcome::Here(_)));
+        assert!(matches!(checked(r#"{"aud":"sigstore","exp":400}"#, 399), Outcome::Found(_)));
+        assert!(matches!(checked(r#"{"aud":"sigstore"}"#, 399), Outcome::Found(_)));
     }
 }

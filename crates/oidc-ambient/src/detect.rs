@@ -15,7 +15,7 @@ use crate::sources::{Sources, Stage};
 #[derive(Clone)]
 pub struct Detected {
     /// The name of the source.
-    pub provider: &'static str,
+    pub provider: String,
     /// The token, for the right audience and not expired.
     pub token: IdToken,
     /// Why we believe that it is ours.
@@ -30,7 +30,7 @@ pub struct Detected {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PassedOver {
     /// The name of the source.
-    pub provider: &'static str,
+    pub provider: String,
     /// What was wrong with it.
     pub broken: Broken,
 }
@@ -38,7 +38,7 @@ pub struct PassedOver {
 impl Detected {
     /// The source with this token already in its cache, to ask again when the token has aged.
     pub fn into_source(self, audience: &Audience) -> Cached {
-        let found = Found { token: self.token, evidence: self.evidence };
+        let found = Found::new(self.token, self.evidence);
         Cached::new(self.source, self.clock).holding(audience, &found)
     }
 }
@@ -90,7 +90,7 @@ pub struct Survey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The name of the source.
-    pub provider: &'static str,
+    pub provider: String,
     /// In short.
     pub state: State,
     /// What was looked at.
@@ -139,16 +139,16 @@ pub async fn survey(sources: &Sources, audience: &Audience, min_ttl: Duration) -
 }
 
 impl Report {
-    fn new(provider: &'static str, outcome: &Outcome) -> Self {
+    fn new(provider: &str, outcome: &Outcome) -> Self {
         let (state, evidence, reason, hint) = match outcome {
-            Outcome::Here(found) => (State::Available, found.evidence.clone(), None, None),
-            Outcome::NotHere(absence) => (State::Absent, absence.evidence.clone(), None, None),
+            Outcome::Found(found) => (State::Available, found.evidence.clone(), None, None),
+            Outcome::Absent(absence) => (State::Absent, absence.evidence.clone(), None, None),
             Outcome::Broken(Broken { evidence, reason, hint, .. }) => {
                 (State::Broken, evidence.clone(), Some(reason.clone()), hint.clone())
             }
             _ => (State::Absent, String::new(), None, None),
         };
-        Self { provider, state, evidence, reason, hint }
+        Self { provider: provider.to_owned(), state, evidence, reason, hint }
     }
 }
 
@@ -175,7 +175,7 @@ async fn ask(
 /// The rules by which one source is chosen.
 struct Search<'a> {
     sources: &'a Sources,
-    absent: Vec<(&'static str, Absence)>,
+    absent: Vec<(String, Absence)>,
     passed_over: Vec<PassedOver>,
 }
 
@@ -190,9 +190,9 @@ impl<'a> Search<'a> {
         source: &Arc<dyn TokenSource>,
         outcome: Outcome,
     ) -> Option<Result<Detected, Error>> {
-        let provider = source.name();
+        let provider = source.name().to_owned();
         match outcome {
-            Outcome::Here(found) => Some(Ok(Detected {
+            Outcome::Found(found) => Some(Ok(Detected {
                 provider,
                 token: found.token,
                 evidence: found.evidence,
@@ -207,7 +207,7 @@ impl<'a> Search<'a> {
                 self.passed_over.push(PassedOver { provider, broken });
                 None
             }
-            Outcome::NotHere(absence) => {
+            Outcome::Absent(absence) => {
                 self.absent.push((provider, absence));
                 None
             }

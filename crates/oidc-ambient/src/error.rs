@@ -22,7 +22,7 @@ pub enum Error {
     #[error("the identity of `{provider}` is here but cannot be used: {}", broken.reason)]
     Broken {
         /// The source's name.
-        provider: &'static str,
+        provider: String,
         /// What is wrong, and the mend.
         broken: Broken,
     },
@@ -30,15 +30,15 @@ pub enum Error {
     #[error("no ambient identity found")]
     Nothing {
         /// What was looked for where, in order.
-        absent: Vec<(&'static str, Absence)>,
+        absent: Vec<(String, Absence)>,
         /// Places that may be ours and did not work.
-        broken: Vec<(&'static str, Broken)>,
+        broken: Vec<(String, Broken)>,
     },
     /// The source that was asked for by name finds nothing here.
     #[error("the identity provider `{provider}` finds nothing here: {}", absence.evidence)]
     NotHere {
         /// The source's name.
-        provider: &'static str,
+        provider: String,
         /// What it looked for.
         absence: Absence,
     },
@@ -48,7 +48,7 @@ pub enum Error {
         /// What was asked for.
         name: String,
         /// The names there are, in order of precedence.
-        known: Vec<&'static str>,
+        known: Vec<String>,
     },
 }
 

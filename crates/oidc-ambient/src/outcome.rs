@@ -3,11 +3,11 @@
 use id_token::{Absence, Broken, Found, IdToken, Outcome};
 
 pub(crate) fn not_here(evidence: impl Into<String>) -> Outcome {
-    Outcome::NotHere(Absence { evidence: evidence.into() })
+    Outcome::Absent(Absence::new(evidence.into()))
 }
 
 pub(crate) fn here(token: IdToken, evidence: impl Into<String>) -> Outcome {
-    Outcome::Here(Found { token, evidence: evidence.into() })
+    Outcome::Found(Found::new(token, evidence))
 }
 
 /// Here beyond doubt, and broken.
@@ -29,8 +29,7 @@ pub(crate) fn doubtful(
 }
 
 fn failed(evidence: String, reason: String, hint: String, certain: bool) -> Outcome {
-    let hint = Some(hint).filter(|hint| !hint.is_empty());
-    Outcome::Broken(Broken { evidence, reason, hint, certain })
+    Outcome::Broken(Broken::new(evidence, reason).with_hint(hint).with_certain(certain))
 }
 
 /// An error and its causes in one line.

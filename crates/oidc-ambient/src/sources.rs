@@ -114,11 +114,11 @@ impl Sources {
     }
 
     /// The names there are, in order, each once.
-    pub fn names(&self) -> Vec<&'static str> {
-        let mut names = Vec::new();
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
         for source in self.iter() {
-            if !names.contains(&source.name()) {
-                names.push(source.name());
+            if !names.iter().any(|name| name == source.name()) {
+                names.push(source.name().to_owned());
             }
         }
         names

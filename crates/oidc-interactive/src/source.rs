@@ -68,7 +68,7 @@ impl Person {
 }
 
 impl TokenSource for Person {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "interactive"
     }
 
@@ -76,11 +76,8 @@ impl TokenSource for Person {
         Box::pin(async move {
             let evidence = format!("a person logs in at {}", self.login.issuer());
             match self.token(min_ttl).await {
-                Ok(token) => Outcome::Here(Found { token, evidence }),
-                Err(error) => {
-                    let (reason, hint) = (whole(&error), None);
-                    Outcome::Broken(Broken { evidence, reason, hint, certain: true })
-                }
+                Ok(token) => Outcome::Found(Found::new(token, evidence)),
+                Err(error) => Outcome::Broken(Broken::new(evidence, whole(&error))),
             }
         })
     }

@@ -21,7 +21,7 @@ pub enum Error {
     #[error("the identity source {provider} does not work: {}", broken.reason)]
     IdentityBroken {
         /// The source's name.
-        provider: &'static str,
+        provider: String,
         /// What it found and what is wrong.
         broken: Box<Broken>,
     },
@@ -29,7 +29,7 @@ pub enum Error {
     #[error("no identity token from {provider}: {}", absence.evidence)]
     IdentityMissing {
         /// The source's name.
-        provider: &'static str,
+        provider: String,
         /// What was looked for.
         absence: Absence,
     },
@@ -45,7 +45,7 @@ pub enum Error {
     #[error("the identity token from {provider} would be refused")]
     Preflight {
         /// The source's name.
-        provider: &'static str,
+        provider: String,
         /// Which claim is wrong.
         source: Box<fulcio_client::preflight::Refusal>,
     },

@@ -18,7 +18,7 @@ pub enum Event<'a> {
     /// A token was found.
     Found {
         /// The source's name.
-        provider: &'static str,
+        provider: &'a str,
         /// Why the source believes to be the right one.
         evidence: &'a str,
     },
@@ -35,7 +35,7 @@ pub enum Event<'a> {
     /// The identity source is asked for a token.
     Looking {
         /// The source's name.
-        provider: &'static str,
+        provider: &'a str,
     },
     /// A timestamp authority is asked for a timestamp.
     Stamping {

@@ -41,7 +41,7 @@ pub struct Identity {
     /// The OIDC issuer that vouched for it, as the certificate records it.
     pub issuer: String,
     /// The name of the source that the token came from.
-    pub provider: &'static str,
+    pub provider: String,
 }
 
 /// A signature and the facts about it.
@@ -205,7 +205,7 @@ impl Session {
             issuer: leaf.oidc_issuer().map_err(untrusted)?.ok_or_else(|| {
                 Error::Untrusted("the certificate does not say which issuer vouched for it".into())
             })?,
-            provider,
+            provider: provider.to_owned(),
         };
         judge::certificate(&leaf, &identity, signer)?;
         signer.tell(&Event::Certified { identity: &identity, not_after: leaf.not_after() });
@@ -217,14 +217,17 @@ impl Session {
         let provider = self.source.name();
         self.signer.tell(&Event::Looking { provider });
         match self.source.find(&self.signer.audience, TOKEN_MIN_TTL).await {
-            Outcome::Here(found) => {
+            Outcome::Found(found) => {
                 self.signer.tell(&Event::Found { provider, evidence: &found.evidence });
                 Ok(found.token)
             }
-            Outcome::Broken(broken) => {
-                Err(Error::IdentityBroken { provider, broken: Box::new(broken) })
+            Outcome::Broken(broken) => Err(Error::IdentityBroken {
+                provider: provider.to_owned(),
+                broken: Box::new(broken),
+            }),
+            Outcome::Absent(absence) => {
+                Err(Error::IdentityMissing { provider: provider.to_owned(), absence })
             }
-            Outcome::NotHere(absence) => Err(Error::IdentityMissing { provider, absence }),
             _ => Err(Error::craft("the identity source gave an unknown outcome")),
         }
     }
@@ -243,8 +246,9 @@ impl Session {
         let configuration = self.configuration.get().and_then(Option::as_ref);
         let now = self.signer.clock.now();
         let provider = self.source.name();
-        let warnings = preflight::check(token, &self.signer.audience, configuration, now)
-            .map_err(|source| Error::Preflight { provider, source: Box::new(source) })?;
+        let warnings = preflight::check(token, &self.signer.audience, configuration, now).map_err(
+            |source| Error::Preflight { provider: provider.to_owned(), source: Box::new(source) },
+        )?;
         for warning in warnings {
             self.signer.tell(&Event::Warning { text: &warning.to_string() });
         }

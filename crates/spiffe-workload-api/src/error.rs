@@ -158,3 +158,19 @@ impl fmt::Display for Offer {
 fn asked_for(asked: Option<&SpiffeId>) -> String {
     asked.map_or_else(String::new, |id| format!(" for {id}"))
 }
+
+/// A SPIFFE ID or trust domain that is not one.
+impl From<id_token::Error> for Error {
+    fn from(error: id_token::Error) -> Self {
+        match error {
+            id_token::Error::Spiffe { expected, found, reason } => {
+                Self::Malformed { expected, found, reason: reason.to_owned() }
+            }
+            other => Self::Malformed {
+                expected: "SPIFFE ID",
+                found: String::new(),
+                reason: other.to_string(),
+            },
+        }
+    }
+}

@@ -11,7 +11,6 @@ mod der;
 mod endpoint;
 mod error;
 mod grpc;
-mod id;
 mod process;
 #[allow(
     clippy::all,
@@ -35,8 +34,8 @@ pub use crate::api::WorkloadApi;
 pub use crate::bundle::{JwtBundle, SpiffeBundle, X509Bundle};
 pub use crate::endpoint::{ENDPOINT_VARIABLE, Endpoint};
 pub use crate::error::{Error, Offer, Unreachable};
-pub use crate::id::{SpiffeId, TrustDomain};
 pub use crate::source::SpiffeSource;
 pub use crate::svid::{JwtSvid, Selection, X509State, X509Svid};
 pub use crate::validate::{verify_jwt_svid, verify_x509_svid};
 pub use crate::watch::{Update, Watch, watch_jwt_bundles, watch_x509, watch_x509_bundles};
+pub use id_token::{SpiffeId, TrustDomain};

@@ -89,7 +89,7 @@ impl SpiffeSource {
             Place::Variable => {
                 let Some(value) = self.host.env.var(ENDPOINT_VARIABLE) else {
                     let evidence = format!("{ENDPOINT_VARIABLE} is not set");
-                    return Outcome::NotHere(Absence { evidence });
+                    return Outcome::Absent(Absence::new(evidence));
                 };
                 let mut evidence = format!("{ENDPOINT_VARIABLE} is set");
                 if value.starts_with('/') {
@@ -105,9 +105,9 @@ impl SpiffeSource {
         };
         let mut attempts = 0;
         match self.fetch(&endpoint, audience, min_ttl, certain, &mut attempts).await {
-            Ok(svid) => Outcome::Here(self.found(svid, evidence, min_ttl)),
+            Ok(svid) => Outcome::Found(self.found(svid, evidence, min_ttl)),
             Err(Error::Unreachable { why: Unreachable::Missing, .. }) if !certain => {
-                Outcome::NotHere(Absence { evidence: format!("there is no socket {endpoint}") })
+                Outcome::Absent(Absence::new(format!("there is no socket {endpoint}")))
             }
             Err(error) => Outcome::Broken(self.broken(evidence, &error, certain, attempts)),
         }
@@ -129,7 +129,7 @@ impl SpiffeSource {
                 "; the JWT-SVID lives for {left} s only, and the agent has no fresher one"
             ));
         }
-        Found { token: svid.token, evidence }
+        Found::new(svid.token, evidence)
     }
 
     fn left(&self, svid: &JwtSvid) -> Option<Duration> {
@@ -210,7 +210,9 @@ impl SpiffeSource {
             let patience = if certain { PATIENCE } else { PAUSES[0] }.as_secs_f32();
             reason.push_str(&format!(" (asked {attempts} times within {patience} s)"));
         }
-        Broken { evidence, reason, hint: self.hint(error), certain }
+        Broken::new(evidence, reason)
+            .with_hint(self.hint(error).unwrap_or_default())
+            .with_certain(certain)
     }
 
     fn hint(&self, error: &Error) -> Option<String> {
@@ -230,7 +232,7 @@ impl SpiffeSource {
 }
 
 impl TokenSource for SpiffeSource {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "spiffe"
     }
 

@@ -175,7 +175,7 @@ async fn the_api_is_reached_over_tcp_as_well() {
     });
     let uri = format!("tcp://{address}");
     let source = SpiffeSource::from_env(machine([("SPIFFE_ENDPOINT_SOCKET", uri.as_str())]));
-    let Outcome::Here(found) = find(&source).await else { panic!("{source:?}") };
+    let Outcome::Found(found) = find(&source).await else { panic!("{source:?}") };
     assert_eq!(found.token.claims().subject(), Some(BUILDER));
 }
 
@@ -238,7 +238,7 @@ async fn a_silent_server_meets_the_deadline() {
 #[tokio::test]
 async fn the_source_is_absent_without_the_variable() {
     let source = SpiffeSource::from_env(machine([]));
-    let Outcome::NotHere(absence) = find(&source).await else { panic!("{source:?}") };
+    let Outcome::Absent(absence) = find(&source).await else { panic!("{source:?}") };
     assert_eq!(absence.evidence, "SPIFFE_ENDPOINT_SOCKET is not set");
 }
 
@@ -247,7 +247,7 @@ async fn the_source_finds_the_token_behind_the_variable() {
     let (server, _) = replaying(&["JWT-SVID for sigstore"]).await;
     let uri = format!("unix://{}", server.socket.display());
     let source = SpiffeSource::from_env(machine([("SPIFFE_ENDPOINT_SOCKET", uri.as_str())]));
-    let Outcome::Here(found) = find(&source).await else { panic!("{source:?}") };
+    let Outcome::Found(found) = find(&source).await else { panic!("{source:?}") };
     assert_eq!(found.token.claims().subject(), Some(BUILDER));
 }
 
@@ -257,7 +257,7 @@ async fn a_registration_that_is_on_its_way_is_waited_for() {
     let answers = [unregistered, unregistered, unregistered, "JWT-SVID for sigstore"];
     let (server, _) = replaying(&answers).await;
     let source = SpiffeSource::at(machine([]), server.endpoint());
-    assert!(matches!(find(&source).await, Outcome::Here(_)));
+    assert!(matches!(find(&source).await, Outcome::Found(_)));
     assert_eq!(server.seen().len(), 4);
 }
 
@@ -288,10 +288,10 @@ async fn an_agent_that_was_only_guessed_is_asked_once_more() {
     assert_eq!(server.seen().len(), 2);
     let (server, _) = replaying(&[unregistered, "JWT-SVID for sigstore"]).await;
     let source = SpiffeSource::guessed_at(machine([]), server.endpoint());
-    assert!(matches!(find(&source).await, Outcome::Here(_)));
+    assert!(matches!(find(&source).await, Outcome::Found(_)));
     let nowhere = Endpoint::unix("/nonexistent/agent.sock").unwrap();
     let outcome = find(&SpiffeSource::guessed_at(machine([]), nowhere)).await;
-    assert!(matches!(outcome, Outcome::NotHere(_)), "{outcome:?}");
+    assert!(matches!(outcome, Outcome::Absent(_)), "{outcome:?}");
 }
 
 #[tokio::test]
@@ -314,7 +314,7 @@ async fn a_bare_path_is_taken_from_the_variable_and_remarked_upon() {
     let (server, _) = replaying(&["JWT-SVID for sigstore"]).await;
     let path = server.socket.to_str().unwrap();
     let source = SpiffeSource::from_env(machine([("SPIFFE_ENDPOINT_SOCKET", path)]));
-    let Outcome::Here(found) = find(&source).await else { panic!("{source:?}") };
+    let Outcome::Found(found) = find(&source).await else { panic!("{source:?}") };
     assert!(found.evidence.contains("bare path"), "{}", found.evidence);
 }
 
@@ -335,10 +335,10 @@ async fn one_of_several_is_chosen_by_its_hint_or_its_name() {
     assert!(broken.reason.contains(A_FIRST) && broken.reason.contains(BUILDER), "{broken:?}");
     assert!(broken.hint.unwrap().contains("--spiffe-id"));
     let hinted = source.clone().with_hint("internal");
-    let Outcome::Here(found) = find(&hinted).await else { panic!("by hint") };
+    let Outcome::Found(found) = find(&hinted).await else { panic!("by hint") };
     assert_eq!(found.token.claims().subject(), Some(A_FIRST));
     let named = source.with_spiffe_id(id(BUILDER));
-    let Outcome::Here(found) = find(&named).await else { panic!("by name") };
+    let Outcome::Found(found) = find(&named).await else { panic!("by name") };
     assert_eq!(found.token.claims().subject(), Some(BUILDER));
 }
 
@@ -347,7 +347,7 @@ async fn a_token_without_an_issuer_is_taken_and_remarked_upon() {
     let token = jwt(&json!({ "sub": BUILDER, "aud": ["sigstore"], "exp": 300, "iat": 0 }));
     let (server, _) = replaying_values(vec![answer(&token)]).await;
     let source = SpiffeSource::at(machine([]), server.endpoint());
-    let Outcome::Here(found) = find(&source).await else { panic!("{source:?}") };
+    let Outcome::Found(found) = find(&source).await else { panic!("{source:?}") };
     assert!(found.evidence.contains("`jwt_issuer` on the SPIRE server"), "{}", found.evidence);
 }
 
@@ -364,7 +364,7 @@ async fn a_token_that_is_about_to_be_renewed_is_waited_for() {
         let source = SpiffeSource::at(Host { clock, ..machine([]) }, server.endpoint());
         let min_ttl = Duration::from_secs(min_ttl);
         match source.find(&Audience::sigstore(), min_ttl).await {
-            Outcome::Here(found) => {
+            Outcome::Found(found) => {
                 (found.token.claims().get("iat").unwrap().as_u64().unwrap(), found.evidence)
             }
             other => panic!("{other:?}"),

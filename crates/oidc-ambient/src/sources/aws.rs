@@ -98,7 +98,7 @@ impl Aws {
 }
 
 impl TokenSource for Aws {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "aws"
     }
 
@@ -311,7 +311,7 @@ mod tests {
         for env in [&[("AWS_ACCESS_KEY_ID", "half")][..], &[("AWS_EC2_METADATA_DISABLED", "true")]]
         {
             let world = World::new(env);
-            assert!(matches!(look(&world), Outcome::NotHere(_)));
+            assert!(matches!(look(&world), Outcome::Absent(_)));
             assert_eq!(world.requests(), 0);
         }
     }

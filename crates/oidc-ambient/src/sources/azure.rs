@@ -54,7 +54,7 @@ impl AzureFile {
 }
 
 impl TokenSource for AzureFile {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "azure-workload-identity"
     }
 
@@ -139,7 +139,7 @@ impl AzureManaged {
 }
 
 impl TokenSource for AzureManaged {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "azure-managed-identity"
     }
 
@@ -246,8 +246,8 @@ mod tests {
     #[test]
     fn elsewhere_nothing_is_asked() {
         let world = World::new(&[(ENDPOINT, "http://x/")]).with_file(ASSET_TAG, "No Asset Tag");
-        assert!(matches!(managed(&world, "api://x"), Outcome::NotHere(_)));
-        assert!(matches!(file(&world, "sigstore"), Outcome::NotHere(_)));
+        assert!(matches!(managed(&world, "api://x"), Outcome::Absent(_)));
+        assert!(matches!(file(&world, "sigstore"), Outcome::Absent(_)));
         assert_eq!(world.requests(), 0);
     }
 }

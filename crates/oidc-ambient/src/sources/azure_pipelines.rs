@@ -81,7 +81,7 @@ impl AzurePipelines {
 }
 
 impl TokenSource for AzurePipelines {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "azure-pipelines"
     }
 
@@ -134,6 +134,6 @@ mod tests {
     fn a_step_without_the_access_token_is_shown_how_to_map_it() {
         let broken = broken_of(look(&World::new(&JOB[..1]), AUDIENCE));
         assert!(broken.hint.unwrap().contains("$(System.AccessToken)"));
-        assert!(matches!(look(&World::new(&[]), AUDIENCE), Outcome::NotHere(_)));
+        assert!(matches!(look(&World::new(&[]), AUDIENCE), Outcome::Absent(_)));
     }
 }

@@ -94,7 +94,7 @@ impl Buildkite {
 }
 
 impl TokenSource for Buildkite {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "buildkite-agent"
     }
 
@@ -207,6 +207,6 @@ mod tests {
 
     #[test]
     fn outside_of_buildkite_there_is_nothing() {
-        assert!(matches!(look(&World::new(&[("CI", "true")]), 60), Outcome::NotHere(_)));
+        assert!(matches!(look(&World::new(&[("CI", "true")]), 60), Outcome::Absent(_)));
     }
 }

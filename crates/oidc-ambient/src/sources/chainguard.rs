@@ -49,7 +49,7 @@ impl Chainguard {
 }
 
 impl TokenSource for Chainguard {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "chainguard"
     }
 
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn elsewhere_there_is_nothing() {
-        assert!(matches!(look(&World::new(&ENV), "sigstore"), Outcome::NotHere(_)));
-        assert!(matches!(look(&World::new(&[]), "sigstore"), Outcome::NotHere(_)));
+        assert!(matches!(look(&World::new(&ENV), "sigstore"), Outcome::Absent(_)));
+        assert!(matches!(look(&World::new(&[]), "sigstore"), Outcome::Absent(_)));
     }
 }

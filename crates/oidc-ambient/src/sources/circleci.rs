@@ -51,7 +51,7 @@ impl CircleCi {
 }
 
 impl TokenSource for CircleCi {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "circleci"
     }
 
@@ -100,6 +100,6 @@ mod tests {
 
     #[test]
     fn outside_of_circleci_there_is_nothing() {
-        assert!(matches!(look(&World::new(&[("CI", "true")])), Outcome::NotHere(_)));
+        assert!(matches!(look(&World::new(&[("CI", "true")])), Outcome::Absent(_)));
     }
 }

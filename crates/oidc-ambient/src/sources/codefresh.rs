@@ -66,7 +66,7 @@ impl Codefresh {
 }
 
 impl TokenSource for Codefresh {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "codefresh"
     }
 
@@ -106,6 +106,6 @@ mod tests {
         assert_eq!(found_of(look(&world)).token.reveal(), token);
         let broken = broken_of(look(&World::new(&[(BUILD, "1")])));
         assert!(broken.hint.unwrap().contains("obtain-oidc-id-token"));
-        assert!(matches!(look(&World::new(&[("ID_TOKEN", &token)])), Outcome::NotHere(_)));
+        assert!(matches!(look(&World::new(&[("ID_TOKEN", &token)])), Outcome::Absent(_)));
     }
 }

@@ -6,7 +6,7 @@ mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use host::{Env, FileError, Host};
@@ -64,7 +64,7 @@ fn default_path(env: &dyn Env) -> Option<PathBuf> {
 
 /// One source, checked.
 struct Declaration {
-    name: &'static str,
+    name: String,
     /// Only where this variable is set.
     when: Option<String>,
     /// Where in the answer the token is; `None` takes the whole text, or the usual fields.
@@ -110,7 +110,7 @@ struct Table {
     unix_socket: Option<String>,
 }
 
-fn parse(text: &str, taken: &[&str]) -> Result<Vec<Declaration>, Fault> {
+fn parse(text: &str, taken: &[String]) -> Result<Vec<Declaration>, Fault> {
     let line_at = |offset: usize| {
         let before = text.as_bytes().get(..offset).unwrap_or_default();
         before.iter().filter(|byte| **byte == b'\n').count() + 1
@@ -124,12 +124,12 @@ fn parse(text: &str, taken: &[&str]) -> Result<Vec<Declaration>, Fault> {
         let reason = format!("it declares more than {MOST_SOURCES} sources");
         return Err(Fault { line: None, reason });
     }
-    let mut names: BTreeSet<&str> = taken.iter().copied().collect();
+    let mut names: BTreeSet<String> = taken.iter().cloned().collect();
     let mut declared = Vec::new();
     for table in document.source {
         let line = Some(line_at(table.span().start));
         let declaration = table.into_inner().check().map_err(|reason| Fault { line, reason })?;
-        if declaration.name == "google" || !names.insert(declaration.name) {
+        if declaration.name == "google" || !names.insert(declaration.name.clone()) {
             let reason = format!("the name `{}` is taken already", declaration.name);
             return Err(Fault { line, reason });
         }
@@ -180,7 +180,7 @@ impl Table {
         if let Some(key) = self.left() {
             return Err(about(format!("a source of the kind {kind} takes no `{key}`")));
         }
-        Ok(Declaration { name: keep(&name), when, field, place })
+        Ok(Declaration { name, when, field, place })
     }
 
     fn exec(&mut self) -> Result<Place, String> {
@@ -264,18 +264,6 @@ impl Table {
     }
 }
 
-/// A name for the rest of the process, each text once: files are few and their names short.
-fn keep(name: &str) -> &'static str {
-    static KEPT: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = kept.get(name) {
-        return known;
-    }
-    let name: &'static str = Box::leak(name.into());
-    kept.insert(name);
-    name
-}
-
 const FILE_CAP: usize = 64 << 10;
 const MOST_SOURCES: usize = 32;
 const LONGEST_NAME: usize = 64;
@@ -289,7 +277,7 @@ mod tests {
     use super::*;
 
     fn fault(text: &str) -> (Option<usize>, String) {
-        let fault = parse(text, &["envvar"]).err().unwrap();
+        let fault = parse(text, &["envvar".to_owned()]).err().unwrap();
         (fault.line, fault.reason)
     }
 
@@ -325,7 +313,8 @@ mod tests {
             headers = { Authorization = "Bearer {env:REQUEST_TOKEN}" }
             field = "data.token"
         "#;
-        let names: Vec<_> = parse(text, &[]).unwrap().iter().map(|one| one.name).collect();
+        let declared = parse(text, &[]).unwrap();
+        let names: Vec<_> = declared.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(names, ["vault", "mounted", "variable", "bitbucket-like"]);
         assert_eq!(parse("", &[]).unwrap().len(), 0);
     }
@@ -385,12 +374,6 @@ mod tests {
         assert!(!fault(text).1.contains("hunter2"), "{}", fault(text).1);
         let text = "[[source]]\nheaders = { a = \"hunter2\" \n";
         assert!(!fault(text).1.contains("hunter2"), "{}", fault(text).1);
-    }
-
-    #[test]
-    fn a_name_is_kept_once() {
-        let [one, two] = [keep("kept-once"), keep("kept-once")];
-        assert!(std::ptr::eq(one, two));
     }
 
     #[test]

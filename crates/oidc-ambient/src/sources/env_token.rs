@@ -38,7 +38,7 @@ impl EnvToken {
 }
 
 impl TokenSource for EnvToken {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "envvar"
     }
 
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn an_unset_or_empty_variable_is_not_here() {
         for env in [[("CI", "true")], [(VARIABLE, "")]] {
-            assert!(matches!(EnvToken::new(Arc::new(env)).look(), Outcome::NotHere(_)));
+            assert!(matches!(EnvToken::new(Arc::new(env)).look(), Outcome::Absent(_)));
         }
     }
 

@@ -64,7 +64,7 @@ impl Fly {
 }
 
 impl TokenSource for Fly {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "fly"
     }
 
@@ -100,6 +100,6 @@ mod tests {
     fn a_refusal_is_broken_and_no_socket_is_absent() {
         let world = World::new(&[(MARKER, "app")]).with_file(SOCKET, "").answering(403, "no");
         assert_eq!(broken_of(look(&world)).reason, "localhost answered 403 Forbidden: `no`");
-        assert!(matches!(look(&World::new(&[(MARKER, "app")])), Outcome::NotHere(_)));
+        assert!(matches!(look(&World::new(&[(MARKER, "app")])), Outcome::Absent(_)));
     }
 }

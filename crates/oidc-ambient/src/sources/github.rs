@@ -86,7 +86,7 @@ impl GitHub {
 }
 
 impl TokenSource for GitHub {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "github-actions"
     }
 
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn outside_of_a_job_there_is_nothing() {
         let world = World::new(&[("CI", "true")]);
-        assert!(matches!(look(&world, "sigstore"), Outcome::NotHere(_)));
+        assert!(matches!(look(&world, "sigstore"), Outcome::Absent(_)));
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl GitLab {
 }
 
 impl TokenSource for GitLab {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "gitlab"
     }
 
@@ -100,6 +100,6 @@ mod tests {
 
     #[test]
     fn outside_of_gitlab_there_is_nothing() {
-        assert!(matches!(look(&[("GITLAB_CI", "1")]), Outcome::NotHere(_)));
+        assert!(matches!(look(&[("GITLAB_CI", "1")]), Outcome::Absent(_)));
     }
 }

@@ -60,7 +60,7 @@ impl GoogleMetadata {
 }
 
 impl TokenSource for GoogleMetadata {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "google-workload-identity"
     }
 
@@ -112,7 +112,7 @@ impl GoogleImpersonation {
 }
 
 impl TokenSource for GoogleImpersonation {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "google-impersonate"
     }
 
@@ -146,7 +146,7 @@ impl GoogleFile {
 }
 
 impl TokenSource for GoogleFile {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "google-adc"
     }
 
@@ -253,14 +253,14 @@ mod tests {
     #[test]
     fn elsewhere_there_is_one_short_probe_and_nothing_more() {
         for world in [World::new(&[]).unreachable(), World::new(&[]).answering(200, "hello")] {
-            assert!(matches!(look(&world), Outcome::NotHere(_)));
+            assert!(matches!(look(&world), Outcome::Absent(_)));
             let request = world.only_request();
             assert_eq!(request.uri(), "http://169.254.169.254/");
             let policy = request.extensions().get::<CallPolicy>().unwrap();
             assert!(policy.total <= Duration::from_millis(300) && policy.attempts == 1);
         }
         let world = World::new(&[(NO_CHECK, "TRUE")]).with_file(FIRMWARE, "Google");
-        assert!(matches!(look(&world), Outcome::NotHere(_)));
+        assert!(matches!(look(&world), Outcome::Absent(_)));
         assert_eq!(world.requests(), 0);
     }
 
@@ -278,7 +278,7 @@ mod tests {
         );
         assert_eq!(request.headers()[AUTHORIZATION], "Bearer ya29.secret");
         assert_eq!(request.body(), r#"{"audience":"sigstore","includeEmail":true}"#);
-        assert!(matches!(impersonate(&World::new(&[])), Outcome::NotHere(_)));
+        assert!(matches!(impersonate(&World::new(&[])), Outcome::Absent(_)));
     }
 
     #[test]
@@ -483,7 +483,7 @@ mod tests {
     #[test]
     fn where_there_is_no_file_there_is_nothing() {
         for env in [&[][..], &[("HOME", "/h")]] {
-            assert!(matches!(file(&World::new(env)), Outcome::NotHere(_)));
+            assert!(matches!(file(&World::new(env)), Outcome::Absent(_)));
         }
     }
 

@@ -96,7 +96,7 @@ impl Kubernetes {
 }
 
 impl TokenSource for Kubernetes {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "kubernetes"
     }
 
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn outside_of_a_cluster_or_without_a_token_there_is_nothing() {
-        assert!(matches!(look(&World::new(&[])), Outcome::NotHere(_)));
-        assert!(matches!(look(&World::new(&[(SERVER, "10.0.0.1")])), Outcome::NotHere(_)));
+        assert!(matches!(look(&World::new(&[])), Outcome::Absent(_)));
+        assert!(matches!(look(&World::new(&[(SERVER, "10.0.0.1")])), Outcome::Absent(_)));
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn ended(code: i32, stdout: &str, stderr: &str) -> ProgramOutput {
 
 pub(crate) fn found_of(outcome: Outcome) -> Found {
     match outcome {
-        Outcome::Here(found) => found,
+        Outcome::Found(found) => found,
         other => panic!("expected a token, found {other:?}"),
     }
 }

@@ -40,7 +40,7 @@ impl NamedFile {
 }
 
 impl TokenSource for NamedFile {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         NAME
     }
 
@@ -77,7 +77,7 @@ impl CosignFile {
 }
 
 impl TokenSource for CosignFile {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         NAME
     }
 
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn cosigns_path_is_absent_where_nothing_is_mounted() {
         let files = Files::default();
-        assert!(matches!(CosignFile::new(Arc::new(files)).look(), Outcome::NotHere(_)));
+        assert!(matches!(CosignFile::new(Arc::new(files)).look(), Outcome::Absent(_)));
         let files = Files::default().with(COSIGN_PATH, &jwt(r#"{"sub":"pod"}"#));
         let found = found_of(CosignFile::new(Arc::new(files)).look());
         assert_eq!(found.token.claims().subject(), Some("pod"));

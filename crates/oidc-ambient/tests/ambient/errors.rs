@@ -5,7 +5,7 @@ use oidc_ambient::Error;
 use crate::world::{World, jwt, token_of};
 
 /// What the search ends with, or what it passed over last: provider, reason, mend.
-fn complaint(world: &World) -> (&'static str, String, String) {
+fn complaint(world: &World) -> (String, String, String) {
     let (provider, broken) = match world.detect() {
         Err(Error::Broken { provider, broken }) => (provider, broken),
         Err(Error::Nothing { broken, .. }) => broken.last().cloned().unwrap(),

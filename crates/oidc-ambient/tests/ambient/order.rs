@@ -29,7 +29,7 @@ fn host(env: impl Env + 'static) -> Host {
 struct Fixed(&'static str, Outcome);
 
 impl TokenSource for Fixed {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         self.0
     }
 
@@ -41,20 +41,16 @@ impl TokenSource for Fixed {
 fn here(name: &'static str) -> Arc<dyn TokenSource> {
     let claims = format!(r#"{{"aud":["sigstore"],"exp":2000,"sub":"{name}"}}"#);
     let token = IdToken::parse(&jwt(&claims)).unwrap();
-    Arc::new(Fixed(name, Outcome::Here(Found { token, evidence: "E".to_owned() })))
+    Arc::new(Fixed(name, Outcome::Found(Found::new(token, "E"))))
 }
 
 fn absent(name: &'static str) -> Arc<dyn TokenSource> {
-    Arc::new(Fixed(name, Outcome::NotHere(Absence { evidence: format!("no {name}") })))
+    Arc::new(Fixed(name, Outcome::Absent(Absence::new(format!("no {name}")))))
 }
 
 fn broken(name: &'static str, certain: bool) -> Arc<dyn TokenSource> {
-    let broken = Broken {
-        evidence: "E".to_owned(),
-        reason: format!("{name} fails"),
-        hint: Some("mend it".to_owned()),
-        certain,
-    };
+    let broken =
+        Broken::new("E", format!("{name} fails")).with_hint("repair it").with_certain(certain);
     Arc::new(Fixed(name, Outcome::Broken(broken)))
 }
 
@@ -80,7 +76,7 @@ fn the_job_comes_before_the_machine_in_whatever_order_they_were_added() {
 fn a_job_that_is_certainly_broken_ends_the_search() {
     let sources = table(&[(Stage::Job, broken("job", true)), (Stage::Machine, here("machine"))]);
     let Err(Error::Broken { provider, broken }) = found(&sources) else { panic!() };
-    assert_eq!((provider, broken.reason.as_str()), ("job", "job fails"));
+    assert_eq!((provider.as_str(), broken.reason.as_str()), ("job", "job fails"));
 }
 
 #[test]
@@ -110,7 +106,8 @@ fn a_named_source_is_final_even_when_its_failure_is_only_likely() {
     let sources = table(&list);
     let named = |name| found(&sources.named(name)?);
     assert_eq!(named("envvar").unwrap().provider, "envvar");
-    assert!(matches!(named("spiffe"), Err(Error::Broken { provider: "spiffe", .. })));
+    let Err(Error::Broken { provider, .. }) = named("spiffe") else { panic!() };
+    assert_eq!(provider, "spiffe");
     assert!(matches!(named("google-impersonate"), Err(Error::NotHere { .. })));
     assert_eq!(named("google").unwrap().provider, "google-workload-identity");
     let error = named("gogle").unwrap_err();
@@ -132,7 +129,7 @@ fn several_sources_may_share_a_name() {
 #[test]
 fn a_token_for_somebody_else_is_broken_wherever_it_comes_from() {
     let token = IdToken::parse(&jwt(r#"{"aud":"sts.amazonaws.com","exp":2000}"#)).unwrap();
-    let outcome = Outcome::Here(Found { token, evidence: "E".to_owned() });
+    let outcome = Outcome::Found(Found::new(token, "E"));
     let sources = table(&[(Stage::Cluster, Arc::new(Fixed("filesystem", outcome)) as _)]);
     let Err(Error::Broken { broken, .. }) = found(&sources) else { panic!() };
     assert_eq!(
@@ -182,12 +179,12 @@ fn a_survey_tells_of_every_source_and_decides_as_detect_does() {
     ];
     let survey = block_on(survey(&table(&list), &Audience::sigstore(), MINUTE));
     let told: Vec<_> =
-        survey.reports.iter().map(|one| (one.provider, one.state.as_str())).collect();
+        survey.reports.iter().map(|one| (one.provider.as_str(), one.state.as_str())).collect();
     assert_eq!(
         told,
         [("envvar", "absent"), ("job", "available"), ("spiffe", "broken"), ("machine", "broken")]
     );
-    assert_eq!(survey.reports[2].hint.as_deref(), Some("mend it"));
+    assert_eq!(survey.reports[2].hint.as_deref(), Some("repair it"));
     assert_eq!(survey.reports[0].state, State::Absent);
     assert_eq!(survey.outcome.unwrap().provider, "job");
 }

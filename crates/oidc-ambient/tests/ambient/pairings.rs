@@ -205,7 +205,7 @@ const CACHE: &str = if cfg!(target_os = "macos") {
 };
 
 /// Who decides: whose token it is, or whose failure ends the search.
-fn decides(world: &World) -> (&'static str, Option<String>) {
+fn decides(world: &World) -> (String, Option<String>) {
     match world.detect() {
         Ok(found) => (found.provider, found.token.claims().subject().map(str::to_owned)),
         Err(Error::Broken { provider, .. }) => (provider, None),

@@ -401,17 +401,17 @@ fn a_person_is_asked_again_only_when_the_token_has_grown_old() {
         let min_ttl = Duration::from_secs(seconds);
         block_on(person.find(&Audience::sigstore(), min_ttl))
     };
-    assert!(matches!(ask(30), Outcome::Here(_)));
-    assert!(matches!(ask(30), Outcome::Here(_)));
+    assert!(matches!(ask(30), Outcome::Found(_)));
+    assert!(matches!(ask(30), Outcome::Found(_)));
     assert_eq!(*logins.lock().unwrap(), 1);
     place.clock.pass(Duration::from_secs(40));
-    assert!(matches!(ask(30), Outcome::Here(_)));
+    assert!(matches!(ask(30), Outcome::Found(_)));
     assert_eq!(*logins.lock().unwrap(), 2);
     // More than the issuer gives: the new one is the best there is, until it is half spent.
-    assert!(matches!(ask(600), Outcome::Here(_)));
+    assert!(matches!(ask(600), Outcome::Found(_)));
     assert_eq!(*logins.lock().unwrap(), 2);
     place.clock.pass(Duration::from_secs(31));
-    assert!(matches!(ask(600), Outcome::Here(_)));
+    assert!(matches!(ask(600), Outcome::Found(_)));
     assert_eq!(*logins.lock().unwrap(), 3);
 
     let denied = Place::direct(&[Fault::LoginDenied]);

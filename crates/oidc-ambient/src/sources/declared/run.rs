@@ -182,8 +182,8 @@ impl Declared {
 }
 
 impl TokenSource for Declared {
-    fn name(&self) -> &'static str {
-        self.declaration.name
+    fn name(&self) -> &str {
+        &self.declaration.name
     }
 
     fn find<'a>(&'a self, audience: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
@@ -293,7 +293,7 @@ mod tests {
             "kind = \"http\"\nurl = \"{env:URL}\"",
             "kind = \"exec\"\ncommand = [\"vault\"]\nwhen = \"TF_BUILD\"",
         ] {
-            assert!(matches!(look(&world, body), Outcome::NotHere(_)), "{body}");
+            assert!(matches!(look(&world, body), Outcome::Absent(_)), "{body}");
         }
         assert_eq!(world.requests(), 0);
     }

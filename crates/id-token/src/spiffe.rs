@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::Error;
+use crate::error::Error;
 
 /// The longest SPIFFE ID, in bytes (section 2.3).
 const LONGEST_ID: usize = 2048;
@@ -16,12 +16,12 @@ const SCHEME: &str = "spiffe://";
 /// The name of a workload: `spiffe://trust-domain/path`.
 ///
 /// ```
-/// use spiffe_workload_api::SpiffeId;
+/// use id_token::SpiffeId;
 ///
 /// let id = SpiffeId::parse("spiffe://example.org/ns/ci/sa/builder")?;
 /// assert_eq!(id.trust_domain().as_str(), "example.org");
 /// assert_eq!(id.path(), "/ns/ci/sa/builder");
-/// # Ok::<(), spiffe_workload_api::Error>(())
+/// # Ok::<(), id_token::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SpiffeId {
@@ -34,9 +34,9 @@ impl SpiffeId {
     /// Reads an ID. Scheme and trust domain are case-insensitive and come out in lower case.
     ///
     /// # Errors
-    /// [`Error::Malformed`] names the rule that is broken.
+    /// [`Error::Spiffe`] names the rule that is broken.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Self::read(text).map_err(|reason| invalid(text, reason))
+        Self::read(text).map_err(|reason| invalid("SPIFFE ID", text, reason))
     }
 
     /// The trust domain.
@@ -101,9 +101,9 @@ impl TrustDomain {
     /// Reads a name, which comes out in lower case.
     ///
     /// # Errors
-    /// [`Error::Malformed`] names the rule that is broken.
+    /// [`Error::Spiffe`] names the rule that is broken.
     pub fn parse(name: &str) -> Result<Self, Error> {
-        Self::read(name).map_err(|reason| invalid(name, reason))
+        Self::read(name).map_err(|reason| invalid("SPIFFE trust domain", name, reason))
     }
 
     /// As text.
@@ -163,12 +163,8 @@ fn segment(segment: &str) -> Result<(), &'static str> {
     }
 }
 
-fn invalid(text: &str, reason: &'static str) -> Error {
-    Error::Malformed {
-        expected: "SPIFFE ID",
-        found: host::escape_remote(text),
-        reason: reason.to_owned(),
-    }
+fn invalid(expected: &'static str, text: &str, reason: &'static str) -> Error {
+    Error::Spiffe { expected, found: host::escape_remote(text), reason }
 }
 
 #[cfg(test)]
@@ -177,9 +173,9 @@ mod tests {
 
     use super::*;
 
-    fn reason(text: &str) -> String {
+    fn reason(text: &str) -> &'static str {
         match SpiffeId::parse(text) {
-            Err(Error::Malformed { reason, .. }) => reason,
+            Err(Error::Spiffe { reason, .. }) => reason,
             other => panic!("{text}: {other:?}"),
         }
     }
