@@ -1,0 +1,101 @@
+//! Why an image was not signed, verified or inspected.
+
+use std::fmt;
+
+use crate::signed::SignedImage;
+
+/// Why an image was not signed, verified or inspected.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An annotation cannot be signed.
+    #[error("the annotation {name:?} cannot be signed: {reason}")]
+    Annotation {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// The image's digest has an algorithm that signatures do not use.
+    #[error("the digest {digest} of {image} cannot be used: expected sha256, sha384 or sha512")]
+    Digest {
+        /// The image as it was named.
+        image: String,
+        /// Its digest.
+        digest: String,
+    },
+    /// There is no identity to sign with.
+    #[error("there is no identity to sign with")]
+    Identity(#[source] Box<oidc_ambient::Error>),
+    /// The image does not exist.
+    #[error("{image} {action}")]
+    ImageNotFound {
+        /// The image as it was named.
+        image: String,
+        /// What was being done.
+        action: Action,
+        /// The registry's answer.
+        source: Box<oci_push::Error>,
+    },
+    /// The signature was made and logged, and could not be attached. It is not lost: the error
+    /// holds it.
+    #[error("{} was signed and logged, but the signature could not be attached", signed.target.name())]
+    NotAttached {
+        /// The signature, with its bundle. It can be attached later, as it is.
+        signed: Box<SignedImage>,
+        /// Why it was not attached.
+        source: Box<oci_push::Error>,
+    },
+    /// The registry refused, failed or could not be reached: nothing is known about the image's
+    /// signatures.
+    #[error("{image} {action}")]
+    Registry {
+        /// The image as it was named.
+        image: String,
+        /// What was being done.
+        action: Action,
+        /// What went wrong.
+        source: Box<oci_push::Error>,
+    },
+    /// The signature could not be made.
+    #[error("{image} was not signed")]
+    Signing {
+        /// The image as it was named.
+        image: String,
+        /// What went wrong.
+        source: Box<signer::Error>,
+    },
+}
+
+/// What could not be done with an image.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Action {
+    /// To inspect it.
+    Inspect,
+    /// To sign it.
+    Sign,
+    /// To verify it.
+    Verify,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inspect => "could not be inspected",
+            Self::Sign => "was not signed",
+            Self::Verify => "could not be verified",
+        })
+    }
+}
+
+impl Error {
+    /// The error of a registry that was asked about `image`.
+    pub(crate) fn registry(image: &str, action: Action, source: oci_push::Error) -> Self {
+        let (image, source) = (image.to_owned(), Box::new(source));
+        match *source {
+            oci_push::Error::NotFound { .. } => Self::ImageNotFound { image, action, source },
+            _ => Self::Registry { image, action, source },
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Signing images: found first, then signed, then attached.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use bundle::{SIGN_PREDICATE_TYPE, Statement, Subject};
+use futures_util::stream::{self, Stream, StreamExt as _};
+use oci_push::{Registry, Resolved};
+use signer::Session;
+
+use crate::error::{Action, Error};
+use crate::event::{Event, Listener};
+use crate::image::{Image, Target};
+use crate::several::several;
+use crate::signed::SignedImage;
+
+/// Signs images and attaches the signatures.
+///
+/// The order of work is the caller's: [`locate`](Self::locate) every image before a certificate is
+/// asked for, so that nothing is sent to Fulcio or Rekor for an image that does not exist or whose
+/// signature could not be stored.
+#[derive(Clone)]
+pub struct ImageSigner {
+    registry: Registry,
+    annotations: BTreeMap<String, String>,
+    recursive: bool,
+    attach: bool,
+    in_order: bool,
+    listener: Listener,
+}
+
+impl ImageSigner {
+    /// Signs images of `registry` and attaches the signatures there.
+    pub fn new(registry: Registry) -> Self {
+        Self {
+            registry,
+            annotations: BTreeMap::new(),
+            recursive: false,
+            attach: true,
+            in_order: false,
+            listener: Arc::new(|_| ()),
+        }
+    }
+
+    /// Writes these annotations into the signed statement.
+    ///
+    /// # Errors
+    /// [`Error::Annotation`]: a name cannot be used.
+    pub fn with_annotations(self, annotations: BTreeMap<String, String>) -> Result<Self, Error> {
+        Ok(Self { annotations, ..self })
+    }
+
+    /// Whether the manifests that an index lists are signed as well.
+    #[must_use]
+    pub fn recursive(self, recursive: bool) -> Self {
+        Self { recursive, ..self }
+    }
+
+    /// Whether signatures are attached, which they are by default.
+    #[must_use]
+    pub fn attach(self, attach: bool) -> Self {
+        Self { attach, ..self }
+    }
+
+    /// Whether several images are answered for in the order given, rather than each when it is
+    /// done.
+    #[must_use]
+    pub fn in_order(self, in_order: bool) -> Self {
+        Self { in_order, ..self }
+    }
+
+    /// Calls `listener` with each step.
+    #[must_use]
+    pub fn with_listener(self, listener: Listener) -> Self {
+        Self { listener, ..self }
+    }
+
+    /// Finds `image`, and its parts where they are to be signed. When signatures will be attached,
+    /// the right to do so is proved as well.
+    ///
+    /// # Errors
+    /// [`Error::ImageNotFound`] and [`Error::Registry`].
+    pub async fn locate(&self, image: &Image) -> Result<Vec<Target>, Error> {
+        (self.listener)(&Event::Locating(image));
+        let failed = |source| Error::registry(image.as_str(), Action::Sign, source);
+        let resolved = self.registry.resolve(image.reference()).await.map_err(failed)?;
+        let parts = match self.recursive {
+            true => self.registry.parts(&resolved).await.map_err(failed)?,
+            false => Vec::new(),
+        };
+        if self.attach {
+            self.registry.prove_push(image.reference()).await.map_err(failed)?;
+        }
+        let parts = parts.into_iter().map(|part| Target::new(part.to_string(), part));
+        Ok(std::iter::once(Target::new(image.as_str(), resolved)).chain(parts).collect())
+    }
+
+    /// As [`locate`](Self::locate), for several images at once.
+    pub fn locate_all(
+        &self,
+        images: Vec<Image>,
+    ) -> impl Stream<Item = (Image, Result<Vec<Target>, Error>)> {
+        let work = move |image: Image| async move {
+            let located = self.locate(&image).await;
+            (image, located)
+        };
+        several(stream::iter(images).map(work), LOCATED_AT_ONCE, self.in_order)
+    }
+
+    /// Signs `target`: the result is logged and verified, and not attached yet.
+    ///
+    /// # Errors
+    /// [`Error::Signing`].
+    pub async fn sign(&self, target: &Target, session: &Session) -> Result<SignedImage, Error> {
+        (self.listener)(&Event::Signing(target));
+        let statement = statement(target.resolved(), &self.annotations);
+        let signed = session.sign_statement(&statement).await.map_err(|source| {
+            let image = target.name().to_owned();
+            Error::Signing { image, source: Box::new(source) }
+        })?;
+        Ok(SignedImage::new(target.clone(), signed))
+    }
+
+    /// Attaches a signature that [`sign`](Self::sign) made.
+    ///
+    /// # Errors
+    /// [`Error::NotAttached`], which holds the signature.
+    pub async fn attach_signature(&self, mut signed: SignedImage) -> Result<SignedImage, Error> {
+        (self.listener)(&Event::Attaching(&signed));
+        let (image, bundle) = (signed.target.resolved(), signed.bundle_json.as_bytes());
+        match self.registry.attach(image, bundle, &BTreeMap::new()).await {
+            Ok(attached) => {
+                signed.attached = Some(attached);
+                (self.listener)(&Event::Attached(&signed));
+                Ok(signed)
+            }
+            Err(source) => {
+                let (signed, source) = (Box::new(signed), Box::new(source));
+                Err(Error::NotAttached { signed, source })
+            }
+        }
+    }
+
+    /// Signs `target`, and attaches the signature unless told not to.
+    ///
+    /// # Errors
+    /// As [`sign`](Self::sign) and [`attach_signature`](Self::attach_signature).
+    pub async fn sign_and_attach(
+        &self,
+        target: &Target,
+        session: &Session,
+    ) -> Result<SignedImage, Error> {
+        let signed = self.sign(target, session).await?;
+        if self.attach { self.attach_signature(signed).await } else { Ok(signed) }
+    }
+
+    /// As [`sign_and_attach`](Self::sign_and_attach), for several manifests at once.
+    pub fn sign_all(
+        &self,
+        targets: Vec<Target>,
+        session: &Session,
+    ) -> impl Stream<Item = (Target, Result<SignedImage, Error>)> {
+        let work = move |target: Target| async move {
+            let signed = self.sign_and_attach(&target, session).await;
+            (target, signed)
+        };
+        several(stream::iter(targets).map(work), SIGNED_AT_ONCE, self.in_order)
+    }
+}
+
+impl fmt::Debug for ImageSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImageSigner")
+            .field("annotations", &self.annotations)
+            .field("recursive", &self.recursive)
+            .field("attach", &self.attach)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The same statement as cosign's, with the repository's name in addition.
+fn statement(resolved: &Resolved, annotations: &BTreeMap<String, String>) -> Statement {
+    let digest = resolved.digest();
+    let subject = Subject {
+        name: Some(resolved.repository().to_string()),
+        digests: BTreeMap::from([(digest.algorithm().to_owned(), digest.hex().to_owned())]),
+        annotations: annotations.clone(),
+    };
+    Statement::new(vec![subject], SIGN_PREDICATE_TYPE, serde_json::json!({}))
+}
+
+/// How many images are looked up at once.
+const LOCATED_AT_ONCE: usize = 8;
+
+/// How many images are signed at once. A log answers all entries of one checkpoint together, so
+/// that waiting for them together is what counts.
+const SIGNED_AT_ONCE: usize = 32;

@@ -1,0 +1,103 @@
+//! A signature that was made, and what a program reports of it.
+
+use std::time::SystemTime;
+
+use oci_push::Attached;
+use serde::Serialize;
+use signer::{Identity, Signed};
+
+use crate::image::Target;
+
+/// A signature of an image: made, logged and verified.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SignedImage {
+    /// The manifest that was signed.
+    pub target: Target,
+    /// The signature, its signer and its log entries.
+    pub signed: Signed,
+    /// The bundle as it is stored: JSON of one line.
+    pub bundle_json: String,
+    /// Where the bundle was stored; `None` until it is attached.
+    pub attached: Option<Attached>,
+}
+
+impl SignedImage {
+    pub(crate) fn new(target: Target, signed: Signed) -> Self {
+        let bundle_json = signed.bundle.to_json();
+        Self { target, signed, bundle_json, attached: None }
+    }
+
+    /// The identity in the certificate.
+    pub fn identity(&self) -> &Identity {
+        &self.signed.identity
+    }
+
+    /// What `ambisign sign --output json` prints.
+    pub fn report(&self) -> SigningReport {
+        let bundle = keys::Digest::sha256(self.bundle_json.as_bytes()).to_hex();
+        SigningReport {
+            image: self.target.name().to_owned(),
+            digest: self.target.resolved().digest().to_string(),
+            bundle_digest: format!("sha256:{bundle}"),
+            attached: self.attached.as_ref().map(|attached| attached.how.as_str()),
+            signature: SignatureReport::new(&self.signed),
+        }
+    }
+}
+
+/// What is reported of a signed image.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct SigningReport {
+    /// The image as it was named.
+    pub image: String,
+    /// The digest of the manifest that was signed.
+    pub digest: String,
+    /// The digest of the bundle.
+    pub bundle_digest: String,
+    /// How the registry lists the signature; `None` when it was not attached.
+    pub attached: Option<&'static str>,
+    /// What is reported of any signature.
+    #[serde(flatten)]
+    pub signature: SignatureReport,
+}
+
+/// What is reported of a signature, whatever was signed.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct SignatureReport {
+    /// The identity in the certificate.
+    pub identity: String,
+    /// The OIDC issuer in the certificate.
+    pub issuer: String,
+    /// The name of the source that the identity token came from.
+    pub provider: String,
+    /// The first transparency log.
+    pub log_url: Option<String>,
+    /// The index of the entry in that log.
+    pub log_index: Option<u64>,
+    /// The earliest timestamp, in RFC 3339.
+    pub timestamp: Option<String>,
+}
+
+impl SignatureReport {
+    /// Reports of `signed`.
+    pub fn new(signed: &Signed) -> Self {
+        let log = signed.logs.first();
+        Self {
+            identity: signed.identity.name.clone(),
+            issuer: signed.identity.issuer.clone(),
+            provider: signed.identity.provider.to_string(),
+            log_url: log.map(|log| log.url.to_string()),
+            log_index: log.map(|log| log.index),
+            timestamp: signed.timestamp.map(rfc3339),
+        }
+    }
+}
+
+/// `time` in RFC 3339, UTC.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time)
+        .map_or_else(|_| "(out of range)".to_owned(), |time| time.to_string())
+}
