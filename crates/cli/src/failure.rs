@@ -98,11 +98,10 @@ impl Failure {
         }
     }
 
-    /// `error` happened while the registry was asked about `image`, which therefore `consequence`.
-    pub(crate) fn registry(image: &str, consequence: &str, error: &oci_push::Error) -> Self {
+    /// `problem`, because the registry failed with `error`.
+    pub(crate) fn registry(problem: impl Into<String>, error: &oci_push::Error) -> Self {
         use oci_push::{Access, Error};
 
-        let problem = format!("{image} {consequence}");
         let failure = Self::of(Exit::Failed, problem, error);
         match error {
             Error::NotFound { .. } => Self { exit: Exit::NotFound, ..failure },
@@ -277,6 +276,25 @@ impl From<oidc_ambient::Error> for Failure {
             _ => (),
         }
         failure
+    }
+}
+
+impl From<image_signing::Error> for Failure {
+    fn from(error: image_signing::Error) -> Self {
+        use image_signing::Error;
+
+        let problem = error.to_string();
+        match error {
+            Error::ImageNotFound { source, .. }
+            | Error::NotAttached { source, .. }
+            | Error::Registry { source, .. } => Self::registry(problem, &source),
+            Error::Signing { source, .. } => {
+                let failure = Self::from(*source);
+                Self { problem: format!("{problem}: {}", failure.problem), ..failure }
+            }
+            Error::Annotation { .. } => Self::usage(problem),
+            _ => Self::of(Exit::Failed, problem, &error),
+        }
     }
 }
 

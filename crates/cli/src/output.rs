@@ -184,6 +184,11 @@ impl Console {
     }
 }
 
+/// `report` as JSON in one line.
+pub(crate) fn json_line(report: &impl serde::Serialize) -> String {
+    serde_json::to_value(report).unwrap_or_default().to_string()
+}
+
 /// RFC 3339, UTC.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time).map_or_else(|_| "(out of range)".to_owned(), |t| t.to_string())

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use host::Env;
 use http_client::{Settings, danger};
-use oci_push::{Credentials, Options, Reference, Registry};
+use image_signing::Image;
+use oci_push::{Credentials, Options, Registry};
 use trust_root::{SigningConfig, TrustedRoot};
 
 use crate::context::Context;
@@ -31,14 +32,10 @@ pub(crate) fn annotations(pairs: &[String]) -> Result<BTreeMap<String, String>, 
     Ok(annotations)
 }
 
-/// The images named, each with what was typed.
-pub(crate) fn images(texts: &[String]) -> Result<Vec<(String, Reference)>, Failure> {
-    let parse = |text: &String| {
-        let reference = text.parse::<Reference>();
-        let wrong = |error| Failure::of(Exit::Usage, "wrong image reference", &error);
-        Ok((text.clone(), reference.map_err(wrong)?))
-    };
-    texts.iter().map(parse).collect()
+/// The images named.
+pub(crate) fn images(texts: &[String]) -> Result<Vec<Image>, Failure> {
+    let wrong = |error| Failure::of(Exit::Usage, "wrong image reference", &error);
+    texts.iter().map(|text| Image::parse(text).map_err(wrong)).collect()
 }
 
 /// The trusted root of `--trusted-root`, or the one at hand.
@@ -122,7 +119,7 @@ pub(crate) fn predicate_type(name: &str) -> Result<String, Failure> {
 /// Access to the registries of `images`.
 pub(crate) fn registry(
     flags: &RegistryFlags,
-    images: &[(String, Reference)],
+    images: &[Image],
     context: &Context,
 ) -> Result<Registry, Failure> {
     let settings = registry_settings(flags, images, context)?;
@@ -137,7 +134,7 @@ pub(crate) fn registry(
 
 fn registry_settings(
     flags: &RegistryFlags,
-    images: &[(String, Reference)],
+    images: &[Image],
     context: &Context,
 ) -> Result<Settings, Failure> {
     let mut settings = context.settings();
@@ -148,8 +145,8 @@ fn registry_settings(
         })?;
     }
     if flags.allow_insecure_registry {
-        for (_, image) in images {
-            let registry = image.repository().registry();
+        for image in images {
+            let registry = image.reference().repository().registry();
             context.console.warning(&format!(
                 "the identity of the registry {registry} is not checked \
                  (--allow-insecure-registry): whoever is on the way can read the credentials"

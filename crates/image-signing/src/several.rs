@@ -1,36 +1,24 @@
 //! Doing several things at once, but not too many.
 
-use std::future::{Future, poll_fn};
-use std::task::Poll;
+use std::future::Future;
 
-use futures_util::future::Either;
-use futures_util::stream::{Stream, StreamExt as _};
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 
-/// The results of `work`, at most `width` of which runs at once.
-pub(crate) fn several<S>(
-    work: S,
+/// The results of `work` on each of `items`, of which at most `width` are worked on at once.
+pub(crate) fn several<'a, I, F, R>(
+    items: Vec<I>,
     width: usize,
     in_order: bool,
-) -> impl Stream<Item = <S::Item as Future>::Output>
+    work: impl FnMut(I) -> F + Send + 'a,
+) -> BoxStream<'a, R>
 where
-    S: Stream<Item: Future>,
+    I: Send + 'a,
+    F: Future<Output = R> + Send + 'a,
+    R: Send + 'a,
 {
+    let work = stream::iter(items).map(work);
     match in_order {
-        true => Either::Left(work.buffered(width)),
-        false => Either::Right(work.buffer_unordered(width)),
+        true => work.buffered(width).boxed(),
+        false => work.buffer_unordered(width).boxed(),
     }
-}
-
-/// Lets everything else that waits have its turn: a deadline, a signal, other images.
-pub(crate) async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|context| {
-        if yielded {
-            return Poll::Ready(());
-        }
-        yielded = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bundle::{SIGN_PREDICATE_TYPE, Statement, Subject};
-use futures_util::stream::{self, Stream, StreamExt as _};
+use futures_util::stream::BoxStream;
 use oci_push::{Registry, Resolved};
 use signer::Session;
 
@@ -100,12 +100,11 @@ impl ImageSigner {
     pub fn locate_all(
         &self,
         images: Vec<Image>,
-    ) -> impl Stream<Item = (Image, Result<Vec<Target>, Error>)> {
-        let work = move |image: Image| async move {
+    ) -> BoxStream<'_, (Image, Result<Vec<Target>, Error>)> {
+        several(images, LOCATED_AT_ONCE, self.in_order, move |image: Image| async move {
             let located = self.locate(&image).await;
             (image, located)
-        };
-        several(stream::iter(images).map(work), LOCATED_AT_ONCE, self.in_order)
+        })
     }
 
     /// Signs `target`: the result is logged and verified, and not attached yet.
@@ -156,16 +155,15 @@ impl ImageSigner {
     }
 
     /// As [`sign_and_attach`](Self::sign_and_attach), for several manifests at once.
-    pub fn sign_all(
-        &self,
+    pub fn sign_all<'a>(
+        &'a self,
         targets: Vec<Target>,
-        session: &Session,
-    ) -> impl Stream<Item = (Target, Result<SignedImage, Error>)> {
-        let work = move |target: Target| async move {
+        session: &'a Session,
+    ) -> BoxStream<'a, (Target, Result<SignedImage, Error>)> {
+        several(targets, SIGNED_AT_ONCE, self.in_order, move |target: Target| async move {
             let signed = self.sign_and_attach(&target, session).await;
             (target, signed)
-        };
-        several(stream::iter(targets).map(work), SIGNED_AT_ONCE, self.in_order)
+        })
     }
 }
 

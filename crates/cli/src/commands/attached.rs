@@ -43,7 +43,7 @@ pub(super) struct Accepted {
 impl Judge<'_> {
     /// Looks at the bundles first and, when none of them will do, at cosign's earlier formats.
     pub(super) async fn image(&self, text: &str, image: &Resolved) -> Result<Judged, Failure> {
-        let could_not = |error| Failure::registry(text, "could not be verified", &error);
+        let could_not = |error| Failure::registry(format!("{text} could not be verified"), &error);
         let found = self.registry.find(image).await.map_err(could_not)?;
         let digest = digest(image)?;
         let mut judged = Judged::default();

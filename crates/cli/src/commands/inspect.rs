@@ -88,10 +88,11 @@ async fn given(algorithm: HashAlgorithm, plan: &Plan<'_>) -> Result<Option<Diges
 async fn image(text: &str, plan: &Plan<'_>, context: &Context) -> Result<Vec<Value>, Failure> {
     let images = plan::images(&[text.to_owned()])?;
     let registry: Registry = plan::registry(&plan.flags.registry, &images, context)?;
-    let could_not = |error| Failure::registry(text, "could not be inspected", &error);
+    let could_not = |error| Failure::registry(format!("{text} could not be inspected"), &error);
     context.console.wait_for(&format!("looking for signatures of {text}"));
     let mut reports = Vec::new();
-    for (_, reference) in &images {
+    for image in &images {
+        let reference = image.reference();
         let resolved = registry.resolve(reference).await.map_err(could_not)?;
         let digest = attached::digest(&resolved)?;
         let mut found = registry.find(&resolved).await.map_err(could_not)?;

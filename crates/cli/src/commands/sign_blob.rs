@@ -3,16 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use image_signing::SignatureReport;
 use keys::{Digest, HashAlgorithm};
-use serde_json::{Value, json};
 use signer::Session;
 
-use super::signing::{Signing, cannot_write, facts, report_stream, write};
+use super::signing::{Signing, cannot_write, report_stream, write};
 use crate::concurrent::for_each;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::files;
 use crate::flags::{Output, SignBlobFlags};
+use crate::output::json_line;
 use crate::plan;
 
 /// A file whose digest is known and whose bundle can be written.
@@ -98,13 +99,25 @@ async fn sign_and_write(
         let (file, path) = (file.display(), path.display());
         return Ok(format!("signed {file} as {}: {path}", signed.identity.name));
     }
-    let mut report = facts(&signed);
     let bundle_digest = Digest::sha256(bundle.as_bytes()).to_hex();
-    report.insert("file".to_owned(), json!(file.display().to_string()));
-    report.insert("digest".to_owned(), json!(format!("sha256:{}", digest.to_hex())));
-    report.insert("bundle".to_owned(), json!(path.display().to_string()));
-    report.insert("bundle_digest".to_owned(), json!(format!("sha256:{bundle_digest}")));
-    Ok(Value::Object(report).to_string())
+    Ok(json_line(&Report {
+        file: file.display().to_string(),
+        digest: format!("sha256:{}", digest.to_hex()),
+        bundle: path.display().to_string(),
+        bundle_digest: format!("sha256:{bundle_digest}"),
+        signature: SignatureReport::new(&signed),
+    }))
+}
+
+/// What is reported of a signed file.
+#[derive(serde::Serialize)]
+struct Report {
+    file: String,
+    digest: String,
+    bundle: String,
+    bundle_digest: String,
+    #[serde(flatten)]
+    signature: SignatureReport,
 }
 
 /// How many files are signed at once.

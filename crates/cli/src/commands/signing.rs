@@ -4,8 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
-use signer::{Event, Services, Session, Signed, Signer};
+use signer::{Event, Services, Session, Signer};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -14,7 +13,7 @@ use crate::flags::{Output, SigningFlags};
 use crate::identity::Identities;
 use crate::login;
 use crate::mask::Mask;
-use crate::output::{Console, Stream, rfc3339};
+use crate::output::{Console, Stream};
 use crate::plan;
 
 /// A signer and the identities it may use, from flags alone: nothing has been asked of anyone.
@@ -86,23 +85,6 @@ pub(super) fn write(path: &Path, bundle: &str, console: &Console) -> Result<(), 
 
 pub(super) fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     Failure::of(Exit::Failed, format!("cannot write {}", path.display()), error)
-}
-
-/// What every signing command reports of a signature.
-pub(super) fn facts(signed: &Signed) -> Map<String, Value> {
-    let log = signed.logs.first();
-    let facts = json!({
-        "identity": signed.identity.name,
-        "issuer": signed.identity.issuer,
-        "provider": signed.identity.provider,
-        "log_url": log.map(|log| log.url.as_str()),
-        "log_index": log.map(|log| log.index),
-        "timestamp": signed.timestamp.map(rfc3339),
-    });
-    match facts {
-        Value::Object(facts) => facts,
-        _ => Map::new(),
-    }
 }
 
 fn show(event: &Event<'_>, console: &Console) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bundle::{SIGN_PREDICATE_TYPE, Statement};
+use image_signing::Image;
 use keys::Digest;
 use oci_push::{Reference, Registry};
 use serde_json::{Map, Value, json};
@@ -94,7 +95,8 @@ async fn images(
         sought,
         output,
     };
-    let work = |(text, reference): (String, Reference)| {
+    let work = |image: Image| {
+        let (text, reference) = (image.as_str().to_owned(), image.reference().clone());
         let plan = &plan;
         async move {
             context.console.begin(&text);
@@ -118,7 +120,7 @@ async fn verify_one(
     plan: &Plan<'_>,
     context: &Context,
 ) -> Result<Vec<String>, Failure> {
-    let could_not = |error| Failure::registry(text, "could not be verified", &error);
+    let could_not = |error| Failure::registry(format!("{text} could not be verified"), &error);
     let wanted = match &plan.whom {
         Whom::Flags(wanted) => wanted.clone(),
         Whom::File { file, path, flags } => {
@@ -209,7 +211,7 @@ impl Sought<'_> {
 async fn name_signers(
     mut failure: Failure,
     flags: &VerifyImagesFlags,
-    images: &[(String, Reference)],
+    images: &[Image],
     sought: Sought<'_>,
     context: &Context,
 ) -> Failure {
@@ -221,7 +223,8 @@ async fn name_signers(
         let judge =
             Judge { registry: &registry, root: &root, wanted: &wanted, predicate_type, context };
         let mut hints = Vec::new();
-        for (text, reference) in images.iter().take(MOST_NAMED) {
+        for image in images.iter().take(MOST_NAMED) {
+            let (text, reference) = (image.as_str(), image.reference());
             context.console.wait_for(&format!("looking who signed {text}"));
             let Ok(resolved) = registry.resolve(reference).await else { continue };
             let Ok(judged) = judge.image(text, &resolved).await else { continue };

@@ -1,0 +1,69 @@
+//! The common case, in one call.
+
+use std::sync::Arc;
+
+use host::Host;
+use oci_push::{Options, Registry};
+use signer::{Services, Session, Signer};
+use trust_root::{SigningConfig, TrustedRoot};
+
+use crate::error::{Action, Error};
+use crate::identity::IdentitySearch;
+use crate::image::Image;
+use crate::sign::ImageSigner;
+use crate::signed::SignedImage;
+
+/// One Sigstore instance: which services sign, and which authorities are trusted.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Instance {
+    /// The authorities that are trusted.
+    pub root: Arc<TrustedRoot>,
+    /// The services that sign.
+    pub config: SigningConfig,
+}
+
+impl Instance {
+    /// The instance that `root` and `config` describe.
+    pub fn new(root: TrustedRoot, config: SigningConfig) -> Self {
+        Self { root: Arc::new(root), config }
+    }
+
+    /// The public Sigstore, as it was known when this crate was published.
+    pub fn public_good() -> Self {
+        Self::new(TrustedRoot::public_good(), SigningConfig::public_good())
+    }
+}
+
+/// Signs `image` with the identity that is found here, and attaches the signature.
+///
+/// # Errors
+/// Any; nothing is sent to Fulcio or Rekor unless the image exists and a signature can be stored.
+pub async fn sign_image(
+    image: &str,
+    instance: &Instance,
+    host: &Host,
+) -> Result<SignedImage, Error> {
+    let failed = |source| Error::registry(image, Action::Sign, source);
+    let registry = Registry::new(host.clone(), Options::default()).map_err(failed)?;
+    let signer = ImageSigner::new(registry);
+    let targets = signer.locate(&Image::parse(image).map_err(failed)?).await?;
+    let not_signed = |source| Error::Signing { image: image.to_owned(), source: Box::new(source) };
+    let session = session(instance, host, not_signed).await?;
+    let [target] = targets.as_slice() else {
+        return Err(not_signed(signer::Error::Craft("expected one manifest to sign".into())));
+    };
+    signer.sign_and_attach(target, &session).await
+}
+
+async fn session(
+    instance: &Instance,
+    host: &Host,
+    failed: impl Fn(signer::Error) -> Error,
+) -> Result<Session, Error> {
+    let services = Services::select(&instance.config, host.clock.now()).map_err(&failed)?;
+    let (http, clock) = (Arc::clone(&host.http), Arc::clone(&host.clock));
+    let signer = Signer::new(services, Arc::clone(&instance.root), http, clock).map_err(&failed)?;
+    let source = IdentitySearch::new(host).find().await;
+    Ok(Session::new(signer, source.map_err(|error| Error::Identity(Box::new(error)))?))
+}
