@@ -1,8 +1,8 @@
 use serde::Serialize;
 
+use crate::encode::Base64;
 use crate::error::Error;
 use crate::proto_json::Message;
-use crate::write::Base64;
 
 /// A DSSE envelope: a payload, its type, and the signature over both.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -42,7 +42,7 @@ impl Envelope {
 
     /// The envelope as compact JSON.
     pub fn to_json(&self) -> String {
-        crate::write::to_json(&EnvelopeJson::from(self))
+        crate::encode::to_json(&EnvelopeJson::from(self))
     }
 
     pub(crate) fn read(mut message: Message, strict: bool) -> Result<Self, Error> {

@@ -23,6 +23,19 @@ pub enum Error {
         /// How many there are.
         found: usize,
     },
+    /// The body of a log entry is of a kind that this crate does not read.
+    #[error(
+        "unknown kind of log entry {} {}, expected hashedrekord 0.0.1 or 0.0.2, dsse 0.0.1 or \
+         intoto 0.0.2",
+        quote(kind),
+        quote(version)
+    )]
+    LogKind {
+        /// The `kind` found, as it stands in the body.
+        kind: String,
+        /// The `apiVersion` found, as it stands in the body.
+        version: String,
+    },
     /// The media type is none of v0.1 to v0.3.
     #[error("unknown bundle media type {found}, expected {expected}", expected = crate::MEDIA_TYPE_V0_3)]
     MediaType {

@@ -11,9 +11,12 @@
 #![doc = include_str!("../README.md")]
 
 mod document;
+mod encode;
 mod entry;
 mod envelope;
 mod error;
+pub mod log_body;
+pub mod predicate_type;
 pub mod proto_json;
 mod rules;
 mod statement;

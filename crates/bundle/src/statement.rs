@@ -32,7 +32,7 @@ pub struct Subject {
 impl Statement {
     /// A v1 statement about `subjects`.
     pub fn new(subjects: Vec<Subject>, predicate_type: &str, predicate: Value) -> Self {
-        let json = crate::write::to_json(&StatementJson {
+        let json = crate::encode::to_json(&StatementJson {
             statement_type: STATEMENT_TYPE_V1,
             subject: &subjects,
             predicate_type,

@@ -1,10 +1,9 @@
 //! Writing: camelCase, compact, keys in the order cosign's readers are used to.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::document::{Bundle, Content, VerificationMaterial, Version};
+use crate::encode::{Base64, Int64, to_json};
 use crate::entry::{LogEntry, LogProof};
 use crate::envelope::EnvelopeJson;
 
@@ -56,29 +55,6 @@ pub(crate) fn bundle(bundle: &Bundle) -> String {
         message_signature,
         dsse_envelope,
     })
-}
-
-/// Serialises one of our own structs, which have string keys and no fallible parts.
-pub(crate) fn to_json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_default()
-}
-
-/// Bytes, written as standard base64 with padding.
-pub(crate) struct Base64<'a>(pub(crate) &'a [u8]);
-
-impl Serialize for Base64<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(self.0))
-    }
-}
-
-/// A 64-bit integer, written as a string. Zero is written too: not every reader knows defaults.
-struct Int64(u64);
-
-impl Serialize for Int64 {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
 }
 
 #[derive(Serialize)]
