@@ -4,74 +4,8 @@ use std::fmt;
 
 use ring::digest;
 
-use crate::Error;
-
-/// A hash algorithm that Sigstore uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum HashAlgorithm {
-    /// SHA-256.
-    Sha256,
-    /// SHA-384.
-    Sha384,
-    /// SHA-512.
-    Sha512,
-}
-
-impl HashAlgorithm {
-    /// The length of its digests, in bytes.
-    #[expect(clippy::len_without_is_empty, reason = "a digest is never empty")]
-    pub fn len(self) -> usize {
-        match self {
-            Self::Sha256 => 32,
-            Self::Sha384 => 48,
-            Self::Sha512 => 64,
-        }
-    }
-
-    /// Its name in OCI digests, in-toto and Rekor: `sha256`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sha256 => "sha256",
-            Self::Sha384 => "sha384",
-            Self::Sha512 => "sha512",
-        }
-    }
-
-    /// Its name in Sigstore's messages: `SHA2_256`.
-    pub fn sigstore_name(self) -> &'static str {
-        match self {
-            Self::Sha256 => "SHA2_256",
-            Self::Sha384 => "SHA2_384",
-            Self::Sha512 => "SHA2_512",
-        }
-    }
-
-    /// The algorithm called `name` (`sha256`), in lower case.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
-    }
-
-    /// The algorithm that Sigstore's messages call `name` (`SHA2_256`).
-    pub fn from_sigstore_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.sigstore_name() == name)
-    }
-
-    const ALL: [Self; 3] = [Self::Sha256, Self::Sha384, Self::Sha512];
-
-    fn implementation(self) -> &'static digest::Algorithm {
-        match self {
-            Self::Sha256 => &digest::SHA256,
-            Self::Sha384 => &digest::SHA384,
-            Self::Sha512 => &digest::SHA512,
-        }
-    }
-}
-
-impl fmt::Display for HashAlgorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+use crate::algorithm::HashAlgorithm;
+use crate::error::Error;
 
 /// What a hash algorithm makes of some bytes: always of its algorithm's length.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,22 +41,14 @@ impl Digest {
         if hex.len() != 2 * algorithm.len() {
             return Err(wrong(format!("{} characters", hex.len())));
         }
-        let nibble = |c: &u8| char::from(*c).to_digit(16).and_then(|n| u8::try_from(n).ok());
-        let bytes: Option<Vec<u8>> = hex
-            .as_bytes()
-            .chunks_exact(2)
-            .map(|pair| match pair {
-                [high, low] => Some(nibble(high)? << 4 | nibble(low)?),
-                _ => None,
-            })
-            .collect();
-        let bytes = bytes.ok_or_else(|| wrong("text that is not hexadecimal".into()))?;
+        let bytes = base16ct::mixed::decode_vec(hex)
+            .map_err(|_| wrong("text that is not hexadecimal".into()))?;
         Ok(Self { algorithm, bytes })
     }
 
     /// Hashes `data`.
     pub fn of(algorithm: HashAlgorithm, data: &[u8]) -> Self {
-        let bytes = digest::digest(algorithm.implementation(), data).as_ref().to_vec();
+        let bytes = digest::digest(implementation(algorithm), data).as_ref().to_vec();
         Self { algorithm, bytes }
     }
 
@@ -143,7 +69,7 @@ impl Digest {
 
     /// The digest in lower-case hexadecimal, without the algorithm.
     pub fn to_hex(&self) -> String {
-        to_hex(&self.bytes)
+        base16ct::lower::encode_string(&self.bytes)
     }
 }
 
@@ -170,7 +96,7 @@ pub struct Hasher {
 impl Hasher {
     /// A hasher that has seen nothing yet.
     pub fn new(algorithm: HashAlgorithm) -> Self {
-        Self { algorithm, context: digest::Context::new(algorithm.implementation()) }
+        Self { algorithm, context: digest::Context::new(implementation(algorithm)) }
     }
 
     /// Takes the next part of the stream.
@@ -190,17 +116,19 @@ impl fmt::Debug for Hasher {
     }
 }
 
+fn implementation(algorithm: HashAlgorithm) -> &'static digest::Algorithm {
+    match algorithm {
+        HashAlgorithm::Sha256 => &digest::SHA256,
+        HashAlgorithm::Sha384 => &digest::SHA384,
+        HashAlgorithm::Sha512 => &digest::SHA512,
+    }
+}
+
 /// The SHA-256 of `data`.
 pub fn sha256(data: &[u8]) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes.copy_from_slice(digest::digest(&digest::SHA256, data).as_ref());
     bytes
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn to_hex(bytes: &[u8]) -> String {
-    let digit = |n: u8| char::from_digit(u32::from(n), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]
@@ -240,17 +168,6 @@ mod tests {
             hasher.update(b"bc");
             assert_eq!(hasher.finish().to_hex(), hex);
         }
-    }
-
-    #[test]
-    fn algorithms_are_found_by_both_of_their_names_and_no_other() {
-        for algorithm in HashAlgorithm::ALL {
-            assert_eq!(HashAlgorithm::from_name(algorithm.name()), Some(algorithm));
-            let name = algorithm.sigstore_name();
-            assert_eq!(HashAlgorithm::from_sigstore_name(name), Some(algorithm));
-        }
-        assert_eq!(HashAlgorithm::from_name("SHA256"), None);
-        assert_eq!(HashAlgorithm::from_sigstore_name("SHA3_256"), None);
     }
 
     #[test]

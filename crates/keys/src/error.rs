@@ -1,4 +1,4 @@
-use crate::{HashAlgorithm, KeyAlgorithm, Scheme};
+use crate::algorithm::{HashAlgorithm, KeyAlgorithm, Scheme};
 
 /// Why a key cannot be read, or a signature cannot be made or is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -7,8 +7,10 @@ use ring::signature::{
     RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters,
 };
 
-use crate::public::Material;
-use crate::{Error, KeyAlgorithm, Payload, PublicKey, Scheme};
+use crate::algorithm::{KeyAlgorithm, Scheme};
+use crate::error::Error;
+use crate::payload::Payload;
+use crate::public::{Material, PublicKey};
 
 impl PublicKey {
     /// The key at a point of the curve `P-256`, `P-384` or `P-521`, from the point's coordinates as
@@ -17,14 +19,14 @@ impl PublicKey {
     /// # Errors
     /// Another curve, coordinates of another width, or no point of the curve.
     pub fn from_ec_coordinates(curve: &str, x: &[u8], y: &[u8]) -> Result<Self, Error> {
-        let (prefix, width) = match curve {
-            "P-256" => (P256_PREFIX, 32),
-            "P-384" => (P384_PREFIX, 48),
-            "P-521" => (P521_PREFIX, 66),
+        let (algorithm, width) = match curve {
+            "P-256" => (KeyAlgorithm::EcdsaP256, 32),
+            "P-384" => (KeyAlgorithm::EcdsaP384, 48),
+            "P-521" => (KeyAlgorithm::EcdsaP521, 66),
             other => {
                 return Err(Error::UnsupportedKey {
                     expected: "the curve P-256, P-384 or P-521",
-                    found: other.chars().take(20).collect(),
+                    found: other.escape_debug().take(20).collect(),
                 });
             }
         };
@@ -33,7 +35,7 @@ impl PublicKey {
                 format!("expected coordinates of {width} bytes, found {} and {}", x.len(), y.len());
             return Err(Error::Malformed { expected: "point of the curve", reason });
         }
-        Self::from_spki(&[prefix, &[4], x, y].concat())
+        Self::from_ec_point(algorithm, &[&[4], x, y].concat())
     }
 
     /// The RSA key of this modulus and exponent, big-endian (RFC 7518 6.3.1).
@@ -100,20 +102,6 @@ fn to_der(signature: &[u8]) -> Option<Vec<u8>> {
     content.extend(UintRef::new(s).and_then(|s| s.to_der()).ok()?);
     der::asn1::AnyRef::new(der::Tag::Sequence, &content).and_then(|it| it.to_der()).ok()
 }
-
-/// SubjectPublicKeyInfo of each curve up to the point (RFC 5480 2).
-const P256_PREFIX: &[u8] = &[
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
-    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
-];
-const P384_PREFIX: &[u8] = &[
-    0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b,
-    0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00,
-];
-const P521_PREFIX: &[u8] = &[
-    0x30, 0x81, 0x9b, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05,
-    0x2b, 0x81, 0x04, 0x00, 0x23, 0x03, 0x81, 0x86, 0x00,
-];
 
 #[cfg(test)]
 mod tests {

@@ -3,21 +3,24 @@
 //! What it deliberately is not: a key store. A private key lives in memory and is wiped when it is
 //! dropped; nothing here reads a file, a clock or the environment.
 
+mod algorithm;
 mod digest;
 mod error;
+mod jwk;
 mod jws;
 mod mac;
 mod pair;
+mod payload;
 mod prehashed;
 mod public;
 mod random;
 mod rsa;
-mod scheme;
 
-pub use crate::digest::{Digest, HashAlgorithm, Hasher, sha256};
+pub use crate::algorithm::{HashAlgorithm, KeyAlgorithm, Scheme};
+pub use crate::digest::{Digest, Hasher, sha256};
 pub use crate::error::Error;
 pub use crate::mac::{hmac_sha256, sign_rs256};
 pub use crate::pair::{KeyPair, Sign};
-pub use crate::public::{KeyAlgorithm, PublicKey};
+pub use crate::payload::Payload;
+pub use crate::public::PublicKey;
 pub use crate::random::random;
-pub use crate::scheme::{Payload, Scheme};

@@ -8,8 +8,12 @@ use p256::ecdsa::signature::rand_core::{self, CryptoRng, RngCore, impls};
 use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, LineEnding};
 use zeroize::Zeroizing;
 
+use crate::algorithm::{KeyAlgorithm, Scheme};
+use crate::error::Error;
+use crate::payload::Payload;
 use crate::prehashed::Prehashed;
-use crate::{Error, KeyAlgorithm, Payload, PublicKey, Scheme, random};
+use crate::public::PublicKey;
+use crate::random::random;
 
 /// The longest private key accepted, in bytes.
 const KEY_CAP: usize = 4 << 10;

@@ -3,7 +3,7 @@
 use sha2::digest::consts::U64;
 use sha2::digest::{FixedOutput, HashMarker, Output, OutputSizeUser, Update};
 
-use crate::Digest;
+use crate::digest::Digest;
 
 /// Whatever it is fed, it answers with the digest it was made of.
 #[derive(Clone, Default)]

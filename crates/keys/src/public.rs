@@ -9,10 +9,12 @@ use ed25519_dalek::VerifyingKey as Ed25519Key;
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 
-use crate::digest::to_hex;
+use crate::algorithm::{KeyAlgorithm, Scheme};
+use crate::digest::{Digest, sha256};
+use crate::error::Error;
+use crate::payload::Payload;
 use crate::prehashed::Prehashed;
 use crate::rsa::RsaKey;
-use crate::{Digest, Error, Payload, Scheme, sha256};
 
 /// The largest key accepted, in bytes: an RSA key of 8192 bits in PEM has fifteen hundred.
 const KEY_CAP: usize = 16 << 10;
@@ -23,36 +25,6 @@ const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-
-/// What kind of key it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KeyAlgorithm {
-    /// A point on the curve P-256.
-    EcdsaP256,
-    /// A point on the curve P-384.
-    EcdsaP384,
-    /// A point on the curve P-521.
-    EcdsaP521,
-    /// Ed25519.
-    Ed25519,
-    /// RSA, whatever the padding.
-    Rsa {
-        /// The size of the modulus.
-        bits: u16,
-    },
-}
-
-impl fmt::Display for KeyAlgorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::EcdsaP256 => f.write_str("ECDSA P-256"),
-            Self::EcdsaP384 => f.write_str("ECDSA P-384"),
-            Self::EcdsaP521 => f.write_str("ECDSA P-521"),
-            Self::Ed25519 => f.write_str("Ed25519"),
-            Self::Rsa { bits } => write!(f, "RSA {bits}"),
-        }
-    }
-}
 
 /// A public key that is known to be a valid one of its kind.
 ///
@@ -146,6 +118,26 @@ impl PublicKey {
         let key = RsaKey::from_pkcs1(capped(pkcs1)?)?;
         let spki = encode_spki(RSA_ENCRYPTION, Some(AnyRef::NULL), pkcs1)?;
         Ok(Self { spki, material: Material::Rsa(key) })
+    }
+
+    /// The key at an uncompressed point of a curve (SEC 1 2.3.3), without the SubjectPublicKeyInfo
+    /// around it.
+    ///
+    /// # Errors
+    /// `algorithm` is not ECDSA, or `point` is not a point of its curve.
+    pub fn from_ec_point(algorithm: KeyAlgorithm, point: &[u8]) -> Result<Self, Error> {
+        let curve = match algorithm {
+            KeyAlgorithm::EcdsaP256 => P256,
+            KeyAlgorithm::EcdsaP384 => P384,
+            KeyAlgorithm::EcdsaP521 => P521,
+            other => {
+                let found = other.to_string();
+                return Err(Error::UnsupportedKey { expected: "P-256, P-384 or P-521", found });
+            }
+        };
+        let material = Material::point(curve, capped(point)?)?;
+        let spki = encode_spki(EC_PUBLIC_KEY, Some(AnyRef::from(&curve)), point)?;
+        Ok(Self { spki, material })
     }
 
     /// Reads the 32 bytes of an Ed25519 key, as signed notes carry them.
@@ -263,20 +255,12 @@ impl std::hash::Hash for PublicKey {
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PublicKey({}, id {})", self.algorithm(), to_hex(&self.id()))
-    }
-}
-
-impl KeyAlgorithm {
-    /// The scheme such a key is used with where nothing else is said.
-    pub fn default_scheme(self) -> Scheme {
-        match self {
-            Self::EcdsaP256 => Scheme::EcdsaP256Sha256,
-            Self::EcdsaP384 => Scheme::EcdsaP384Sha384,
-            Self::EcdsaP521 => Scheme::EcdsaP521Sha512,
-            Self::Ed25519 => Scheme::Ed25519,
-            Self::Rsa { bits } => Scheme::RsaPkcs1Sha256 { bits },
-        }
+        write!(
+            f,
+            "PublicKey({}, id {})",
+            self.algorithm(),
+            base16ct::lower::encode_string(&self.id())
+        )
     }
 }
 

@@ -1,6 +1,6 @@
 use ring::rand::{SecureRandom as _, SystemRandom};
 
-use crate::Error;
+use crate::error::Error;
 
 /// `N` bytes of the operating system's randomness, fit for keys and nonces.
 ///

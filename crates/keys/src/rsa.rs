@@ -9,8 +9,8 @@ use ring::signature::{
     RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaParameters, UnparsedPublicKey,
 };
 
-use crate::digest::to_hex;
-use crate::{Error, sha256};
+use crate::digest::sha256;
+use crate::error::Error;
 
 /// An RSA key with an odd modulus of 2048 to 8192 bits.
 #[derive(Clone)]
@@ -129,7 +129,12 @@ impl RsaKey {
 
 impl std::fmt::Debug for RsaKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "RsaKey({} bits, {})", self.bits, to_hex(&sha256(&self.pkcs1)))
+        write!(
+            f,
+            "RsaKey({} bits, {})",
+            self.bits,
+            base16ct::lower::encode_string(&sha256(&self.pkcs1))
+        )
     }
 }
 
