@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use tlog::NoteKey;
 use url::Url;
 
+use crate::document::{base64, hex, in_document, quote};
 use crate::error::Error;
-use crate::root::{WHAT, base64, document, hex, quote};
 use crate::window::Window;
 
 /// A log that is trusted: one of signatures (Rekor) or one of certificates (CT).
@@ -89,7 +89,7 @@ impl Log {
     /// nothing it signed can count.
     pub(crate) fn read(mut message: Message, kind: Kind) -> Result<Option<Self>, Error> {
         let path = message.path().to_owned();
-        let wrong = document(WHAT);
+        let wrong = in_document(WHAT);
         let base_url = message.string("baseUrl").map_err(&wrong)?.unwrap_or_default();
         let hash = message.enumeration("hashAlgorithm", HASH_ALGORITHMS).map_err(&wrong)?;
         if hash != Some("SHA2_256") {
@@ -154,7 +154,7 @@ impl Log {
 
 fn read_key(mut message: Message) -> Result<Option<(PublicKey, Scheme)>, Error> {
     let path = message.path().to_owned();
-    let wrong = document(WHAT);
+    let wrong = in_document(WHAT);
     let details_path = message.path_of("keyDetails");
     let details = message
         .enumeration("keyDetails", KEY_DETAILS)
@@ -190,6 +190,7 @@ fn host_name(base_url: &str) -> Option<String> {
     Some(host.trim_start_matches('[').trim_end_matches(']').to_owned())
 }
 
+const WHAT: &str = "trusted root";
 const HASH_ALGORITHMS: &[(i64, &str)] =
     &[(1, "SHA2_256"), (2, "SHA2_384"), (3, "SHA2_512"), (4, "SHA3_256"), (5, "SHA3_384")];
 const KEY_DETAILS: &[(i64, &str)] = &[

@@ -1,9 +1,8 @@
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bundle::proto_json::Message;
 use serde_json::{Value, json};
 use x509::Certificate;
 
+use crate::document::{SIZE_CAP, base64, in_document, quote};
 use crate::error::Error;
 use crate::log::{Kind, Log};
 use crate::window::Window;
@@ -43,7 +42,7 @@ impl TrustedRoot {
     /// When it is no trusted root, or an entry is not to be trusted as it stands: no start of its
     /// window, a log id that does not follow from its key, an empty chain.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Error> {
-        Self::read(Message::parse(bytes, CAP).map_err(document(WHAT))?)
+        Self::read(Message::parse(bytes, SIZE_CAP).map_err(in_document(WHAT))?)
     }
 
     /// The public-good instance's, as embedded; see `data/PROVENANCE.md` for its date.
@@ -97,7 +96,7 @@ impl TrustedRoot {
     }
 
     pub(crate) fn read(mut message: Message) -> Result<Self, Error> {
-        let wrong = document(WHAT);
+        let wrong = in_document(WHAT);
         let media_type = message.string("mediaType").map_err(&wrong)?;
         if !media_type.as_deref().is_some_and(|found| MEDIA_TYPES.contains(&found)) {
             return Err(Error::MediaType {
@@ -138,7 +137,7 @@ impl TrustedRoot {
 
 impl CertificateAuthority {
     fn read(mut message: Message) -> Result<Self, Error> {
-        let wrong = document(WHAT);
+        let wrong = in_document(WHAT);
         let uri = message.string("uri").map_err(&wrong)?.unwrap_or_default();
         let operator = message.string("operator").map_err(&wrong)?.filter(|o| !o.is_empty());
         let path = message.path_of("certChain.certificates");
@@ -182,26 +181,7 @@ impl CertificateAuthority {
     }
 }
 
-/// Says of which document a reading error is.
-pub(crate) fn document(what: &'static str) -> impl Fn(bundle::Error) -> Error {
-    move |source| Error::Document { what, source }
-}
-
-pub(crate) fn base64(bytes: &[u8]) -> String {
-    STANDARD.encode(bytes)
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().take(64).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Text of the document, escaped and cut.
-pub(crate) fn quote(text: &str) -> String {
-    format!("{:?}", text.chars().take(100).collect::<String>())
-}
-
-pub(crate) const WHAT: &str = "trusted root";
-pub(crate) const CAP: usize = 16 << 20;
+const WHAT: &str = "trusted root";
 /// What every published file says, and the only one that all clients read.
 const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.trustedroot+json;version=0.1";
 const MEDIA_TYPES: [&str; 3] = [

@@ -3,8 +3,8 @@ use std::time::SystemTime;
 use bundle::proto_json::Message;
 use jiff::Timestamp;
 
+use crate::document::{in_document, quote};
 use crate::error::Error;
-use crate::root::{document, quote};
 
 /// When something is good: from `start` to `end`, both included.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -16,6 +16,18 @@ pub struct Window {
 }
 
 impl Window {
+    /// From `start` to `end`.
+    ///
+    /// # Errors
+    ///
+    /// When it ends before it starts.
+    pub fn new(start: SystemTime, end: Option<SystemTime>) -> Result<Self, Error> {
+        if end.is_some_and(|end| end < start) {
+            return Err(Error::entry("validFor", "the window ends before it starts"));
+        }
+        Ok(Self { start, end })
+    }
+
     /// From `start` on.
     pub fn since(start: SystemTime) -> Self {
         Self { start, end: None }
@@ -31,7 +43,7 @@ impl Window {
         let path = message.path_of("validFor");
         let mut range = message
             .message("validFor")
-            .map_err(document(what))?
+            .map_err(in_document(what))?
             .ok_or_else(|| Error::entry(&path, "missing"))?;
         let start = time(&mut range, "start", what)?;
         let end = time(&mut range, "end", what)?;
@@ -64,7 +76,7 @@ fn time(
     name: &'static str,
     what: &'static str,
 ) -> Result<Option<SystemTime>, Error> {
-    let Some(text) = range.string(name).map_err(document(what))? else { return Ok(None) };
+    let Some(text) = range.string(name).map_err(in_document(what))? else { return Ok(None) };
     let parsed: Result<Timestamp, _> = text.parse();
     match parsed {
         Ok(timestamp) => Ok(Some(SystemTime::from(timestamp))),
