@@ -7,7 +7,7 @@ use id_token::IdToken;
 use sandbox::{Platform, RekorVersion};
 use serde_json::{Map, Value};
 
-use crate::world::{Identity, Program, Store, World};
+use harness::{Identity, Interop, Program, RegistryKind};
 
 /// The places that sigstore-python finds its identity in, with the library `id`. It asks the
 /// machine before the job, so on a machine of Google's only what it asks first can be tried.
@@ -16,11 +16,11 @@ const PLACES_OF_PYTHON: [&str; 4] = ["github", "gitlab", "buildkite-cli", "circl
 /// The places that cosign finds its identity in. Debian builds it without Buildkite.
 const PLACES_OF_COSIGN: [&str; 4] = ["github", "gce", "spiffe", "env-token"];
 
-fn world() -> Option<World> {
-    World::new(Store::ReferrersApi, RekorVersion::V1)
+fn interop() -> Option<Interop> {
+    Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1)
 }
 
-fn in_place<'a>(program: Program<'a>, place: &Platform) -> Program<'a> {
+fn in_place(program: Program, place: &Platform) -> Program {
     assert!(place.files.is_empty(), "{}", place.name);
     let program = place.env.iter().fold(program, |program, (name, value)| program.env(name, value));
     // Before it makes a token, Buildkite's program wants to know how to keep it out of the log.
@@ -37,7 +37,7 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/interop").join(name)
 }
 
-fn printed(program: Program<'_>) -> Value {
+fn printed(program: Program) -> Value {
     serde_json::from_str(&program.run().succeeds().stdout).unwrap()
 }
 
@@ -56,9 +56,10 @@ fn claims_of(place: &Platform) -> Map<String, Value> {
     claims
 }
 
-/// Who our program says it is there.
-fn our_identity(world: &World, place: &Platform) -> Identity {
-    let program = world.ambisign_in_place("identity", &world.signing_config()).args(["-o", "json"]);
+/// Signer our program says it is there.
+fn our_identity(interop: &Interop, place: &Platform) -> Identity {
+    let program =
+        interop.ambisign_ambient("identity", &interop.signing_config()).args(["-o", "json"]);
     let report = printed(in_place(program, place));
     let certificate = &report["certificate"];
     let field = |name: &str| certificate[name].as_str().unwrap().to_owned();
@@ -66,22 +67,22 @@ fn our_identity(world: &World, place: &Platform) -> Identity {
 }
 
 /// Demands that `bundle` is by the identity that we would have signed with.
-fn is_by_the_same(world: &World, place: &Platform, file: &Path, bundle: &Path) {
-    let us = our_identity(world, place);
-    let verify = || world.ambisign("verify-blob").arg(file).arg("--bundle").arg(bundle);
+fn is_by_the_same(interop: &Interop, place: &Platform, file: &Path, bundle: &Path) {
+    let us = our_identity(interop, place);
+    let verify = || interop.ambisign("verify-blob").arg(file).arg("--bundle").arg(bundle);
     verify().args(us.policy()).run().succeeds();
-    verify().args(us.stranger().policy()).run().refuses(12, "identity: expected");
+    verify().args(us.another().policy()).run().refuses(12, "identity: expected");
 }
 
 #[test]
 fn googles_own_client_takes_the_metadata_service_for_googles() {
-    let Some(world) = world() else { return };
-    let gce = world.sandbox.platform("gce").unwrap();
+    let Some(interop) = interop() else { return };
+    let gce = interop.setup.sandbox.platform("gce").unwrap();
     let address = gce.env.iter().find(|(name, _)| name == "GCE_METADATA_HOST").unwrap();
     let port = address.1.rsplit(':').next().unwrap();
-    let client = world.python().arg(script("google_identity.py")).arg("sigstore");
+    let client = interop.python().arg(script("google_identity.py")).arg("sigstore");
     // It takes a name for most questions, and an address for the first.
-    let client = client.env("GCE_METADATA_IP", &format!("127.0.0.1:{port}"));
+    let client = client.env("GCE_METADATA_IP", format!("127.0.0.1:{port}"));
     let answers = printed(in_place(client, &gce));
     for way in ["direct", "fetched"] {
         assert_eq!(lasting_claims(answers[way].as_str().unwrap()), claims_of(&gce), "{way}");
@@ -91,23 +92,23 @@ fn googles_own_client_takes_the_metadata_service_for_googles() {
     assert_eq!(answers["access"], Value::Bool(true));
     assert!(answers["project"].is_string(), "{answers:#}");
     // Fulcio takes what Google's client got.
-    let token = world.write("token.jwt", answers["direct"].as_str().unwrap());
-    let file = world.write("artifact.txt", "signed with Google's token\n");
-    let sign = world
-        .ambisign_in_place("sign-blob", &world.signing_config())
+    let token = interop.write("token.jwt", answers["direct"].as_str().unwrap());
+    let file = interop.write("artifact.txt", "signed with Google's token\n");
+    let sign = interop
+        .ambisign_ambient("sign-blob", &interop.signing_config())
         .arg("--identity-token")
         .arg(token);
     sign.arg(&file).run().succeeds();
-    is_by_the_same(&world, &gce, &file, &world.path("artifact.txt.sigstore.json"));
+    is_by_the_same(&interop, &gce, &file, &interop.path("artifact.txt.sigstore.json"));
 }
 
 #[test]
 fn another_client_of_the_workload_api_gets_all_it_asks_for() {
-    let Some(world) = world() else { return };
-    let place = world.sandbox.platform("spiffe").unwrap();
+    let Some(interop) = interop() else { return };
+    let place = interop.setup.sandbox.platform("spiffe").unwrap();
     let ids: Vec<String> =
-        world.sandbox.registrations().iter().map(|one| one.spiffe_id.to_string()).collect();
-    let client = world.python().arg(script("workload_api.py")).args(["sigstore", &ids[0]]);
+        interop.setup.sandbox.registrations().iter().map(|one| one.spiffe_id.to_string()).collect();
+    let client = interop.python().arg(script("workload_api.py")).args(["sigstore", &ids[0]]);
     let answers = printed(in_place(client, &place));
     assert_eq!(answers["jwt"], Value::from(ids.clone()));
     for what in ["chosen", "verified", "validated", "x509", "watched"] {
@@ -123,46 +124,46 @@ fn another_client_of_the_workload_api_gets_all_it_asks_for() {
 
 #[test]
 fn the_library_of_sigstore_python_finds_the_same_tokens() {
-    let Some(world) = world() else { return };
+    let Some(interop) = interop() else { return };
     for name in places_of_python() {
-        let place = world.sandbox.platform(name).unwrap();
-        let found = in_place(world.python().args(["-m", "id", "sigstore"]), &place).run();
+        let place = interop.setup.sandbox.platform(name).unwrap();
+        let found = in_place(interop.python().args(["-m", "id", "sigstore"]), &place).run();
         assert_eq!(lasting_claims(found.succeeds().stdout.trim()), claims_of(&place), "{name}");
     }
 }
 
 #[test]
 fn sigstore_python_signs_as_we_would_in_the_same_place() {
-    let Some(world) = world() else { return };
-    let file = world.write("artifact.txt", "signed by sigstore-python in a job\n");
+    let Some(interop) = interop() else { return };
+    let file = interop.write("artifact.txt", "signed by sigstore-python in a job\n");
     for name in places_of_python() {
-        let place = world.sandbox.platform(name).unwrap();
-        let bundle = world.path(&format!("{name}.sigstore.json"));
-        let sign = world.sigstore_python().args(["sign", "--bundle"]).arg(&bundle).arg(&file);
+        let place = interop.setup.sandbox.platform(name).unwrap();
+        let bundle = interop.path(&format!("{name}.sigstore.json"));
+        let sign = interop.sigstore_python().args(["sign", "--bundle"]).arg(&bundle).arg(&file);
         in_place(sign, &place).run().succeeds();
-        is_by_the_same(&world, &place, &file, &bundle);
+        is_by_the_same(&interop, &place, &file, &bundle);
     }
 }
 
 #[test]
 fn cosign_signs_as_we_would_in_the_same_place() {
-    let Some(world) = world() else { return };
-    let file = world.write("artifact.txt", "signed by cosign in a job\n");
+    let Some(interop) = interop() else { return };
+    let file = interop.write("artifact.txt", "signed by cosign in a job\n");
     for name in PLACES_OF_COSIGN {
-        let place = world.sandbox.platform(name).unwrap();
-        let bundle = world.path(&format!("{name}.sigstore.json"));
-        let sign = world
-            .cosign_in_place("sign-blob", &world.signing_config())
+        let place = interop.setup.sandbox.platform(name).unwrap();
+        let bundle = interop.path(&format!("{name}.sigstore.json"));
+        let sign = interop
+            .cosign_ambient("sign-blob", &interop.signing_config())
             .arg("--bundle")
             .arg(&bundle)
             .arg(&file);
         let mut sign = in_place(sign, &place);
         if name == "spiffe" {
             // It knows the socket by its bare path only.
-            let socket = world.sandbox.spiffe_socket().display().to_string();
+            let socket = interop.setup.sandbox.spiffe_socket().display().to_string();
             sign = sign.env("SPIFFE_ENDPOINT_SOCKET", &socket);
         }
         sign.run().succeeds();
-        is_by_the_same(&world, &place, &file, &bundle);
+        is_by_the_same(&interop, &place, &file, &bundle);
     }
 }

@@ -3,7 +3,7 @@
 use sandbox::RekorVersion;
 use serde_json::{Value, json};
 
-use crate::world::{Store, Who, World};
+use harness::{Interop, RegistryKind, Signer};
 
 /// The artifact type of a bundle that hangs on to an image.
 pub(crate) const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -12,26 +12,26 @@ pub(crate) const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 macro_rules! everywhere {
     ($name:ident) => {
         mod $name {
-            use super::{RekorVersion, Store};
+            use super::{RegistryKind, RekorVersion};
 
             #[test]
             fn with_the_referrers_api_and_rekor_v1() {
-                super::$name(Store::ReferrersApi, RekorVersion::V1);
+                super::$name(RegistryKind::ReferrersApi, RekorVersion::V1);
             }
 
             #[test]
             fn with_the_referrers_api_and_rekor_v2() {
-                super::$name(Store::ReferrersApi, RekorVersion::V2);
+                super::$name(RegistryKind::ReferrersApi, RekorVersion::V2);
             }
 
             #[test]
             fn with_the_fallback_tag_and_rekor_v1() {
-                super::$name(Store::FallbackTag, RekorVersion::V1);
+                super::$name(RegistryKind::FallbackTag, RekorVersion::V1);
             }
 
             #[test]
             fn with_the_fallback_tag_and_rekor_v2() {
-                super::$name(Store::FallbackTag, RekorVersion::V2);
+                super::$name(RegistryKind::FallbackTag, RekorVersion::V2);
             }
         }
     };
@@ -41,37 +41,37 @@ everywhere!(cosign_verifies_our_signature);
 everywhere!(we_verify_cosigns_signature);
 everywhere!(oras_discovers_our_signature);
 
-fn cosign_verifies_our_signature(store: Store, log: RekorVersion) {
-    let Some(world) = World::new(store, log) else { return };
-    let image = world.image("demo/ours");
-    let signer = world.identity(Who::Workload);
-    world.ambisign_as(Who::Workload, "sign").args(["-a", "env=prod", &image]).run().succeeds();
+fn cosign_verifies_our_signature(store: RegistryKind, log: RekorVersion) {
+    let Some(interop) = Interop::new(store, log) else { return };
+    let image = interop.image("demo/ours");
+    let signer = interop.identity(Signer::Workload);
+    interop.ambisign_as(Signer::Workload, "sign").args(["-a", "env=prod", &image]).run().succeeds();
 
-    let verified = world.cosign("verify").args(signer.policy()).arg(&image).run().succeeds();
+    let verified = interop.cosign("verify").args(signer.policy()).arg(&image).run().succeeds();
     let [found] = verified.signatures().try_into().unwrap();
     let (_, digest) = image.split_once('@').unwrap();
     assert_eq!(found["critical"]["image"]["docker-manifest-digest"], digest);
     assert_eq!(found["critical"]["type"], "https://sigstore.dev/cosign/sign/v1");
     assert_eq!(found["optional"], json!({ "env": "prod" }));
     let demand = |annotation: &str| {
-        let verify = world.cosign("verify").args(signer.policy());
+        let verify = interop.cosign("verify").args(signer.policy());
         verify.args(["-a", annotation, &image]).run()
     };
     demand("env=prod").succeeds();
     demand("env=test").refuses(1, "missing or incorrect annotation");
 
-    let other = signer.stranger();
-    let refused = world.cosign("verify").args(other.policy()).arg(&image).run();
+    let other = signer.another();
+    let refused = interop.cosign("verify").args(other.policy()).arg(&image).run();
     refused.refuses(1, &format!("expected SAN value \"{}\"", other.name));
 }
 
-fn we_verify_cosigns_signature(store: Store, log: RekorVersion) {
-    let Some(world) = World::new(store, log) else { return };
-    let image = world.image("demo/theirs");
-    let signer = world.identity(Who::Person);
-    world.cosign_as(Who::Person, "sign").args(["-a", "env=prod", &image]).run().succeeds();
+fn we_verify_cosigns_signature(store: RegistryKind, log: RekorVersion) {
+    let Some(interop) = Interop::new(store, log) else { return };
+    let image = interop.image("demo/theirs");
+    let signer = interop.identity(Signer::Email);
+    interop.cosign_as(Signer::Email, "sign").args(["-a", "env=prod", &image]).run().succeeds();
 
-    let verify = || world.ambisign("verify").arg(&image);
+    let verify = || interop.ambisign("verify").arg(&image);
     let verified = verify().args(signer.policy()).args(["-a", "env=prod"]).run().succeeds();
     let [found] = verified.signatures().try_into().unwrap();
     let (_, digest) = image.split_once('@').unwrap();
@@ -80,21 +80,21 @@ fn we_verify_cosigns_signature(store: Store, log: RekorVersion) {
     assert_eq!(found["optional"]["Issuer"], signer.issuer.as_str());
     assert_eq!(found["optional"]["env"], "prod");
 
-    let other = signer.stranger();
+    let other = signer.another();
     verify().args(other.policy()).run().refuses(12, &format!("expected \"{}\"", other.name));
     verify().args(signer.policy()).args(["-a", "env=test"]).run().refuses(12, "env");
 }
 
-fn oras_discovers_our_signature(store: Store, log: RekorVersion) {
-    let Some(world) = World::new(store, log) else { return };
-    let image = world.image("demo/ours");
-    let sign = world.ambisign_as(Who::Job, "sign").args(["-o", "json", &image]);
+fn oras_discovers_our_signature(store: RegistryKind, log: RekorVersion) {
+    let Some(interop) = Interop::new(store, log) else { return };
+    let image = interop.image("demo/ours");
+    let sign = interop.ambisign_as(Signer::Job, "sign").args(["-o", "json", &image]);
     let signed: Value = serde_json::from_str(&sign.run().succeeds().stdout).unwrap();
-    let attached = if store == Store::FallbackTag { "fallback-tag" } else { "referrers" };
+    let attached = if store == RegistryKind::FallbackTag { "fallback-tag" } else { "referrers" };
     assert_eq!(signed["attached"], attached);
 
     for artifact_type in [None, Some(BUNDLE)] {
-        let [found] = world.discover(&image, artifact_type).try_into().unwrap();
+        let [found] = interop.discover(&image, artifact_type).try_into().unwrap();
         assert_eq!(found["artifactType"], BUNDLE);
         let annotations = found["annotations"].as_object().unwrap();
         assert_eq!(annotations["dev.sigstore.bundle.content"], "dsse-envelope");
@@ -103,29 +103,29 @@ fn oras_discovers_our_signature(store: Store, log: RekorVersion) {
         assert!(annotations["org.opencontainers.image.created"].is_string(), "{found}");
         // oras reads what hangs there as well.
         let manifest = found["reference"].as_str().unwrap();
-        let manifest = world.oras(&["manifest", "fetch"]).arg(manifest).run().succeeds().stdout;
+        let manifest = interop.oras(&["manifest", "fetch"]).arg(manifest).run().succeeds().stdout;
         let manifest: Value = serde_json::from_str(&manifest).unwrap();
         assert_eq!(manifest["subject"]["digest"], signed["digest"]);
         assert_eq!(manifest["layers"][0]["digest"], signed["bundle_digest"]);
     }
-    assert_eq!(world.discover(&image, Some("application/spdx+json")), Vec::<Value>::new());
+    assert_eq!(interop.discover(&image, Some("application/spdx+json")), Vec::<Value>::new());
 }
 
 #[test]
 fn we_verify_what_cosign_signs_in_a_github_job() {
-    we_verify_cosign_as(Who::Job);
+    we_verify_cosign_as(Signer::Job);
 }
 
 #[test]
 fn we_verify_what_cosign_signs_as_a_spiffe_workload() {
-    we_verify_cosign_as(Who::Workload);
+    we_verify_cosign_as(Signer::Workload);
 }
 
-fn we_verify_cosign_as(who: Who) {
-    let Some(world) = World::new(Store::ReferrersApi, RekorVersion::V1) else { return };
-    let image = world.image("demo/theirs");
-    let signer = world.identity(who);
-    world.cosign_as(who, "sign").arg(&image).run().succeeds();
-    let verified = world.ambisign("verify").args(signer.policy()).arg(&image).run().succeeds();
+fn we_verify_cosign_as(who: Signer) {
+    let Some(interop) = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1) else { return };
+    let image = interop.image("demo/theirs");
+    let signer = interop.identity(who);
+    interop.cosign_as(who, "sign").arg(&image).run().succeeds();
+    let verified = interop.ambisign("verify").args(signer.policy()).arg(&image).run().succeeds();
     assert_eq!(verified.signatures()[0]["optional"]["Subject"], signer.name.as_str());
 }

@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 use trust_root::TrustedRoot;
 use verify::{Artifact, Policy, StringMatch, verify};
 
-use crate::world::{Driver, Identity, Program, Store, Who, World};
+use harness::{Identity, Interop, Library, Program, RegistryKind, Signer};
 
 const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/interop/leniency.md");
-const WHO: Who = Who::Person;
+const WHO: Signer = Signer::Email;
 const ARTIFACT: &str = "what is signed\n";
 const PREDICATE_TYPE: &str = "https://example.test/predicate/v1";
 const VERIFIERS: [&str; 5] =
@@ -117,25 +117,25 @@ impl Row {
 }
 
 impl Bases {
-    fn make(world: &World, stranger: &World) -> Self {
-        let artifact = world.write("artifact.txt", ARTIFACT);
-        let v2 = world.sandbox.signing_config(RekorVersion::V2);
-        let v1 = unstamped(world);
+    fn make(interop: &Interop, stranger: &Interop) -> Self {
+        let artifact = interop.write("artifact.txt", ARTIFACT);
+        let v2 = interop.setup.sandbox.signing_config(RekorVersion::V2);
+        let v1 = unstamped(interop);
         // Into logs that are not empty, so that there are hashes in the proofs.
         for config in [&v1, &v2, &v1, &v2, &v1, &v2] {
-            ours(world, &artifact, config);
+            ours(interop, &artifact, config);
         }
         let bundles = [
-            ours(world, &artifact, &v1),
-            ours(world, &artifact, &v2),
-            ours(world, &artifact, &world.sandbox.signing_config(RekorVersion::V1)),
-            stated(world, &artifact, &v1, false),
-            stated(world, &artifact, &v2, true),
+            ours(interop, &artifact, &v1),
+            ours(interop, &artifact, &v2),
+            ours(interop, &artifact, &interop.setup.sandbox.signing_config(RekorVersion::V1)),
+            stated(interop, &artifact, &v1, false),
+            stated(interop, &artifact, &v2, true),
         ];
         let other = stranger.write("artifact.txt", ARTIFACT);
         let mut strange = ours(stranger, &other, &unstamped(stranger));
         let strange_entry = rows::entries(&mut strange).remove(0);
-        let root = std::fs::read(world.sandbox.trusted_root()).unwrap();
+        let root = std::fs::read(interop.setup.sandbox.trusted_root()).unwrap();
         let root: Value = serde_json::from_slice(&root).unwrap();
         let authority = &root["certificateAuthorities"][0]["certChain"]["certificates"];
         let authority = authority.as_array().unwrap().clone();
@@ -149,23 +149,23 @@ impl Bases {
 }
 
 /// The signing config for Rekor v1, without a timestamp authority.
-fn unstamped(world: &World) -> PathBuf {
-    let config = std::fs::read(world.sandbox.signing_config(RekorVersion::V1)).unwrap();
+fn unstamped(interop: &Interop) -> PathBuf {
+    let config = std::fs::read(interop.setup.sandbox.signing_config(RekorVersion::V1)).unwrap();
     let mut config: Value = serde_json::from_slice(&config).unwrap();
     config["tsaUrls"] = json!([]);
     config.as_object_mut().unwrap().remove("tsaConfig");
-    world.write("unstamped.json", &config.to_string())
+    interop.write("unstamped.json", &config.to_string())
 }
 
-fn ours(world: &World, file: &Path, config: &Path) -> Value {
-    let bundle = world.path("base.sigstore.json");
-    let sign = world.ambisign_with(WHO, "sign-blob", config).arg("--bundle").arg(&bundle);
+fn ours(interop: &Interop, file: &Path, config: &Path) -> Value {
+    let bundle = interop.path("base.sigstore.json");
+    let sign = interop.ambisign_with(WHO, "sign-blob", config).arg("--bundle").arg(&bundle);
     sign.arg(file).run().succeeds();
     serde_json::from_slice(&std::fs::read(bundle).unwrap()).unwrap()
 }
 
 /// A statement about the file, signed by sigstore-go.
-fn stated(world: &World, file: &Path, config: &Path, stamped: bool) -> Value {
+fn stated(interop: &Interop, file: &Path, config: &Path, stamped: bool) -> Value {
     let statement = json!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{
@@ -175,24 +175,24 @@ fn stated(world: &World, file: &Path, config: &Path, stamped: bool) -> Value {
         "predicateType": PREDICATE_TYPE,
         "predicate": {},
     });
-    let statement = world.write("statement.json", &statement.to_string());
-    let sign = world.sigstore_go_signing_with(config).args(["-in-toto", "-id-token"]);
-    let sign = sign.arg(world.email_token()).args(stamped.then_some("-tsa")).arg(statement);
+    let statement = interop.write("statement.json", &statement.to_string());
+    let sign = interop.sigstore_go_signing_with(config).args(["-in-toto", "-id-token"]);
+    let sign = sign.arg(interop.email_token()).args(stamped.then_some("-tsa")).arg(statement);
     let signed = sign.run().succeeds().stdout;
     serde_json::from_str(signed.lines().find(|line| line.starts_with('{')).unwrap()).unwrap()
 }
 
 /// What each verifier says of the bundle of a row: nothing, or why not.
-fn judge<'a>(world: &'a World, signer: &Identity, rows: &[Row], bases: &Bases) -> Vec<[String; 5]> {
+fn judge(interop: &Interop, signer: &Identity, rows: &[Row], bases: &Bases) -> Vec<[String; 5]> {
     let bundles: Vec<PathBuf> = rows
         .iter()
         .enumerate()
-        .map(|(at, row)| world.write(&format!("{at}.sigstore.json"), &row.bundle(bases)))
+        .map(|(at, row)| interop.write(&format!("{at}.sigstore.json"), &row.bundle(bases)))
         .collect();
     let cases: Vec<_> =
         bundles.iter().map(|bundle| (bundle.clone(), bases.artifact.clone())).collect();
-    let python = world.ask(Driver::Python, signer, &cases);
-    let rust = world.ask(Driver::Rust, signer, &cases);
+    let python = interop.ask(Library::Python, signer, &cases);
+    let rust = interop.ask(Library::Rust, signer, &cases);
     let mut verdicts = Vec::new();
     for ((row, bundle), (rust, python)) in
         rows.iter().zip(&bundles).zip(rust.into_iter().zip(python))
@@ -201,15 +201,15 @@ fn judge<'a>(world: &'a World, signer: &Identity, rows: &[Row], bases: &Bases) -
             true => ("verify-blob-attestation", ["--type", PREDICATE_TYPE].as_slice()),
             false => ("verify-blob", [].as_slice()),
         };
-        let of_files = |program: Program<'a>| {
+        let of_files = |program: Program| {
             let program = program.args(kind).args(signer.policy());
             program.arg("--bundle").arg(bundle).arg(&bases.artifact)
         };
-        let go = world.sigstore_go_verification().arg("-artifact").arg(&bases.artifact);
+        let go = interop.sigstore_go_verification().arg("-artifact").arg(&bases.artifact);
         let programs = vec![
-            of_files(world.ambisign(command)),
+            of_files(interop.ambisign(command)),
             go.args(signer.policy_of_go()).arg(bundle),
-            of_files(world.cosign(command)),
+            of_files(interop.cosign(command)),
         ];
         let mut said = Program::run_all(programs)
             .into_iter()
@@ -221,11 +221,11 @@ fn judge<'a>(world: &'a World, signer: &Identity, rows: &[Row], bases: &Bases) -
 }
 
 /// The name of our check that refuses, by the crate the program is made of.
-fn check(world: &World, signer: &Identity, bundle: &str, bases: &Bases) -> Option<String> {
+fn check(interop: &Interop, signer: &Identity, bundle: &str, bases: &Bases) -> Option<String> {
     let Ok(bundle) = Bundle::from_json(bundle.as_bytes()) else {
         return Some("cannot be read".to_owned());
     };
-    let root = std::fs::read(world.sandbox.trusted_root()).unwrap();
+    let root = std::fs::read(interop.setup.sandbox.trusted_root()).unwrap();
     let root = TrustedRoot::from_json(&root).unwrap();
     let (name, issuer) = (StringMatch::exact(&signer.name), StringMatch::exact(&signer.issuer));
     let artifact = std::fs::read(&bases.artifact).unwrap();
@@ -261,14 +261,14 @@ fn table(rows: &[Row], verdicts: &[[String; 5]], checks: &[Option<String>]) -> S
 
 #[test]
 fn nowhere_are_we_more_lenient_than_the_strictest() {
-    let Some(world) = World::new(Store::ReferrersApi, RekorVersion::V1) else { return };
-    let Some(stranger) = World::new(Store::ReferrersApi, RekorVersion::V1) else { return };
-    let signer = world.identity(WHO);
-    let bases = Bases::make(&world, &stranger);
+    let Some(interop) = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1) else { return };
+    let Some(stranger) = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1) else { return };
+    let signer = interop.identity(WHO);
+    let bases = Bases::make(&interop, &stranger);
     let rows = rows::rows();
-    let verdicts = judge(&world, &signer, &rows, &bases);
+    let verdicts = judge(&interop, &signer, &rows, &bases);
     let checks: Vec<_> =
-        rows.iter().map(|row| check(&world, &signer, &row.bundle(&bases), &bases)).collect();
+        rows.iter().map(|row| check(&interop, &signer, &row.bundle(&bases), &bases)).collect();
     let mut wrong = Vec::new();
     for ((row, verdict), check) in rows.iter().zip(&verdicts).zip(&checks) {
         let refused: Vec<_> = (1..5).filter(|at| !verdict[*at].is_empty()).collect();

@@ -13,7 +13,5 @@ mod ambient;
 mod blobs;
 mod images;
 mod leniency;
-mod peers;
 mod record;
 mod together;
-mod world;

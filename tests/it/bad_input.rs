@@ -3,16 +3,16 @@
 use sandbox::Fault;
 use serde_json::{Map, json};
 
-use crate::harness::World;
+use harness::Setup;
 
 #[test]
 fn an_image_that_does_not_exist_is_known_before_a_certificate_is_asked_for() {
-    let world = World::with_fault(Fault::FulcioError);
-    world.image("demo/app");
+    let setup = Setup::with_fault(Fault::FulcioError);
+    setup.image("demo/app");
     for image in ["demo/app:nope", "demo/nope:v1"] {
-        let image = format!("{}/{image}", world.sandbox.registry());
-        world.workload().args(["sign", &image]).run().ends(11).says(&["does not exist"]);
-        let verify = world.stranger().args(["verify", &image]).args(world.by_workload());
+        let image = format!("{}/{image}", setup.sandbox.registry());
+        setup.workload().args(["sign", &image]).run().ends(11).says(&["does not exist"]);
+        let verify = setup.program().args(["verify", &image]).args(setup.by_workload());
         verify.run().ends(11).says(&["does not exist"]);
     }
 }
@@ -25,14 +25,14 @@ fn a_registry_that_refuses_the_push_is_known_before_a_certificate_is_asked_for()
         config.directory = directory.path().to_owned();
         config.keep_images = true;
     };
-    let image = World::with(configure).image("demo/app");
-    let world = World::with(|config| {
+    let image = Setup::with(configure).image("demo/app");
+    let setup = Setup::with(|config| {
         configure(config);
         config.faults = [Fault::RegistryDeniesPush, Fault::FulcioError].into();
     });
     let (_, name) = image.split_once('/').unwrap();
-    let image = format!("{}/{name}", world.sandbox.registry());
-    world.workload().args(["sign", &image]).run().ends(1).says(&[
+    let image = format!("{}/{name}", setup.sandbox.registry());
+    setup.workload().args(["sign", &image]).run().ends(1).says(&[
         "was not signed",
         "push",
         "packages: write",
@@ -41,13 +41,13 @@ fn a_registry_that_refuses_the_push_is_known_before_a_certificate_is_asked_for()
 
 #[test]
 fn bad_tokens_are_told_apart_and_never_printed() {
-    let world = World::with_fault(Fault::FulcioError);
-    let file = world.write("a", "content");
+    let setup = Setup::with_fault(Fault::FulcioError);
+    let file = setup.write("a", "content");
     let sign = |token: &str| {
-        let sign = world.stranger().args(["sign-blob", "--identity-token", token]).arg(&file);
+        let sign = setup.program().args(["sign-blob", "--identity-token", token]).arg(&file);
         sign.run().ends(1).hides(token)
     };
-    let issuer = |name: &str| world.sandbox.issuer(name).unwrap();
+    let issuer = |name: &str| setup.sandbox.issuer(name).unwrap();
     let email = |aud: &str, exp: u64| {
         let claims = json!({
             "iss": issuer("email").url(), "sub": "1", "email": "a@example.org",
@@ -64,24 +64,24 @@ fn bad_tokens_are_told_apart_and_never_printed() {
         .says(&["https://unlisted.example"]);
     sign("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0").says(&["three parts"]);
     sign("eyJhbGciOiJFUzI1NiJ9.!!!.AAAA").says(&["base64url"]);
-    assert!(!world.path("a.sigstore.json").exists());
+    assert!(!setup.path("a.sigstore.json").exists());
 }
 
 #[test]
 fn a_token_in_the_wrong_place_of_the_command_line_is_not_repeated() {
-    let world = World::new();
-    let token = world.sandbox.email_token("jane@example.org").unwrap();
-    world.stranger().args(["sign", "--yess", &token, "image"]).run().ends(2).hides(&token);
-    world.stranger().args(["sign", &token]).run().hides(&token);
-    world.stranger().args([&token]).run().ends(2).hides(&token);
+    let setup = Setup::new();
+    let token = setup.sandbox.email_token("jane@example.org").unwrap();
+    setup.program().args(["sign", "--yess", &token, "image"]).run().ends(2).hides(&token);
+    setup.program().args(["sign", &token]).run().hides(&token);
+    setup.program().args([&token]).run().ends(2).hides(&token);
 }
 
 #[test]
 fn what_the_sources_hand_out_is_checked_too() {
     for (fault, text) in [(Fault::TokenExpired, "expired"), (Fault::TokenForAnother, "another")] {
-        let world = World::with_fault(fault);
-        let image = world.image("demo/app");
-        for program in [world.workload(), world.job()] {
+        let setup = Setup::with_fault(fault);
+        let image = setup.image("demo/app");
+        for program in [setup.workload(), setup.job()] {
             program.args(["sign", &image]).run().ends(1).says(&[text]);
         }
     }
@@ -89,38 +89,38 @@ fn what_the_sources_hand_out_is_checked_too() {
 
 #[test]
 fn a_job_without_its_permission_is_told_so_at_once() {
-    let world = World::new();
-    let image = world.image("demo/app");
-    let job = world.stranger().env("GITHUB_ACTIONS", "true");
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    let job = setup.program().env("GITHUB_ACTIONS", "true");
     job.args(["sign", &image]).run().ends(1).says(&["id-token: write"]);
 }
 
 #[test]
 fn no_identity_lists_what_was_looked_at() {
-    let world = World::new();
-    let image = world.image("demo/app");
-    world.stranger().args(["sign", &image]).run().ends(1).says(&[
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    setup.program().args(["sign", &image]).run().ends(1).says(&[
         "no ambient identity found",
         "SIGSTORE_ID_TOKEN is not set",
         "SPIFFE_ENDPOINT_SOCKET is not set",
         "hint:",
     ]);
     let only = ["sign", "--oidc-disable-ambient-providers", &image];
-    world.workload().args(only).run().ends(2).says(&["--identity-token"]);
+    setup.workload().args(only).run().ends(2).says(&["--identity-token"]);
     let named = ["sign", "--oidc-provider", "github-actions", &image];
-    world.workload().args(named).run().ends(1).says(&["github-actions"]);
+    setup.workload().args(named).run().ends(1).says(&["github-actions"]);
 }
 
 #[test]
 fn no_time_means_no_signature_and_nobody_is_asked() {
-    let world = World::with_fault(Fault::FulcioError);
-    let image = world.image("demo/app");
+    let setup = Setup::with_fault(Fault::FulcioError);
+    let image = setup.image("demo/app");
     let sign = |config: serde_json::Value| {
-        let config = world.write("config.json", config.to_string());
-        let sign = world.workload().args(["sign", &image, "--signing-config"]).arg(&config);
+        let config = setup.write("config.json", config.to_string());
+        let sign = setup.workload().args(["sign", &image, "--signing-config"]).arg(&config);
         sign.run().ends(1)
     };
-    let config = world.sandbox.signing_config(sandbox::RekorVersion::V2);
+    let config = setup.sandbox.signing_config(sandbox::RekorVersion::V2);
     let mut config: Map<_, _> = serde_json::from_slice(&std::fs::read(config).unwrap()).unwrap();
     config.insert("tsaUrls".to_owned(), json!([]));
     sign(json!(config)).says(&["no verifiable signature", "Rekor v2", "--timestamp-server-url"]);
@@ -130,28 +130,28 @@ fn no_time_means_no_signature_and_nobody_is_asked() {
 
 #[test]
 fn a_root_of_another_instance_is_known_before_anything_is_logged() {
-    let world = World::with_fault(Fault::RekorError);
-    let other = World::new();
-    let image = world.image("demo/app");
+    let setup = Setup::with_fault(Fault::RekorError);
+    let other = Setup::new();
+    let image = setup.image("demo/app");
     let root = other.sandbox.trusted_root();
-    let sign = world.workload().args(["sign", &image, "--trusted-root"]).arg(&root);
+    let sign = setup.workload().args(["sign", &image, "--trusted-root"]).arg(&root);
     sign.run().ends(1).says(&["does not verify under the trusted root", "--trusted-root"]);
 }
 
 #[test]
 fn a_timestamp_of_an_authority_that_is_not_trusted_is_known_before_anything_is_logged() {
-    let world = World::with_fault(Fault::RekorError);
-    let other = World::new();
-    let root = |world: &World| -> serde_json::Value {
-        serde_json::from_slice(&std::fs::read(world.sandbox.trusted_root()).unwrap()).unwrap()
+    let setup = Setup::with_fault(Fault::RekorError);
+    let other = Setup::new();
+    let root = |setup: &Setup| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(setup.sandbox.trusted_root()).unwrap()).unwrap()
     };
-    let mut mixed = root(&world);
+    let mut mixed = root(&setup);
     mixed["timestampAuthorities"] = root(&other)["timestampAuthorities"].clone();
-    let mixed = world.write("root.json", mixed.to_string());
-    let config = world.sandbox.signing_config(sandbox::RekorVersion::V2);
+    let mixed = setup.write("root.json", mixed.to_string());
+    let config = setup.sandbox.signing_config(sandbox::RekorVersion::V2);
     for sign in [
-        world.workload().args(["sign", &world.image("demo/app")]),
-        world.workload().arg("sign-blob").arg(world.write("a", "content")),
+        setup.workload().args(["sign", &setup.image("demo/app")]),
+        setup.workload().arg("sign-blob").arg(setup.write("a", "content")),
     ] {
         let sign = sign.arg("--trusted-root").arg(&mixed).arg("--signing-config").arg(&config);
         sign.run().ends(1).says(&["expected one of a trusted authority"]).hides("no log entry");
@@ -160,17 +160,17 @@ fn a_timestamp_of_an_authority_that_is_not_trusted_is_known_before_anything_is_l
 
 #[test]
 fn certificates_without_a_timestamp_do_where_no_transparency_log_is_trusted_and_nowhere_else() {
-    let world = World::with_fault(Fault::CertificatesUnlogged);
-    let image = world.image("demo/app");
-    let sign = || world.workload().args(["sign", &image]);
+    let setup = Setup::with_fault(Fault::CertificatesUnlogged);
+    let image = setup.image("demo/app");
+    let sign = || setup.workload().args(["sign", &image]);
     sign().run().ends(1).says(&["does not verify under the trusted root", "found none"]);
-    let verify = || world.stranger().args(["verify", &image]).args(world.by_workload());
+    let verify = || setup.program().args(["verify", &image]).args(setup.by_workload());
     verify().run().ends(10);
 
-    let text = std::fs::read_to_string(world.sandbox.trusted_root()).unwrap();
+    let text = std::fs::read_to_string(setup.sandbox.trusted_root()).unwrap();
     let mut root: serde_json::Value = serde_json::from_str(&text).unwrap();
     root.as_object_mut().unwrap().remove("ctlogs");
-    let root = world.write("root.json", root.to_string());
+    let root = setup.write("root.json", root.to_string());
     sign().arg("--trusted-root").arg(&root).run().ends(0);
     let verify = || verify().arg("--trusted-root").arg(&root);
     verify().run().ends(12).says(&["--insecure-ignore-sct"]);
@@ -188,10 +188,10 @@ fn each_failing_service_is_named() {
     std::thread::scope(|scope| {
         for (fault, texts) in faults {
             scope.spawn(move || {
-                let world = World::with_fault(fault);
-                let image = world.image("demo/app");
-                world.workload().args(["sign", &image]).run().ends(1).says(&texts);
-                world.stranger().args(["verify", &image]).args(world.by_workload()).run().ends(10);
+                let setup = Setup::with_fault(fault);
+                let image = setup.image("demo/app");
+                setup.workload().args(["sign", &image]).run().ends(1).says(&texts);
+                setup.program().args(["verify", &image]).args(setup.by_workload()).run().ends(10);
             });
         }
     });
@@ -200,53 +200,53 @@ fn each_failing_service_is_named() {
 #[test]
 fn an_answer_that_is_lost_after_the_log_took_the_entry_loses_no_signature() {
     for version in [sandbox::RekorVersion::V1, sandbox::RekorVersion::V2] {
-        let world = World::with_fault(Fault::LogAnswerLost);
-        let image = world.image("demo/app");
-        let config = world.sandbox.signing_config(version);
-        let signer = || world.workload().env("AMBISIGN_SIGNING_CONFIG", &config);
+        let setup = Setup::with_fault(Fault::LogAnswerLost);
+        let image = setup.image("demo/app");
+        let config = setup.sandbox.signing_config(version);
+        let signer = || setup.workload().env("AMBISIGN_SIGNING_CONFIG", &config);
         signer().args(["sign", &image]).run().ends(0);
-        world.stranger().args(["verify", &image]).args(world.by_workload()).run().ends(0);
+        setup.program().args(["verify", &image]).args(setup.by_workload()).run().ends(0);
 
-        let world = World::with_fault(Fault::LogAnswerLost);
-        let config = world.sandbox.signing_config(version);
-        let file = world.write("a", "content");
-        let signer = world.workload().env("AMBISIGN_SIGNING_CONFIG", &config);
+        let setup = Setup::with_fault(Fault::LogAnswerLost);
+        let config = setup.sandbox.signing_config(version);
+        let file = setup.write("a", "content");
+        let signer = setup.workload().env("AMBISIGN_SIGNING_CONFIG", &config);
         signer.args(["sign-blob"]).arg(&file).run().ends(0);
     }
 }
 
 #[test]
 fn a_registry_that_cannot_be_reached_is_not_an_unsigned_image() {
-    let world = World::new();
-    let verify = world.stranger().args(["verify", "127.0.0.1:1/demo/app:v1"]);
-    verify.args(world.by_workload()).run().ends(1).says(&["could not be verified", "127.0.0.1:1"]);
+    let setup = Setup::new();
+    let verify = setup.program().args(["verify", "127.0.0.1:1/demo/app:v1"]);
+    verify.args(setup.by_workload()).run().ends(1).says(&["could not be verified", "127.0.0.1:1"]);
 }
 
 #[test]
 fn another_signer_is_shown_with_flags_to_paste() {
-    let world = World::new();
-    let image = world.image("demo/app");
-    world.workload().args(["sign", &image]).run().ends(0);
-    let flag = format!("--certificate-identity '{}'", world.workload_id());
-    let verify = world.stranger().args(["verify", &image]).args(world.by_job());
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    setup.workload().args(["sign", &image]).run().ends(0);
+    let flag = format!("--certificate-identity '{}'", setup.workload_id());
+    let verify = setup.program().args(["verify", &image]).args(setup.by_job());
     verify.run().ends(12).says(&["is signed, but no signature is acceptable", &flag]);
 }
 
 #[test]
 fn identity_shows_who_would_sign() {
-    let world = World::new();
-    let shown = world.workload().args(["identity", "-o", "json"]).run().ends(0);
+    let setup = Setup::new();
+    let shown = setup.workload().args(["identity", "-o", "json"]).run().ends(0);
     let shown = &shown.json()[0];
     assert_eq!(shown["chosen"]["provider"], "spiffe");
-    assert_eq!(shown["chosen"]["claims"]["sub"], json!(world.workload_id()));
+    assert_eq!(shown["chosen"]["claims"]["sub"], json!(setup.workload_id()));
     assert_eq!(shown["fulcio"]["accepts"], true);
-    world.stranger().args(["identity"]).run().ends(1);
+    setup.program().args(["identity"]).run().ends(1);
     let unlisted = json!({
         "iss": "https://unlisted.example", "sub": "1", "aud": "sigstore", "exp": u32::MAX,
     });
-    let issuer = world.sandbox.issuer("email").unwrap();
+    let issuer = setup.sandbox.issuer("email").unwrap();
     let token = issuer.sign(unlisted.as_object().unwrap()).unwrap();
-    let refused = world.stranger().env("SIGSTORE_ID_TOKEN", &token).args(["identity"]).run();
+    let refused = setup.program().env("SIGSTORE_ID_TOKEN", &token).args(["identity"]).run();
     let refused = refused.ends(1).says(&["https://unlisted.example"]).hides(&token);
     assert!(refused.stdout.contains("would refuse it"), "{refused:#?}");
 }

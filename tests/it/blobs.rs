@@ -4,49 +4,49 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::harness::{World, by};
+use harness::{Setup, by};
 
 #[test]
 fn a_bundle_stands_beside_its_file_and_is_found_there() {
-    let world = World::new();
-    let file = world.write("release.tar", "content");
-    let signed = world.workload().args(["sign-blob", "-o", "json"]).arg(&file).run().ends(0);
+    let setup = Setup::new();
+    let file = setup.write("release.tar", "content");
+    let signed = setup.workload().args(["sign-blob", "-o", "json"]).arg(&file).run().ends(0);
     let line = &signed.json()[0];
-    assert_eq!(line["identity"], json!(world.workload_id()));
-    assert!(world.path("release.tar.sigstore.json").is_file());
-    let verify = world.stranger().args(["verify-blob"]).arg(&file).args(world.by_workload());
+    assert_eq!(line["identity"], json!(setup.workload_id()));
+    assert!(setup.path("release.tar.sigstore.json").is_file());
+    let verify = setup.program().args(["verify-blob"]).arg(&file).args(setup.by_workload());
     verify.run().ends(0).says(&["Verified OK"]);
-    let verify = world.stranger().args(["verify-blob", "-o", "json"]).arg(&file);
-    let verified = verify.args(world.by_workload()).run().ends(0);
+    let verify = setup.program().args(["verify-blob", "-o", "json"]).arg(&file);
+    let verified = verify.args(setup.by_workload()).run().ends(0);
     assert_eq!(verified.json()[0]["digest"], line["digest"]);
-    assert_eq!(verified.json()[0]["optional"]["Subject"], json!(world.workload_id()));
+    assert_eq!(verified.json()[0]["optional"]["Subject"], json!(setup.workload_id()));
 }
 
 #[test]
 fn a_bundle_of_an_earlier_name_is_found_and_a_missing_file_is_not_an_unsigned_one() {
-    let world = World::new();
-    let file = world.write("a", "content");
-    let sign = world.workload().arg("sign-blob").arg(&file).args(["--bundle", "a.sigstore"]);
+    let setup = Setup::new();
+    let file = setup.write("a", "content");
+    let sign = setup.workload().arg("sign-blob").arg(&file).args(["--bundle", "a.sigstore"]);
     sign.run().ends(0);
     let verify =
-        |file: &str| world.stranger().args(["verify-blob", file]).args(world.by_workload()).run();
+        |file: &str| setup.program().args(["verify-blob", file]).args(setup.by_workload()).run();
     verify("a").ends(0);
     verify("b").ends(11).says(&["b does not exist"]);
-    world.write("c", "unsigned");
+    setup.write("c", "unsigned");
     verify("c").ends(10).says(&["c.sigstore.json does not exist"]);
 }
 
 #[test]
 fn several_files_are_signed_with_one_certificate_on_either_log() {
-    let world = World::new();
-    let files: Vec<_> = (0..5).map(|n| world.write(&format!("f{n}"), format!("{n}"))).collect();
+    let setup = Setup::new();
+    let files: Vec<_> = (0..5).map(|n| setup.write(&format!("f{n}"), format!("{n}"))).collect();
     for version in [sandbox::RekorVersion::V1, sandbox::RekorVersion::V2] {
-        let config = world.sandbox.signing_config(version);
-        let sign = world.workload().env("AMBISIGN_SIGNING_CONFIG", config);
+        let config = setup.sandbox.signing_config(version);
+        let sign = setup.workload().env("AMBISIGN_SIGNING_CONFIG", config);
         let signed = sign.args(["sign-blob", "-d"]).args(&files).run().ends(0);
         assert_eq!(signed.stderr.matches("certified").count(), 1, "{signed:#?}");
         for file in &files {
-            let verify = world.stranger().args(["verify-blob"]).arg(file).args(world.by_workload());
+            let verify = setup.program().args(["verify-blob"]).arg(file).args(setup.by_workload());
             verify.run().ends(0);
         }
     }
@@ -54,13 +54,13 @@ fn several_files_are_signed_with_one_certificate_on_either_log() {
 
 #[test]
 fn stdin_is_signed_and_verified() {
-    let world = World::new();
-    let bundle = world.path("b.json");
-    let sign = world.workload().args(["sign-blob", "-", "--bundle"]).arg(&bundle);
+    let setup = Setup::new();
+    let bundle = setup.path("b.json");
+    let sign = setup.workload().args(["sign-blob", "-", "--bundle"]).arg(&bundle);
     sign.run_with_stdin(b"piped").ends(0);
     let verify = |content: &[u8]| {
-        let verify = world.stranger().args(["verify-blob", "-", "--bundle"]).arg(&bundle);
-        verify.args(world.by_workload()).run_with_stdin(content)
+        let verify = setup.program().args(["verify-blob", "-", "--bundle"]).arg(&bundle);
+        verify.args(setup.by_workload()).run_with_stdin(content)
     };
     verify(b"piped").ends(0);
     verify(b"other").ends(12).says(&["the bundle is of sha256:", "the artifact is sha256:"]);
@@ -68,83 +68,83 @@ fn stdin_is_signed_and_verified() {
 
 #[test]
 fn a_bundle_may_go_to_stdout_and_then_it_is_all_that_is_there() {
-    let world = World::new();
-    let file = world.write("a", "content");
-    let sign = || world.workload().args(["sign-blob", "--bundle", "-"]).arg(&file);
-    let signed = sign().run().ends(0).says(&["signed ", &world.workload_id()]);
-    let bundle = world.write("piped.json", &signed.stdout);
-    let verify = world.stranger().args(["verify-blob", "--bundle"]).arg(&bundle).arg(&file);
-    verify.args(world.by_workload()).run().ends(0);
-    assert!(!world.path("-").exists());
+    let setup = Setup::new();
+    let file = setup.write("a", "content");
+    let sign = || setup.workload().args(["sign-blob", "--bundle", "-"]).arg(&file);
+    let signed = sign().run().ends(0).says(&["signed ", &setup.workload_id()]);
+    let bundle = setup.write("piped.json", &signed.stdout);
+    let verify = setup.program().args(["verify-blob", "--bundle"]).arg(&bundle).arg(&file);
+    verify.args(setup.by_workload()).run().ends(0);
+    assert!(!setup.path("-").exists());
     sign().args(["-o", "json"]).run().ends(2).says(&["both want stdout"]);
 
-    let image = world.image("demo/app");
-    let sign = world.workload().args(["sign", "--bundle", "-", "--upload=false", &image]);
+    let image = setup.image("demo/app");
+    let sign = setup.workload().args(["sign", "--bundle", "-", "--upload=false", &image]);
     let [bundle] = sign.run().ends(0).json().try_into().unwrap();
     assert!(bundle["dsseEnvelope"].is_object(), "{bundle}");
 }
 
 #[test]
 fn files_of_the_same_content_are_logged_by_either_log() {
-    let world = World::new();
-    let files: Vec<_> = (0..3).map(|n| world.write(&format!("f{n}"), "the same")).collect();
+    let setup = Setup::new();
+    let files: Vec<_> = (0..3).map(|n| setup.write(&format!("f{n}"), "the same")).collect();
     for version in [sandbox::RekorVersion::V1, sandbox::RekorVersion::V2] {
         let sign =
-            world.workload().env("AMBISIGN_SIGNING_CONFIG", world.sandbox.signing_config(version));
+            setup.workload().env("AMBISIGN_SIGNING_CONFIG", setup.sandbox.signing_config(version));
         sign.args(["sign-blob"]).args(&files).run().ends(0);
     }
 }
 
 #[test]
 fn a_file_is_not_replaced_by_its_own_bundle() {
-    let world = World::new();
-    let file = world.write("a", "content");
-    let sign = world.workload().args(["sign-blob", "a", "--bundle"]).arg(&file);
+    let setup = Setup::new();
+    let file = setup.write("a", "content");
+    let sign = setup.workload().args(["sign-blob", "a", "--bundle"]).arg(&file);
     sign.run().ends(2).says(&["--bundle names the file that is to be signed"]);
     assert_eq!(std::fs::read(&file).unwrap(), b"content");
 }
 
 #[test]
 fn a_file_larger_than_memory_should_be_is_signed_in_little_memory() {
-    let world = World::new();
-    let file = world.path("large");
+    let setup = Setup::new();
+    let file = setup.path("large");
     std::fs::File::create(&file).unwrap().set_len(300 << 20).unwrap();
-    let sign = world.workload().args(["sign-blob"]).arg(&file);
+    let sign = setup.workload().args(["sign-blob"]).arg(&file);
     // A file that does not fit would end the program: the limit is on its address space.
     sign.limited_to(200 << 20).run().ends(0);
 }
 
 #[test]
 fn bad_bundles_and_files_are_told_apart() {
-    let world = World::new();
-    let file = world.write("a", "content");
-    let other = world.write("b", "other content");
-    world.workload().args(["sign-blob"]).arg(&file).run().ends(0);
-    let bundle = world.path("a.sigstore.json");
+    let setup = Setup::new();
+    let file = setup.write("a", "content");
+    let other = setup.write("b", "other content");
+    setup.workload().args(["sign-blob"]).arg(&file).run().ends(0);
+    let bundle = setup.path("a.sigstore.json");
     let text = std::fs::read_to_string(&bundle).unwrap();
-    let cut = world.write("cut.json", &text[..text.len() / 2]);
+    let cut = setup.write("cut.json", &text[..text.len() / 2]);
     let verify = |file: &Path, bundle: &Path| {
-        let verify = world.stranger().args(["verify-blob"]).arg(file).arg("--bundle").arg(bundle);
-        verify.args(world.by_workload()).run()
+        let verify = setup.program().args(["verify-blob"]).arg(file).arg("--bundle").arg(bundle);
+        verify.args(setup.by_workload()).run()
     };
     verify(&file, &bundle).ends(0);
     verify(&other, &bundle).ends(12).says(&["the bundle is of sha256:"]);
     verify(&file, &cut).ends(12).says(&["no Sigstore bundle", "not well-formed JSON"]);
     verify(&file, &other).ends(12).says(&["no Sigstore bundle"]);
-    verify(&file, &world.path("none")).ends(10).says(&["no signature of"]);
-    verify(&world.path("none"), &bundle).ends(11).says(&["does not exist"]);
-    let verify = world.stranger().args(["verify-blob"]).arg(&other).args(world.by_workload());
+    verify(&file, &setup.path("none")).ends(10).says(&["no signature of"]);
+    verify(&setup.path("none"), &bundle).ends(11).says(&["does not exist"]);
+    let verify = setup.program().args(["verify-blob"]).arg(&other).args(setup.by_workload());
     verify.run().ends(10).says(&["b.sigstore.json does not exist", "--bundle"]);
 }
 
 #[test]
 fn another_identity_and_another_root_are_refused_by_name() {
-    let world = World::new();
-    let file = world.write("a", "content");
-    world.workload().args(["sign-blob"]).arg(&file).run().ends(0);
-    let id = world.workload_id();
-    let verify = |flags: [String; 4]| world.stranger().args(["verify-blob"]).arg(&file).args(flags);
-    let wrong = by("me", &world.sandbox.spiffe_issuer());
+    let setup = Setup::new();
+    let file = setup.write("a", "content");
+    setup.workload().args(["sign-blob"]).arg(&file).run().ends(0);
+    let id = setup.workload_id();
+    let verify = |flags: [String; 4]| setup.program().args(["verify-blob"]).arg(&file).args(flags);
+    let wrong = by("me", &setup.sandbox.spiffe_issuer());
     verify(wrong).run().ends(12).says(&[
         "identity: expected \"me\"",
         &id,
@@ -152,22 +152,22 @@ fn another_identity_and_another_root_are_refused_by_name() {
     ]);
     let wrong = by(&id, "https://accounts.google.com");
     verify(wrong).run().ends(12).says(&["issuer: expected \"https://accounts.google.com\""]);
-    let stranger = World::new();
+    let stranger = Setup::new();
     let root = stranger.sandbox.trusted_root();
-    let verify = verify(world.by_workload()).arg("--trusted-root").arg(&root);
+    let verify = verify(setup.by_workload()).arg("--trusted-root").arg(&root);
     verify.run().ends(12).says(&["--trusted-root"]);
-    let bad = world.write("root.json", "{}");
-    let verify = world.stranger().args(["verify-blob"]).arg(&file).args(world.by_workload());
+    let bad = setup.write("root.json", "{}");
+    let verify = setup.program().args(["verify-blob"]).arg(&file).args(setup.by_workload());
     verify.arg("--trusted-root").arg(&bad).run().ends(1).says(&["root.json", "media type"]);
 }
 
 #[test]
 fn a_pattern_must_match_the_whole_identity_and_the_error_shows_how() {
-    let world = World::new();
-    let file = world.write("a", "content");
-    world.workload().args(["sign-blob"]).arg(&file).run().ends(0);
+    let setup = Setup::new();
+    let file = setup.write("a", "content");
+    setup.workload().args(["sign-blob"]).arg(&file).run().ends(0);
     let verify = |pattern: &str| {
-        let verify = world.stranger().args(["verify-blob"]).arg(&file);
+        let verify = setup.program().args(["verify-blob"]).arg(&file);
         verify
             .args(["--certificate-identity-regexp", pattern])
             .args(["--certificate-oidc-issuer-regexp", "http://localhost:.*"])
@@ -179,20 +179,20 @@ fn a_pattern_must_match_the_whole_identity_and_the_error_shows_how() {
 
 #[test]
 fn a_failed_run_leaves_the_old_bundle_and_nothing_else() {
-    let world = World::with_fault(sandbox::Fault::RekorError);
-    let file = world.write("a", "content");
-    world.write("a.sigstore.json", "old");
-    world.workload().args(["sign-blob"]).arg(&file).run().ends(1).says(&["no log entry from"]);
-    assert_eq!(std::fs::read_to_string(world.path("a.sigstore.json")).unwrap(), "old");
-    let left = std::fs::read_dir(world.path("")).unwrap();
+    let setup = Setup::with_fault(sandbox::Fault::RekorError);
+    let file = setup.write("a", "content");
+    setup.write("a.sigstore.json", "old");
+    setup.workload().args(["sign-blob"]).arg(&file).run().ends(1).says(&["no log entry from"]);
+    assert_eq!(std::fs::read_to_string(setup.path("a.sigstore.json")).unwrap(), "old");
+    let left = std::fs::read_dir(setup.path("")).unwrap();
     assert_eq!(left.filter(|entry| entry.as_ref().unwrap().path().is_file()).count(), 2);
 }
 
 #[test]
 fn one_missing_file_does_not_stop_the_others() {
-    let world = World::new();
-    let file = world.write("a", "content");
-    let sign = world.workload().args(["sign-blob"]).arg(world.path("none")).arg(&file);
+    let setup = Setup::new();
+    let file = setup.write("a", "content");
+    let sign = setup.workload().args(["sign-blob"]).arg(setup.path("none")).arg(&file);
     sign.run().ends(11).says(&["none does not exist"]);
-    assert!(world.path("a.sigstore.json").is_file());
+    assert!(setup.path("a.sigstore.json").is_file());
 }

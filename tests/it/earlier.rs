@@ -6,7 +6,7 @@ use bundle::proto_json::decode_base64;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Outcome, Program, by};
+use harness::{Outcome, Program, by};
 
 const CAPTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/captures/");
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use sandbox::Fault;
 
-use crate::harness::{Outcome, World};
+use harness::{Outcome, Setup};
 
 #[test]
 fn the_timeout_says_what_was_being_waited_for() {
-    let world = World::with_fault(Fault::SlowLog);
-    let image = world.image("demo/app");
-    world.workload().args(["sign", "-t", "2s", &image]).run().ends(1).says(&[
+    let setup = Setup::with_fault(Fault::SlowLog);
+    let image = setup.image("demo/app");
+    setup.workload().args(["sign", "-t", "2s", &image]).run().ends(1).says(&[
         "not done within 2s",
         "waiting for the log",
         &format!("not finished: {image}"),
@@ -22,16 +22,16 @@ fn the_timeout_says_what_was_being_waited_for() {
 #[cfg(unix)]
 #[test]
 fn a_run_that_is_stopped_ends_as_the_signal_says_and_leaves_nothing_half_written() {
-    let world = World::with_fault(Fault::SlowLog);
-    let file = world.write("a", "content");
+    let setup = Setup::with_fault(Fault::SlowLog);
+    let file = setup.write("a", "content");
     for (signal, code, text) in [("-INT", 130, "interrupted"), ("-TERM", 143, "terminated")] {
-        let child = world.workload().args(["sign-blob"]).arg(&file).spawn();
+        let child = setup.workload().args(["sign-blob"]).arg(&file).spawn();
         std::thread::sleep(Duration::from_millis(1500));
         let pid = child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
         let outcome = Outcome::new(child.wait_with_output().unwrap());
         outcome.ends(code).says(&[text, "waiting for the log"]);
-        let left = std::fs::read_dir(world.path("")).unwrap();
+        let left = std::fs::read_dir(setup.path("")).unwrap();
         assert_eq!(left.filter(|entry| entry.as_ref().unwrap().path().is_file()).count(), 1);
     }
 }
@@ -40,12 +40,12 @@ fn a_run_that_is_stopped_ends_as_the_signal_says_and_leaves_nothing_half_written
 #[cfg(unix)]
 #[test]
 fn an_interruption_at_any_moment_leaves_nothing_half_written() {
-    let world = World::new();
-    let image = world.image("demo/app");
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
     let old = "an old bundle";
-    let bundle = world.write("b.json", old);
+    let bundle = setup.write("b.json", old);
     for pause in (0..24).map(|step| Duration::from_millis(step * 8)) {
-        let child = world.workload().args(["sign", &image, "--bundle"]).arg(&bundle).spawn();
+        let child = setup.workload().args(["sign", &image, "--bundle"]).arg(&bundle).spawn();
         std::thread::sleep(pause);
         let pid = child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
@@ -55,20 +55,20 @@ fn an_interruption_at_any_moment_leaves_nothing_half_written() {
         let found = std::fs::read_to_string(&bundle).unwrap();
         let whole = serde_json::from_str::<serde_json::Value>(&found).is_ok();
         assert!(found == old || whole, "after {pause:?}: {found:?}");
-        let files = std::fs::read_dir(world.path("")).unwrap();
+        let files = std::fs::read_dir(setup.path("")).unwrap();
         let files = files.filter(|entry| entry.as_ref().unwrap().path().is_file()).count();
         assert_eq!(files, 1, "after {pause:?}");
     }
     // What was pushed by then is whole, or nobody can see it.
-    let verify = world.stranger().args(["verify", "-d", &image]).args(world.by_workload()).run();
+    let verify = setup.program().args(["verify", "-d", &image]).args(setup.by_workload()).run();
     assert!([0, 10].contains(&verify.code), "{verify:#?}");
 }
 
 #[cfg(unix)]
 #[test]
 fn an_endless_pipe_can_be_interrupted() {
-    let world = World::new();
-    let mut child = world.workload().args(["sign-blob", "-", "--bundle", "b.json"]).piped().spawn();
+    let setup = Setup::new();
+    let mut child = setup.workload().args(["sign-blob", "-", "--bundle", "b.json"]).piped().spawn();
     let held_open = child.stdin.take();
     std::thread::sleep(Duration::from_millis(700));
     let pid = child.id().to_string();

@@ -4,28 +4,28 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::harness::{Program, World};
+use harness::{Program, Setup};
 
 const README: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
 
 #[test]
 fn the_fields_that_are_printed_are_those_that_are_documented() {
-    let world = World::new();
-    let image = world.image("demo/app");
-    let file = world.write("a", "content");
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    let file = setup.write("a", "content");
     let file = file.to_str().unwrap();
-    let policy = world.by_job();
+    let policy = setup.by_job();
     let policy: Vec<&str> = policy.iter().map(String::as_str).collect();
     let check = |command: &str, program: Program, arguments: &[&str]| {
         let output = program.args([command, "-o", "json"]).args(arguments).run().ends(0);
         let [line] = output.json().try_into().unwrap();
         compare(command, &line);
     };
-    check("sign", world.job(), &[&image]);
-    check("sign-blob", world.job(), &[file]);
-    check("verify", world.stranger(), &[&[image.as_str()], &*policy].concat());
-    check("verify-blob", world.stranger(), &[&[file], &*policy].concat());
-    check("identity", world.job(), &[]);
+    check("sign", setup.job(), &[&image]);
+    check("sign-blob", setup.job(), &[file]);
+    check("verify", setup.program(), &[&[image.as_str()], &*policy].concat());
+    check("verify-blob", setup.program(), &[&[file], &*policy].concat());
+    check("identity", setup.job(), &[]);
 }
 
 fn compare(command: &str, line: &Value) {

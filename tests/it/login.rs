@@ -12,13 +12,13 @@ use http::Request;
 use http_client::{HttpClient, Settings};
 use sandbox::{Fault, LOGIN_EMAIL, LoginPage, SECRET_CLIENT};
 
-use crate::harness::{Outcome, Program, World, by};
+use harness::{Outcome, Program, Setup, by};
 
 const DEVICE: [&str; 2] = ["--fulcio-auth-flow", "device"];
 const NORMAL: [&str; 2] = ["--fulcio-auth-flow", "normal"];
 
-fn direct() -> World {
-    World::with(|config| config.login = LoginPage::Direct)
+fn direct() -> Setup {
+    Setup::with(|config| config.login = LoginPage::Direct)
 }
 
 /// The page at `url`, or where it redirects to.
@@ -32,11 +32,11 @@ fn browse(url: &str) -> String {
 }
 
 /// A launcher that leaves the URL in a file and never ends by itself.
-fn launcher(world: &World) -> std::path::PathBuf {
-    let directory = world.path("bin");
+fn launcher(setup: &Setup) -> std::path::PathBuf {
+    let directory = setup.path("bin");
     std::fs::create_dir(&directory).unwrap();
     let launcher = directory.join("xdg-open");
-    let url = world.path("url");
+    let url = setup.path("url");
     let script =
         format!("#!/bin/sh\necho \"$1\" > {0}.new; mv {0}.new {0}; sleep 20\n", url.display());
     std::fs::write(&launcher, script).unwrap();
@@ -56,47 +56,47 @@ fn url_in(path: &Path) -> String {
     }
 }
 
-fn with_launcher(world: &World, program: Program) -> Program {
-    program.env("PATH", format!("{}:/usr/bin:/bin", launcher(world).display()))
+fn with_launcher(setup: &Setup, program: Program) -> Program {
+    program.env("PATH", format!("{}:/usr/bin:/bin", launcher(setup).display()))
 }
 
-fn verified(world: &World, file: &Path) {
-    let issuer = &world.sandbox.endpoints().oidc;
+fn verified(setup: &Setup, file: &Path) {
+    let issuer = &setup.sandbox.endpoints().oidc;
     let policy = by(LOGIN_EMAIL, issuer);
-    world.stranger().arg("verify-blob").args(policy).arg(file).run().ends(0);
+    setup.program().arg("verify-blob").args(policy).arg(file).run().ends(0);
 }
 
 #[test]
 fn a_person_signs_with_the_browser() {
-    let world = direct();
-    let file = world.write("a", "content");
-    let program = world.stranger().arg("sign-blob").args(NORMAL).arg(&file);
-    let child = with_launcher(&world, program).spawn();
-    let page = browse(&url_in(&world.path("url")));
+    let setup = direct();
+    let file = setup.write("a", "content");
+    let program = setup.program().arg("sign-blob").args(NORMAL).arg(&file);
+    let child = with_launcher(&setup, program).spawn();
+    let page = browse(&url_in(&setup.path("url")));
     assert!(page.contains("You can close this window"), "{page}");
     let started = Instant::now();
     let outcome = Outcome::new(child.wait_with_output().unwrap()).ends(0);
     assert!(started.elapsed() < Duration::from_secs(10), "the launcher was waited for");
     assert!(outcome.stdout.contains(LOGIN_EMAIL), "{outcome:#?}");
     outcome.says(&["a log that anyone can read", "Log in with the browser", "/email/auth?"]);
-    verified(&world, &file);
+    verified(&setup, &file);
 }
 
 #[test]
 fn a_person_signs_many_files_with_one_login_on_another_device() {
-    let world = direct();
-    let files: Vec<_> = (0..5).map(|n| world.write(&format!("f{n}"), format!("{n}"))).collect();
-    let outcome = world.stranger().arg("sign-blob").args(DEVICE).args(&files).run().ends(0);
+    let setup = direct();
+    let files: Vec<_> = (0..5).map(|n| setup.write(&format!("f{n}"), format!("{n}"))).collect();
+    let outcome = setup.program().arg("sign-blob").args(DEVICE).args(&files).run().ends(0);
     assert_eq!(outcome.stderr.matches("open this page").count(), 1, "{outcome:#?}");
     outcome.says(&["/email/device?user_code="]);
-    files.iter().for_each(|file| verified(&world, file));
+    files.iter().for_each(|file| verified(&setup, file));
 }
 
 #[test]
 fn nobody_is_asked_where_nobody_is() {
-    let world = direct();
-    let file = world.write("a", "content");
-    let sign = || world.stranger().arg("sign-blob").arg(&file);
+    let setup = direct();
+    let file = setup.write("a", "content");
+    let sign = || setup.program().arg("sign-blob").arg(&file);
     // No terminal.
     sign().run().ends(1).says(&["no ambient identity found"]).hides("Log in");
     // A job, even where one is asked for.
@@ -113,42 +113,42 @@ fn nobody_is_asked_where_nobody_is() {
 
 #[test]
 fn the_identity_of_the_place_comes_before_the_person_unless_the_person_is_asked_for() {
-    let world = direct();
-    let file = world.write("a", "content");
-    let outcome = world.workload().arg("sign-blob").arg(&file).at_a_terminal().run().ends(0);
-    assert!(outcome.stdout.contains(&world.workload_id()), "{outcome:#?}");
-    world.workload().arg("sign-blob").args(DEVICE).arg(&file).run().ends(0);
-    verified(&world, &file);
+    let setup = direct();
+    let file = setup.write("a", "content");
+    let outcome = setup.workload().arg("sign-blob").arg(&file).at_a_terminal().run().ends(0);
+    assert!(outcome.stdout.contains(&setup.workload_id()), "{outcome:#?}");
+    setup.workload().arg("sign-blob").args(DEVICE).arg(&file).run().ends(0);
+    verified(&setup, &file);
 }
 
 #[test]
 fn one_identity_is_named_and_no_other() {
-    let world = direct();
-    let file = world.write("a", "content");
+    let setup = direct();
+    let file = setup.write("a", "content");
     let sign = |flags: &[&str]| {
-        world.stranger().arg("sign-blob").args(DEVICE).args(flags).arg(&file).run().ends(2)
+        setup.program().arg("sign-blob").args(DEVICE).args(flags).arg(&file).run().ends(2)
     };
     sign(&["--identity-token", "x"]).says(&["--fulcio-auth-flow and --identity-token each name"]);
     sign(&["--oidc-provider", "spiffe"]).says(&["--fulcio-auth-flow and --oidc-provider"]);
     sign(&["--oidc-redirect-url", "https://example.com/"]).says(&["its scheme is not http"]);
-    let world = world.stranger().args(["sign-blob", "--fulcio-auth-flow", "other", "a"]);
-    world.run().ends(2).says(&["expected normal, device or token"]);
+    let setup = setup.program().args(["sign-blob", "--fulcio-auth-flow", "other", "a"]);
+    setup.run().ends(2).says(&["expected normal, device or token"]);
 }
 
 #[test]
 fn another_issuer_and_a_client_with_a_secret() {
-    let world = direct();
-    let file = world.write("a", "content");
-    let secret = world.write("secret", format!("{}\n", SECRET_CLIENT.1));
+    let setup = direct();
+    let file = setup.write("a", "content");
+    let secret = setup.write("secret", format!("{}\n", SECRET_CLIENT.1));
     let sign = |issuer: &str| {
-        let issuer = format!("{}/{issuer}", world.sandbox.oidc());
-        world.stranger().arg("sign-blob").args(DEVICE).args(["--oidc-issuer", &issuer]).arg(&file)
+        let issuer = format!("{}/{issuer}", setup.sandbox.oidc());
+        setup.program().arg("sign-blob").args(DEVICE).args(["--oidc-issuer", &issuer]).arg(&file)
     };
     sign("dex").run().ends(0);
     sign("nobody").run().ends(1).says(&["nobody is logged in", "HTTP status 404"]);
     sign("github").run().ends(1).says(&["the device flow", "--fulcio-auth-flow normal"]);
     let client = ["--oidc-client-id", SECRET_CLIENT.0];
-    let wrong = world.write("wrong", "wrong");
+    let wrong = setup.write("wrong", "wrong");
     sign("dex")
         .args(client)
         .arg("--oidc-client-secret-file")
@@ -169,25 +169,25 @@ fn a_login_that_fails_says_why_and_what_to_do() {
         (Fault::DeviceExpired, ["nobody finished the login in another device", "start again"]),
         (Fault::TokenExpired, ["it expired 60 s ago", "compare this machine's clock"]),
     ] {
-        let world = World::with(|config| {
+        let setup = Setup::with(|config| {
             config.login = LoginPage::Direct;
             config.faults.insert(fault);
         });
-        let file = world.write("a", "content");
-        let outcome = world.stranger().arg("sign-blob").args(DEVICE).arg(&file).run().ends(1);
+        let file = setup.write("a", "content");
+        let outcome = setup.program().arg("sign-blob").args(DEVICE).arg(&file).run().ends(1);
         outcome.says(&texts).hides("eyJ");
     }
 }
 
 #[test]
 fn the_timeout_ends_the_wait_for_a_person() {
-    let world = World::new();
-    let file = world.write("a", "content");
+    let setup = Setup::new();
+    let file = setup.write("a", "content");
     for (flow, place) in [(DEVICE, "another device"), (NORMAL, "the browser")] {
         let started = Instant::now();
-        let program = world.stranger().args(["sign-blob", "--timeout", "2s"]).args(flow).arg(&file);
+        let program = setup.program().args(["sign-blob", "--timeout", "2s"]).args(flow).arg(&file);
         let text = format!("waiting for a person to log in with {place}");
-        let program = if flow == NORMAL { with_launcher(&world, program) } else { program };
+        let program = if flow == NORMAL { with_launcher(&setup, program) } else { program };
         program.run().ends(1).says(&["not done within 2s", &text]);
         assert!(started.elapsed() < Duration::from_secs(10));
     }
@@ -242,9 +242,9 @@ impl Seat {
 
 #[test]
 fn at_a_terminal_without_a_browser_the_code_is_typed() {
-    let world = direct();
-    let file = world.write("a", "content");
-    let mut seat = Seat::take(world.stranger().arg("sign-blob").arg(&file));
+    let setup = direct();
+    let file = setup.write("a", "content");
+    let mut seat = Seat::take(setup.program().arg("sign-blob").arg(&file));
     let url = seat.url_after("type the code that it shows");
     assert!(seat.seen.contains("No browser could be opened: there is no xdg-open."));
     let page = browse(&url);
@@ -254,18 +254,18 @@ fn at_a_terminal_without_a_browser_the_code_is_typed() {
     seat.watch_for("signed ");
     let (success, seen) = seat.leave();
     assert!(success, "{seen}");
-    verified(&world, &file);
+    verified(&setup, &file);
 }
 
 #[test]
 fn at_a_terminal_the_page_may_be_opened_by_hand() {
-    let world = direct();
-    let file = world.write("a", "content");
-    let mut seat = Seat::take(world.stranger().arg("sign-blob").arg(&file));
+    let setup = direct();
+    let file = setup.write("a", "content");
+    let mut seat = Seat::take(setup.program().arg("sign-blob").arg(&file));
     let url = seat.url_after("If none does, open:");
     assert!(browse(&url).contains("You can close this window"));
     seat.watch_for("signed ");
     let (success, seen) = seat.leave();
     assert!(success, "{seen}");
-    verified(&world, &file);
+    verified(&setup, &file);
 }

@@ -14,7 +14,6 @@ mod bad_input;
 mod blobs;
 mod cmd;
 mod earlier;
-mod harness;
 mod images;
 mod interruptions;
 mod json;

@@ -2,7 +2,7 @@
 
 use id_token::IdToken;
 
-use crate::harness::{Outcome, World};
+use harness::{Outcome, Setup};
 
 const COMMAND: &str = "::add-mask::";
 
@@ -13,56 +13,56 @@ fn masked(text: &str) -> Vec<IdToken> {
 }
 
 #[track_caller]
-fn is_the_jobs(tokens: &[IdToken], world: &World) {
+fn is_the_jobs(tokens: &[IdToken], setup: &Setup) {
     let [token] = tokens else { panic!("{tokens:?}") };
-    assert_eq!(token.claims().issuer(), Some(world.sandbox.github_issuer().as_str()));
+    assert_eq!(token.claims().issuer(), Some(setup.sandbox.github_issuer().as_str()));
 }
 
 #[test]
 fn a_job_that_asks_for_it_has_its_token_hidden_before_anything_else_is_said() {
-    let world = World::new();
-    let file = world.write("a.txt", "a");
-    let job = world.job().args(["sign-blob", "--github-mask"]).arg(&file);
+    let setup = Setup::new();
+    let file = setup.write("a.txt", "a");
+    let job = setup.job().args(["sign-blob", "--github-mask"]).arg(&file);
     let outcome = job.run().ends(0).hides("error");
     assert!(outcome.stdout.starts_with(COMMAND), "{outcome:#?}");
     assert_eq!(outcome.stdout.lines().count(), 2, "{outcome:#?}");
-    is_the_jobs(&masked(&outcome.stdout), &world);
-    let variable = world.job().env("AMBISIGN_GITHUB_MASK", "true").args(["identity"]);
-    is_the_jobs(&masked(&variable.run().ends(0).stdout), &world);
+    is_the_jobs(&masked(&outcome.stdout), &setup);
+    let variable = setup.job().env("AMBISIGN_GITHUB_MASK", "true").args(["identity"]);
+    is_the_jobs(&masked(&variable.run().ends(0).stdout), &setup);
 }
 
 #[test]
 fn beside_json_and_bundles_the_runner_is_told_on_the_other_stream() {
-    let world = World::new();
-    let file = world.write("a.txt", "a");
+    let setup = Setup::new();
+    let file = setup.write("a.txt", "a");
     let both = |outcome: Outcome| {
         let outcome = outcome.ends(0);
         assert_eq!(outcome.json().len(), 1);
-        is_the_jobs(&masked(&outcome.stderr), &world);
+        is_the_jobs(&masked(&outcome.stderr), &setup);
     };
-    both(world.job().args(["sign-blob", "--github-mask", "-o", "json"]).arg(&file).run());
-    both(world.job().args(["identity", "--github-mask", "-o", "json"]).run());
+    both(setup.job().args(["sign-blob", "--github-mask", "-o", "json"]).arg(&file).run());
+    both(setup.job().args(["identity", "--github-mask", "-o", "json"]).run());
     // Nor is a bundle on stdout disturbed.
-    both(world.job().args(["sign-blob", "--github-mask", "--bundle", "-"]).arg(&file).run());
+    both(setup.job().args(["sign-blob", "--github-mask", "--bundle", "-"]).arg(&file).run());
 }
 
 #[test]
 fn where_no_runner_reads_it_nothing_is_shown() {
-    let world = World::new();
-    let file = world.write("a.txt", "a");
-    let workload = world.workload().args(["sign-blob", "--github-mask"]).arg(&file);
+    let setup = Setup::new();
+    let file = setup.write("a.txt", "a");
+    let workload = setup.workload().args(["sign-blob", "--github-mask"]).arg(&file);
     workload.run().ends(2).says(&["--github-mask", "GITHUB_ACTIONS"]).hides("eyJ");
-    world.workload().args(["identity", "--github-mask"]).run().ends(2).hides("eyJ");
+    setup.workload().args(["identity", "--github-mask"]).run().ends(2).hides("eyJ");
 }
 
 #[test]
 fn unasked_no_token_is_written_at_all() {
-    let world = World::new();
-    let file = world.write("a.txt", "a");
+    let setup = Setup::new();
+    let file = setup.write("a.txt", "a");
     for program in [
-        world.job().args(["sign-blob", "-d"]).arg(&file),
-        world.job().args(["identity", "-d"]),
-        world.job().args(["identity", "-d", "-o", "json"]),
+        setup.job().args(["sign-blob", "-d"]).arg(&file),
+        setup.job().args(["identity", "-d"]),
+        setup.job().args(["identity", "-d", "-o", "json"]),
     ] {
         program.run().ends(0).hides("eyJ").hides(COMMAND);
     }

@@ -5,37 +5,37 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::harness::World;
+use harness::Setup;
 
 #[test]
 fn a_registry_behind_a_proxy_is_signed_and_verified_and_loopback_needs_none() {
-    let world = World::new();
-    world.image("demo/app");
-    let (proxy, served) = forward_proxy(world.sandbox.registry().to_owned());
+    let setup = Setup::new();
+    setup.image("demo/app");
+    let (proxy, served) = forward_proxy(setup.sandbox.registry().to_owned());
     let image = "registry.test/demo/app:v1";
-    let through = |program: crate::harness::Program| {
+    let through = |program: harness::Program| {
         let program = program.env("HTTP_PROXY", &proxy).env("HTTPS_PROXY", &proxy);
         program.env("AMBISIGN_ALLOW_HTTP_REGISTRY", "true")
     };
-    through(world.workload()).args(["sign", image]).run().ends(0);
+    through(setup.workload()).args(["sign", image]).run().ends(0);
     assert!(served.load(Ordering::Relaxed) > 3, "the registry's requests go through the proxy");
     let before = served.load(Ordering::Relaxed);
-    let verify = || world.stranger().args(["verify", image]).args(world.by_workload());
+    let verify = || setup.program().args(["verify", image]).args(setup.by_workload());
     through(verify()).run().ends(0);
     assert!(served.load(Ordering::Relaxed) > before);
     // The same image by its real address: nothing more than a name was changed on the way.
-    let direct = format!("{}/demo/app:v1", world.sandbox.registry());
+    let direct = format!("{}/demo/app:v1", setup.sandbox.registry());
     let count = served.load(Ordering::Relaxed);
-    let verify = world.stranger().args(["verify", &direct]).args(world.by_workload());
+    let verify = setup.program().args(["verify", &direct]).args(setup.by_workload());
     through(verify).env("NO_PROXY", "127.0.0.1").run().ends(0);
     assert_eq!(served.load(Ordering::Relaxed), count);
 }
 
 #[test]
 fn a_proxy_that_is_down_is_named() {
-    let world = World::new();
-    let verify = world.stranger().args(["verify", "registry.test/demo/app:v1"]);
-    let verify = verify.args(world.by_workload()).env("HTTPS_PROXY", "http://127.0.0.1:1");
+    let setup = Setup::new();
+    let verify = setup.program().args(["verify", "registry.test/demo/app:v1"]);
+    let verify = verify.args(setup.by_workload()).env("HTTPS_PROXY", "http://127.0.0.1:1");
     verify.run().ends(1).says(&["could not be verified", "proxy"]);
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::harness::World;
+use harness::Setup;
 
 /// What it signs with; the README shows it, too.
 const MAIN: &str = include_str!("../fixtures/outside/main.rs");
@@ -32,21 +32,21 @@ fn a_project_outside_the_workspace_signs_a_file_in_under_forty_lines() {
     std::fs::copy(workspace.join("Cargo.lock"), project.path().join("Cargo.lock")).unwrap();
     cargo(project.path(), &["build"]);
 
-    let world = World::new();
-    let file = world.write("artifact.txt", "signed from outside\n");
-    let bundle = world.path("artifact.txt.sigstore.json");
+    let setup = Setup::new();
+    let file = setup.write("artifact.txt", "signed from outside\n");
+    let bundle = setup.path("artifact.txt.sigstore.json");
     let signed = Command::new(target().join("debug/outside"))
         .arg(&file)
         .arg(&bundle)
-        .arg(world.sandbox.signing_config(sandbox::RekorVersion::V2))
-        .arg(world.sandbox.trusted_root())
+        .arg(setup.sandbox.signing_config(sandbox::RekorVersion::V2))
+        .arg(setup.sandbox.trusted_root())
         .env_clear()
-        .envs(world.sandbox.github_env())
+        .envs(setup.sandbox.github_env())
         .output()
         .unwrap();
     assert!(signed.status.success(), "{signed:#?}");
-    assert_eq!(text(&signed), format!("{}\n", world.sandbox.github_identity()));
-    world.stranger().arg("verify-blob").arg(&file).args(world.by_job()).run().ends(0);
+    assert_eq!(text(&signed), format!("{}\n", setup.sandbox.github_identity()));
+    setup.program().arg("verify-blob").arg(&file).args(setup.by_job()).run().ends(0);
 
     // Its name is the same each time and its place is not: what it left would pile up.
     cargo(project.path(), &["clean", "--package", "outside"]);

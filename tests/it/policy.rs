@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Program, World};
+use harness::{Program, Setup};
 
 /// The flags for what a certificate says besides its names, with Fulcio's names of that.
 const EXTENSIONS: [(&str, &str); 21] = [
@@ -33,14 +33,14 @@ const EXTENSIONS: [(&str, &str); 21] = [
 
 #[test]
 fn every_extension_can_be_asked_for_by_its_flag() {
-    let world = World::new();
-    let file = world.write("release.tar", "content");
-    world.job().args(["sign-blob"]).arg(&file).run().ends(0);
-    let bundle = world.path("release.tar.sigstore.json");
-    let inspected = world.stranger().args(["inspect", "-o", "json"]).arg(&bundle).run().ends(0);
+    let setup = Setup::new();
+    let file = setup.write("release.tar", "content");
+    setup.job().args(["sign-blob"]).arg(&file).run().ends(0);
+    let bundle = setup.path("release.tar.sigstore.json");
+    let inspected = setup.program().args(["inspect", "-o", "json"]).arg(&bundle).run().ends(0);
     let said = inspected.json().remove(0)["certificate"]["extensions"].clone();
     let ask = |flag: &str, value: &str| {
-        let verify = world.stranger().args(["verify-blob", flag, value]).args(world.by_job());
+        let verify = setup.program().args(["verify-blob", flag, value]).args(setup.by_job());
         verify.arg(&file).run()
     };
     let mut present = 0;
@@ -71,14 +71,14 @@ fn pasted(stderr: &str) -> &str {
 
 #[test]
 fn who_names_nobody_gets_the_flags_that_name_the_signer_of_the_file() {
-    let world = World::new();
-    let file = world.write("release.tar", "content");
-    world.job().args(["sign-blob"]).arg(&file).run().ends(0);
-    let told = world.stranger().args(["verify-blob"]).arg(&file).run().ends(2);
+    let setup = Setup::new();
+    let file = setup.write("release.tar", "content");
+    setup.job().args(["sign-blob"]).arg(&file).run().ends(0);
+    let told = setup.program().args(["verify-blob"]).arg(&file).run().ends(2);
     let told = told.says(&["--certificate-identity or --certificate-identity-regexp is required"]);
     let line = format!(
         "exec {} verify-blob {} {}",
-        env!("CARGO_BIN_EXE_ambisign"),
+        harness::ambisign().display(),
         file.display(),
         pasted(&told.stderr)
     );
@@ -86,27 +86,27 @@ fn who_names_nobody_gets_the_flags_that_name_the_signer_of_the_file() {
     shell
         .args(["-c", &line])
         .env_clear()
-        .env("HOME", world.path(""))
-        .envs(world.sandbox.trust_env());
+        .env("HOME", setup.path(""))
+        .envs(setup.sandbox.trust_env());
     let done = shell.output().unwrap();
     assert!(done.status.success(), "{line}: {done:?}");
     // Of another file nobody is named: this signer did not sign it.
-    let other = world.write("other.tar", "other");
-    let bundle = world.path("release.tar.sigstore.json");
-    let told = world.stranger().args(["verify-blob", "--bundle"]).arg(&bundle).arg(&other).run();
+    let other = setup.write("other.tar", "other");
+    let bundle = setup.path("release.tar.sigstore.json");
+    let told = setup.program().args(["verify-blob", "--bundle"]).arg(&bundle).arg(&other).run();
     told.ends(2).hides("if this is the signer you mean");
 }
 
 #[test]
 fn a_refusal_names_the_check_what_it_expected_and_found_and_who_signed() {
-    let world = World::new();
-    let file = world.write("release.tar", "content");
-    world.job().args(["sign-blob"]).arg(&file).run().ends(0);
-    let signer = world.sandbox.github_identity();
-    let names = format!("the certificate names {signer} by {}", world.sandbox.github_issuer());
+    let setup = Setup::new();
+    let file = setup.write("release.tar", "content");
+    setup.job().args(["sign-blob"]).arg(&file).run().ends(0);
+    let signer = setup.sandbox.github_identity();
+    let names = format!("the certificate names {signer} by {}", setup.sandbox.github_issuer());
     let verify =
-        |args: &[&str]| world.stranger().args(["verify-blob"]).args(args).arg(&file).run().ends(12);
-    let issuer = world.sandbox.github_issuer();
+        |args: &[&str]| setup.program().args(["verify-blob"]).args(args).arg(&file).run().ends(12);
+    let issuer = setup.sandbox.github_issuer();
     verify(&["--certificate-identity", &signer, "--certificate-oidc-issuer", "https://x"]).says(&[
         "issuer: expected \"https://x\", found",
         &issuer,
@@ -117,15 +117,15 @@ fn a_refusal_names_the_check_what_it_expected_and_found_and_who_signed() {
     let prefix = ["--certificate-identity-regexp", "https://github.com/octo-org"];
     verify(&[&prefix[..], &["--certificate-oidc-issuer", &issuer]].concat())
         .says(&["fits only a part of it", "^(?:https://github.com/octo-org)$"]);
-    let changed = world.write("release.tar", "changed");
-    let verify = world.stranger().args(["verify-blob"]).arg(changed).args(world.by_job());
+    let changed = setup.write("release.tar", "changed");
+    let verify = setup.program().args(["verify-blob"]).arg(changed).args(setup.by_job());
     verify.run().ends(12).says(&["artifact: the bundle is of sha256:", &names]);
 }
 
 #[test]
 fn every_mistake_in_a_policy_file_is_told_with_its_place() {
-    let world = World::new();
-    let image = world.image("demo/app");
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
     let rule = |rest: &str| format!("[[images]]\npatterns = [\"**\"]\n{rest}\n");
     let signer = "[[images.identities]]\nidentity = 'x'\nissuer = 'y'\n";
     for (text, said) in [
@@ -160,14 +160,14 @@ fn every_mistake_in_a_policy_file_is_told_with_its_place() {
         ("{\"images\": [}".to_owned(), "expected value at line 1 column 13"),
         ("{\"images\": [], \"images\": []}".to_owned(), "duplicate field `images`"),
     ] {
-        let path = world.write("policy", &text);
-        let verify = world.stranger().args(["verify", &image, "--identity-policy"]).arg(path);
+        let path = setup.write("policy", &text);
+        let verify = setup.program().args(["verify", &image, "--identity-policy"]).arg(path);
         verify.run().ends(2).says(&["cannot be used", said]);
     }
-    let path = world.write("policy", rule(signer));
-    let verify = || world.stranger().args(["verify", &image, "--identity-policy"]);
+    let path = setup.write("policy", rule(signer));
+    let verify = || setup.program().args(["verify", &image, "--identity-policy"]);
     verify().arg("nowhere.toml").run().ends(1).says(&["nowhere.toml"]);
-    verify().arg(world.write("binary", b"\xff\xfe")).run().ends(2).says(&["cannot be used"]);
+    verify().arg(setup.write("binary", b"\xff\xfe")).run().ends(2).says(&["cannot be used"]);
     // What the file does not say is not asked for beside it: it would be lost.
     let beside = ["--certificate-github-workflow-ref", "refs/heads/main"];
     verify().arg(&path).args(beside).run().ends(2).says(&["exclude each other", "extensions"]);

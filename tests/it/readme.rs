@@ -1,15 +1,14 @@
 //! The README's console blocks, run.
 //!
-//! Names of the world at large stand for the sandbox's while a block runs, and the other way round
+//! Names of the setup at large stand for the sandbox's while a block runs, and the other way round
 //! in what it prints. The comment before a block says who runs it.
 
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use sandbox::{GithubJob, Registration};
 use spiffe_workload_api::SpiffeId;
 
-use crate::harness::World;
+use harness::Setup;
 
 const REGISTRY: &str = "ghcr.io";
 const IMAGE: &str = "acme/app";
@@ -21,21 +20,21 @@ const TUF_ROOT: &str = "tuf-root.json";
 
 #[test]
 fn every_console_block_of_the_readme_prints_what_it_says() {
-    let world = World::with(|config| {
+    let setup = Setup::with(|config| {
         config.github_job = GithubJob { repository: IMAGE.to_owned(), ..GithubJob::default() };
         config.registrations = vec![Registration {
             spiffe_id: SpiffeId::parse("spiffe://acme.example/ns/ci/sa/builder").unwrap(),
             hint: String::new(),
         }];
     });
-    world.image(IMAGE);
-    world.write("app.tar", "an archive");
+    setup.image(IMAGE);
+    setup.write("app.tar", "an archive");
     for (name, content) in files(&readme()) {
-        world.write(&name, to_sandbox(&world, &content));
+        setup.write(&name, to_sandbox(&setup, &content));
     }
     let blocks = blocks(&readme());
     assert!(blocks.len() >= 9, "the README lost its blocks");
-    let wrong: Vec<String> = blocks.iter().flat_map(|block| block.run(&world)).collect();
+    let wrong: Vec<String> = blocks.iter().flat_map(|block| block.run(&setup)).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -96,17 +95,17 @@ struct Step {
 
 impl Block {
     /// What came out otherwise than the block says.
-    fn run(&self, world: &World) -> Vec<String> {
+    fn run(&self, setup: &Setup) -> Vec<String> {
         let mut wrong = Vec::new();
         let mut code = 0;
         for Step { command, output } in &self.steps {
             let found = if command == "echo $?" {
                 format!("{code}\n")
             } else {
-                let run = self.shell(world, command);
+                let run = self.shell(setup, command);
                 code = run.status.code().unwrap();
                 let both = [run.stdout, run.stderr].concat();
-                to_readme(world, &String::from_utf8(both).unwrap())
+                to_readme(setup, &String::from_utf8(both).unwrap())
             };
             if !matches(output, &found) {
                 wrong.push(format!("$ {command}\nexpected:\n{output}\nfound:\n{found}"));
@@ -115,12 +114,12 @@ impl Block {
         wrong
     }
 
-    fn shell(&self, world: &World, command: &str) -> std::process::Output {
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_ambisign"));
+    fn shell(&self, setup: &Setup, command: &str) -> std::process::Output {
+        let program = harness::ambisign();
         let path = format!("{}:/usr/bin:/bin", program.parent().unwrap().display());
-        let mut env = world.sandbox.trust_env();
+        let mut env = setup.sandbox.trust_env();
         match self.identity.as_str() {
-            "a GitHub job" => env.extend(world.sandbox.github_env()),
+            "a GitHub job" => env.extend(setup.sandbox.github_env()),
             "a GitHub job without its permission" => {
                 env.push(("GITHUB_ACTIONS".to_owned(), "true".to_owned()));
             }
@@ -128,12 +127,12 @@ impl Block {
             other => panic!("nobody is called {other:?}"),
         }
         Command::new("sh")
-            .args(["-c", &to_sandbox(world, command)])
+            .args(["-c", &to_sandbox(setup, command)])
             .env_clear()
             .env("PATH", path)
-            .env("HOME", world.path(""))
+            .env("HOME", setup.path(""))
             .envs(env)
-            .current_dir(world.path(""))
+            .current_dir(setup.path(""))
             .stdin(Stdio::null())
             .output()
             .unwrap()
@@ -141,23 +140,23 @@ impl Block {
 }
 
 /// Pairs of the README's names and the sandbox's.
-fn names(world: &World) -> [(&'static str, String); 6] {
+fn names(setup: &Setup) -> [(&'static str, String); 6] {
     [
-        (TUF, world.sandbox.tuf_url().trim_end_matches('/').to_owned()),
-        (TUF_ROOT, world.sandbox.tuf_root().display().to_string()),
-        (GITHUB, world.sandbox.github_issuer()),
-        (SPIRE, world.sandbox.spiffe_issuer()),
-        (SOCKET, world.sandbox.spiffe_socket().display().to_string()),
-        (REGISTRY, world.sandbox.registry().to_owned()),
+        (TUF, setup.sandbox.tuf_url().trim_end_matches('/').to_owned()),
+        (TUF_ROOT, setup.sandbox.tuf_root().display().to_string()),
+        (GITHUB, setup.sandbox.github_issuer()),
+        (SPIRE, setup.sandbox.spiffe_issuer()),
+        (SOCKET, setup.sandbox.spiffe_socket().display().to_string()),
+        (REGISTRY, setup.sandbox.registry().to_owned()),
     ]
 }
 
-fn to_sandbox(world: &World, text: &str) -> String {
-    names(world).iter().fold(text.to_owned(), |text, (ours, theirs)| text.replace(ours, theirs))
+fn to_sandbox(setup: &Setup, text: &str) -> String {
+    names(setup).iter().fold(text.to_owned(), |text, (ours, theirs)| text.replace(ours, theirs))
 }
 
-fn to_readme(world: &World, text: &str) -> String {
-    names(world).iter().fold(text.to_owned(), |text, (ours, theirs)| text.replace(theirs, ours))
+fn to_readme(setup: &Setup, text: &str) -> String {
+    names(setup).iter().fold(text.to_owned(), |text, (ours, theirs)| text.replace(theirs, ours))
 }
 
 /// Whether `found` is what `expected` says, where `...` stands for anything within a line.

@@ -8,33 +8,33 @@ use sandbox::{Fault, RekorVersion};
 use serde_json::{Value, json};
 use trust_root::TrustedRoot;
 
-use crate::harness::{Program, World};
+use harness::{Program, Setup};
 
 /// The program in a home where nothing is set up.
-fn bare(world: &World) -> Program {
-    Program::new(&world.path(""))
+fn bare(setup: &Setup) -> Program {
+    Program::new(&setup.path(""))
 }
 
-fn initialize(world: &World) -> Program {
-    let program = bare(world).args(["initialize", "--mirror", world.sandbox.tuf_url(), "--root"]);
-    program.arg(world.sandbox.tuf_root())
+fn initialize(setup: &Setup) -> Program {
+    let program = bare(setup).args(["initialize", "--mirror", setup.sandbox.tuf_url(), "--root"]);
+    program.arg(setup.sandbox.tuf_root())
 }
 
-fn workload(world: &World) -> Program {
-    let socket = format!("unix://{}", world.sandbox.spiffe_socket().display());
-    bare(world).env("SPIFFE_ENDPOINT_SOCKET", socket)
+fn workload(setup: &Setup) -> Program {
+    let socket = format!("unix://{}", setup.sandbox.spiffe_socket().display());
+    bare(setup).env("SPIFFE_ENDPOINT_SOCKET", socket)
 }
 
 /// The directory of the mirror at `url`, in the cache of the home.
-fn cache(world: &World, url: &str) -> PathBuf {
+fn cache(setup: &Setup, url: &str) -> PathBuf {
     let name = url.trim_end_matches('/').replace(':', "%3A").replace('/', "%2F");
-    world.path(".cache/ambisign/tuf").join(name)
+    setup.path(".cache/ambisign/tuf").join(name)
 }
 
 /// A copy of the repository in a directory, and its URL.
-fn mirror(world: &World) -> (PathBuf, String) {
-    let directory = world.path("mirror");
-    world.sandbox.sandbox().tuf().edit(|repository| {
+fn mirror(setup: &Setup) -> (PathBuf, String) {
+    let directory = setup.path("mirror");
+    setup.sandbox.sandbox().tuf().edit(|repository| {
         for path in repository.paths() {
             let file = directory.join(path);
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -47,28 +47,28 @@ fn mirror(world: &World) -> (PathBuf, String) {
 
 #[test]
 fn after_initializing_everything_works_without_a_flag() {
-    let world = World::new();
-    let done = initialize(&world).run().ends(0);
+    let setup = Setup::new();
+    let done = initialize(&setup).run().ends(0);
     assert!(done.stdout.starts_with("trusting http://localhost:"), "{done:?}");
     assert!(done.stdout.contains("root 1, valid until"), "{done:?}");
-    let file = world.write("release.tar", "content");
-    workload(&world).args(["sign-blob"]).arg(&file).run().ends(0);
-    let verify = bare(&world).args(["verify-blob"]).arg(&file).args(world.by_workload());
+    let file = setup.write("release.tar", "content");
+    workload(&setup).args(["sign-blob"]).arg(&file).run().ends(0);
+    let verify = bare(&setup).args(["verify-blob"]).arg(&file).args(setup.by_workload());
     verify.run().ends(0);
-    let image = world.image("demo/app");
-    workload(&world).args(["sign", &image]).run().ends(0);
-    bare(&world).args(["verify", &image]).args(world.by_workload()).run().ends(0);
+    let image = setup.image("demo/app");
+    workload(&setup).args(["sign", &image]).run().ends(0);
+    bare(&setup).args(["verify", &image]).args(setup.by_workload()).run().ends(0);
     // The public Sigstore is another instance.
-    let other = bare(&world).env("TUF_ROOT", world.path("other"));
-    let verify = other.args(["verify-blob"]).arg(&file).args(world.by_workload());
+    let other = bare(&setup).env("TUF_ROOT", setup.path("other"));
+    let verify = other.args(["verify-blob"]).arg(&file).args(setup.by_workload());
     verify.run().ends(12);
 }
 
 #[test]
 fn the_status_is_printed_in_the_shape_that_scripts_for_cosign_read() {
-    let world = World::new();
-    let status = initialize(&world).args(["--output", "json"]).run().ends(0).json().remove(0);
-    assert_eq!(status["remote"], json!(format!("{}/", world.sandbox.tuf_url())));
+    let setup = Setup::new();
+    let status = initialize(&setup).args(["--output", "json"]).run().ends(0).json().remove(0);
+    assert_eq!(status["remote"], json!(format!("{}/", setup.sandbox.tuf_url())));
     assert_eq!(status["metadata"]["root.json"]["version"], 1);
     assert_eq!(status["metadata"]["timestamp.json"]["error"], "");
     let targets = json!([
@@ -81,75 +81,75 @@ fn the_status_is_printed_in_the_shape_that_scripts_for_cosign_read() {
 
 #[test]
 fn a_mirror_that_is_gone_is_a_warning_and_offline_nothing_at_all() {
-    let world = World::new();
-    let (directory, url) = mirror(&world);
-    let root = world.sandbox.tuf_root();
-    bare(&world).args(["initialize", "--mirror", &url, "--root"]).arg(&root).run().ends(0);
-    let file = world.write("release.tar", "content");
-    workload(&world).args(["sign-blob"]).arg(&file).run().ends(0);
+    let setup = Setup::new();
+    let (directory, url) = mirror(&setup);
+    let root = setup.sandbox.tuf_root();
+    bare(&setup).args(["initialize", "--mirror", &url, "--root"]).arg(&root).run().ends(0);
+    let file = setup.write("release.tar", "content");
+    workload(&setup).args(["sign-blob"]).arg(&file).run().ends(0);
     std::fs::remove_dir_all(directory).unwrap();
-    let verify = || bare(&world).args(["verify-blob"]).arg(&file).args(world.by_workload());
+    let verify = || bare(&setup).args(["verify-blob"]).arg(&file).args(setup.by_workload());
     // Fresh: nobody is asked.
     verify().run().ends(0).hides("warning");
     // Older than a day, by its own word.
-    std::fs::write(cache(&world, &url).join("refreshed"), "1").unwrap();
+    std::fs::write(cache(&setup, &url).join("refreshed"), "1").unwrap();
     let texts =
         ["the trusted root could not be refreshed", "the one of 1970-01-01", "does not exist"];
     verify().run().ends(0).says(&texts);
     verify().arg("--offline").run().ends(0).hides("warning");
     // What is cached is not believed for being there.
-    let cached = cache(&world, &url).join("targets/trusted_root.json");
+    let cached = cache(&setup, &url).join("targets/trusted_root.json");
     let text = std::fs::read_to_string(&cached).unwrap();
     std::fs::write(&cached, text.replace("sandbox root", "another root")).unwrap();
     verify().arg("--offline").run().ends(1).says(&["cannot be used", "hint"]);
     verify().run().ends(1).says(&["cannot be reached", "--trusted-root FILE"]);
     // And a file given outright needs none of it.
-    let given = verify().arg("--trusted-root").arg(world.sandbox.trusted_root());
+    let given = verify().arg("--trusted-root").arg(setup.sandbox.trusted_root());
     given.run().ends(0).hides("warning");
 }
 
 #[test]
 fn a_mirror_named_by_the_environment_needs_a_root_that_was_given_once() {
-    let world = World::new();
-    let file = world.write("release.tar", "content");
-    workload(&world).envs(world.sandbox.trust_env()).args(["sign-blob"]).arg(&file).run().ends(0);
+    let setup = Setup::new();
+    let file = setup.write("release.tar", "content");
+    workload(&setup).envs(setup.sandbox.trust_env()).args(["sign-blob"]).arg(&file).run().ends(0);
     let verify = || {
-        let program = bare(&world).env("TUF_MIRROR", world.sandbox.tuf_url());
-        program.args(["verify-blob"]).arg(&file).args(world.by_workload())
+        let program = bare(&setup).env("TUF_MIRROR", setup.sandbox.tuf_url());
+        program.args(["verify-blob"]).arg(&file).args(setup.by_workload())
     };
     verify()
         .run()
         .ends(1)
         .says(&["no TUF root of", "ambisign initialize --mirror http://localhost:"]);
-    verify().env("TUF_ROOT_JSON", world.sandbox.tuf_root()).run().ends(0);
+    verify().env("TUF_ROOT_JSON", setup.sandbox.tuf_root()).run().ends(0);
     verify().env("TUF_ROOT_JSON", "nowhere.json").run().ends(1).says(&["TUF_ROOT_JSON"]);
-    initialize(&world).run().ends(0);
+    initialize(&setup).run().ends(0);
     verify().run().ends(0);
 }
 
 #[test]
 fn a_root_is_taken_only_with_the_checksum_it_should_have() {
-    let world = World::new();
-    let url = format!("{}/1.root.json", world.sandbox.tuf_url());
+    let setup = Setup::new();
+    let url = format!("{}/1.root.json", setup.sandbox.tuf_url());
     let from = |root: &str| {
-        bare(&world).args(["initialize", "--mirror", world.sandbox.tuf_url(), "--root", root])
+        bare(&setup).args(["initialize", "--mirror", setup.sandbox.tuf_url(), "--root", root])
     };
     from(&url).run().ends(2).says(&["needs a checksum"]);
     let zeros = "0".repeat(64);
     from(&url).args(["--root-checksum", &zeros]).run().ends(2).says(&["expected the sha256 0000"]);
-    let root = std::fs::read(world.sandbox.tuf_root()).unwrap();
+    let root = std::fs::read(setup.sandbox.tuf_root()).unwrap();
     let right = keys::Digest::sha256(&root).to_hex();
     from(&url).args(["--root-checksum", &right]).run().ends(0);
     from("nowhere.json").run().ends(2).says(&["nowhere.json does not exist"]);
-    bare(&world).args(["initialize", "--staging", "--mirror", &url]).run().ends(2);
+    bare(&setup).args(["initialize", "--staging", "--mirror", &url]).run().ends(2);
     // Somebody else's root.
-    let other = World::new();
+    let other = Setup::new();
     from(other.sandbox.tuf_root().to_str().unwrap()).run().ends(1).says(&[
         "is not to be trusted",
         "threshold not met for role timestamp: 0/1 valid signatures",
     ]);
     // The last success is what counts.
-    assert!(cache(&world, world.sandbox.tuf_url()).join("targets/trusted_root.json").is_file());
+    assert!(cache(&setup, setup.sandbox.tuf_url()).join("targets/trusted_root.json").is_file());
 }
 
 #[test]
@@ -159,33 +159,31 @@ fn each_fault_of_the_repository_is_told_from_the_others() {
         (Fault::TufTampered, ["is not to be trusted", "sha256 mismatch", "attack"]),
         (Fault::TufUnavailable, ["cannot be reached", "503 Service Unavailable", "--offline"]),
     ] {
-        let world = World::with_fault(fault);
-        initialize(&world).run().ends(1).says(&texts);
-        assert!(!world.path(".config/ambisign/tuf/mirror.json").exists());
+        let setup = Setup::with_fault(fault);
+        initialize(&setup).run().ends(1).says(&texts);
+        assert!(!setup.path(".config/ambisign/tuf/mirror.json").exists());
     }
 }
 
 #[test]
 fn offline_a_file_needs_no_socket_and_an_image_none_but_the_registrys() {
     let Ok(_) = Command::new("strace").arg("-V").output() else {
-        assert!(std::env::var_os("CI").is_none(), "CI has strace");
-        println!("skipped: there is no strace");
-        return;
+        return harness::skip("there is no strace");
     };
-    let world = World::new();
-    initialize(&world).run().ends(0);
-    let file = world.write("release.tar", "content");
-    workload(&world).args(["sign-blob"]).arg(&file).run().ends(0);
-    let image = world.image("demo/app");
-    workload(&world).args(["sign", &image]).run().ends(0);
-    std::fs::write(cache(&world, world.sandbox.tuf_url()).join("refreshed"), "1").unwrap();
+    let setup = Setup::new();
+    initialize(&setup).run().ends(0);
+    let file = setup.write("release.tar", "content");
+    workload(&setup).args(["sign-blob"]).arg(&file).run().ends(0);
+    let image = setup.image("demo/app");
+    workload(&setup).args(["sign", &image]).run().ends(0);
+    std::fs::write(cache(&setup, setup.sandbox.tuf_url()).join("refreshed"), "1").unwrap();
 
     let trace = |args: &[&str]| -> Vec<String> {
-        let trace = world.path("trace");
+        let trace = setup.path("trace");
         let mut command = Command::new("strace");
         command.args(["-f", "-e", "trace=network", "-o"]).arg(&trace);
-        command.arg(env!("CARGO_BIN_EXE_ambisign")).args(args).args(world.by_workload());
-        let output = command.env_clear().env("HOME", world.path("")).output().unwrap();
+        command.arg(harness::ambisign()).args(args).args(setup.by_workload());
+        let output = command.env_clear().env("HOME", setup.path("")).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let calls = std::fs::read_to_string(&trace).unwrap();
         let ends = |line: &&str| !line.contains("+++ exited with");
@@ -194,7 +192,7 @@ fn offline_a_file_needs_no_socket_and_an_image_none_but_the_registrys() {
     let calls = trace(&["verify-blob", "--offline", file.to_str().unwrap()]);
     assert!(calls.is_empty(), "{calls:#?}");
     let calls = trace(&["verify", "--offline", &image]);
-    let port = world.sandbox.registry().rsplit(':').next().unwrap();
+    let port = setup.sandbox.registry().rsplit(':').next().unwrap();
     let mut connections = calls.iter().filter(|call| call.contains("connect(")).peekable();
     assert!(connections.peek().is_some());
     let registry = format!("sin_port=htons({port})");
@@ -205,26 +203,26 @@ fn offline_a_file_needs_no_socket_and_an_image_none_but_the_registrys() {
 }
 
 /// The certificates and keys of the sandbox as files for the flags.
-fn material(world: &World) -> (PathBuf, PathBuf, PathBuf, PathBuf, PathBuf) {
-    let root = std::fs::read(world.sandbox.trusted_root()).unwrap();
+fn material(setup: &Setup) -> (PathBuf, PathBuf, PathBuf, PathBuf, PathBuf) {
+    let root = std::fs::read(setup.sandbox.trusted_root()).unwrap();
     let root = TrustedRoot::from_json(&root).unwrap();
     let chain = |chain: &[x509::Certificate]| -> String {
         chain.iter().map(x509::Certificate::to_pem).collect()
     };
     let pem = |key: &PublicKey| key.to_pem();
     (
-        world.write("fulcio.pem", chain(&root.certificate_authorities()[0].chain)),
-        world.write("tsa.pem", chain(&root.timestamp_authorities()[0].chain)),
-        world.write("rekor.pem", pem(root.tlogs()[0].key())),
-        world.write("rekor2.pem", pem(root.tlogs()[1].key())),
-        world.write("ct.pem", pem(root.ctlogs()[0].key())),
+        setup.write("fulcio.pem", chain(&root.certificate_authorities()[0].chain)),
+        setup.write("tsa.pem", chain(&root.timestamp_authorities()[0].chain)),
+        setup.write("rekor.pem", pem(root.tlogs()[0].key())),
+        setup.write("rekor2.pem", pem(root.tlogs()[1].key())),
+        setup.write("ct.pem", pem(root.ctlogs()[0].key())),
     )
 }
 
-fn trusted_root_flags(world: &World) -> Vec<String> {
-    let (fulcio, tsa, rekor, rekor2, ct) = material(world);
+fn trusted_root_flags(setup: &Setup) -> Vec<String> {
+    let (fulcio, tsa, rekor, rekor2, ct) = material(setup);
     let shown = |path: &Path| path.display().to_string();
-    let services = world.sandbox.endpoints();
+    let services = setup.sandbox.endpoints();
     let start = "start-time=2020-01-01T00:00:00Z";
     vec![
         format!("--fulcio=url={},certificate-chain={}", services.fulcio, shown(&fulcio)),
@@ -241,35 +239,35 @@ fn trusted_root_flags(world: &World) -> Vec<String> {
 
 #[test]
 fn a_trusted_root_and_a_signing_config_made_of_flags_sign_and_verify() {
-    let world = World::new();
-    let create = bare(&world).args(["trusted-root", "create"]).args(trusted_root_flags(&world));
+    let setup = Setup::new();
+    let create = bare(&setup).args(["trusted-root", "create"]).args(trusted_root_flags(&setup));
     create.args(["--out", "root.json"]).run().ends(0).hides("warning");
-    let flags = trusted_root_flags(&world);
+    let flags = trusted_root_flags(&setup);
     let flags = flags.iter().map(|flag| flag.trim_end_matches(",origin=localhost"));
-    let create = bare(&world).args(["trusted-root", "create", "--out", "other.json"]).args(flags);
+    let create = bare(&setup).args(["trusted-root", "create", "--out", "other.json"]).args(flags);
     create.run().ends(0).says(&["warning", "add origin=localhost"]);
-    let services = world.sandbox.endpoints();
+    let services = setup.sandbox.endpoints();
     let service = |url: &str, version| {
         format!("url={url},api-version={version},start-time=2020-01-01T00:00:00Z,operator=me")
     };
-    let create = bare(&world).args(["signing-config", "create", "--out", "config.json"]);
+    let create = bare(&setup).args(["signing-config", "create", "--out", "config.json"]);
     let create = create.arg("--fulcio").arg(service(&services.fulcio, 1));
     let create = create.arg("--rekor").arg(service(&services.rekor_v2, 2));
     let create = create.arg("--rekor-config=ANY").arg("--tsa-config").arg("EXACT:1").arg("--tsa");
     let tsa = service(&format!("{}/api/v1/timestamp", services.tsa), 1);
     create.arg(tsa).run().ends(0);
-    let file = world.write("release.tar", "content");
-    let sign = workload(&world).args(["sign-blob", "--trusted-root", "root.json"]);
+    let file = setup.write("release.tar", "content");
+    let sign = workload(&setup).args(["sign-blob", "--trusted-root", "root.json"]);
     sign.args(["--signing-config", "config.json"]).arg(&file).run().ends(0);
-    let verify = bare(&world).args(["verify-blob", "--trusted-root", "root.json"]).arg(&file);
-    verify.args(world.by_workload()).run().ends(0);
+    let verify = bare(&setup).args(["verify-blob", "--trusted-root", "root.json"]).arg(&file);
+    verify.args(setup.by_workload()).run().ends(0);
 }
 
 #[test]
 fn what_is_at_hand_can_be_added_to_and_left_out() {
-    let world = World::new();
+    let setup = Setup::new();
     let create = |args: &[&str]| -> Value {
-        let program = bare(&world).args(args.iter().copied());
+        let program = bare(&setup).args(args.iter().copied());
         program.run().ends(0).json().remove(0)
     };
     let of = |document: &Value, list: &str, field: &str| -> Vec<String> {
@@ -286,8 +284,8 @@ fn what_is_at_hand_can_be_added_to_and_left_out() {
     assert_eq!(of(&root, "timestampAuthorities", "uri"), [""; 0]);
     assert_eq!(of(&root, "tlogs", "baseUrl").len(), 2);
 
-    initialize(&world).run().ends(0);
-    let services = world.sandbox.endpoints();
+    initialize(&setup).run().ends(0);
+    let services = setup.sandbox.endpoints();
     let added =
         "--rekor=url=https://r.example,api-version=1,start-time=2020-01-01T00:00:00Z,operator=me";
     let defaults = ["signing-config", "create", "--with-default-services"];
@@ -300,11 +298,11 @@ fn what_is_at_hand_can_be_added_to_and_left_out() {
     assert_eq!(config["oidcUrls"], json!([]));
     let config = create(&["signing-config", "create", "--with-default-rekor-v2"]);
     assert_eq!(of(&config, "rekorTlogUrls", "url"), [services.rekor_v2.as_str()]);
-    let base = world.sandbox.signing_config(RekorVersion::V2);
+    let base = setup.sandbox.signing_config(RekorVersion::V2);
     let config = create(&["signing-config", "create", "--base-config", base.to_str().unwrap()]);
     assert_eq!(of(&config, "rekorTlogUrls", "url"), [services.rekor_v2.as_str()]);
     // A log given anew takes the place of the one with its key.
-    let (_, _, rekor, _, _) = material(&world);
+    let (_, _, rekor, _, _) = material(&setup);
     let log = format!(
         "--rekor=url=https://moved.example,public-key={},start-time=2020-01-01T00:00:00Z",
         rekor.display()
@@ -318,8 +316,8 @@ fn what_is_at_hand_can_be_added_to_and_left_out() {
 
 #[test]
 fn a_description_that_cannot_be_used_is_wrong_usage() {
-    let world = World::new();
-    let (fulcio, _, rekor, rekor2, _) = material(&world);
+    let setup = Setup::new();
+    let (fulcio, _, rekor, rekor2, _) = material(&setup);
     let start = "start-time=2020-01-01T00:00:00Z";
     let (fulcio, rekor, rekor2) = (fulcio.display(), rekor.display(), rekor2.display());
     for (flag, text) in [
@@ -334,7 +332,7 @@ fn a_description_that_cannot_be_used_is_wrong_usage() {
             "expected the origin r.example",
         ),
     ] {
-        bare(&world).args(["trusted-root", "create", &flag]).run().ends(2).says(&[text]);
+        bare(&setup).args(["trusted-root", "create", &flag]).run().ends(2).says(&[text]);
     }
     let rekor = format!("--rekor=url=https://r.example,api-version=1,operator=me,{start}");
     for (flags, text) in [
@@ -343,19 +341,14 @@ fn a_description_that_cannot_be_used_is_wrong_usage() {
         (vec![&rekor, "--rekor-config=EXACT:0"], "expected ANY, ALL or EXACT:N"),
         (vec!["--fulcio=url=https://f.example,api-version=1"], "start-time is missing"),
     ] {
-        bare(&world).args(["signing-config", "create"]).args(flags).run().ends(2).says(&[text]);
+        bare(&setup).args(["signing-config", "create"]).args(flags).run().ends(2).says(&[text]);
     }
 }
 
 #[test]
 fn cosign_makes_the_same_of_the_same_flags() {
-    let cosign = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/peers/usr/bin/cosign");
-    if !Path::new(cosign).is_file() {
-        assert!(std::env::var_os("CI").is_none(), "CI has its peers");
-        println!("skipped: no cosign in target/peers (cargo xtask peers gets it)");
-        return;
-    }
-    let world = World::new();
+    let Some(cosign) = harness::Peers::cosign() else { return };
+    let setup = Setup::new();
     let service = "api-version=1,start-time=2020-01-01T00:00:00Z,operator=me,url=https://";
     let config: Vec<String> = vec![
         format!("--fulcio={service}f.example"),
@@ -366,14 +359,14 @@ fn cosign_makes_the_same_of_the_same_flags() {
         "--tsa-config=ALL".to_owned(),
     ];
     for (command, flags) in
-        [("trusted-root", trusted_root_flags(&world)), ("signing-config", config)]
+        [("trusted-root", trusted_root_flags(&setup)), ("signing-config", config)]
     {
-        let ours = bare(&world).args([command, "create"]).args(&flags).run().ends(0);
-        let theirs = Command::new(cosign)
+        let ours = bare(&setup).args([command, "create"]).args(&flags).run().ends(0);
+        let theirs = Command::new(&cosign)
             .args([command, "create"])
             .args(&flags)
             .env_clear()
-            .env("HOME", world.path(""))
+            .env("HOME", setup.path(""))
             .output()
             .unwrap();
         let mut theirs: Value = serde_json::from_slice(&theirs.stdout).unwrap();

@@ -3,7 +3,7 @@
 use sandbox::PLATFORMS;
 use serde_json::Value;
 
-use crate::harness::{World, has_namespaces, is_as_predicted, says_so};
+use harness::{Setup, assert_certified, assert_reported, has_namespaces};
 
 /// The platforms whose tokens are certified, and the source that finds each.
 pub(crate) const TRUSTED: [(&str, &str); 18] = [
@@ -56,37 +56,37 @@ fn every_platform_of_the_sandbox_is_looked_at() {
 
 #[test]
 fn identity_predicts_the_certificate_that_is_issued() {
-    let world = World::new();
+    let setup = Setup::new();
     for (name, provider) in TRUSTED {
-        let platform = world.platform(name);
+        let platform = setup.platform(name);
         if !platform.files.is_empty() && !has_namespaces() {
             continue;
         }
         eprintln!("{name}");
         assert!(platform.trusted, "{name}");
-        let expected = world.prediction(&platform.issuer, &platform.claims).unwrap();
-        let (outcome, report) = world.job(&platform).identity();
+        let expected = setup.prediction(&platform.issuer, &platform.claims).unwrap();
+        let (outcome, report) = setup.on(&platform).identity();
         outcome.ends(0);
         assert_eq!(report["chosen"]["provider"], provider, "{name}: {report:#}");
         assert_eq!(report["chosen"]["claims"]["iss"], platform.issuer.as_str());
         assert_eq!(report["chosen"]["claims"]["sub"], platform.claims["sub"]);
         assert_eq!(report["fulcio"]["accepts"], Value::Bool(true));
-        says_so(&report, &expected);
-        is_as_predicted(&world.certificate(world.job(&platform)), &expected);
+        assert_reported(&report, &expected);
+        assert_certified(&setup.certificate(setup.on(&platform)), &expected);
     }
 }
 
 #[test]
 fn a_token_that_no_public_fulcio_takes_is_told_before_it_is_sent() {
-    let world = World::new();
+    let setup = Setup::new();
     for (name, provider, texts) in OTHERS {
-        let platform = world.platform(name);
+        let platform = setup.platform(name);
         if !platform.files.is_empty() && !has_namespaces() {
             continue;
         }
         eprintln!("{name}");
         assert!(!platform.trusted, "{name}");
-        let (outcome, report) = world.job(&platform).identity();
+        let (outcome, report) = setup.on(&platform).identity();
         let outcome = outcome.ends(1);
         assert_eq!(report["chosen"]["provider"].as_str(), provider, "{name}: {report:#}");
         if provider.is_some() {
@@ -96,19 +96,19 @@ fn a_token_that_no_public_fulcio_takes_is_told_before_it_is_sent() {
         for text in texts {
             assert!(all.contains(text), "{name}: {text:?} is missing in {all}");
         }
-        let signed = world.job(&platform).sign();
+        let signed = setup.on(&platform).sign();
         assert_eq!(signed.code, 1, "{name}: {signed:#?}");
     }
 }
 
 #[test]
 fn the_job_beats_the_machine_that_it_runs_on() {
-    let world = World::new();
+    let setup = Setup::new();
     for job in ["github", "gitlab", "buildkite", "circleci", "codefresh"] {
         for machine in ["gce", "google-impersonation", "google-adc", "aws", "spiffe", "chainguard"]
         {
-            let (job, machine) = (world.platform(job), world.platform(machine));
-            let program = world.job(&machine).envs(&job.env);
+            let (job, machine) = (setup.platform(job), setup.platform(machine));
+            let program = setup.on(&machine).envs(&job.env);
             let (outcome, report) = program.identity();
             outcome.ends(0);
             let issuer = &report["chosen"]["claims"]["iss"];
@@ -119,8 +119,8 @@ fn the_job_beats_the_machine_that_it_runs_on() {
 
 #[test]
 fn without_any_identity_every_source_says_what_it_looked_for() {
-    let world = World::new();
-    let (outcome, report) = world.stranger().identity();
+    let setup = Setup::new();
+    let (outcome, report) = setup.program().identity();
     outcome.ends(1);
     assert_eq!(report["chosen"], Value::Null);
     let sources = report["sources"].as_array().unwrap();

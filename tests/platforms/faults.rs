@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sandbox::Fault;
 
-use crate::harness::{World, has_namespaces};
+use harness::{Setup, has_namespaces};
 
 /// Platform, fault, and what is said: what was expected, what was found, and the mend.
 const CASES: &[(&str, Fault, &[&str])] = &[
@@ -39,23 +39,23 @@ const CASES: &[(&str, Fault, &[&str])] = &[
 #[test]
 fn each_fault_is_told_with_what_was_found_and_the_mend() {
     for (name, fault, texts) in CASES {
-        let world = World::with_fault(*fault);
-        let platform = world.platform(name);
+        let setup = Setup::with_fault(*fault);
+        let platform = setup.platform(name);
         if !platform.files.is_empty() && !has_namespaces() {
             continue;
         }
         eprintln!("{name} {fault}");
-        let outcome = world.job(&platform).sign();
+        let outcome = setup.on(&platform).sign();
         outcome.ends(1).says(texts);
     }
 }
 
 #[test]
 fn a_service_that_is_not_ready_yet_is_asked_again() {
-    let world = World::with_fault(Fault::IdentityLate);
+    let setup = Setup::with_fault(Fault::IdentityLate);
     for name in ["gce", "github", "codefresh"] {
         // The next platform finds its service ready: requests are counted for all together.
-        let (outcome, report) = world.job(&world.platform(name)).identity();
+        let (outcome, report) = setup.on(&setup.platform(name)).identity();
         outcome.ends(0);
         assert!(report["certificate"]["subject"].is_string());
     }
@@ -63,19 +63,19 @@ fn a_service_that_is_not_ready_yet_is_asked_again() {
 
 #[test]
 fn a_metadata_server_that_hangs_costs_seconds_and_is_named() {
-    let world = World::with_fault(Fault::IdentityHangs);
+    let setup = Setup::with_fault(Fault::IdentityHangs);
     let start = Instant::now();
-    let outcome = world.job(&world.platform("gce")).sign();
+    let outcome = setup.on(&setup.platform("gce")).sign();
     outcome.ends(1).says(&["no complete answer from http://localhost"]);
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
 #[test]
 fn a_github_job_without_permission_is_told_at_once() {
-    let world = World::new();
+    let setup = Setup::new();
     let start = Instant::now();
     // Whoever asks the network is caught by this: nobody listens there.
-    let job = world.stranger().env("GITHUB_ACTIONS", "true");
+    let job = setup.program().env("GITHUB_ACTIONS", "true");
     let job = job.env("HTTP_PROXY", "http://127.0.0.1:1").env("HTTPS_PROXY", "http://127.0.0.1:1");
     let outcome = job.sign();
     outcome.ends(1).says(&["id-token: write", "forks", "ACTIONS_ID_TOKEN_REQUEST_URL"]);
@@ -85,17 +85,17 @@ fn a_github_job_without_permission_is_told_at_once() {
 
 #[test]
 fn a_gitlab_job_without_a_token_is_shown_what_to_write() {
-    let world = World::new();
-    let job = world.stranger().env("GITLAB_CI", "true");
+    let setup = Setup::new();
+    let job = setup.program().env("GITLAB_CI", "true");
     let outcome = job.sign();
     outcome.ends(1).says(&["id_tokens:", "SIGSTORE_ID_TOKEN:", "aud: sigstore"]);
 }
 
 #[test]
 fn programs_that_are_missing_are_named() {
-    let world = World::new();
+    let setup = Setup::new();
     for (variable, program) in [("CIRCLECI", "circleci"), ("BUILDKITE", "buildkite-agent")] {
-        let job = world.stranger().env(variable, "true");
+        let job = setup.program().env(variable, "true");
         let outcome = job.sign();
         outcome.ends(1).says(&[&format!("`{program}`"), "container"]);
     }
@@ -106,16 +106,16 @@ fn a_pods_own_token_is_never_sent_to_fulcio() {
     if !has_namespaces() {
         return;
     }
-    let world = World::with_fault(Fault::IdentityForbidden);
-    let pod = world.platform("kubernetes");
-    let (outcome, report) = world.job(&pod).identity();
+    let setup = Setup::with_fault(Fault::IdentityForbidden);
+    let pod = setup.platform("kubernetes");
+    let (outcome, report) = setup.on(&pod).identity();
     outcome.ends(1);
     assert_eq!(report["chosen"], serde_json::Value::Null, "{report:#}");
 }
 
 #[test]
 fn token_files_that_are_none_are_told_apart() {
-    let world = World::new();
+    let setup = Setup::new();
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str, content: &str| {
         let path = directory.path().join(name);
@@ -132,7 +132,7 @@ fn token_files_that_are_none_are_told_apart() {
         (directory.path().to_owned(), &["is not a regular file"]),
         (directory.path().join("missing"), &["does not exist"]),
     ] {
-        let program = world.stranger().env("SIGSTORE_OIDC_TOKEN_FILE", &path);
+        let program = setup.program().env("SIGSTORE_OIDC_TOKEN_FILE", &path);
         let outcome = program.sign();
         outcome.ends(1).says(texts).says(&["SIGSTORE_OIDC_TOKEN_FILE"]);
     }

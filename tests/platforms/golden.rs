@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use x509::SubjectName;
 
-use crate::harness::{World, is_as_predicted, says_so};
+use harness::{Setup, assert_certified, assert_reported};
 
 const MAIN: &str = "refs/heads/main";
 
@@ -181,21 +181,21 @@ fn cases() -> Vec<Case> {
 
 #[test]
 fn sample_claims_are_certified_as_predicted_or_refused_with_the_reason() {
-    let world = World::new();
+    let setup = Setup::new();
     for (name, issuer, claims, expected) in cases() {
         eprintln!("{name}");
-        let token = world.sandbox.token(issuer, &claims).unwrap();
-        let program = || world.stranger().env("SIGSTORE_ID_TOKEN", &token);
+        let token = setup.sandbox.token(issuer, &claims).unwrap();
+        let program = || setup.program().env("SIGSTORE_ID_TOKEN", &token);
         let (outcome, report) = program().identity();
-        let url = world.sandbox.issuer(issuer).unwrap().url().to_owned();
+        let url = setup.sandbox.issuer(issuer).unwrap().url().to_owned();
         match expected {
             Ok(subject) => {
                 outcome.ends(0);
-                let prediction = world.prediction(&url, &claims).unwrap();
+                let prediction = setup.prediction(&url, &claims).unwrap();
                 assert_eq!(prediction.subject, subject, "{name}");
-                says_so(&report, &prediction);
-                let certificate = world.certificate(program());
-                is_as_predicted(&certificate, &prediction);
+                assert_reported(&report, &prediction);
+                let certificate = setup.certificate(program());
+                assert_certified(&certificate, &prediction);
                 let vouched = if issuer == "dex" { "https://github.com/login/oauth" } else { &url };
                 assert_eq!(certificate.oidc_issuer().unwrap().as_deref(), Some(vouched));
                 let token_subject = claims["sub"].as_str().unwrap();
@@ -214,14 +214,14 @@ fn sample_claims_are_certified_as_predicted_or_refused_with_the_reason() {
 
 #[test]
 fn the_reference_of_a_gitlab_pipeline_gets_its_prefix() {
-    let world = World::new();
+    let setup = Setup::new();
     for (changes, expected) in [
         (json!({}), "refs/heads/main"),
         (json!({ "ref": "v1", "ref_type": "tag" }), "refs/tags/v1"),
     ] {
-        let token = world.sandbox.token("gitlab", &gitlab(changes)).unwrap();
-        let program = world.stranger().env("SIGSTORE_ID_TOKEN", &token);
-        let certificate = world.certificate(program);
+        let token = setup.sandbox.token("gitlab", &gitlab(changes)).unwrap();
+        let program = setup.program().env("SIGSTORE_ID_TOKEN", &token);
+        let certificate = setup.certificate(program);
         let extensions = certificate.fulcio_extensions().unwrap();
         let reference = extensions.iter().find(|it| it.oid.ends_with(".57264.1.14")).unwrap();
         assert_eq!(reference.value, expected);

@@ -9,7 +9,6 @@
 mod certificates;
 mod faults;
 mod golden;
-mod harness;
 mod odd;
 mod places;
 mod report;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::harness::{Program, World};
+use harness::{Program, Setup};
 
 fn object(value: Value) -> Map<String, Value> {
     match value {
@@ -12,27 +12,27 @@ fn object(value: Value) -> Map<String, Value> {
 }
 
 /// A person's token, whose claims are changed.
-fn token(world: &World, changes: Value) -> String {
+fn token(setup: &Setup, changes: Value) -> String {
     let claims = json!({ "sub": "1", "email": "a@b.example", "email_verified": true });
     let mut claims = object(claims);
     claims.extend(object(changes));
     claims.retain(|_, value| *value != json!("absent"));
-    world.sandbox.token("email", &claims).unwrap()
+    setup.sandbox.token("email", &claims).unwrap()
 }
 
-fn with_token(world: &World, token: &str) -> Program {
-    world.stranger().env("SIGSTORE_ID_TOKEN", token)
+fn with_token(setup: &Setup, token: &str) -> Program {
+    setup.program().env("SIGSTORE_ID_TOKEN", token)
 }
 
 #[test]
 fn a_claim_that_is_missing_is_told_with_the_mend() {
-    let world = World::new();
+    let setup = Setup::new();
     let without = |platform: &str, claims: &[&str]| {
-        let platform = world.platform(platform);
+        let platform = setup.platform(platform);
         let issuer = platform.issuer.rsplit('/').next().unwrap();
         let mut rest = platform.claims.clone();
         rest.retain(|name, _| !claims.contains(&name.as_str()));
-        world.sandbox.token(issuer, &rest).unwrap()
+        setup.sandbox.token(issuer, &rest).unwrap()
     };
     for (token, texts) in [
         (
@@ -43,29 +43,29 @@ fn a_claim_that_is_missing_is_told_with_the_mend() {
             without("gce", &["email", "email_verified"]),
             &["email", "found none", "`format=full`", "`includeEmail`"],
         ),
-        (token(&world, json!({ "email_verified": false })), &["email_verified", "found false"]),
-        (token(&world, json!({ "iss": null })), &["iss", "jwt_issuer"]),
-        (token(&world, json!({ "iss": 5 })), &["iss", "found 5"]),
+        (token(&setup, json!({ "email_verified": false })), &["email_verified", "found false"]),
+        (token(&setup, json!({ "iss": null })), &["iss", "jwt_issuer"]),
+        (token(&setup, json!({ "iss": 5 })), &["iss", "found 5"]),
         (
-            token(&world, json!({ "iss": "https://elsewhere.example" })),
+            token(&setup, json!({ "iss": "https://elsewhere.example" })),
             &["https://elsewhere.example", "the most alike are", "--fulcio-url"],
         ),
         (
-            world.sandbox.token("spiffe", &object(json!({ "sub": "spiffe://other/x" }))).unwrap(),
+            setup.sandbox.token("spiffe", &object(json!({ "sub": "spiffe://other/x" }))).unwrap(),
             &["sub", "the trust domain example.org", "spiffe://other/x", "trust domain"],
         ),
     ] {
-        let (outcome, report) = with_token(&world, &token).identity();
+        let (outcome, report) = with_token(&setup, &token).identity();
         let outcome = outcome.ends(1).says(texts);
         assert!(!outcome.stderr.contains("eyJ"), "{outcome:#?}");
         assert_eq!(report["fulcio"]["accepts"], Value::Bool(false));
-        with_token(&world, &token).sign().ends(1).says(texts);
+        with_token(&setup, &token).sign().ends(1).says(texts);
     }
 }
 
 #[test]
 fn odd_tokens_that_fulcio_takes_are_taken() {
-    let world = World::new();
+    let setup = Setup::new();
     for changes in [
         json!({ "aud": ["other", "sigstore"] }),
         json!({ "sub": "absent" }),
@@ -74,18 +74,18 @@ fn odd_tokens_that_fulcio_takes_are_taken() {
         json!({ "iat": "absent" }),
         json!({ "email_verified": "true" }),
     ] {
-        let token = token(&world, changes.clone());
-        let (outcome, report) = with_token(&world, &token).identity();
+        let token = token(&setup, changes.clone());
+        let (outcome, report) = with_token(&setup, &token).identity();
         outcome.ends(0);
         assert_eq!(report["certificate"]["subject"], "a@b.example", "{changes}");
-        world.certificate(with_token(&world, &token));
+        setup.certificate(with_token(&setup, &token));
     }
 }
 
 #[test]
 fn what_is_no_token_is_told_apart_and_never_shown() {
-    let world = World::new();
-    let good = token(&world, json!({}));
+    let setup = Setup::new();
+    let good = token(&setup, json!({}));
     let parts: Vec<&str> = good.split('.').collect();
     for (text, said) in [
         (parts[..2].join("."), "three parts"),
@@ -97,11 +97,11 @@ fn what_is_no_token_is_told_apart_and_never_shown() {
         (format!("{}.{}.{}", parts[0], "bm90IGpzb24", parts[2]), "payload"),
         (format!("{}.{}.{}", parts[0], "WzFd", parts[2]), "payload"),
     ] {
-        let outcome = with_token(&world, &text).sign().ends(1).says(&["SIGSTORE_ID_TOKEN", said]);
+        let outcome = with_token(&setup, &text).sign().ends(1).says(&["SIGSTORE_ID_TOKEN", said]);
         assert!(!outcome.stderr.contains(parts[1]), "{outcome:#?}");
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &text).unwrap();
-        let program = world.stranger().env("SIGSTORE_OIDC_TOKEN_FILE", file.path());
+        let program = setup.program().env("SIGSTORE_OIDC_TOKEN_FILE", file.path());
         let outcome = program.sign().ends(1).says(&["SIGSTORE_OIDC_TOKEN_FILE", said]);
         assert!(!outcome.stderr.contains(parts[1]), "{outcome:#?}");
     }
@@ -109,21 +109,21 @@ fn what_is_no_token_is_told_apart_and_never_shown() {
 
 #[test]
 fn an_empty_token_is_none_in_a_variable_and_an_error_on_the_command_line() {
-    let world = World::new();
-    let job = world.job(&world.platform("github"));
+    let setup = Setup::new();
+    let job = setup.on(&setup.platform("github"));
     let (outcome, report) = job.env("SIGSTORE_ID_TOKEN", "").identity();
     outcome.ends(0);
     assert_eq!(report["chosen"]["provider"], "github-actions");
-    let job = world.job(&world.platform("github"));
+    let job = setup.on(&setup.platform("github"));
     job.args(["--identity-token", ""]).sign().ends(1).says(&["--identity-token", "empty"]);
 }
 
 #[test]
 fn a_job_with_half_of_its_variables_is_a_broken_job_and_no_machine_is_asked() {
-    let world = World::new();
-    let github = world.platform("github");
+    let setup = Setup::new();
+    let github = setup.platform("github");
     for missing in ["ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"] {
-        let program = world.job(&world.platform("gce")).envs(&github.env).env(missing, "");
+        let program = setup.on(&setup.platform("gce")).envs(&github.env).env(missing, "");
         program.sign().ends(1).says(&[&format!("{missing} is not set"), "id-token: write"]);
     }
 }
@@ -132,8 +132,8 @@ fn a_job_with_half_of_its_variables_is_a_broken_job_and_no_machine_is_asked() {
 fn of_two_jobs_at_once_the_first_in_the_fixed_order_is_taken() {
     // A GitHub runner on a machine of Buildkite's, and the other way round: nobody can tell, so
     // the order is fixed.
-    let world = World::new();
-    let both = world.job(&world.platform("buildkite")).envs(&world.platform("github").env);
+    let setup = Setup::new();
+    let both = setup.on(&setup.platform("buildkite")).envs(&setup.platform("github").env);
     let (outcome, report) = both.identity();
     outcome.ends(0);
     assert_eq!(report["chosen"]["provider"], "github-actions");
@@ -147,12 +147,12 @@ fn of_two_jobs_at_once_the_first_in_the_fixed_order_is_taken() {
 
 #[test]
 fn a_file_that_expired_while_it_lay_there_is_told_with_its_age() {
-    let world = World::new();
+    let setup = Setup::new();
     let file = tempfile::NamedTempFile::new().unwrap();
-    let old = token(&world, json!({ "iat": 1_000_000_000, "exp": 1_000_000_300 }));
+    let old = token(&setup, json!({ "iat": 1_000_000_000, "exp": 1_000_000_300 }));
     std::fs::write(file.path(), old).unwrap();
-    let program = || world.stranger().env("SIGSTORE_OIDC_TOKEN_FILE", file.path());
+    let program = || setup.program().env("SIGSTORE_OIDC_TOKEN_FILE", file.path());
     program().sign().ends(1).says(&["expired", "after a life of 300 s", "clock"]);
-    std::fs::write(file.path(), token(&world, json!({})) + "\r\n").unwrap();
-    world.certificate(program());
+    std::fs::write(file.path(), token(&setup, json!({})) + "\r\n").unwrap();
+    setup.certificate(program());
 }

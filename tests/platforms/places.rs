@@ -10,7 +10,7 @@ use sandbox::{Issuer, PLATFORMS, State};
 use serde_json::{Map, Value, json};
 
 use crate::certificates::{OTHERS, TRUSTED};
-use crate::harness::World;
+use harness::Setup;
 
 /// What stands for a place where no platform does.
 enum Backing {
@@ -99,8 +99,8 @@ fn every_row_of_the_readme_is_backed_by_the_program_in_that_place() {
 
 #[test]
 fn every_name_in_the_readme_is_a_place_that_is_looked_at_and_the_other_way_round() {
-    let world = World::new();
-    let (_, report) = world.stranger().identity();
+    let setup = Setup::new();
+    let (_, report) = setup.program().identity();
     let asked: BTreeSet<String> = report["sources"]
         .as_array()
         .unwrap()
@@ -117,7 +117,7 @@ fn every_name_in_the_readme_is_a_place_that_is_looked_at_and_the_other_way_round
 /// cosign's names and ours.
 #[test]
 fn a_named_source_is_the_only_one_and_final() {
-    let world = World::new();
+    let setup = Setup::new();
     let names = [
         "filesystem",
         "envvar",
@@ -131,7 +131,7 @@ fn a_named_source_is_the_only_one_and_final() {
     for name in names {
         // There is another identity here, which must not be taken instead.
         let other = if name == "github-actions" { "gce" } else { "github" };
-        let elsewhere = world.job(&world.platform(other)).args(["--oidc-provider", name]);
+        let elsewhere = setup.on(&setup.platform(other)).args(["--oidc-provider", name]);
         let elsewhere = if name.starts_with("google") || name == "spiffe" {
             elsewhere.env("NO_GCE_CHECK", "true")
         } else {
@@ -141,11 +141,11 @@ fn a_named_source_is_the_only_one_and_final() {
         outcome.ends(1);
         assert_eq!(report["chosen"], Value::Null, "{name}: {report:#}");
     }
-    let both = world.job(&world.platform("gce")).envs(&world.platform("github").env);
+    let both = setup.on(&setup.platform("gce")).envs(&setup.platform("github").env);
     let (outcome, report) = both.env("COSIGN_OIDC_PROVIDER", "google").identity();
     outcome.ends(0);
     assert_eq!(report["chosen"]["provider"], "google-workload-identity");
-    let wrong = world.stranger().args(["--oidc-provider", "gogle"]).sign();
+    let wrong = setup.program().args(["--oidc-provider", "gogle"]).sign();
     wrong.ends(2).says(&["`gogle`", "github-actions", "google-impersonate"]);
 }
 
@@ -179,15 +179,15 @@ fn token_service(path: &str, token: &str) -> (String, std::thread::JoinHandle<St
 
 #[test]
 fn githubs_for_enterprises_are_asked_alike_and_judged_by_their_issuer() {
-    let world = World::new();
-    let claims = world.platform("github").claims;
+    let setup = Setup::new();
+    let claims = setup.platform("github").claims;
     for (issuer, path, is_public) in [
         ("https://token.actions.githubusercontent.com/acme", "/1//idtoken/2?api-version=2.0", true),
         ("https://token.actions.acme.ghe.com", "/_apis/pipelines/idtoken?api-version=2.0", false),
         ("https://github.acme.example/_services/token", "/_services/pipelines/idtoken", false),
     ] {
         let token = token_of(issuer, "sigstore", &claims);
-        let job = |program: crate::harness::Program| {
+        let job = |program: harness::Program| {
             let (url, served) = token_service(path, &token);
             let program = program
                 .env("GITHUB_ACTIONS", "true")
@@ -198,28 +198,28 @@ fn githubs_for_enterprises_are_asked_alike_and_judged_by_their_issuer() {
             assert_eq!(served.join().unwrap(), format!("{path}{separator}audience=sigstore"));
             answer
         };
-        let (outcome, report) = job(world.stranger());
+        let (outcome, report) = job(setup.program());
         outcome.ends(1).says(&["this identity would be refused", issuer]);
         assert_eq!(report["chosen"]["provider"], "github-actions");
         assert_eq!(report["chosen"]["claims"]["iss"], issuer);
         // What the public Fulcio makes of it is known without asking.
-        let (_, report) = job(world.stranger().args(["--fulcio-url", "http://127.0.0.1:1"]));
+        let (_, report) = job(setup.program().args(["--fulcio-url", "http://127.0.0.1:1"]));
         let subject = report["certificate"]["subject"].as_str();
-        let expected = world.sandbox.github_identity();
+        let expected = setup.sandbox.github_identity();
         assert_eq!(subject, is_public.then_some(expected.as_str()), "{issuer}");
     }
 }
 
 #[test]
 fn a_gitlab_of_ones_own_is_judged_by_its_issuer() {
-    let world = World::new();
-    let claims = world.platform("gitlab").claims;
+    let setup = Setup::new();
+    let claims = setup.platform("gitlab").claims;
     for (issuer, is_public) in
         [("https://gitlab.acme.example", false), ("https://gitlab.archlinux.org", true)]
     {
         let job = || {
             let token = token_of(issuer, "sigstore", &claims);
-            world.stranger().env("GITLAB_CI", "true").env("SIGSTORE_ID_TOKEN", token)
+            setup.program().env("GITLAB_CI", "true").env("SIGSTORE_ID_TOKEN", token)
         };
         let (outcome, _) = job().identity();
         outcome.ends(1).says(&["does not accept the issuer", issuer]);
@@ -230,10 +230,10 @@ fn a_gitlab_of_ones_own_is_judged_by_its_issuer() {
 
 #[test]
 fn tokens_that_clouds_mount_for_themselves_are_told_apart() {
-    let world = World::new();
+    let setup = Setup::new();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("token");
-    let pod = world.platform("kubernetes-file").claims;
+    let pod = setup.platform("kubernetes-file").claims;
     for (variable, audience, texts) in [
         (
             "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -247,8 +247,8 @@ fn tokens_that_clouds_mount_for_themselves_are_told_apart() {
         ),
     ] {
         std::fs::write(&path, token_of("https://oidc.eks.example", audience, &pod)).unwrap();
-        let pod = world
-            .stranger()
+        let pod = setup
+            .program()
             .env(variable, &path)
             .env("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/builder")
             .env("AWS_REGION", "eu-central-1")

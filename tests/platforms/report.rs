@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::World;
+use harness::Setup;
 
 fn names(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
@@ -10,12 +10,12 @@ fn names(value: &Value) -> Vec<&str> {
 
 #[test]
 fn the_report_has_the_same_shape_with_and_without_an_identity() {
-    let world = World::new();
+    let setup = Setup::new();
     let shape = ["certificate", "chosen", "fulcio", "sources"];
-    let github = world.platform("github");
-    let (outcome, found) = world.job(&github).identity();
+    let github = setup.platform("github");
+    let (outcome, found) = setup.on(&github).identity();
     outcome.ends(0);
-    let (outcome, nothing) = world.stranger().identity();
+    let (outcome, nothing) = setup.program().identity();
     outcome.ends(1);
     for report in [&found, &nothing] {
         assert_eq!(names(report), shape);
@@ -38,23 +38,23 @@ fn the_report_has_the_same_shape_with_and_without_an_identity() {
 
 #[test]
 fn a_token_inside_of_a_token_is_not_shown() {
-    let world = World::new();
-    let inner = world.sandbox.email_token("inner@example.org").unwrap();
+    let setup = Setup::new();
+    let inner = setup.sandbox.email_token("inner@example.org").unwrap();
     let claims = json!({ "sub": "1", "email": "a@b.example", "email_verified": true,
         "act": { "raw": [inner] } });
     let Value::Object(claims) = claims else { panic!() };
-    let token = world.sandbox.token("email", &claims).unwrap();
+    let token = setup.sandbox.token("email", &claims).unwrap();
     for args in [&["-o", "json"][..], &["-o", "text"]] {
-        let program = world.stranger().env("SIGSTORE_ID_TOKEN", &token).args(args);
-        let outcome = program.run_command("identity").ends(0);
+        let program = setup.program().env("SIGSTORE_ID_TOKEN", &token).args(args);
+        let outcome = program.command("identity").run().ends(0);
         assert!(!outcome.stdout.contains("eyJ") && !outcome.stderr.contains("eyJ"), "{outcome:#?}");
     }
 }
 
 #[test]
 fn a_person_is_told_the_identity_its_life_and_the_certificate() {
-    let world = World::new();
-    let outcome = world.job(&world.platform("github")).run_command("identity").ends(0);
+    let setup = Setup::new();
+    let outcome = setup.on(&setup.platform("github")).command("identity").run().ends(0);
     for text in [
         "github-actions",
         "available",
@@ -63,7 +63,7 @@ fn a_person_is_told_the_identity_its_life_and_the_certificate() {
         "  good",
         "until",
         "certificate",
-        &world.sandbox.github_identity(),
+        &setup.sandbox.github_identity(),
         "would accept it",
     ] {
         assert!(outcome.stdout.contains(text), "{text:?} is missing in {outcome:#?}");
@@ -72,9 +72,9 @@ fn a_person_is_told_the_identity_its_life_and_the_certificate() {
 
 #[test]
 fn a_fulcio_that_cannot_be_asked_is_no_refusal_and_known_issuers_are_predicted() {
-    let world = World::new();
+    let setup = Setup::new();
     let nowhere = ["--fulcio-url", "http://127.0.0.1:1"];
-    let ask = |token: &str| world.stranger().env("SIGSTORE_ID_TOKEN", token).args(nowhere);
+    let ask = |token: &str| setup.program().env("SIGSTORE_ID_TOKEN", token).args(nowhere);
     let (outcome, report) = ask(GOOGLES).identity();
     outcome.ends(0).says(&["does not tell which issuers it accepts"]);
     assert_eq!(report["certificate"]["subject"], "ci@p.iam.gserviceaccount.com");
@@ -86,12 +86,12 @@ fn a_fulcio_that_cannot_be_asked_is_no_refusal_and_known_issuers_are_predicted()
 
 #[test]
 fn a_file_tells_what_the_authority_does_not() {
-    let world = World::new();
+    let setup = Setup::new();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("profiles.json");
     let write = |text: String| std::fs::write(&path, text).unwrap();
-    let buildkite = world.platform("buildkite");
-    let ask = || world.job(&buildkite).args(["--issuer-profiles"]).args([&path]).identity();
+    let buildkite = setup.platform("buildkite");
+    let ask = || setup.on(&buildkite).args(["--issuer-profiles"]).args([&path]).identity();
     let profile = |provider: &str| {
         let issuer = json!({ "issuer_url": buildkite.issuer, "type": "ci-provider",
             "ci_provider": provider });

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sandbox::{Config, Fault, Registration};
 use spiffe_workload_api::SpiffeId;
 
-use crate::harness::{Outcome, Program, World};
+use harness::{Outcome, Program, Setup};
 
 const BUILDER: &str = "spiffe://example.org/ns/ci/sa/builder";
 const DEPLOYER: &str = "spiffe://example.org/deployer";
@@ -31,8 +31,8 @@ fn subject(program: Program) -> String {
 
 #[test]
 fn of_several_identities_none_is_taken_unless_it_is_named() {
-    let world = World::with(two);
-    let workload = || world.job(&world.platform("spiffe"));
+    let setup = Setup::with(two);
+    let workload = || setup.on(&setup.platform("spiffe"));
     sign(workload()).ends(1).says(&["several SPIFFE identities", BUILDER, DEPLOYER, "--spiffe-id"]);
     assert_eq!(subject(workload().args(["--spiffe-id", BUILDER])), BUILDER);
     assert_eq!(subject(workload().args(["--spiffe-id", DEPLOYER])), DEPLOYER);
@@ -42,8 +42,8 @@ fn of_several_identities_none_is_taken_unless_it_is_named() {
 
 #[test]
 fn an_identity_that_is_not_offered_is_refused_with_those_that_are() {
-    let world = World::with(two);
-    let workload = world.job(&world.platform("spiffe")).args(["--spiffe-hint", "release"]);
+    let setup = Setup::with(two);
+    let workload = setup.on(&setup.platform("spiffe")).args(["--spiffe-hint", "release"]);
     let start = Instant::now();
     sign(workload).ends(1).says(&["none has the hint \"release\"", BUILDER, "asked 7 times"]);
     assert!(start.elapsed() > Duration::from_secs(9), "a registration may be on its way");
@@ -51,10 +51,10 @@ fn an_identity_that_is_not_offered_is_refused_with_those_that_are() {
 
 #[test]
 fn the_flags_name_spiffe_and_nothing_else() {
-    let world = World::new();
-    let github = world.platform("github");
-    let both = || world.job(&world.platform("spiffe")).envs(&github.env);
-    assert_eq!(subject(both()), world.sandbox.github_identity());
+    let setup = Setup::new();
+    let github = setup.platform("github");
+    let both = || setup.on(&setup.platform("spiffe")).envs(&github.env);
+    assert_eq!(subject(both()), setup.sandbox.github_identity());
     assert_eq!(subject(both().args(["--spiffe-id", BUILDER])), BUILDER);
     let contradiction = both().args(["--spiffe-id", BUILDER, "--oidc-provider", "github-actions"]);
     sign(contradiction).ends(2).says(&["--spiffe-id", "contradict"]);
@@ -64,19 +64,19 @@ fn the_flags_name_spiffe_and_nothing_else() {
 
 #[test]
 fn the_socket_is_given_as_a_uri_or_as_a_path() {
-    let world = World::new();
-    let socket = world.sandbox.spiffe_socket().display().to_string();
+    let setup = Setup::new();
+    let socket = setup.sandbox.spiffe_socket().display().to_string();
     for address in [socket.clone(), format!("unix://{socket}"), format!("unix:{socket}")] {
-        let flag = world.stranger().args(["--spiffe-socket", &address]);
+        let flag = setup.program().args(["--spiffe-socket", &address]);
         assert_eq!(subject(flag), BUILDER);
-        let variable = world.stranger().env("SPIFFE_ENDPOINT_SOCKET", &address);
+        let variable = setup.program().env("SPIFFE_ENDPOINT_SOCKET", &address);
         assert_eq!(subject(variable), BUILDER);
     }
 }
 
 #[test]
 fn what_is_wrong_with_a_socket_is_told_apart() {
-    let world = World::new();
+    let setup = Setup::new();
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     std::fs::write(path("file"), "").unwrap();
@@ -90,21 +90,21 @@ fn what_is_wrong_with_a_socket_is_told_apart() {
         ("unix://run/agent.sock".to_owned(), &["write unix:///run/agent.sock"]),
         ("agent.sock".to_owned(), &["no scheme"]),
     ] {
-        let program = world.stranger().env("SPIFFE_ENDPOINT_SOCKET", &address);
+        let program = setup.program().env("SPIFFE_ENDPOINT_SOCKET", &address);
         sign(program).ends(1).says(texts);
     }
 }
 
 #[test]
 fn a_registration_that_is_on_its_way_is_waited_for() {
-    let world = World::with_fault(Fault::RegistrationLate);
-    assert_eq!(subject(world.job(&world.platform("spiffe"))), BUILDER);
+    let setup = Setup::with_fault(Fault::RegistrationLate);
+    assert_eq!(subject(setup.on(&setup.platform("spiffe"))), BUILDER);
 }
 
 #[test]
 fn a_workload_without_a_registration_is_told_what_to_register() {
-    let world = World::with_fault(Fault::NoIdentity);
-    sign(world.job(&world.platform("spiffe"))).ends(1).says(&[
+    let setup = Setup::with_fault(Fault::NoIdentity);
+    sign(setup.on(&setup.platform("spiffe"))).ends(1).says(&[
         "no identity issued (asked 7 times within 10 s)",
         "unix:uid:",
         "unix:gid:",
@@ -115,8 +115,8 @@ fn a_workload_without_a_registration_is_told_what_to_register() {
 
 #[test]
 fn a_token_without_an_issuer_is_explained() {
-    let world = World::with_fault(Fault::TokenWithoutIssuer);
-    let (outcome, report) = world.job(&world.platform("spiffe")).identity();
+    let setup = Setup::with_fault(Fault::TokenWithoutIssuer);
+    let (outcome, report) = setup.on(&setup.platform("spiffe")).identity();
     let outcome = outcome.ends(1);
     let all = format!("{}{report:#}", outcome.stderr);
     assert!(all.contains("jwt_issuer") && all.contains("OIDC discovery provider"), "{all}");
@@ -124,9 +124,9 @@ fn a_token_without_an_issuer_is_explained() {
 
 #[test]
 fn an_agent_that_hangs_is_left_after_ten_seconds() {
-    let world = World::with_fault(Fault::SpiffeHangs);
+    let setup = Setup::with_fault(Fault::SpiffeHangs);
     let start = Instant::now();
-    sign(world.job(&world.platform("spiffe")))
+    sign(setup.on(&setup.platform("spiffe")))
         .ends(1)
         .says(&["no answer from unix:///", "within 10s"]);
     assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());

@@ -9,7 +9,7 @@ use sandbox::RekorVersion;
 use serde_json::{Value, json};
 
 use super::{Base, Bases, PREDICATE_TYPE, WHO, check};
-use crate::world::{Driver, Program, Store, World};
+use harness::{Interop, Library, Program, RegistryKind};
 
 /// How many changes are made to each bundle.
 const CHANGES: u64 = 400;
@@ -98,10 +98,10 @@ fn change(bundle: &mut Value, random: &mut Random) -> String {
 
 #[test]
 fn what_we_take_of_many_random_changes_all_take() {
-    let Some(world) = World::new(Store::ReferrersApi, RekorVersion::V1) else { return };
-    let Some(stranger) = World::new(Store::ReferrersApi, RekorVersion::V1) else { return };
-    let signer = world.identity(WHO);
-    let bases = Bases::make(&world, &stranger);
+    let Some(interop) = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1) else { return };
+    let Some(stranger) = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1) else { return };
+    let signer = interop.identity(WHO);
+    let bases = Bases::make(&interop, &stranger);
     let mut random = Random(1);
     let mut taken: Vec<(String, Base, PathBuf)> = Vec::new();
     for base in [Base::V1, Base::V2, Base::V1Stamped, Base::DsseV1, Base::DsseV2] {
@@ -109,25 +109,25 @@ fn what_we_take_of_many_random_changes_all_take() {
             let mut bundle = bases.bundles[base.index()].clone();
             let what = change(&mut bundle, &mut random);
             let unchanged = bundle == bases.bundles[base.index()];
-            if unchanged || check(&world, &signer, &bundle.to_string(), &bases).is_some() {
+            if unchanged || check(&interop, &signer, &bundle.to_string(), &bases).is_some() {
                 continue;
             }
-            let path = world.write(&format!("{}.json", taken.len()), &bundle.to_string());
+            let path = interop.write(&format!("{}.json", taken.len()), &bundle.to_string());
             taken.push((what, base, path));
         }
     }
     let cases: Vec<_> =
         taken.iter().map(|(_, _, path)| (path.clone(), bases.artifact.clone())).collect();
-    let python = world.ask(Driver::Python, &signer, &cases);
-    let rust = world.ask(Driver::Rust, &signer, &cases);
+    let python = interop.ask(Library::Python, &signer, &cases);
+    let rust = interop.ask(Library::Rust, &signer, &cases);
     let mut wrong = Vec::new();
     for (((what, base, bundle), python), rust) in taken.iter().zip(python).zip(rust) {
         let (command, kind) = match base.is_statement() {
             true => ("verify-blob-attestation", ["--type", PREDICATE_TYPE].as_slice()),
             false => ("verify-blob", [].as_slice()),
         };
-        let cosign = world.cosign(command).args(kind).args(signer.policy()).arg("--bundle");
-        let go = world.sigstore_go_verification().arg("-artifact").arg(&bases.artifact);
+        let cosign = interop.cosign(command).args(kind).args(signer.policy()).arg("--bundle");
+        let go = interop.sigstore_go_verification().arg("-artifact").arg(&bases.artifact);
         let programs = vec![
             cosign.arg(bundle).arg(&bases.artifact),
             go.args(signer.policy_of_go()).arg(bundle),

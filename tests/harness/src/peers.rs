@@ -1,14 +1,16 @@
 //! The programs that `cargo xtask peers` fetches.
 
 use std::ffi::OsStr;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
+
+use crate::paths;
+use crate::skip::skip;
 
 /// The modules of Python that the tests import.
 const MODULES: [&str; 4] = ["google/auth", "id", "sigstore", "spiffe"];
 
-/// Where they are.
-pub(crate) struct Peers {
+/// Where the programs are.
+pub struct Peers {
     pub(crate) cosign: PathBuf,
     pub(crate) docker_registry: PathBuf,
     pub(crate) oras: PathBuf,
@@ -17,40 +19,44 @@ pub(crate) struct Peers {
     pub(crate) sigstore_go_signing: PathBuf,
     pub(crate) sigstore_go_verification: PathBuf,
     pub(crate) sigstore_python: PathBuf,
-    /// sigstore-rust, which has no program of its own.
+    /// A program of ours around the library sigstore-rust, which has none.
     pub(crate) sigstore_rust: PathBuf,
 }
 
 impl Peers {
-    /// All of them. Where one is missing this panics in CI; elsewhere it says that the running
-    /// test is skipped.
-    pub(crate) fn find() -> Option<Self> {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-        let programs = target.join("peers/usr/bin");
-        let peers = Self {
+    /// All of them; where one is missing, the running test is skipped.
+    pub fn find() -> Option<Self> {
+        let peers = paths::target().join("peers");
+        let programs = peers.join("usr/bin");
+        let found = Self {
             cosign: programs.join("cosign"),
             docker_registry: programs.join("docker-registry"),
             oras: programs.join("oras"),
             sigstore_go_signing: programs.join("sigstore-go-signing"),
             sigstore_go_verification: programs.join("sigstore-go-verification"),
-            sigstore_python: target.join("peers/python/bin/sigstore"),
-            python: target.join("peers/python/bin/python3"),
-            sigstore_rust: target.join("peers/sigstore-rust/debug/sigstore-rust-peer"),
+            sigstore_python: peers.join("python/bin/sigstore"),
+            python: peers.join("python/bin/python3"),
+            sigstore_rust: peers.join("sigstore-rust/debug/sigstore-rust-peer"),
         };
-        let missing = peers.all().into_iter().filter(|program| !program.is_file());
+        let missing = found.all().into_iter().filter(|program| !program.is_file());
         let missing = missing.filter_map(Path::file_name).map(OsStr::to_string_lossy);
-        let modules = MODULES.into_iter().filter(|module| !has_module(target, module));
+        let modules = MODULES.into_iter().filter(|module| !has_module(&peers, module));
         let missing: Vec<_> = missing.chain(modules.map(Into::into)).collect();
         if missing.is_empty() {
-            return Some(peers);
+            return Some(found);
         }
-        let reason =
-            format!("no {} in target/peers; `cargo xtask peers` fetches them", missing.join(", "));
-        assert!(std::env::var_os("CI").is_none(), "{reason}");
-        let thread = std::thread::current();
-        // Past the harness, which shows only what failing tests print.
-        let line = format!("skipped: {}: {reason}\n", thread.name().unwrap_or("a test"));
-        std::io::stderr().write_all(line.as_bytes()).unwrap();
+        let missing = missing.join(", ");
+        skip(&format!("no {missing} in target/peers; `cargo xtask peers` fetches them"));
+        None
+    }
+
+    /// cosign, for tests that need no other peer; where it is missing, the running test is skipped.
+    pub fn cosign() -> Option<PathBuf> {
+        let cosign = paths::target().join("peers/usr/bin/cosign");
+        if cosign.is_file() {
+            return Some(cosign);
+        }
+        skip("no cosign in target/peers; `cargo xtask peers` fetches it");
         None
     }
 
@@ -69,8 +75,8 @@ impl Peers {
 }
 
 /// Whether some version of Python in the virtual environment has this module.
-fn has_module(target: &Path, module: &str) -> bool {
-    let versions = std::fs::read_dir(target.join("peers/python/lib")).into_iter().flatten();
+fn has_module(peers: &Path, module: &str) -> bool {
+    let versions = std::fs::read_dir(peers.join("python/lib")).into_iter().flatten();
     versions.flatten().any(|version| {
         version.path().join("site-packages").join(module).join("__init__.py").is_file()
     })

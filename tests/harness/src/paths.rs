@@ -1,0 +1,27 @@
+//! Where the program, the build directory and the sources are.
+
+use std::path::{Path, PathBuf};
+
+/// The program under test.
+///
+/// Cargo names it at run time; where it does not (before 1.94), it lies beside the directory of the
+/// running test.
+pub fn ambisign() -> PathBuf {
+    std::env::var_os("CARGO_BIN_EXE_ambisign")
+        .map_or_else(|| profile().join("ambisign"), PathBuf::from)
+}
+
+/// The build directory, `target`.
+pub fn target() -> PathBuf {
+    profile().parent().unwrap().to_owned()
+}
+
+/// The root of the workspace.
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// The directory of the profile, `target/debug`: tests run in `target/debug/deps`.
+fn profile() -> PathBuf {
+    std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned()
+}
