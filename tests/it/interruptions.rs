@@ -86,23 +86,23 @@ fn silent_registry() -> (std::net::TcpListener, String) {
 
 #[test]
 fn failures_before_the_deadline_are_reported_and_keep_their_exit_code() {
-    let world = World::new();
-    let image = world.image("demo/app");
-    world.workload().args(["sign", &image]).run().ends(0);
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    setup.workload().args(["sign", &image]).run().ends(0);
     let (_listener, silent) = silent_registry();
-    let verify = world.stranger().args(["verify", "-t", "2s", &image, &silent]);
-    let outcome = verify.args(world.by_job()).run().ends(12);
+    let verify = setup.program().args(["verify", "-t", "2s", &image, &silent]);
+    let outcome = verify.args(setup.by_job()).run().ends(12);
     outcome.says(&[&format!("error: {image}"), "error: not done within 2s", &silent]);
 }
 
 #[cfg(unix)]
 #[test]
 fn failures_before_a_signal_are_reported_and_keep_their_exit_code() {
-    let world = World::new();
-    let image = world.image("demo/app");
-    world.workload().args(["sign", &image]).run().ends(0);
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    setup.workload().args(["sign", &image]).run().ends(0);
     let (_listener, silent) = silent_registry();
-    let verify = world.stranger().args(["verify", &image, &silent]).args(world.by_job());
+    let verify = setup.program().args(["verify", &image, &silent]).args(setup.by_job());
     let child = verify.spawn();
     std::thread::sleep(Duration::from_millis(1500));
     let pid = child.id().to_string();
@@ -113,12 +113,12 @@ fn failures_before_a_signal_are_reported_and_keep_their_exit_code() {
 
 #[test]
 fn an_image_that_could_not_be_looked_at_is_not_hidden_by_one_without_a_signature() {
-    let world = World::new();
-    let unsigned = world.image("demo/app");
+    let setup = Setup::new();
+    let unsigned = setup.image("demo/app");
     let gone = {
         let (_listener, image) = silent_registry();
         image
     };
-    let verify = world.stranger().args(["verify", &unsigned, &gone]);
-    verify.args(world.by_job()).run().ends(1).says(&[&unsigned, &gone]);
+    let verify = setup.program().args(["verify", &unsigned, &gone]);
+    verify.args(setup.by_job()).run().ends(1).says(&[&unsigned, &gone]);
 }
