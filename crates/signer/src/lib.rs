@@ -11,11 +11,13 @@
 
 mod error;
 mod event;
-mod join;
 mod judge;
 mod services;
 mod session;
-mod turn;
+
+pub use {
+    bundle, fulcio_client, host, id_token, keys, rekor_client, trust_root, tsa_client, url, verify,
+};
 
 pub use crate::error::Error;
 pub use crate::event::Event;

@@ -1,15 +1,16 @@
 //! One identity at work.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use async_lock::Mutex;
 use bundle::{
     Bundle, Content, Envelope, EnvelopeSignature, INTOTO_PAYLOAD_TYPE, LogEntry, MessageDigest,
     Statement, VerificationMaterial, pae,
 };
 use fulcio_client::{Configuration, Fulcio, preflight};
-use host::BoxFuture;
+use futures_util::future::try_join_all;
 use id_token::{IdToken, Outcome, TokenSource};
 use keys::{Digest, HashAlgorithm, KeyPair, Payload, Sign as _};
 use rekor_client::{Entry, Rekor, Verifier};
@@ -17,8 +18,6 @@ use tsa_client::{Timestamp, Tsa};
 use url::Url;
 use x509::Certificate;
 
-use crate::join::try_join;
-use crate::turn::Turn;
 use crate::{Error, Event, Signer, judge};
 
 /// One identity, one key, one certificate, any number of signatures.
@@ -28,9 +27,9 @@ use crate::{Error, Event, Signer, judge};
 pub struct Session {
     signer: Signer,
     source: Arc<dyn TokenSource>,
+    /// Held while a certificate is asked for, so that tasks at the same time ask for one.
     credential: Mutex<Option<Arc<Credential>>>,
     configuration: OnceLock<Option<Configuration>>,
-    turn: Turn,
 }
 
 /// Whom a certificate names, and who says so.
@@ -85,13 +84,7 @@ struct Parts {
 impl Session {
     /// Will sign with the identity of `source`. Asks for nothing yet.
     pub fn new(signer: Signer, source: Arc<dyn TokenSource>) -> Self {
-        Self {
-            signer,
-            source,
-            credential: Mutex::default(),
-            configuration: OnceLock::new(),
-            turn: Turn::default(),
-        }
+        Self { signer, source, credential: Mutex::default(), configuration: OnceLock::new() }
     }
 
     /// Gets a token and a certificate now rather than with the first signature.
@@ -174,14 +167,14 @@ impl Session {
 
     /// The credential in use, or a new one when there is none or it nears its end.
     async fn credential(&self) -> Result<Arc<Credential>, Error> {
-        let _turn = self.turn.wait().await;
-        let held = self.credential.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(credential) = held.filter(|held| held.is_fresh(self.signer.clock.now())) {
-            return Ok(credential);
+        let mut held = self.credential.lock().await;
+        if let Some(credential) = &*held
+            && credential.is_fresh(self.signer.clock.now())
+        {
+            return Ok(Arc::clone(credential));
         }
         let credential = Arc::new(self.certify().await?);
-        *self.credential.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Arc::clone(&credential));
+        *held = Some(Arc::clone(&credential));
         Ok(credential)
     }
 
@@ -257,34 +250,29 @@ impl Session {
 
     async fn stamp(&self, signature: &[u8]) -> Result<Vec<Timestamp>, Error> {
         let signer = &self.signer;
-        let ask = |url: &Url| -> BoxFuture<'_, Result<Timestamp, Error>> {
-            let url = url.clone();
-            Box::pin(async move {
-                signer.tell(&Event::Stamping { url: url.as_str() });
-                let tsa = Tsa::new(url.clone(), Arc::clone(&signer.http));
-                let stamped = tsa.stamp(signature).await;
-                let failed = |source| Error::Timestamp { url: url.into(), source };
-                stamped.map_err(|source| failed(Box::new(source)))
+        try_join_all(signer.services.timestamp_authorities.iter().map(|url| async move {
+            signer.tell(&Event::Stamping { url: url.as_str() });
+            let tsa = Tsa::new(url.clone(), Arc::clone(&signer.http));
+            tsa.stamp(signature).await.map_err(|source| Error::Timestamp {
+                url: url.to_string(),
+                source: Box::new(source),
             })
-        };
-        try_join(signer.services.timestamp_authorities.iter().map(ask).collect()).await
+        }))
+        .await
     }
 
     async fn log(&self, entry: &Entry<'_>) -> Result<Vec<(LogRecord, LogEntry)>, Error> {
         let signer = &self.signer;
-        let mut submissions: Vec<BoxFuture<'_, Result<_, Error>>> = Vec::new();
-        for log in &signer.services.logs {
-            submissions.push(Box::pin(async move {
-                let url = log.url.clone();
-                signer.tell(&Event::Logging { url: url.as_str() });
-                let rekor = Rekor::new(url.clone(), log.version, Arc::clone(&signer.http));
-                match rekor.submit(entry).await {
-                    Ok(logged) => Ok((LogRecord { url, index: logged.log_index }, logged)),
-                    Err(source) => Err(Error::Log { url: url.into(), source: Box::new(source) }),
-                }
-            }));
-        }
-        try_join(submissions).await
+        try_join_all(signer.services.logs.iter().map(|log| async move {
+            let url = log.url.clone();
+            signer.tell(&Event::Logging { url: url.as_str() });
+            let rekor = Rekor::new(url.clone(), log.version, Arc::clone(&signer.http));
+            match rekor.submit(entry).await {
+                Ok(logged) => Ok((LogRecord { url, index: logged.log_index }, logged)),
+                Err(source) => Err(Error::Log { url: url.into(), source: Box::new(source) }),
+            }
+        }))
+        .await
     }
 
     /// Refuses, before it is logged, a signature whose time only its timestamps can tell when no
