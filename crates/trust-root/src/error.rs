@@ -1,4 +1,6 @@
-/// Why a file names nobody to trust, or no service to sign with.
+use std::path::PathBuf;
+
+/// Why a trusted root or a signing config cannot be read, built or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -11,7 +13,7 @@ pub enum Error {
         #[source]
         source: x509::Error,
     },
-    /// The text is no such document.
+    /// The text is not such a document.
     #[error("not a {what}")]
     Document {
         /// What it should have been.
@@ -20,13 +22,22 @@ pub enum Error {
         #[source]
         source: bundle::Error,
     },
-    /// An entry can be read and cannot be trusted as it stands.
+    /// An entry can be read and breaks a rule.
     #[error("{path}: {problem}")]
     Entry {
         /// Where in the document.
         path: String,
         /// Which rule it breaks, with expected and found.
         problem: String,
+    },
+    /// A file that a description names cannot be read.
+    #[error("cannot read {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
     },
     /// The key of a log cannot be read.
     #[error("{path}: not a usable public key")]
@@ -52,8 +63,14 @@ pub enum Error {
     NoService {
         /// Which kind of service.
         service: &'static str,
-        /// What it lists, and why none of it serves.
+        /// What it lists, and why each of them cannot be used.
         reason: String,
+    },
+    /// The description of a service, as a flag has it, is incomplete or malformed.
+    #[error("{problem}")]
+    Spec {
+        /// What is wrong with it.
+        problem: String,
     },
 }
 

@@ -14,6 +14,7 @@ mod log;
 mod root;
 mod service;
 mod signing_config;
+mod spec;
 mod window;
 
 pub use crate::builder::{SigningConfigBuilder, TrustedRootBuilder};
@@ -23,5 +24,6 @@ pub use crate::log::Log;
 pub use crate::root::{CertificateAuthority, TrustedRoot};
 pub use crate::service::{Selector, Service};
 pub use crate::signing_config::SigningConfig;
+pub use crate::spec::ReadFile;
 pub use crate::window::Window;
 pub use {keys, x509};
