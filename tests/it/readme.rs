@@ -1,8 +1,9 @@
-//! The README's console blocks, run.
+//! The console blocks of the README and of docs/, run.
 //!
-//! Names of the setup at large stand for the sandbox's while a block runs, and the other way round
+//! Names of real services stand for the sandbox's while a block runs, and the other way round
 //! in what it prints. The comment before a block says who runs it.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use sandbox::{GithubJob, Registration};
@@ -19,7 +20,7 @@ const TUF: &str = "https://tuf.acme.example";
 const TUF_ROOT: &str = "tuf-root.json";
 
 #[test]
-fn every_console_block_of_the_readme_prints_what_it_says() {
+fn every_console_block_of_the_readme_and_the_docs_prints_what_it_says() {
     let setup = Setup::with(|config| {
         config.github_job = GithubJob { repository: IMAGE.to_owned(), ..GithubJob::default() };
         config.registrations = vec![Registration {
@@ -29,11 +30,12 @@ fn every_console_block_of_the_readme_prints_what_it_says() {
     });
     setup.image(IMAGE);
     setup.write("app.tar", "an archive");
-    for (name, content) in files(&readme()) {
+    let pages = pages();
+    for (name, content) in pages.iter().flat_map(|page| files(page)) {
         setup.write(&name, to_sandbox(&setup, &content));
     }
-    let blocks = blocks(&readme());
-    assert!(blocks.len() >= 9, "the README lost its blocks");
+    let blocks: Vec<Block> = pages.iter().flat_map(|page| blocks(page)).collect();
+    assert!(blocks.len() >= 9, "the README and the docs lost their blocks");
     let wrong: Vec<String> = blocks.iter().flat_map(|block| block.run(&setup)).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -43,7 +45,7 @@ fn nothing_is_left_to_be_filled_in() {
     let readmes = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).unwrap();
     let crates = readmes
         .filter_map(|entry| std::fs::read_to_string(entry.unwrap().path().join("README.md")).ok());
-    let texts: Vec<_> = crates.chain([readme()]).collect();
+    let texts: Vec<_> = crates.chain(pages()).collect();
     assert!(texts.len() > 20);
     for text in texts {
         for (number, line) in text.lines().enumerate() {
@@ -70,14 +72,15 @@ fn every_command_outside_of_console_blocks_is_one_that_something_runs() {
         "cargo xtask bench",
         "cargo build --release --locked -p ambisign",
     ];
-    let readme = readme();
-    let mut inside = false;
-    for line in readme.lines() {
-        match line {
-            "```sh" => inside = true,
-            "```" => inside = false,
-            command if inside => assert!(known.contains(&command), "nothing runs {command:?}"),
-            _ => {}
+    for page in pages() {
+        let mut inside = false;
+        for line in page.lines() {
+            match line {
+                "```sh" => inside = true,
+                "```" => inside = false,
+                command if inside => assert!(known.contains(&command), "nothing runs {command:?}"),
+                _ => {}
+            }
         }
     }
 }
@@ -94,7 +97,7 @@ struct Step {
 }
 
 impl Block {
-    /// What came out otherwise than the block says.
+    /// What differs from what the block says.
     fn run(&self, setup: &Setup) -> Vec<String> {
         let mut wrong = Vec::new();
         let mut code = 0;
@@ -227,6 +230,13 @@ fn blocks(readme: &str) -> Vec<Block> {
     blocks
 }
 
-fn readme() -> String {
-    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap()
+/// The README, then the pages of docs/ by name: later ones build on what earlier ones did.
+fn pages() -> Vec<String> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let entries = std::fs::read_dir(format!("{root}/docs")).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    paths.sort();
+    paths.insert(0, format!("{root}/README.md").into());
+    paths.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
 }

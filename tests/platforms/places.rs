@@ -24,7 +24,7 @@ enum Backing {
 
 use Backing::{Elsewhere, Here, Platforms};
 
-/// Each row of the README's table, in order.
+/// Each row of the table in docs/identity.md, in order.
 const ROWS: [(&str, Backing); 30] = [
     // it::bad_input and it::blobs
     ("a token you give", Elsewhere),
@@ -64,10 +64,10 @@ const ROWS: [(&str, Backing); 30] = [
     ("anywhere else", Elsewhere),
 ];
 
-/// The cells of each row of the README's table.
+/// The cells of each row of the table in docs/identity.md.
 fn table() -> Vec<Vec<String>> {
-    let readme = include_str!("../../README.md");
-    let section = readme.split_once("## Where identity comes from").unwrap().1;
+    let page = include_str!("../../docs/identity.md");
+    let section = page.split_once("## The platforms").unwrap().1;
     let section = section.split_once("\n## ").unwrap().0;
     let rows = section.lines().filter(|line| line.starts_with("| ")).skip(1);
     rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect())
@@ -75,7 +75,7 @@ fn table() -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_row_of_the_readme_is_backed_by_the_program_in_that_place() {
+fn every_row_of_the_table_is_backed_by_the_program_in_that_place() {
     let table = table();
     let places: Vec<&str> = table.iter().map(|row| row[0].as_str()).collect();
     assert_eq!(places, ROWS.map(|(place, _)| place));
@@ -98,7 +98,7 @@ fn every_row_of_the_readme_is_backed_by_the_program_in_that_place() {
 }
 
 #[test]
-fn every_name_in_the_readme_is_a_place_that_is_looked_at_and_the_other_way_round() {
+fn every_name_in_the_table_is_a_place_that_is_looked_at_and_the_other_way_round() {
     let setup = Setup::new();
     let (_, report) = setup.program().identity();
     let asked: BTreeSet<String> = report["sources"]

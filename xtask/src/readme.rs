@@ -1,5 +1,5 @@
-//! The README's section on the crates: each with its first paragraph and the example of its own
-//! README, where it is compiled as a test.
+//! The section of crates/README.md with an example for each crate: the first paragraph and the first
+//! example of the crate's own README, where the example is compiled.
 
 use std::fmt::Write as _;
 
@@ -13,16 +13,16 @@ const END: &str = "<!-- crates: end -->\n";
 
 /// Writes the section, or with `check` compares it.
 pub(crate) fn run(check: bool) -> Result<()> {
-    let path = workspace::root().join("README.md");
+    let path = workspace::root().join("crates/README.md");
     let readme = std::fs::read_to_string(&path)?;
-    let (before, rest) = readme.split_once(BEGIN).context("README.md has no section on crates")?;
-    let (found, after) = rest.split_once(END).context("README.md's section has no end")?;
+    let (before, rest) = readme.split_once(BEGIN).context("crates/README.md has no section of examples")?;
+    let (found, after) = rest.split_once(END).context("the section of examples in crates/README.md has no end")?;
     let expected = section()?;
     if found == expected {
         return Ok(());
     }
     if check {
-        bail!("README.md's section on the crates is stale: run `cargo xtask codegen`");
+        bail!("the examples in crates/README.md are stale: run `cargo xtask codegen`");
     }
     std::fs::write(path, format!("{before}{BEGIN}{expected}{END}{after}"))?;
     Ok(())
@@ -39,7 +39,7 @@ fn section() -> Result<String> {
         let Part { name, summary, example } = part;
         write!(
             section,
-            "\n### [{name}](crates/{directory}/README.md)\n\n{summary}\n\n```rust\n{example}```\n"
+            "\n### [{name}]({directory}/README.md)\n\n{summary}\n\n```rust\n{example}```\n"
         )?;
     }
     section.push('\n');
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_shows_the_examples_that_are_compiled() {
+    fn the_map_of_the_crates_shows_the_examples_that_are_compiled() {
         super::run(true).unwrap();
     }
 }
