@@ -15,8 +15,10 @@ const END: &str = "<!-- crates: end -->\n";
 pub(crate) fn run(check: bool) -> Result<()> {
     let path = workspace::root().join("crates/README.md");
     let readme = std::fs::read_to_string(&path)?;
-    let (before, rest) = readme.split_once(BEGIN).context("crates/README.md has no section of examples")?;
-    let (found, after) = rest.split_once(END).context("the section of examples in crates/README.md has no end")?;
+    let (before, rest) =
+        readme.split_once(BEGIN).context("crates/README.md has no section of examples")?;
+    let (found, after) =
+        rest.split_once(END).context("the section of examples in crates/README.md has no end")?;
     let expected = section()?;
     if found == expected {
         return Ok(());
