@@ -132,7 +132,7 @@ fn one_identity_is_named_and_no_other() {
     sign(&["--oidc-provider", "spiffe"]).says(&["--fulcio-auth-flow and --oidc-provider"]);
     sign(&["--oidc-redirect-url", "https://example.com/"]).says(&["its scheme is not http"]);
     let setup = setup.program().args(["sign-blob", "--fulcio-auth-flow", "other", "a"]);
-    setup.run().ends(2).says(&["expected normal, device or token"]);
+    setup.run().ends(2).says(&["possible values: device, normal, token"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the commands stand on: the host, the console, and the work not yet finished.
+//! What every command needs: the host, the console and the exit code so far.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,20 +10,20 @@ use crate::env::ProcessEnv;
 use crate::failure::{Exit, Failure};
 use crate::output::Console;
 
-/// The process's surroundings.
+/// The surroundings of a command.
 pub(crate) struct Context {
     pub(crate) console: Arc<Console>,
     pub(crate) env: Arc<dyn Env>,
-    /// What TUF keeps, once it was looked at.
+    /// The trusted root that TUF keeps current, once it was loaded.
     trust: Mutex<Option<Arc<Trust>>>,
     worst: Mutex<Exit>,
 }
 
 impl Context {
-    pub(crate) fn new(console: &Arc<Console>) -> Self {
+    pub(crate) fn new() -> Self {
         let trust = Mutex::new(None);
         Self {
-            console: Arc::clone(console),
+            console: Arc::new(Console::new()),
             env: Arc::new(ProcessEnv),
             trust,
             worst: Mutex::new(Exit::Done),
@@ -33,8 +33,13 @@ impl Context {
     /// Reports a failure now, and keeps its exit code whatever ends the command later.
     pub(crate) fn fail(&self, failure: &Failure) {
         self.console.failure(failure);
+        self.end_with(failure.exit);
+    }
+
+    /// The program ends at least as severely as this. What failed was said already.
+    pub(crate) fn end_with(&self, exit: Exit) {
         let mut worst = self.worst.lock().unwrap_or_else(PoisonError::into_inner);
-        *worst = failure.exit.max(*worst);
+        *worst = exit.max(*worst);
     }
 
     /// The exit code: that of the most severe failure so far.

@@ -4,9 +4,11 @@
 //! done by the crates below: this one turns flags into their values and their results into lines,
 //! exit codes and hints.
 
+mod command_line;
 mod commands;
 mod concurrent;
 mod context;
+mod cosign;
 mod env;
 mod failure;
 mod files;
@@ -24,45 +26,56 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use crate::command_line::Parsed;
 use crate::context::Context;
-use crate::env::ProcessEnv;
 use crate::failure::{Exit, Failure};
-use crate::flags::{Command, Flags, Parsed};
-use crate::output::Console;
+use crate::flags::{Command, Flags};
 
 /// Runs the program with `arguments`, the program's name first, and returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let console = Arc::new(Console::new());
-    let arguments: Vec<_> = arguments.into_iter().collect();
-    let flags = match flags::parse(&arguments, &ProcessEnv) {
-        Parsed::Flags(flags, notices) => {
-            notices.iter().for_each(|notice| console.warning(notice));
-            flags
-        }
-        Parsed::Message(message) => {
-            console.clap(&message);
-            return if message.use_stderr() { Exit::Usage } else { Exit::Done }.into();
-        }
-        Parsed::Refused { problem, replacement } => {
-            console.failure(&Failure::usage(problem).hint(replacement));
-            return Exit::Usage.into();
-        }
-    };
-    if let Command::Version(version) = &flags.command {
-        return commands::version(version, &console).into();
-    }
-    if flags.root.verbose {
-        log_to_stderr();
-    }
-    let context = Arc::new(Context::new(&console));
-    if let Err(failure) = start(&flags, &context) {
+    let context = Arc::new(Context::new());
+    if let Err(failure) = parse_and_start(&arguments.into_iter().collect::<Vec<_>>(), &context) {
         context.fail(&failure);
+    }
+    if let Some(error) = context.console.write_error() {
+        context.fail(&Failure::of(Exit::Failed, "cannot write to stdout", &error));
     }
     context.exit().into()
 }
 
+/// All commands and flags, for documentation.
+pub fn command() -> clap::Command {
+    command_line::documented()
+}
+
+fn parse_and_start(arguments: &[OsString], context: &Arc<Context>) -> Result<(), Failure> {
+    if let Some(name) = env::unreadable() {
+        return Err(Failure::usage(format!("the variable {name} is not UTF-8")).hint("unset it"));
+    }
+    match command_line::parse(arguments, &|name| std::env::var_os(name)) {
+        Parsed::Flags(flags, notices) => {
+            notices.iter().for_each(|notice| context.console.warning(notice));
+            match &flags.command {
+                Command::Version(version) => commands::version(version, &context.console),
+                _ => start(&flags, context)?,
+            }
+        }
+        Parsed::Message(message, hints) => {
+            context.console.clap(&message, &hints);
+            if message.use_stderr() {
+                context.end_with(Exit::Usage);
+            }
+        }
+        Parsed::Refused(failure) => return Err(failure),
+    }
+    Ok(())
+}
+
 fn start(flags: &Flags, context: &Arc<Context>) -> Result<(), Failure> {
-    // One thread does: the program waits for others nearly all of the time.
+    if flags.root.verbose {
+        log_to_stderr();
+    }
+    // One thread is enough: the program waits for others nearly all of the time.
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = match flags.command.opens_sockets() {
         true => runtime.enable_all().build(),
@@ -72,16 +85,16 @@ fn start(flags: &Flags, context: &Arc<Context>) -> Result<(), Failure> {
         .map_err(|error| Failure::of(Exit::Failed, "the async runtime cannot start", &error))?;
     let result = runtime.block_on(until_done_or_stopped(flags, context));
     context.console.settle();
-    // A thread may still wait for stdin; it ends with the process.
+    // A thread may still wait for stdin or a file; it ends with the process.
     runtime.shutdown_background();
     result
 }
 
-/// Dropping a command's future is how it is stopped: files are renamed into place when whole, so
-/// that nothing is left half-written.
+/// A command is stopped by dropping its future. Files are renamed into place when they are whole, so
+/// that no half-written file is left.
 async fn until_done_or_stopped(flags: &Flags, context: &Arc<Context>) -> Result<(), Failure> {
     let timeout = flags.root.timeout;
-    // Signals come through a pair of sockets. What opens none only reads: it may just end.
+    // Signals need a pair of sockets. A command without sockets only reads: the signal may end it.
     let stoppable = flags.command.opens_sockets();
     tokio::select! {
         result = execute(&flags.command, context) => result,
@@ -90,7 +103,7 @@ async fn until_done_or_stopped(flags: &Flags, context: &Arc<Context>) -> Result<
         }
         () = tokio::time::sleep(timeout) => {
             let failure = Failure::new(Exit::Failed, format!("not done within {timeout:?}"))
-                .hint("give it more time: --timeout 10m");
+                .hint("allow more time: --timeout 10m");
             Err(unfinished(failure, context))
         }
     }
@@ -129,16 +142,14 @@ async fn execute(command: &Command, context: &Arc<Context>) -> Result<(), Failur
         Command::Initialize(flags) => commands::initialize(flags, context).await,
         Command::TrustedRoot(flags) => commands::trusted_root(flags, context).await,
         Command::SigningConfig(flags) => commands::signing_config(flags, context).await,
-        Command::Version(flags) => {
-            commands::version(flags, &context.console);
-            Ok(())
-        }
+        // Needs no runtime: it was run before.
+        Command::Version(_) => Ok(()),
     }
 }
 
 fn unfinished(mut failure: Failure, context: &Context) -> Failure {
     if let Some(waiting) = context.console.waiting_for() {
-        failure.causes.push(format!("at that moment: {waiting}"));
+        failure.causes.push(format!("it was {waiting}"));
     }
     let unfinished = context.console.unfinished();
     if !unfinished.is_empty() {

@@ -67,8 +67,8 @@ pub(crate) fn plan(
         }
         (None, Err(_)) => return Ok(None),
     };
-    let secret = flags.oidc_client_secret_file.as_deref();
-    let secret = secret.map(|path| read_secret(path, &*context.env)).transpose()?;
+    let secret = flags.client_secret_file();
+    let secret = secret.map(|path| read_secret(&path, &*context.env)).transpose()?;
     let mut login = Login::new(issuer).with_client(&flags.oidc_client_id, secret).with_flow(flow);
     if let Some(redirect) = &flags.oidc_redirect_url {
         login = login.with_redirect(redirect).map_err(|error| {

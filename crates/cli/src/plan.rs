@@ -16,17 +16,12 @@ use crate::files::is_standard;
 use crate::flags::{RegistryFlags, ServiceFlags, TrustFlags};
 use crate::trust;
 
-/// `key=value` pairs; the value may contain `=`.
-pub(crate) fn annotations(pairs: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+/// The annotations, each key once.
+pub(crate) fn annotations(pairs: &[(String, String)]) -> Result<BTreeMap<String, String>, Failure> {
     let mut annotations = BTreeMap::new();
-    for pair in pairs {
-        let Some((key, value)) = pair.split_once('=').filter(|(key, _)| !key.is_empty()) else {
-            return Err(Failure::usage(format!(
-                "--annotations: expected KEY=VALUE, found {pair:?}"
-            )));
-        };
-        if annotations.insert(key.to_owned(), value.to_owned()).is_some_and(|old| old != value) {
-            return Err(Failure::usage(format!("--annotations: {key:?} is given two values")));
+    for (key, value) in pairs {
+        if annotations.insert(key.clone(), value.clone()).is_some_and(|old| old != *value) {
+            return Err(Failure::usage(format!("--annotations gives {key:?} two values")));
         }
     }
     Ok(annotations)
@@ -63,11 +58,6 @@ pub(crate) async fn signing_config(
         None => trust::signing_config(offline, context).await?,
         Some(path) => signing_config_file("--signing-config", path, &*context.env)?,
     };
-    for url in [&flags.fulcio_url, &flags.rekor_url, &flags.timestamp_server_url] {
-        if let Some(url) = url.as_ref().filter(|url| !["http", "https"].contains(&url.scheme())) {
-            return Err(Failure::usage(format!("expected an http or https URL, found {url}")));
-        }
-    }
     if let Some(url) = &flags.fulcio_url {
         config = config.with_fulcio_url(url.clone());
     }
@@ -125,7 +115,7 @@ pub(crate) fn registry(
     let settings = registry_settings(flags, images, context)?;
     let options = Options {
         allow_http: flags.allow_http_registry || flags.allow_insecure_registry,
-        credentials: credentials(flags)?,
+        credentials: credentials(flags),
         signature_repository: None,
     };
     Registry::new(context.host(&settings), options)
@@ -157,21 +147,12 @@ fn registry_settings(
     Ok(settings)
 }
 
-fn credentials(flags: &RegistryFlags) -> Result<Option<Credentials>, Failure> {
-    match (&flags.registry_token, &flags.registry_username, &flags.registry_password) {
-        (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
-            Err(Failure::usage("--registry-token cannot be used together with --registry-username"))
-        }
-        (Some(token), None, None) => Ok(Some(Credentials::token(token.reveal()))),
-        (None, Some(name), Some(password)) => Ok(Some(Credentials::basic(name, password.reveal()))),
-        (None, Some(_), None) => {
-            Err(Failure::usage("--registry-username needs --registry-password"))
-        }
-        (None, None, Some(_)) => {
-            Err(Failure::usage("--registry-password needs --registry-username"))
-        }
-        (None, None, None) => Ok(None),
+fn credentials(flags: &RegistryFlags) -> Option<Credentials> {
+    if let Some(token) = &flags.registry_token {
+        return Some(Credentials::token(token.reveal()));
     }
+    let (name, password) = (flags.registry_username.as_ref()?, flags.registry_password.as_ref()?);
+    Some(Credentials::basic(name, password.reveal()))
 }
 
 /// Where each file's bundle goes.

@@ -15,9 +15,6 @@ pub(crate) async fn initialize(
     flags: &InitializeFlags,
     context: &Arc<Context>,
 ) -> Result<(), Failure> {
-    if flags.staging && (flags.mirror.is_some() || flags.root.is_some()) {
-        return Err(Failure::usage("--staging and --mirror or --root exclude each other"));
-    }
     let directories = trust::directories(&*context.env)?;
     let host = context.host(&context.settings());
     let unusable = |error| Failure::of(Exit::Usage, "there is nothing to begin with", &error);

@@ -16,7 +16,9 @@ use super::verify::{as_flags, facts};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::files;
-use crate::flags::{Output, PolicyFlags, TrustFlags, VerifyBlobAttestationFlags, VerifyBlobFlags};
+use crate::flags::{
+    DigestAlgorithm, Output, PolicyFlags, TrustFlags, VerifyBlobAttestationFlags, VerifyBlobFlags,
+};
 use crate::plan;
 use crate::wanted::{self, Wanted};
 
@@ -66,19 +68,15 @@ pub(crate) async fn verify_blob_attestation(
 ) -> Result<(), Failure> {
     let predicate_type = plan::predicate_type(&flags.r#type)?;
     let (name, given) = match (&flags.file, &flags.digest) {
-        (Some(file), None) => (file.clone(), None),
-        (None, Some(hex)) => {
-            let algorithm = HashAlgorithm::from_name(&flags.digest_alg)
-                .ok_or_else(|| Failure::usage("--digestAlg: expected sha256, sha384 or sha512"))?;
-            let digest = Digest::from_hex(algorithm, &hex.to_ascii_lowercase())
-                .map_err(|error| Failure::of(Exit::Usage, "--digest is unusable", &error))?;
+        (Some(file), _) => (file.clone(), None),
+        (None, hex) => {
+            let hex = hex.as_deref().unwrap_or_default();
+            let digest = Digest::from_hex(algorithm(flags.digest_alg), &hex.to_ascii_lowercase());
+            let digest = digest
+                .map_err(|error| Failure::of(Exit::Usage, "--digest cannot be used", &error))?;
             (hex.into(), Some(digest))
         }
-        _ => return Err(Failure::usage("expected either a file or --digest")),
     };
-    if given.is_some() && flags.bundle.is_none() {
-        return Err(Failure::usage("--digest needs --bundle"));
-    }
     let signature = attached(flags.bundle.as_deref(), &name, context)?;
     let wanted = match Wanted::from_flags(&flags.policy, context) {
         Ok(wanted) => wanted.each(|policy| policy.predicate_type(&predicate_type)),
@@ -218,9 +216,6 @@ fn detached(
         let read = context.env.read(path, SIZE_CAP);
         read.map_err(|error| Failure::of(Exit::Failed, problem, &error))
     };
-    if flags.bundle.is_some() {
-        return Err(Failure::usage("--bundle and --signature exclude each other"));
-    }
     if flags.certificate.is_none() && flags.policy.key.is_none() {
         return Err(Failure::usage("--signature needs --certificate or --key"));
     }
@@ -339,6 +334,14 @@ fn conclude(
             }
             context.console.json(&report);
         }
+    }
+}
+
+fn algorithm(name: DigestAlgorithm) -> HashAlgorithm {
+    match name {
+        DigestAlgorithm::Sha256 => HashAlgorithm::Sha256,
+        DigestAlgorithm::Sha384 => HashAlgorithm::Sha384,
+        DigestAlgorithm::Sha512 => HashAlgorithm::Sha512,
     }
 }
 

@@ -5,34 +5,35 @@ use std::path::PathBuf;
 use spiffe_workload_api::{Endpoint, SpiffeId};
 use url::Url;
 
-use super::values::{Secret, secret};
+use super::values::{Secret, boolean, nonempty, nonempty_secret, secret, service_url};
 
 /// Where the identity token comes from.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Identity")]
 pub(crate) struct IdentityFlags {
-    /// Use this identity token: a file, `-` for stdin, or the token itself (visible to other users
-    /// of this machine).
-    #[arg(long, value_name = "FILE|-|TOKEN", value_parser = secret)]
+    /// Use this identity token: a file, `-` for stdin, or the token itself (which other users of
+    /// this machine can see).
+    #[arg(long, value_name = "FILE|-|TOKEN", value_parser = nonempty_secret)]
+    #[arg(conflicts_with_all = ["oidc_provider", "spiffe_id", "spiffe_hint", "spiffe_socket"])]
     pub(crate) identity_token: Option<Secret>,
-    /// Use only this source of identity, such as github-actions or spiffe.
-    #[arg(long, value_name = "NAME")]
+    /// Use only this identity source, such as github-actions or spiffe.
+    #[arg(long, value_name = "NAME", value_parser = nonempty)]
     pub(crate) oidc_provider: Option<String>,
-    /// Look for no identity other than --identity-token.
+    /// Do not search for an identity: use only --identity-token or an interactive login.
     #[arg(long)]
     pub(crate) oidc_disable_ambient_providers: bool,
-    /// Use SPIFFE, and of several identities the one of this name.
+    /// Use SPIFFE, and the identity with this SPIFFE ID.
     #[arg(long, value_name = "ID")]
     pub(crate) spiffe_id: Option<SpiffeId>,
-    /// Use SPIFFE, and of several identities the one with this hint.
-    #[arg(long, value_name = "HINT")]
+    /// Use SPIFFE, and the identity with this hint.
+    #[arg(long, value_name = "HINT", value_parser = nonempty)]
     pub(crate) spiffe_hint: Option<String>,
     /// Use SPIFFE, and the Workload API at this URI or path.
     #[arg(long, value_name = "unix:///PATH|tcp://ADDRESS:PORT")]
     #[arg(value_parser = Endpoint::parse_or_path)]
     pub(crate) spiffe_socket: Option<Endpoint>,
-    /// Have the runner of a GitHub job hide the identity token in the log: writes `::add-mask::`
-    /// and the token to stdout, or to stderr beside JSON.
+    /// Hide the identity token in the log of a GitHub job: writes `::add-mask::` and the token to
+    /// stdout, or to stderr when stdout has JSON or a bundle.
     #[arg(long)]
     pub(crate) github_mask: bool,
 }
@@ -51,61 +52,62 @@ impl IdentityFlags {
     }
 }
 
-/// Which services sign.
+/// The services that take part in signing.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Services")]
 pub(crate) struct ServiceFlags {
-    /// The services to sign with; the public Sigstore's when absent.
+    /// The signing config to use [default: the public Sigstore's].
     #[arg(long, value_name = "FILE")]
     pub(crate) signing_config: Option<PathBuf>,
-    /// Use this certificate authority instead of the signing config's.
-    #[arg(long, value_name = "URL")]
+    /// Use this certificate authority (Fulcio) instead of the signing config's.
+    #[arg(long, value_name = "URL", value_parser = service_url)]
     pub(crate) fulcio_url: Option<Url>,
-    /// Use this log instead of the signing config's.
-    #[arg(long, value_name = "URL")]
+    /// Use this transparency log (Rekor) instead of the signing config's.
+    #[arg(long, value_name = "URL", value_parser = service_url)]
     pub(crate) rekor_url: Option<Url>,
     /// Use this timestamp authority instead of the signing config's.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = service_url)]
     pub(crate) timestamp_server_url: Option<Url>,
-    /// `false` makes no log entry; verifiers must then allow its absence.
+    /// `false` makes no log entry; verifiers must then allow that.
     #[arg(long, hide = true, action = clap::ArgAction::Set, num_args = 0..=1)]
     #[arg(require_equals = true, default_value = "true", default_missing_value = "true")]
-    #[arg(value_parser = super::values::boolean)]
+    #[arg(value_parser = boolean)]
     pub(crate) tlog_upload: bool,
 }
 
-/// Whom to believe.
+/// The trusted root.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Trust")]
 pub(crate) struct TrustFlags {
-    /// The trusted root to verify with; the public Sigstore's when absent.
+    /// The trusted root to verify with [default: the public Sigstore's].
     #[arg(long, value_name = "FILE")]
     pub(crate) trusted_root: Option<PathBuf>,
-    /// Do not refresh what `ambisign initialize` fetched: the cache serves as it is.
+    /// Use the trusted root that `ambisign initialize` cached, without refreshing it.
     #[arg(long)]
     pub(crate) offline: bool,
 }
 
-/// How to talk to the registry.
+/// Access to the registry.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Registry")]
 pub(crate) struct RegistryFlags {
-    /// Speak plain http to the registry. Loopback registries need no flag.
+    /// Use plain http to the registry. Not needed for a registry on a loopback address.
     #[arg(long)]
     pub(crate) allow_http_registry: bool,
-    /// Do not check the registry's TLS certificate.
+    /// Do not check the TLS certificate of the registry.
     #[arg(long)]
     pub(crate) allow_insecure_registry: bool,
     /// Trust the certificate authorities in this PEM file instead of the system's.
     #[arg(long, value_name = "FILE")]
     pub(crate) registry_cacert: Option<PathBuf>,
-    /// Log in as this user; needs --registry-password.
-    #[arg(long, value_name = "NAME")]
+    /// The user name for the registry of the first image.
+    #[arg(long, value_name = "NAME", requires = "registry_password")]
     pub(crate) registry_username: Option<String>,
-    /// The password. Better given as AMBISIGN_REGISTRY_PASSWORD.
-    #[arg(long, value_name = "PASSWORD", value_parser = secret)]
+    /// The password. Prefer the variable AMBISIGN_REGISTRY_PASSWORD.
+    #[arg(long, value_name = "PASSWORD", value_parser = secret, requires = "registry_username")]
     pub(crate) registry_password: Option<Secret>,
-    /// Send this bearer token. Better given as AMBISIGN_REGISTRY_TOKEN.
+    /// The bearer token for the registry. Prefer the variable AMBISIGN_REGISTRY_TOKEN.
     #[arg(long, value_name = "TOKEN", value_parser = secret)]
+    #[arg(conflicts_with_all = ["registry_username", "registry_password"])]
     pub(crate) registry_token: Option<Secret>,
 }

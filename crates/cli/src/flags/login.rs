@@ -1,45 +1,52 @@
-//! How a person logs in, where one does.
+//! Interactive login.
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use url::Url;
 
-/// The login of a person.
+use super::values::{Secret, nonempty, nonempty_secret, service_url};
+
+/// Interactive login.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Login")]
 pub(crate) struct LoginFlags {
-    /// Log in as a person: in a browser of this machine (normal) or of any other (device). With
-    /// `token` nobody ever logs in. When absent, a person at a terminal logs in where there is no
-    /// other identity.
-    #[arg(long, value_name = "normal|device|token", value_parser = auth_flow)]
+    /// Log in interactively: with a browser on this machine (normal) or on another (device).
+    /// `token` never logs in. Without this flag, ambisign asks only at a terminal and only if no
+    /// other identity is found.
+    #[arg(long, value_name = "normal|device|token", hide_possible_values = true)]
     pub(crate) fulcio_auth_flow: Option<AuthFlow>,
-    /// Log in at this issuer instead of the signing config's.
-    #[arg(long, value_name = "URL")]
+    /// Log in at this OIDC issuer instead of the signing config's.
+    #[arg(long, value_name = "URL", value_parser = issuer)]
     pub(crate) oidc_issuer: Option<String>,
-    /// Log in as a user of this OAuth client.
-    #[arg(long, value_name = "ID", default_value = "sigstore")]
+    /// The OAuth client ID.
+    #[arg(long, value_name = "ID", value_parser = nonempty, default_value = "sigstore")]
     pub(crate) oidc_client_id: String,
-    /// The secret of the OAuth client, if it has one.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) oidc_client_secret_file: Option<PathBuf>,
-    /// Where the browser comes back to; port 0 is any [default: http://localhost:0/auth/callback]
+    /// A file with the secret of the OAuth client.
+    #[arg(long, value_name = "FILE", value_parser = nonempty_secret)]
+    pub(crate) oidc_client_secret_file: Option<Secret>,
+    /// The login redirect of the browser; port 0 is any free port
+    /// [default: http://localhost:0/auth/callback]
     #[arg(long, value_name = "URL")]
     pub(crate) oidc_redirect_url: Option<Url>,
 }
 
-/// cosign's names of the flows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// cosign's names of the login flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AuthFlow {
     Device,
     Normal,
     Token,
 }
 
-fn auth_flow(text: &str) -> Result<AuthFlow, String> {
-    match text {
-        "device" => Ok(AuthFlow::Device),
-        "normal" => Ok(AuthFlow::Normal),
-        "token" => Ok(AuthFlow::Token),
-        _ => Err("expected normal, device or token".to_owned()),
+/// Kept as it was typed: issuers are compared as strings.
+fn issuer(text: &str) -> Result<String, String> {
+    service_url(text).map(|_| text.to_owned())
+}
+
+impl LoginFlags {
+    /// The file of `--oidc-client-secret-file`.
+    pub(crate) fn client_secret_file(&self) -> Option<PathBuf> {
+        self.oidc_client_secret_file.as_ref().map(|path| PathBuf::from(path.reveal()))
     }
 }

@@ -1,43 +1,53 @@
-//! Whose signature is wanted.
+//! Which signatures are accepted.
 
 use std::path::PathBuf;
 
 use verify::StringMatch;
 
-/// Whose signature is wanted.
+use super::values::nonempty;
+
+/// The expected signer, and what its signature must prove.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Policy")]
 pub(crate) struct PolicyFlags {
-    /// The signer: the certificate's URI, e-mail address or name, exactly.
-    #[arg(long, value_name = "NAME", alias = "cert-identity")]
+    /// The expected signer: the URI, e-mail address or name in the certificate, exactly.
+    #[arg(long, value_name = "NAME", alias = "cert-identity", value_parser = nonempty)]
+    #[arg(conflicts_with = "certificate_identity_regexp")]
     pub(crate) certificate_identity: Option<String>,
-    /// The signer, as a regular expression that must match the whole name.
-    #[arg(long, value_name = "REGEXP", alias = "cert-identity-regexp")]
+    /// The expected signer, as a regular expression that must match the whole name.
+    #[arg(long, value_name = "REGEXP", alias = "cert-identity-regexp", value_parser = nonempty)]
     pub(crate) certificate_identity_regexp: Option<String>,
-    /// The signer: any SPIFFE ID of this trust domain.
-    #[arg(long, value_name = "DOMAIN")]
+    /// The expected signer: any SPIFFE ID in this trust domain.
+    #[arg(long, value_name = "DOMAIN", value_parser = nonempty)]
+    #[arg(conflicts_with_all = ["certificate_identity", "certificate_identity_regexp"])]
     pub(crate) certificate_spiffe_trust_domain: Option<String>,
-    /// The SPIFFE ID's path begins with these whole segments, such as /ns/ci.
-    #[arg(long, value_name = "PATH")]
+    /// The path of the SPIFFE ID begins with these whole segments, such as /ns/ci.
+    #[arg(long, value_name = "PATH", value_parser = nonempty)]
+    #[arg(requires = "certificate_spiffe_trust_domain")]
     pub(crate) certificate_spiffe_path_prefix: Option<String>,
-    /// Who vouched for the signer: the OIDC issuer, exactly.
-    #[arg(long, value_name = "URL", alias = "cert-oidc-issuer")]
+    /// The OIDC issuer that identified the signer, exactly.
+    #[arg(long, value_name = "URL", alias = "cert-oidc-issuer", value_parser = nonempty)]
+    #[arg(conflicts_with = "certificate_oidc_issuer_regexp")]
     pub(crate) certificate_oidc_issuer: Option<String>,
-    /// The OIDC issuer, as a regular expression that must match the whole of it.
-    #[arg(long, value_name = "REGEXP", alias = "cert-oidc-issuer-regexp")]
+    /// The OIDC issuer, as a regular expression that must match all of it.
+    #[arg(long, value_name = "REGEXP", alias = "cert-oidc-issuer-regexp", value_parser = nonempty)]
     pub(crate) certificate_oidc_issuer_regexp: Option<String>,
-    /// Signed with this public key (PEM) instead of an identity.
-    #[arg(long, value_name = "FILE|env://VAR")]
+    /// The public key (PEM) of the expected signer, instead of an identity.
+    #[arg(long, value_name = "FILE|env://VAR", value_parser = nonempty)]
+    #[arg(conflicts_with_all = [
+        "certificate_identity", "certificate_identity_regexp", "certificate_spiffe_trust_domain",
+        "certificate_oidc_issuer", "certificate_oidc_issuer_regexp", "ExtensionFlags",
+    ])]
     pub(crate) key: Option<String>,
     #[command(flatten)]
     pub(crate) extensions: ExtensionFlags,
-    /// Demand a verified timestamp of a timestamp authority.
+    /// Require a verified timestamp from a timestamp authority.
     #[arg(long)]
     pub(crate) use_signed_timestamps: bool,
-    /// Do not demand an entry in a transparency log.
+    /// Accept a signature without an entry in a transparency log.
     #[arg(long)]
     pub(crate) insecure_ignore_tlog: bool,
-    /// Do not demand that the certificate was published.
+    /// Accept a certificate without proof that it was published in a certificate log.
     #[arg(long)]
     pub(crate) insecure_ignore_sct: bool,
     /// cosign's older name of --insecure-ignore-tlog.
@@ -45,87 +55,91 @@ pub(crate) struct PolicyFlags {
     pub(crate) private_infrastructure: bool,
 }
 
-/// A file that says whose signature is wanted on which image.
+/// A file with the expected signers of many images.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Policy")]
 pub(crate) struct PolicyFileFlags {
-    /// A file (TOML or JSON) that says which identities may sign which images, and how many of
-    /// them it takes.
+    /// A policy file (TOML or JSON): which identities may sign which images, and how many of them
+    /// must.
     #[arg(long, value_name = "FILE")]
+    #[arg(conflicts_with_all = [
+        "certificate_identity", "certificate_identity_regexp", "certificate_spiffe_trust_domain",
+        "certificate_oidc_issuer", "certificate_oidc_issuer_regexp", "key", "ExtensionFlags",
+    ])]
     pub(crate) identity_policy: Option<PathBuf>,
 }
 
-/// What else the certificate must say.
+/// Other values that the certificate must have.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Policy")]
 pub(crate) struct ExtensionFlags {
-    /// The workflow's trigger, such as push.
-    #[arg(long, value_name = "EVENT")]
+    /// The event that started the workflow, such as push.
+    #[arg(long, value_name = "EVENT", value_parser = nonempty)]
     certificate_github_workflow_trigger: Option<String>,
-    /// The workflow's commit.
-    #[arg(long, value_name = "SHA")]
+    /// The commit of the workflow.
+    #[arg(long, value_name = "SHA", value_parser = nonempty)]
     certificate_github_workflow_sha: Option<String>,
-    /// The workflow's name.
-    #[arg(long, value_name = "NAME")]
+    /// The name of the workflow.
+    #[arg(long, value_name = "NAME", value_parser = nonempty)]
     certificate_github_workflow_name: Option<String>,
-    /// The workflow's repository, as OWNER/NAME.
-    #[arg(long, value_name = "REPOSITORY")]
+    /// The repository of the workflow, as OWNER/NAME.
+    #[arg(long, value_name = "REPOSITORY", value_parser = nonempty)]
     certificate_github_workflow_repository: Option<String>,
-    /// The workflow's git ref, such as refs/heads/main.
-    #[arg(long, value_name = "REF")]
+    /// The git ref of the workflow, such as refs/heads/main.
+    #[arg(long, value_name = "REF", value_parser = nonempty)]
     certificate_github_workflow_ref: Option<String>,
-    /// The repository the build was of.
-    #[arg(long, value_name = "URL")]
+    /// The repository that was built.
+    #[arg(long, value_name = "URL", value_parser = nonempty)]
     certificate_source_repository: Option<String>,
-    /// The commit the build was of.
-    #[arg(long, value_name = "SHA")]
+    /// The commit that was built.
+    #[arg(long, value_name = "SHA", value_parser = nonempty)]
     certificate_source_repository_digest: Option<String>,
-    /// The git ref the build was of, such as refs/heads/main.
-    #[arg(long, value_name = "REF")]
+    /// The git ref that was built, such as refs/heads/main.
+    #[arg(long, value_name = "REF", value_parser = nonempty)]
     certificate_source_repository_ref: Option<String>,
-    /// The number of the repository, which outlives its name.
-    #[arg(long, value_name = "ID")]
+    /// The number of the repository; it stays when the repository is renamed.
+    #[arg(long, value_name = "ID", value_parser = nonempty)]
     certificate_source_repository_identifier: Option<String>,
     /// The owner of the repository.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = nonempty)]
     certificate_source_repository_owner: Option<String>,
-    /// The number of the owner, which outlives its name.
-    #[arg(long, value_name = "ID")]
+    /// The number of the owner; it stays when the owner is renamed.
+    #[arg(long, value_name = "ID", value_parser = nonempty)]
     certificate_source_repository_owner_identifier: Option<String>,
-    /// Whether the repository was public, private or internal at that time.
-    #[arg(long, value_name = "VISIBILITY")]
+    /// The visibility of the repository at build time: public, private or internal.
+    #[arg(long, value_name = "VISIBILITY", value_parser = nonempty)]
     certificate_source_repository_visibility: Option<String>,
-    /// The build instructions that signed: a reusable workflow, for instance.
-    #[arg(long, value_name = "URL")]
+    /// The build instructions that signed, such as a reusable workflow.
+    #[arg(long, value_name = "URL", value_parser = nonempty)]
     certificate_build_signer: Option<String>,
     /// The commit of the build instructions that signed.
-    #[arg(long, value_name = "SHA")]
+    #[arg(long, value_name = "SHA", value_parser = nonempty)]
     certificate_build_signer_digest: Option<String>,
-    /// The top-level build instructions: the workflow that called a reusable one, for instance.
-    #[arg(long, value_name = "URL")]
+    /// The top-level build instructions, such as the workflow that called a reusable one.
+    #[arg(long, value_name = "URL", value_parser = nonempty)]
     certificate_build_config: Option<String>,
     /// The commit of the top-level build instructions.
-    #[arg(long, value_name = "SHA")]
+    #[arg(long, value_name = "SHA", value_parser = nonempty)]
     certificate_build_config_digest: Option<String>,
-    /// What started the build, such as push.
-    #[arg(long, value_name = "EVENT")]
+    /// The event that started the build, such as push.
+    #[arg(long, value_name = "EVENT", value_parser = nonempty)]
     certificate_build_trigger: Option<String>,
-    /// Where the build ran: github-hosted or self-hosted, for instance.
-    #[arg(long, value_name = "NAME")]
+    /// Where the build ran, such as github-hosted or self-hosted.
+    #[arg(long, value_name = "NAME", value_parser = nonempty)]
     certificate_runner_environment: Option<String>,
     /// The run of the build.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = nonempty)]
     certificate_run_invocation: Option<String>,
-    /// Where the build is deployed, such as production.
-    #[arg(long, value_name = "NAME")]
+    /// The environment that is deployed to, such as production.
+    #[arg(long, value_name = "NAME", value_parser = nonempty)]
     certificate_deployment_environment: Option<String>,
-    /// The token's subject, unchanged.
-    #[arg(long, value_name = "SUBJECT")]
+    /// The subject (sub) of the identity token.
+    #[arg(long, value_name = "SUBJECT", value_parser = nonempty)]
     certificate_token_subject: Option<String>,
 }
 
 impl ExtensionFlags {
-    /// Object identifiers of extensions, and the values they must have.
+    /// The object identifiers of the extensions, and the values they must have.
     pub(crate) fn wanted(&self) -> impl Iterator<Item = (String, StringMatch)> {
         let flags = [
             (2, &self.certificate_github_workflow_trigger),
@@ -158,7 +172,7 @@ impl ExtensionFlags {
 }
 
 impl PolicyFlags {
-    /// Whether no flag says who the signer should be.
+    /// Whether no flag names the expected signer.
     pub(crate) fn names_nobody(&self) -> bool {
         let Self { certificate_identity, certificate_identity_regexp, .. } = self;
         let Self { certificate_oidc_issuer, certificate_oidc_issuer_regexp, key, .. } = self;

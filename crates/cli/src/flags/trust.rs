@@ -1,29 +1,30 @@
-//! The flags of the commands about whom to trust.
+//! The flags of the commands about trusted roots and signing configs.
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
 use url::Url;
 
-use super::values::{Output, output};
+use super::values::Output;
 
 #[derive(clap::Args)]
 pub(crate) struct InitializeFlags {
-    /// The TUF repository to keep the trusted root by: http, https or file. The public Sigstore's
-    /// when absent.
+    /// The TUF repository that serves the trusted root: http, https or file
+    /// [default: the public Sigstore's].
     #[arg(long, value_name = "URL")]
     pub(crate) mirror: Option<Url>,
-    /// The root to begin with, for a repository of one's own: a file or a URL.
+    /// The first TUF root, for a repository other than the public Sigstore's: a file or a URL.
     #[arg(long, value_name = "FILE|URL")]
     pub(crate) root: Option<String>,
-    /// What --root must hash to; required for a URL. SHA-256 unless `sha512:` stands before it.
+    /// The digest of --root, required for a URL: SHA-256, or SHA-512 with the prefix `sha512:`.
     #[arg(long, value_name = "HEX", requires = "root")]
     pub(crate) root_checksum: Option<String>,
-    /// Use the public Sigstore's staging instance.
-    #[arg(long)]
+    /// Use the staging instance of the public Sigstore.
+    #[arg(long, conflicts_with_all = ["mirror", "root"])]
     pub(crate) staging: bool,
-    /// How to print what is trusted now.
-    #[arg(short, long, value_name = "json|text", value_parser = output, default_value = "text")]
+    /// The format of the result.
+    #[arg(short, long, value_name = "json|text", hide_possible_values = true)]
+    #[arg(default_value = "text")]
     pub(crate) output: Output,
 }
 
@@ -35,7 +36,7 @@ pub(crate) struct TrustedRootFlags {
 
 #[derive(Subcommand)]
 pub(crate) enum TrustedRootCommand {
-    /// Put a trusted root together from certificates and keys.
+    /// Create a trusted root from certificates and keys.
     Create(CreateTrustedRootFlags),
 }
 
@@ -57,19 +58,19 @@ pub(crate) struct CreateTrustedRootFlags {
     #[arg(long, value_name = "SPEC")]
     #[arg(help = "url=URL,certificate-chain=FILE[,start-time=T][,end-time=T]; repeatable")]
     pub(crate) tsa: Vec<String>,
-    /// Begin with the trusted root at hand.
+    /// Start from the current trusted root.
     #[arg(long)]
     pub(crate) with_default_services: bool,
-    /// Leave its certificate authorities out.
+    /// Leave out its certificate authorities.
     #[arg(long)]
     pub(crate) no_default_fulcio: bool,
-    /// Leave its logs out.
+    /// Leave out its transparency logs.
     #[arg(long)]
     pub(crate) no_default_rekor: bool,
-    /// Leave its certificate logs out.
+    /// Leave out its certificate transparency logs.
     #[arg(long)]
     pub(crate) no_default_ctfe: bool,
-    /// Leave its timestamp authorities out.
+    /// Leave out its timestamp authorities.
     #[arg(long)]
     pub(crate) no_default_tsa: bool,
     /// Write to this file instead of stdout.
@@ -85,7 +86,7 @@ pub(crate) struct SigningConfigFlags {
 
 #[derive(Subcommand)]
 pub(crate) enum SigningConfigCommand {
-    /// Put a signing config together from URLs.
+    /// Create a signing config from URLs.
     Create(CreateSigningConfigFlags),
 }
 
@@ -95,41 +96,41 @@ pub(crate) struct CreateSigningConfigFlags {
     #[arg(long, value_name = "SPEC")]
     #[arg(help = "url=URL,api-version=N,start-time=T,operator=NAME[,end-time=T]; repeatable")]
     pub(crate) fulcio: Vec<String>,
-    /// As --fulcio.
+    /// Transparency logs, written as for --fulcio.
     #[arg(long, value_name = "SPEC")]
     pub(crate) rekor: Vec<String>,
-    /// As --fulcio.
+    /// OIDC issuers, written as for --fulcio.
     #[arg(long, value_name = "SPEC")]
     pub(crate) oidc_provider: Vec<String>,
-    /// As --fulcio.
+    /// Timestamp authorities, written as for --fulcio.
     #[arg(long, value_name = "SPEC")]
     pub(crate) tsa: Vec<String>,
-    /// How many logs are used: ANY, ALL or EXACT:N. Required with --rekor.
+    /// How many logs to use: ANY, ALL or EXACT:N. Required with --rekor.
     #[arg(long, value_name = "SELECTOR")]
     pub(crate) rekor_config: Option<String>,
-    /// How many timestamp authorities are used. Required with --tsa.
+    /// How many timestamp authorities to use: ANY, ALL or EXACT:N. Required with --tsa.
     #[arg(long, value_name = "SELECTOR")]
     pub(crate) tsa_config: Option<String>,
-    /// Begin with the signing config at hand.
+    /// Start from the current signing config.
     #[arg(long)]
     pub(crate) with_default_services: bool,
-    /// Begin with the one that leads to Rekor v2.
+    /// Start from the current signing config with Rekor v2.
     #[arg(long)]
     pub(crate) with_default_rekor_v2: bool,
-    /// Begin with this signing config.
+    /// Start from this signing config.
     #[arg(long, value_name = "FILE")]
     #[arg(conflicts_with_all = ["with_default_services", "with_default_rekor_v2"])]
     pub(crate) base_config: Option<PathBuf>,
-    /// Leave the certificate authorities it begins with out.
+    /// Leave out its certificate authorities.
     #[arg(long)]
     pub(crate) no_default_fulcio: bool,
-    /// Leave the logs it begins with out.
+    /// Leave out its transparency logs.
     #[arg(long)]
     pub(crate) no_default_rekor: bool,
-    /// Leave the OIDC issuers it begins with out.
+    /// Leave out its OIDC issuers.
     #[arg(long)]
     pub(crate) no_default_oidc: bool,
-    /// Leave the timestamp authorities it begins with out.
+    /// Leave out its timestamp authorities.
     #[arg(long)]
     pub(crate) no_default_tsa: bool,
     /// Write to this file instead of stdout.

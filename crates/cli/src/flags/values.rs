@@ -1,13 +1,25 @@
 //! How flag values are written.
 
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueEnum;
+use url::Url;
+
 /// How results are printed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Output {
     Json,
     Text,
+}
+
+/// The algorithm of a digest that is given instead of a file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum DigestAlgorithm {
+    Sha256,
+    Sha384,
+    Sha512,
 }
 
 /// A value that no message may show. It has neither Debug nor Display.
@@ -24,16 +36,62 @@ pub(super) fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret(text.to_owned()))
 }
 
-pub(super) fn output(text: &str) -> Result<Output, String> {
-    match text {
-        "json" => Ok(Output::Json),
-        "text" => Ok(Output::Text),
-        _ => Err("expected json or text (a bundle's file is named by --bundle)".to_owned()),
+/// A secret that must not be the empty string of an unset variable.
+pub(super) fn nonempty_secret(text: &str) -> Result<Secret, String> {
+    nonempty(text).map(Secret)
+}
+
+/// A text that must not be the empty string of an unset variable.
+pub(super) fn nonempty(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("the value is empty: is a variable unset?".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// An image reference, as it was typed.
+pub(super) fn image(text: &str) -> Result<String, String> {
+    not_boolean(text, "an image")?;
+    Ok(text.to_owned())
+}
+
+/// A file, as it was typed.
+pub(super) fn file(text: &str) -> Result<PathBuf, String> {
+    not_boolean(text, "a file")?;
+    Ok(PathBuf::from(text))
+}
+
+/// `--upload false` means `--upload` and an argument `false`: the user wanted `--upload=false`.
+fn not_boolean(text: &str, what: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err(format!("the name of {what} is empty: is a variable unset?"));
+    }
+    if ["true", "false"].contains(&text) {
+        return Err(format!(
+            "expected {what}; write the value of a switch with `=` (--upload={text}), and a file \
+             of this name as ./{text}"
+        ));
+    }
+    Ok(())
+}
+
+/// The URL of a service.
+pub(super) fn service_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+    url.filter(Url::has_host)
+        .ok_or_else(|| "expected a URL that begins with https:// or http://".to_owned())
+}
+
+/// `KEY=VALUE`; the value may contain `=`.
+pub(super) fn annotation(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
     }
 }
 
-/// As Go's `strconv.ParseBool`, which cosign's users write for.
-pub(super) fn boolean(text: &str) -> Result<bool, String> {
+/// As Go's `strconv.ParseBool`, for scripts written for cosign.
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
@@ -67,7 +125,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let duration = Duration::try_from_secs_f64(seconds).map_err(|_| malformed())?;
     match duration {
         Duration::ZERO => Err("expected a duration above zero".to_owned()),
-        // Beyond this an instant may not be representable, and nobody waits that long.
+        // A longer one may overflow an instant.
         _ => Ok(duration.min(LONGEST)),
     }
 }
@@ -89,7 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn an_absurd_duration_is_cut_rather_than_overflowing() {
+    fn a_very_long_duration_is_cut_to_a_year() {
         assert_eq!(duration("999999999999h"), Ok(LONGEST));
+    }
+
+    #[test]
+    fn a_bare_boolean_is_neither_an_image_nor_a_file() {
+        assert!(image("false").unwrap_err().contains("--upload=false"));
+        assert!(file("true").unwrap_err().contains("./true"));
+        assert!(file("./true").is_ok());
     }
 }

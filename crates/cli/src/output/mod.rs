@@ -1,9 +1,8 @@
-//! What is written, and where.
+//! Writes results to stdout and messages to stderr.
 //!
 //! stdout is data only: JSON, or one line per result. Everything for people goes to stderr: first
-//! `error:` with what happened, then `because:` with each cause, then `hint:` with the mend.
-//! Colour and progress appear only on a terminal. A reader that goes away ends the program's
-//! writing, not the program.
+//! `error:` with what failed, then `because:` with each cause, then `hint:` with the fix. Colour
+//! and progress appear only on a terminal.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,14 +18,16 @@ use crate::flags::Output;
 
 /// stdout and stderr.
 pub(crate) struct Console {
-    /// One line that says what is being waited for; invisible when stderr is no terminal.
+    /// One line that says what is being waited for; hidden unless stderr is a terminal.
     waiting: ProgressBar,
     warned: Mutex<Vec<String>>,
     masked: Mutex<Vec<String>>,
     progress: Mutex<Progress>,
+    /// The first result that could not be written, unless its reader had gone.
+    unwritten: Mutex<Option<io::Error>>,
 }
 
-/// One of the two.
+/// stdout or stderr.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stream {
     Stdout,
@@ -34,7 +35,8 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Where the lines that are not results go, when these go here: JSON stays alone.
+    /// The stream for lines that are not results, when the results go to this one: stdout has
+    /// nothing but JSON.
     pub(crate) fn of_people(self, output: Output) -> Self {
         match output {
             Output::Text => self,
@@ -63,15 +65,28 @@ impl Console {
             warned: Mutex::default(),
             masked: Mutex::default(),
             progress: Mutex::default(),
+            unwritten: Mutex::default(),
         }
     }
 
     /// One line of data.
     pub(crate) fn data(&self, line: &str) {
-        self.waiting.suspend(|| {
-            // A closed pipe is the reader's decision.
-            let _ = writeln!(io::stdout().lock(), "{line}");
-        });
+        self.waiting.suspend(|| self.written(writeln!(io::stdout().lock(), "{line}")));
+    }
+
+    /// The first failure to write to stdout. A closed pipe is none: its reader has seen enough.
+    pub(crate) fn write_error(&self) -> Option<io::Error> {
+        self.written(io::stdout().lock().flush());
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn written(&self, result: io::Result<()>) {
+        if let Err(error) = result
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
+            unwritten.get_or_insert(error);
+        }
     }
 
     /// One line of data, as compact JSON.
@@ -79,8 +94,8 @@ impl Console {
         self.data(&value.to_string());
     }
 
-    /// The workflow command that has GitHub's runner hide `token` in what it shows of a job, said
-    /// once. Nothing else that is written has a token in it.
+    /// Writes, once, the workflow command by which GitHub's runner hides `token` in the log of a
+    /// job. Nothing else that is written contains a token.
     pub(crate) fn mask(&self, token: &IdToken, stream: Stream) {
         let command = format!("::add-mask::{}", token.reveal());
         let mut masked = self.masked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,7 +106,7 @@ impl Console {
         masked.push(command);
     }
 
-    /// One line to where it belongs.
+    /// One line to `stream`.
     pub(crate) fn say(&self, stream: Stream, line: &str) {
         match stream {
             Stream::Stdout => self.data(line),
@@ -99,7 +114,7 @@ impl Console {
         }
     }
 
-    /// Something to know that stops nothing, said once.
+    /// A warning, printed once.
     pub(crate) fn warning(&self, text: &str) {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if !warned.iter().any(|said| said == text) {
@@ -108,12 +123,12 @@ impl Console {
         }
     }
 
-    /// Something that went as it should.
+    /// A message that is neither a warning nor an error.
     pub(crate) fn note(&self, text: &str) {
         self.line(text);
     }
 
-    /// What went wrong, why, and what to do.
+    /// What failed, why, and what to do.
     pub(crate) fn failure(&self, failure: &Failure) {
         self.message(AnsiColor::Red, "error", &failure.problem);
         for cause in &failure.causes {
@@ -124,7 +139,7 @@ impl Console {
         }
     }
 
-    /// What is being waited for: shown on a terminal, and when time is up.
+    /// Sets what is being waited for: shown on a terminal, and when the time is up.
     pub(crate) fn wait_for(&self, what: &str) {
         tracing::debug!("{what}");
         self.progress().waiting_for = Some(what.to_owned());
@@ -136,7 +151,7 @@ impl Console {
         self.progress().waiting_for.clone()
     }
 
-    /// Work on `what` begins. What is never ended is named when the program is stopped.
+    /// Work on `what` begins. Work that does not end is named when the program is stopped.
     pub(crate) fn begin(&self, what: &str) {
         self.progress().unfinished.push(what.to_owned());
     }
@@ -152,18 +167,19 @@ impl Console {
         self.progress().unfinished.clone()
     }
 
-    /// A help text or a syntax error, in clap's words.
-    pub(crate) fn clap(&self, message: &clap::Error) {
+    /// A help text or a syntax error in clap's words, and what else to say about it.
+    pub(crate) fn clap(&self, message: &clap::Error, hints: &[String]) {
         let text = message.render();
         if message.use_stderr() {
-            // A token in the wrong place of the command line would be repeated here.
+            // It may repeat a token that stands in the wrong place of the command line.
             let _ = write!(anstream::stderr().lock(), "{}", host::scrub(&text.ansi().to_string()));
+            hints.iter().for_each(|hint| self.message(AnsiColor::Cyan, "hint", hint));
         } else {
-            let _ = write!(anstream::stdout().lock(), "{}", text.ansi());
+            self.written(write!(anstream::stdout().lock(), "{}", text.ansi()));
         }
     }
 
-    /// Nothing is being waited for any more.
+    /// Clears the line that says what is being waited for.
     pub(crate) fn settle(&self) {
         self.waiting.finish_and_clear();
     }
