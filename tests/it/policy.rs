@@ -170,7 +170,12 @@ fn every_mistake_in_a_policy_file_is_told_with_its_place() {
     verify().arg(setup.write("binary", b"\xff\xfe")).run().ends(2).says(&["cannot be used"]);
     // What the file does not say is not asked for beside it: it would be lost.
     let beside = ["--certificate-github-workflow-ref", "refs/heads/main"];
-    verify().arg(&path).args(beside).run().ends(2).says(&["--identity-policy <FILE>' cannot be used with"]);
+    verify()
+        .arg(&path)
+        .args(beside)
+        .run()
+        .ends(2)
+        .says(&["--identity-policy <FILE>' cannot be used with"]);
     verify().arg(&path).run().ends(10);
 }
 

@@ -391,7 +391,9 @@ fn a_key_is_verified_with_and_excludes_identities() {
     run("a", &["--key", "key.pub"]).ends(12).says(&["transparency log: expected an entry"]);
     run("a", &["--key", "awskms:///alias/x"]).ends(2).says(&["not supported"]);
     run("a", &["--key", "env://NONE"]).ends(1).says(&["NONE is not set"]);
-    run("a", &["--key", "key.pub", "--certificate-identity", "x"]).ends(2).says(&["cannot be used with"]);
+    run("a", &["--key", "key.pub", "--certificate-identity", "x"])
+        .ends(2)
+        .says(&["cannot be used with"]);
     run("a", &[]).ends(2).says(&["--signature needs --certificate or --key"]);
     std::fs::write(path("key.pem"), key.to_pkcs8_pem().unwrap().as_bytes()).unwrap();
     run("a", &["--key", "key.pem"]).ends(2).says(&["it is a private key"]);
