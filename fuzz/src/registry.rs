@@ -140,12 +140,12 @@ fn registry(
     let http = move |request| -> Result<Response<Bytes>, TransportError> {
         Ok(answer(request).expect("a response"))
     };
-    let host = Host {
-        http: Arc::new(http),
-        env: Arc::new([("HOME", "/nowhere")]),
-        clock: Arc::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_345_879)),
-        programs: Arc::new(NoPrograms),
-    };
+    let host = Host::new(
+        Arc::new(http),
+        Arc::new([("HOME", "/nowhere")]),
+        Arc::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_345_879)),
+        Arc::new(NoPrograms),
+    );
     Registry::new(host, Options::default()).expect("a registry")
 }
 

@@ -23,11 +23,11 @@ fn direct() -> Setup {
 
 /// The page at `url`, or where it redirects to.
 fn browse(url: &str) -> String {
-    let policy = CallPolicy { redirects: Redirects::DropCredentials, ..CallPolicy::default() };
-    let request = Request::get(url).extension(policy).body(Bytes::new()).unwrap();
+    let policy = CallPolicy::new().with_redirects(Redirects::DropCredentials);
+    let request = Request::get(url).body(Bytes::new()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let client = HttpClient::new(&Settings::new());
-    let page = runtime.block_on(client.send(request)).unwrap();
+    let page = runtime.block_on(client.send(request, &policy)).unwrap();
     String::from_utf8(page.into_body().to_vec()).unwrap()
 }
 

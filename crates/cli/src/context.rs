@@ -3,10 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use host::{Clock as _, Env, Host};
-use http_client::{HttpClient, Settings, SystemClock, SystemPrograms};
+use http_client::{Settings, SystemClock, SystemEnv};
 use trust_update::Trust;
 
-use crate::env::ProcessEnv;
 use crate::failure::{Exit, Failure};
 use crate::output::Console;
 
@@ -24,7 +23,7 @@ impl Context {
         let trust = Mutex::new(None);
         Self {
             console: Arc::new(Console::new()),
-            env: Arc::new(ProcessEnv),
+            env: Arc::new(SystemEnv),
             trust,
             worst: Mutex::new(Exit::Done),
         }
@@ -63,12 +62,7 @@ impl Context {
     /// A host whose network is set up by `settings`. Nothing is sent, and no trust store is read,
     /// before the first request.
     pub(crate) fn host(&self, settings: &Settings) -> Host {
-        Host {
-            http: Arc::new(HttpClient::new(settings)),
-            env: Arc::clone(&self.env),
-            clock: Arc::new(SystemClock),
-            programs: Arc::new(SystemPrograms),
-        }
+        http_client::system_host_with(settings).with_env(Arc::clone(&self.env))
     }
 
     pub(crate) fn now(&self) -> std::time::SystemTime {

@@ -1,15 +1,4 @@
-//! The process environment, read nowhere else.
-
-use host::Env;
-
-/// The variables this process was started with.
-pub(crate) struct ProcessEnv;
-
-impl Env for ProcessEnv {
-    fn var(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok().filter(|value| !value.is_empty())
-    }
-}
+//! The process environment as a whole.
 
 /// The name of a variable that this program may read and whose value is not UTF-8. It would count
 /// as unset, and so could select another identity or another trusted root.

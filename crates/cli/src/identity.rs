@@ -248,7 +248,7 @@ impl TokenSource for Given {
 }
 
 fn read_file(path: &Path, env: &dyn Env) -> Result<IdToken, String> {
-    let bytes = env.read(path, TOKEN_CAP).map_err(|error| error.to_string())?;
+    let bytes = crate::files::read_now(env, path, TOKEN_CAP).map_err(|error| error.to_string())?;
     let parsed = std::str::from_utf8(&bytes)
         .map_err(|_| "the file is not text".to_owned())
         .and_then(|text| IdToken::parse(text).map_err(|error| error.to_string()));

@@ -92,8 +92,8 @@ fn is_set(env: &dyn Env, name: &str) -> bool {
 
 fn read_secret(path: &Path, env: &dyn Env) -> Result<SecretString, Failure> {
     let problem = || format!("--oidc-client-secret-file {} cannot be used", path.display());
-    let bytes =
-        env.read(path, SECRET_CAP).map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
+    let bytes = crate::files::read_now(env, path, SECRET_CAP)
+        .map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
     let text = String::from_utf8(bytes)
         .map_err(|_| Failure::new(Exit::Failed, problem()).cause("the file is not text"))?;
     Ok(SecretString::from(text.trim()))

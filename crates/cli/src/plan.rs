@@ -181,7 +181,7 @@ pub(crate) fn bundle_paths(
 }
 
 fn read(path: &Path, env: &dyn Env) -> Result<Vec<u8>, host::FileError> {
-    env.read(path, DOCUMENT_CAP)
+    crate::files::read_now(env, path, DOCUMENT_CAP)
 }
 
 /// The largest configuration file, in bytes.

@@ -74,7 +74,7 @@ impl Spec {
     /// The text of the file that `key` names.
     pub(crate) fn file(&self, key: &str, env: &dyn Env) -> Result<String, Failure> {
         let path = Path::new(self.require(key)?);
-        let bytes = env.read(path, FILE_CAP).map_err(|error| {
+        let bytes = files::read_now(env, path, FILE_CAP).map_err(|error| {
             Failure::of(Exit::Failed, format!("{}: {key} cannot be used", self.flag), &error)
         })?;
         // Between blocks of PEM a newline may be missing; what is not UTF-8 is not PEM either.

@@ -97,8 +97,8 @@ impl Wanted {
 /// The policy file of `--identity-policy`.
 pub(crate) fn policy_file(path: &Path, env: &dyn Env) -> Result<PolicyFile, Failure> {
     let problem = || format!("--identity-policy {} cannot be used", path.display());
-    let bytes =
-        env.read(path, POLICY_CAP).map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
+    let bytes = crate::files::read_now(env, path, POLICY_CAP)
+        .map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
     let text =
         std::str::from_utf8(&bytes).map_err(|error| Failure::of(Exit::Usage, problem(), &error))?;
     let read = if text.trim_start().starts_with('{') {
@@ -190,8 +190,7 @@ pub(crate) fn public_key(key: &str, env: &dyn Env) -> Result<PublicKey, Failure>
                 .hint("export the public key as PEM, and name the file or env://VARIABLE"));
         }
         None => {
-            let bytes = env
-                .read(Path::new(key), KEY_CAP)
+            let bytes = crate::files::read_now(env, Path::new(key), KEY_CAP)
                 .map_err(|error| Failure::of(Exit::Failed, unusable(), &error))?;
             String::from_utf8(bytes)
                 .map_err(|error| Failure::of(Exit::Failed, unusable(), &error))?

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use host::{CallPolicy, Redirects, Transport, TransportError};
+use host::{CallPolicy, Transport, TransportError};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use id_token::{Audience, IdToken};
@@ -104,23 +104,19 @@ impl Fulcio {
         bearer: Option<HeaderValue>,
         body: String,
     ) -> Result<Response<Bytes>, Error> {
-        let policy = CallPolicy {
-            attempt: Duration::from_secs(30),
-            total: Duration::from_secs(60),
-            body_cap: ANSWER_CAP,
-            attempts: 3,
+        let policy = CallPolicy::new()
+            .with_attempt(Duration::from_secs(30))
+            .with_total(Duration::from_secs(60))
+            .with_body_cap(ANSWER_CAP)
             // A second certificate for the same key and identity harms nobody.
-            idempotent: true,
-            redirects: Redirects::SameOrigin,
-            proxy: true,
-        };
+            .with_idempotent(true);
         let mut url = self.url.clone();
         url.path_segments_mut()
             .map_err(|()| self.unusable("it is not a base URL".into()))?
             .pop_if_empty()
             .extend(path);
         let mut request = Request::builder().method(method).uri(url.as_str());
-        request = request.header(ACCEPT, "application/json").extension(policy);
+        request = request.header(ACCEPT, "application/json");
         if let Some(bearer) = bearer {
             request = request.header(AUTHORIZATION, bearer);
         }
@@ -129,7 +125,7 @@ impl Fulcio {
         }
         let request =
             request.body(Bytes::from(body)).map_err(|error| self.unusable(error.to_string()))?;
-        self.http.send(request).await.map_err(Error::Transport)
+        self.http.send(request, &policy).await.map_err(Error::Transport)
     }
 
     /// Reads the answer of `signingCert`.

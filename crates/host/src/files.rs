@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 /// Reads the regular file at `path`, at most `cap` bytes.
 ///
-/// Looks before it opens, because opening a FIFO waits for a writer that may never come.
+/// Looks before it opens, because opening a FIFO waits for a writer that may never come. It blocks
+/// nevertheless where a file system hangs or the other end of `/dev/fd/N` is slow: on the thread of
+/// an async runtime use [`Env::read`](crate::Env::read).
 ///
 /// # Errors
 /// The path does not exist, is a directory, a socket or a FIFO, cannot be read, or holds more
@@ -64,7 +66,8 @@ pub enum FileError {
 }
 
 impl FileError {
-    fn from_io(path: &Path, source: std::io::Error) -> Self {
+    /// The error for what the operating system said of `path`.
+    pub fn from_io(path: &Path, source: std::io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
             std::io::ErrorKind::NotFound => Self::NotFound { path },

@@ -20,20 +20,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use crate::clock::Clock;
-pub use crate::env::Env;
+pub use crate::env::{Env, FakeEnv, NotUtf8};
 pub use crate::files::{FileError, read_file};
 pub use crate::loopback::{Callbacks, Loopback, Page};
 pub use crate::programs::{Invocation, Launch, NoPrograms, ProgramError, ProgramOutput, Programs};
 pub use crate::redact::{escape_remote, scrub};
-pub use crate::transport::{
-    CallPolicy, Redirects, Transport, TransportError, TrustOnly, UnixSocket,
-};
+pub use crate::transport::{CallPolicy, Redirects, Transport, TransportError};
 
 /// A future that can be kept in a struct and sent between threads; what the traits here return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The four of them together, as a program hands them to the crates below.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Host {
     /// The network.
     pub http: Arc<dyn Transport>,
@@ -43,6 +42,46 @@ pub struct Host {
     pub clock: Arc<dyn Clock>,
     /// Helper programs.
     pub programs: Arc<dyn Programs>,
+}
+
+impl Host {
+    /// A host of these parts.
+    pub fn new(
+        http: Arc<dyn Transport>,
+        env: Arc<dyn Env>,
+        clock: Arc<dyn Clock>,
+        programs: Arc<dyn Programs>,
+    ) -> Self {
+        Self { http, env, clock, programs }
+    }
+
+    /// The same with the network `http`.
+    #[must_use]
+    pub fn with_http(mut self, http: Arc<dyn Transport>) -> Self {
+        self.http = http;
+        self
+    }
+
+    /// The same with the environment `env`.
+    #[must_use]
+    pub fn with_env(mut self, env: Arc<dyn Env>) -> Self {
+        self.env = env;
+        self
+    }
+
+    /// The same with the clock `clock`.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The same with the helper programs `programs`.
+    #[must_use]
+    pub fn with_programs(mut self, programs: Arc<dyn Programs>) -> Self {
+        self.programs = programs;
+        self
+    }
 }
 
 impl std::fmt::Debug for Host {

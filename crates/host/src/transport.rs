@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 
 use crate::BoxFuture;
 
 /// A way to send one HTTP request and read the whole answer.
 ///
-/// An implementation honours the [`CallPolicy`], the [`UnixSocket`] and the [`TrustOnly`] that it finds among the
-/// request's extensions. Any status is an answer: only what yields no answer is an error.
+/// An implementation honours the whole [`CallPolicy`]. Any status is an answer: only what yields no
+/// answer is an error.
 ///
-/// A closure is a transport, which is how tests replay recorded services:
+/// A closure is a transport, which is how tests replay recorded services. It finds the policy among
+/// the request's extensions:
 ///
 /// ```
 /// # use ambisign_host as host;
@@ -29,10 +30,11 @@ use crate::BoxFuture;
 /// takes(&teapot);
 /// ```
 pub trait Transport: Send + Sync {
-    /// Sends `request` and resolves to the complete answer.
+    /// Sends `request` as `policy` allows and resolves to the complete answer.
     fn send(
         &self,
         request: Request<Bytes>,
+        policy: &CallPolicy,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>>;
 }
 
@@ -42,15 +44,26 @@ where
 {
     fn send(
         &self,
-        request: Request<Bytes>,
+        mut request: Request<Bytes>,
+        policy: &CallPolicy,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        request.extensions_mut().insert(policy.clone());
         let answer = self(request);
         Box::pin(std::future::ready(answer))
     }
 }
 
-/// Bounds for one call, carried as a request extension. Without one, [`CallPolicy::default`].
+/// The rules of one call: its bounds, where it may go, and whom it may trust.
+///
+/// ```
+/// # use ambisign_host as host;
+/// use host::{CallPolicy, Redirects};
+///
+/// let policy = CallPolicy::new().with_body_cap(64 << 10).with_redirects(Redirects::Never);
+/// assert_eq!(policy.attempts, 3);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CallPolicy {
     /// Limit for one attempt, from connecting to the last byte of the answer.
     pub attempt: Duration,
@@ -62,26 +75,110 @@ pub struct CallPolicy {
     /// to agree on TLS, after an exchange that broke off or met `attempt`, and after 408, 429 and
     /// 5xx; `Retry-After` is honoured within `total`.
     pub attempts: u32,
-    /// Whether sending the request twice is harmless. If not, only a failure to connect is
-    /// retried: then nothing was sent.
-    pub idempotent: bool,
+    /// Whether sending the request twice is harmless; `None` where its method decides. If not
+    /// harmless, only a failure to connect is retried: then nothing was sent.
+    pub idempotent: Option<bool>,
     /// What to do with a redirect.
     pub redirects: Redirects,
     /// Whether a proxy may be used; metadata and loopback services never go through one.
     pub proxy: bool,
+    /// The request goes over this Unix socket, whatever host its URL names.
+    pub unix_socket: Option<PathBuf>,
+    /// The server's certificate must come from one of the authorities in this PEM text and from no
+    /// other. Such a request has a connection of its own.
+    pub trust_only: Option<Bytes>,
 }
 
-impl Default for CallPolicy {
-    fn default() -> Self {
+impl CallPolicy {
+    /// 30 seconds for an attempt, a minute for up to three of them, an answer of up to 4 MiB, and
+    /// redirects within the same origin.
+    pub fn new() -> Self {
         Self {
             attempt: Duration::from_secs(30),
             total: Duration::from_secs(60),
             body_cap: 4 << 20,
             attempts: 3,
-            idempotent: true,
+            idempotent: None,
             redirects: Redirects::SameOrigin,
             proxy: true,
+            unix_socket: None,
+            trust_only: None,
         }
+    }
+
+    /// Limits one attempt to `attempt`.
+    #[must_use]
+    pub fn with_attempt(mut self, attempt: Duration) -> Self {
+        self.attempt = attempt;
+        self
+    }
+
+    /// Limits all attempts together to `total`.
+    #[must_use]
+    pub fn with_total(mut self, total: Duration) -> Self {
+        self.total = total;
+        self
+    }
+
+    /// Accepts answers of up to `body_cap` bytes.
+    #[must_use]
+    pub fn with_body_cap(mut self, body_cap: usize) -> Self {
+        self.body_cap = body_cap;
+        self
+    }
+
+    /// Tries up to `attempts` times.
+    #[must_use]
+    pub fn with_attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// Says whether the request may be sent twice, whatever its method.
+    #[must_use]
+    pub fn with_idempotent(mut self, idempotent: bool) -> Self {
+        self.idempotent = Some(idempotent);
+        self
+    }
+
+    /// Treats redirects by `redirects`.
+    #[must_use]
+    pub fn with_redirects(mut self, redirects: Redirects) -> Self {
+        self.redirects = redirects;
+        self
+    }
+
+    /// Says whether a proxy may be used.
+    #[must_use]
+    pub fn with_proxy(mut self, proxy: bool) -> Self {
+        self.proxy = proxy;
+        self
+    }
+
+    /// Sends the request over the Unix socket at `path`.
+    #[must_use]
+    pub fn with_unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
+        self.unix_socket = Some(path.into());
+        self
+    }
+
+    /// Trusts the authorities in the PEM text `pem` and no other.
+    #[must_use]
+    pub fn with_trust_only(mut self, pem: impl Into<Bytes>) -> Self {
+        self.trust_only = Some(pem.into());
+        self
+    }
+
+    /// Whether a request with `method` may be sent twice: what [`Self::idempotent`] says, else what
+    /// the method promises (RFC 9110 section 9.2.2).
+    pub fn is_idempotent(&self, method: &Method) -> bool {
+        self.idempotent.unwrap_or_else(|| method.is_idempotent())
+    }
+}
+
+impl Default for CallPolicy {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -97,15 +194,6 @@ pub enum Redirects {
     /// never from https to http.
     DropCredentials,
 }
-
-/// The request goes over this Unix socket, whatever host its URL names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnixSocket(pub PathBuf);
-
-/// The server's certificate must come from one of the authorities in this PEM text and from no
-/// other. Such a request has a connection of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrustOnly(pub Bytes);
 
 /// Why there was no answer. `url` never holds credentials or a query.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -160,4 +248,19 @@ pub enum TransportError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_method_says_whether_a_request_may_be_sent_twice_unless_the_policy_does() {
+        let policy = CallPolicy::new();
+        for (method, twice) in [(Method::GET, true), (Method::PUT, true), (Method::POST, false)] {
+            assert_eq!(policy.is_idempotent(&method), twice, "{method}");
+        }
+        assert!(policy.clone().with_idempotent(true).is_idempotent(&Method::POST));
+        assert!(!policy.with_idempotent(false).is_idempotent(&Method::GET));
+    }
 }

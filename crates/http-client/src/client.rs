@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use host::{BoxFuture, CallPolicy, Transport, TransportError, TrustOnly};
+use host::{BoxFuture, CallPolicy, Transport, TransportError};
 use http::header::USER_AGENT;
 use http::{Request, Response};
 
@@ -29,8 +29,12 @@ impl HttpClient {
     }
 
     /// Where `request` goes: to our pools, or to one of its own when it brings its own trust.
-    fn exchange_for(&self, request: &Request<Bytes>) -> Result<Arc<Exchange>, TransportError> {
-        let Some(TrustOnly(pem)) = request.extensions().get() else {
+    fn exchange_for(
+        &self,
+        request: &Request<Bytes>,
+        policy: &CallPolicy,
+    ) -> Result<Arc<Exchange>, TransportError> {
+        let Some(pem) = &policy.trust_only else {
             return Ok(Arc::clone(&self.exchange));
         };
         let roots = roots::read_pem(pem).ok_or_else(|| TransportError::Unusable {
@@ -50,13 +54,14 @@ impl HttpClient {
     async fn attempts(
         &self,
         mut request: Request<Bytes>,
+        policy: CallPolicy,
     ) -> Result<Response<Bytes>, TransportError> {
         check_target(&request)?;
-        let policy = request.extensions_mut().remove::<CallPolicy>().unwrap_or_default();
         let headers = request.headers_mut();
         headers.entry(USER_AGENT).or_insert_with(|| self.settings.user_agent.clone());
-        let pools = self.exchange_for(&request)?;
-        let call = Call { policy: &policy, started: Instant::now() };
+        let pools = self.exchange_for(&request, &policy)?;
+        let idempotent = policy.is_idempotent(request.method());
+        let call = Call { policy: &policy, idempotent, started: Instant::now() };
         let mut http1 = false;
         let mut number = 0_u32;
         loop {
@@ -90,8 +95,9 @@ impl Transport for HttpClient {
     fn send(
         &self,
         request: Request<Bytes>,
+        policy: &CallPolicy,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
-        Box::pin(self.attempts(request))
+        Box::pin(self.attempts(request, policy.clone()))
     }
 }
 
@@ -104,6 +110,7 @@ impl fmt::Debug for HttpClient {
 /// One call: all attempts together.
 struct Call<'a> {
     policy: &'a CallPolicy,
+    idempotent: bool,
     started: Instant,
 }
 
@@ -119,7 +126,7 @@ impl Call<'_> {
     }
 
     fn pause_after_answer(&self, answer: &Response<Bytes>, number: u32) -> Option<Duration> {
-        if !retry::is_transient(answer.status()) || !self.policy.idempotent {
+        if !retry::is_transient(answer.status()) || !self.idempotent {
             return None;
         }
         let asked = retry::retry_after(answer.headers(), SystemTime::now());
@@ -129,7 +136,7 @@ impl Call<'_> {
     fn pause_after_failure(&self, failure: &Failure, number: u32) -> Option<Duration> {
         let allowed = match failure.again {
             Again::Never => false,
-            Again::IfIdempotent => self.policy.idempotent,
+            Again::IfIdempotent => self.idempotent,
             Again::Always => true,
         };
         // What HTTP/2 broke is tried over HTTP/1.1 at once.

@@ -1,10 +1,11 @@
 //! One attempt: a request, its redirects, and the whole answer.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use host::{CallPolicy, TransportError, UnixSocket};
+use host::{CallPolicy, TransportError};
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full};
@@ -44,7 +45,7 @@ impl Exchange {
         policy: &CallPolicy,
         http1: bool,
     ) -> Result<Response<Bytes>, Failure> {
-        let socket = request.extensions().get::<UnixSocket>();
+        let socket = policy.unix_socket.as_deref();
         let mut leg = Leg {
             uri: request.uri().clone(),
             method: request.method().clone(),
@@ -176,13 +177,13 @@ async fn collect(
 }
 
 #[cfg(unix)]
-async fn over_unix_socket(leg: &Leg, socket: &UnixSocket) -> Result<Response<Incoming>, Failure> {
+async fn over_unix_socket(leg: &Leg, socket: &Path) -> Result<Response<Incoming>, Failure> {
     use crate::failure::ConnectFailure;
 
     let connecting = |error| Failure::connecting(&leg.uri, ConnectFailure::connect(error));
-    let stream = tokio::net::UnixStream::connect(&socket.0)
+    let stream = tokio::net::UnixStream::connect(socket)
         .await
-        .map_err(|source| connecting(AtSocket { path: socket.0.clone(), source }))?;
+        .map_err(|source| connecting(AtSocket { path: socket.to_owned(), source }))?;
     let io = hyper_util::rt::TokioIo::new(stream);
     let broken = |error| Failure::broken(&leg.uri, error);
     let (mut sender, connection) =
@@ -201,7 +202,7 @@ async fn over_unix_socket(leg: &Leg, socket: &UnixSocket) -> Result<Response<Inc
 }
 
 #[cfg(not(unix))]
-async fn over_unix_socket(leg: &Leg, _: &UnixSocket) -> Result<Response<Incoming>, Failure> {
+async fn over_unix_socket(leg: &Leg, _: &Path) -> Result<Response<Incoming>, Failure> {
     Err(Failure::never(TransportError::Unusable {
         url: shown(&leg.uri),
         reason: "Unix sockets are not available on this system".to_owned(),

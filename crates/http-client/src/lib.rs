@@ -2,7 +2,7 @@
 //! tokio-backed [`SystemClock`], [`SystemPrograms`] and [`SystemLoopback`].
 //!
 //! Every call has a deadline for each attempt and for all of them, a cap on its answer, and a rule
-//! for redirects and retries; all of them come with the request, as [`host::CallPolicy`]. Proxies
+//! for redirects and retries: the [`host::CallPolicy`] that is given with the request. Proxies
 //! and trust anchors come from [`Settings`], never from the process environment. This crate knows
 //! no service: what an answer means is the caller's to say.
 //!
@@ -17,6 +17,7 @@ mod clock;
 mod connect;
 pub mod danger;
 mod date;
+mod env;
 mod exchange;
 mod failure;
 mod loopback;
@@ -27,12 +28,17 @@ mod retry;
 mod roots;
 mod settings;
 mod stream;
+mod system;
 mod tls;
 mod tunnel;
 
 pub use crate::client::HttpClient;
 pub use crate::clock::SystemClock;
 pub use crate::date::http_date;
+pub use crate::env::{DiskEnv, SystemEnv};
 pub use crate::loopback::SystemLoopback;
 pub use crate::programs::SystemPrograms;
 pub use crate::settings::{Error, Roots, Settings};
+pub use crate::system::{system_host, system_host_with};
+
+pub use host;

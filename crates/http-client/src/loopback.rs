@@ -188,7 +188,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 mod tests {
     use std::net::{Ipv4Addr, Ipv6Addr};
 
-    use host::Transport as _;
+    use host::{CallPolicy, Transport as _};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
@@ -205,7 +205,8 @@ mod tests {
 
     async fn get(url: &str) -> Bytes {
         let request = Request::get(url).body(Bytes::new()).unwrap();
-        HttpClient::new(&Settings::default()).send(request).await.unwrap().into_body()
+        let client = HttpClient::new(&Settings::default());
+        client.send(request, &CallPolicy::new()).await.unwrap().into_body()
     }
 
     #[tokio::test]

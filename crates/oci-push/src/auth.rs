@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use host::{CallPolicy, Host, Redirects, TransportError};
+use host::{CallPolicy, Host, TransportError};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -240,23 +240,21 @@ impl Auth {
         lookup: &Lookup,
     ) -> Result<Answer, Error> {
         let registry = realm.host_str().unwrap_or_default().to_owned();
-        let mut request = request.map_err(|error| Error::Invalid {
+        let request = request.map_err(|error| Error::Invalid {
             what: format!("the token service {}", crate::answer::shown(realm)),
             reason: error.to_string(),
         })?;
-        request.extensions_mut().insert(CallPolicy {
-            body_cap: TOKEN_ANSWER_CAP,
-            redirects: Redirects::SameOrigin,
-            ..CallPolicy::default()
-        });
+        // Asking for a token a second time is harmless.
+        let policy = CallPolicy::new().with_body_cap(TOKEN_ANSWER_CAP).with_idempotent(true);
         let method = request.method().clone();
-        let response = self.host.http.send(request).await.map_err(|source| match source {
-            TransportError::TooLarge { cap, .. } => Error::Invalid {
-                what: format!("the answer of the token service {registry}"),
-                reason: format!("it is larger than the limit of {cap} bytes"),
-            },
-            source => Error::Transport { registry, source },
-        })?;
+        let response =
+            self.host.http.send(request, &policy).await.map_err(|source| match source {
+                TransportError::TooLarge { cap, .. } => Error::Invalid {
+                    what: format!("the answer of the token service {registry}"),
+                    reason: format!("it is larger than the limit of {cap} bytes"),
+                },
+                source => Error::Transport { registry, source },
+            })?;
         let (parts, body) = response.into_parts();
         let credentials = lookup.credentials.as_ref().map(|_| lookup.origin.clone());
         Ok(Answer {

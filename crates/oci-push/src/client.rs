@@ -268,22 +268,23 @@ impl Client {
         if let Some(authorization) = authorization {
             request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }
-        let policy = CallPolicy {
-            redirects: Redirects::Never,
-            proxy: !call.repository.is_loopback() && call.policy.proxy,
-            ..call.policy.clone()
-        };
-        request.extensions_mut().insert(policy);
+        let policy = call
+            .policy
+            .clone()
+            .with_redirects(Redirects::Never)
+            .with_proxy(!call.repository.is_loopback() && call.policy.proxy);
         tracing::debug!(method = %call.method, url = shown(url), "registry request");
-        let response = self.host.http.send(request).await.map_err(|source| match source {
-            TransportError::TooLarge { cap, .. } => Error::Invalid {
-                what: format!("the answer to {} {}", call.method, shown(url)),
-                reason: format!("it is larger than the limit of {cap} bytes"),
-            },
-            source => {
-                Error::Transport { registry: url.host_str().unwrap_or_default().to_owned(), source }
-            }
-        })?;
+        let response =
+            self.host.http.send(request, &policy).await.map_err(|source| match source {
+                TransportError::TooLarge { cap, .. } => Error::Invalid {
+                    what: format!("the answer to {} {}", call.method, shown(url)),
+                    reason: format!("it is larger than the limit of {cap} bytes"),
+                },
+                source => Error::Transport {
+                    registry: url.host_str().unwrap_or_default().to_owned(),
+                    source,
+                },
+            })?;
         let (parts, body) = response.into_parts();
         if let Some(warning) = parts.headers.get("warning").and_then(|value| value.to_str().ok()) {
             tracing::warn!(

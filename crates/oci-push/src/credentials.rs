@@ -58,7 +58,7 @@ pub(crate) struct Lookup {
 pub(crate) async fn find(host: &Host, repository: &Repository) -> Result<Lookup, Error> {
     let paths = files(&*host.env);
     for path in &paths {
-        let Some(config) = ConfigFile::load(&*host.env, path)? else {
+        let Some(config) = ConfigFile::load(&*host.env, path).await? else {
             continue;
         };
         let origin = path.display().to_string();

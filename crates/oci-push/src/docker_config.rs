@@ -37,13 +37,13 @@ impl Helper {
 
 impl ConfigFile {
     /// Reads the file at `path`; `None` if there is none.
-    pub(crate) fn load(env: &dyn Env, path: &Path) -> Result<Option<Self>, Error> {
+    pub(crate) async fn load(env: &dyn Env, path: &Path) -> Result<Option<Self>, Error> {
         let failed = |reason: String, source: Option<FileError>| Error::Credentials {
             origin: path.display().to_string(),
             reason,
             source: source.map(Into::into),
         };
-        let bytes = match env.read(path, FILE_CAP) {
+        let bytes = match env.read(path, FILE_CAP).await {
             Ok(bytes) => bytes,
             Err(FileError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(failed("the file cannot be read".to_owned(), Some(error))),
@@ -331,16 +331,13 @@ mod tests {
     #[test]
     fn a_broken_file_is_an_error_that_shows_nothing_of_it() {
         let read = |content: &'static str| {
-            struct Files(&'static str);
-            impl Env for Files {
-                fn var(&self, _: &str) -> Option<String> {
-                    None
-                }
-                fn read(&self, _: &Path, _: usize) -> Result<Vec<u8>, FileError> {
-                    Ok(self.0.into())
-                }
+            let env = host::FakeEnv::new().with_file("/c.json", content);
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            let load = std::pin::pin!(ConfigFile::load(&env, Path::new("/c.json")));
+            match load.poll(&mut context) {
+                std::task::Poll::Ready(loaded) => loaded,
+                std::task::Poll::Pending => panic!("a fake waited"),
             }
-            ConfigFile::load(&Files(content), Path::new("/c.json"))
         };
         for content in [
             r#"{"auths":"hunter2"}"#,

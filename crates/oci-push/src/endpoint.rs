@@ -66,22 +66,19 @@ fn base(repository: &Repository, scheme: &str) -> Result<Url, Error> {
 async fn probe(http: &dyn Transport, base: &Url, loopback: bool) -> Result<bool, TransportError> {
     let unusable = |reason: String| TransportError::Unusable { url: base.to_string(), reason };
     let url = base.join("v2/").map_err(|error| unusable(error.to_string()))?;
-    let policy = CallPolicy {
-        attempt: Duration::from_secs(10),
-        total: Duration::from_secs(20),
+    let policy = CallPolicy::new()
+        .with_attempt(Duration::from_secs(10))
+        .with_total(Duration::from_secs(20))
         // A handshake that fails once is the expected answer of the other scheme.
-        attempts: if base.scheme() == "http" { 3 } else { 1 },
-        redirects: Redirects::Never,
-        proxy: !loopback,
-        ..CallPolicy::default()
-    };
+        .with_attempts(if base.scheme() == "http" { 3 } else { 1 })
+        .with_redirects(Redirects::Never)
+        .with_proxy(!loopback);
     let request = Request::builder()
         .method(Method::GET)
         .uri(url.as_str())
-        .extension(policy)
         .body(Bytes::new())
         .map_err(|error| unusable(error.to_string()))?;
-    let answer = http.send(request).await?;
+    let answer = http.send(request, &policy).await?;
     // What servers of TLS say to a request without it.
     let wants_tls = base.scheme() == "http"
         && answer.status() == StatusCode::BAD_REQUEST

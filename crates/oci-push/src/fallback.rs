@@ -204,7 +204,7 @@ impl Client {
             .header(CONTENT_TYPE, INDEX_MEDIA_TYPE)
             .body(Bytes::from(bytes))
             // Sent twice, it might undo what another wrote in between.
-            .policy(CallPolicy { idempotent: false, ..CallPolicy::default() });
+            .policy(CallPolicy::new().with_idempotent(false));
         call = match (&etag, existed) {
             (Some(etag), _) => call.header(IF_MATCH, etag),
             (None, false) => call.header(IF_NONE_MATCH, "*"),

@@ -362,13 +362,13 @@ impl Client {
             return Err(invalid(format!("all together are larger than {TOTAL_CAP} bytes")));
         }
         let call = Call::new(Method::GET, repository, Access::Pull, format!("blobs/{digest}"))
-            .policy(CallPolicy {
-                attempt: Duration::from_secs(60),
-                total: Duration::from_secs(120),
-                // A refusal has a body too, larger than a small blob.
-                body_cap: usize::try_from(layer.size).unwrap_or(usize::MAX).max(64 << 10),
-                ..CallPolicy::default()
-            });
+            .policy(
+                CallPolicy::new()
+                    .with_attempt(Duration::from_secs(60))
+                    .with_total(Duration::from_secs(120))
+                    // A refusal has a body too, larger than a small blob.
+                    .with_body_cap(usize::try_from(layer.size).unwrap_or(usize::MAX).max(64 << 10)),
+            );
         let answer = self.call(&call).await?;
         if !answer.status.is_success() {
             return Err(answer.into_error(repository, Access::Pull, what));

@@ -114,7 +114,7 @@ pub(crate) fn manifest_call(method: Method, reference: &Reference, access: Acces
     let path = format!("manifests/{}", reference.manifest_name());
     Call::new(method, reference.repository(), access, path)
         .header(ACCEPT, ACCEPT_MANIFESTS)
-        .policy(CallPolicy { body_cap: MANIFEST_CAP, ..CallPolicy::default() })
+        .policy(CallPolicy::new().with_body_cap(MANIFEST_CAP))
 }
 
 /// The digest of what was answered, compared with `expected` or with what the registry says.

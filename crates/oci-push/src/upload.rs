@@ -23,12 +23,12 @@ impl Registry {
     pub async fn prove_push(&self, reference: &Reference) -> Result<(), Error> {
         let repository = self.client.signatures_of(reference.repository());
         let session = self.client.open_upload(repository).await?;
-        let call = Call::to(Method::DELETE, repository, Access::Push, session).policy(CallPolicy {
-            attempt: Duration::from_secs(10),
-            total: Duration::from_secs(10),
-            attempts: 1,
-            ..CallPolicy::default()
-        });
+        let call = Call::to(Method::DELETE, repository, Access::Push, session).policy(
+            CallPolicy::new()
+                .with_attempt(Duration::from_secs(10))
+                .with_total(Duration::from_secs(10))
+                .with_attempts(1),
+        );
         // Registries that cannot cancel forget the session by themselves.
         if let Err(error) = self.client.call(&call).await {
             tracing::debug!(%error, "the trial upload was not cancelled");
@@ -86,7 +86,9 @@ impl Client {
 
     /// Starts an upload; the answer names where it goes on.
     async fn open_upload(&self, repository: &Repository) -> Result<Url, Error> {
-        let call = Call::new(Method::POST, repository, Access::Push, "blobs/uploads/");
+        // A session that is never used is forgotten: asking twice is harmless.
+        let call = Call::new(Method::POST, repository, Access::Push, "blobs/uploads/")
+            .policy(CallPolicy::new().with_idempotent(true));
         let answer = self.call(&call).await?;
         if !answer.status.is_success() {
             return Err(answer.into_error(repository, Access::Push, || {
@@ -117,12 +119,12 @@ impl Client {
             .header(CONTENT_TYPE, "application/octet-stream")
             .body(bytes.clone())
             // A session that took part of the bytes cannot take all of them once more.
-            .policy(CallPolicy {
-                attempt: Duration::from_secs(60),
-                total: Duration::from_secs(60),
-                idempotent: false,
-                ..CallPolicy::default()
-            });
+            .policy(
+                CallPolicy::new()
+                    .with_attempt(Duration::from_secs(60))
+                    .with_total(Duration::from_secs(60))
+                    .with_idempotent(false),
+            );
         let answer = match self.call(&call).await {
             Ok(answer) => answer,
             Err(error @ Error::Transport { .. }) => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use host::{CallPolicy, Host, Redirects, escape_remote};
+use host::{CallPolicy, Host, escape_remote};
 use http::header::{HeaderValue, LOCATION};
 use http::{Request, Response, StatusCode};
 use id_token::IdToken;
@@ -37,15 +37,12 @@ impl Fault {
 ///
 /// `SameOrigin`: a redirect must not carry it to another host.
 pub(crate) fn policy() -> CallPolicy {
-    CallPolicy {
-        attempt: Duration::from_secs(10),
-        total: Duration::from_secs(30),
-        body_cap: 64 << 10,
-        attempts: 5,
-        idempotent: true,
-        redirects: Redirects::SameOrigin,
-        proxy: true,
-    }
+    CallPolicy::new()
+        .with_attempt(Duration::from_secs(10))
+        .with_total(Duration::from_secs(30))
+        .with_body_cap(64 << 10)
+        .with_attempts(5)
+        .with_idempotent(true)
 }
 
 /// A URL from a variable or a file that a credential is sent to.
@@ -59,7 +56,7 @@ pub(crate) fn endpoint(name: &str, text: &str) -> Result<Url, Fault> {
 
 /// The same for services of this very machine: no proxy, less patience.
 pub(crate) fn local_policy() -> CallPolicy {
-    CallPolicy { total: Duration::from_secs(15), proxy: false, ..policy() }
+    policy().with_total(Duration::from_secs(15)).with_proxy(false)
 }
 
 /// A header value that must not be shown.
@@ -117,8 +114,10 @@ pub(crate) async fn json(host: &Host, request: &Request<Bytes>) -> Result<Value,
 
 /// Sends `request`; any status but 2xx is a fault.
 pub(crate) async fn send(host: &Host, request: &Request<Bytes>) -> Result<Response<Bytes>, Fault> {
-    let answer =
-        host.http.send(request.clone()).await.map_err(|error| Fault::new(with_causes(&error)))?;
+    // Each source puts the policy of its request among the extensions.
+    let policy = request.extensions().get::<CallPolicy>().cloned().unwrap_or_default();
+    let sent = host.http.send(request.clone(), &policy).await;
+    let answer = sent.map_err(|error| Fault::new(with_causes(&error)))?;
     let status = answer.status();
     if status.is_success() {
         return Ok(answer);

@@ -32,9 +32,9 @@ impl Caller<'_> {
         url: &Url,
         cap: usize,
     ) -> Result<Map<String, Value>, Error> {
-        let policy = CallPolicy { body_cap: cap, ..policy(url, PATIENCE) };
+        let policy = policy(url, PATIENCE).with_body_cap(cap);
         let request = Request::get(url.as_str()).header(ACCEPT, "application/json");
-        let answer = self.send(what, request.extension(policy).body(Bytes::new())).await?;
+        let answer = self.send(what, request.body(Bytes::new()), &policy).await?;
         if !answer.status().is_success() {
             return Err(self.refused(what, &answer));
         }
@@ -51,8 +51,9 @@ impl Caller<'_> {
         fields: &[(&str, &str)],
         patience: Duration,
     ) -> Result<Map<String, Value>, Error> {
-        let request = self.form(url, authentication, fields, patience);
-        let answer = self.send(what, request).await?;
+        let request = self.form(url, authentication, fields);
+        let policy = form_policy(url, patience);
+        let answer = self.send(what, request, &policy).await?;
         if !answer.status().is_success() {
             return Err(self.refused(what, &answer));
         }
@@ -64,7 +65,6 @@ impl Caller<'_> {
         url: &Url,
         authentication: Authentication,
         fields: &[(&str, &str)],
-        patience: Duration,
     ) -> Result<Request<Bytes>, http::Error> {
         let mut form = Serializer::new(String::new());
         form.extend_pairs(fields);
@@ -89,21 +89,17 @@ impl Caller<'_> {
             }
             (None, _) => {}
         }
-        let policy = CallPolicy {
-            idempotent: false,
-            redirects: Redirects::Never,
-            ..policy(url, patience.min(PATIENCE))
-        };
-        request.extension(policy).body(Bytes::from(form.finish()))
+        request.body(Bytes::from(form.finish()))
     }
 
     async fn send(
         &self,
         what: &'static str,
         request: Result<Request<Bytes>, http::Error>,
+        policy: &CallPolicy,
     ) -> Result<Response<Bytes>, Error> {
         let request = request.map_err(|_| self.answer(what, "its URL cannot be requested"))?;
-        self.http.send(request).await.map_err(|source| self.silent(what, source))
+        self.http.send(request, policy).await.map_err(|source| self.silent(what, source))
     }
 
     fn object(
@@ -161,13 +157,16 @@ fn policy(url: &Url, total: Duration) -> CallPolicy {
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     };
-    CallPolicy {
-        attempt: ATTEMPT.min(total),
-        total,
-        body_cap: ANSWER_CAP,
-        proxy: !loopback,
-        ..CallPolicy::default()
-    }
+    CallPolicy::new()
+        .with_attempt(ATTEMPT.min(total))
+        .with_total(total)
+        .with_body_cap(ANSWER_CAP)
+        .with_proxy(!loopback)
+}
+
+/// For a form: sent once, and to the issuer alone.
+fn form_policy(url: &Url, patience: Duration) -> CallPolicy {
+    policy(url, patience.min(PATIENCE)).with_redirects(Redirects::Never)
 }
 
 /// For one attempt. Facts of the public issuer: it answers within a second.
@@ -197,7 +196,7 @@ mod tests {
             client_secret: secret.as_ref(),
         };
         let url = Url::parse("https://issuer.test/token").unwrap();
-        caller.form(&url, authentication, &[("code", "a+b&c")], Duration::from_secs(3)).unwrap()
+        caller.form(&url, authentication, &[("code", "a+b&c")]).unwrap()
     }
 
     fn fields(request: &Request<Bytes>) -> BTreeMap<String, String> {
@@ -225,8 +224,8 @@ mod tests {
     #[test]
     fn codes_are_sent_once_and_never_follow_a_redirect() {
         let request = form(Authentication::Form, None);
-        let policy = request.extensions().get::<CallPolicy>().unwrap();
-        assert!(!policy.idempotent);
+        let policy = form_policy(&Url::parse("https://i.test/").unwrap(), Duration::from_secs(3));
+        assert!(!policy.is_idempotent(request.method()));
         assert_eq!(policy.redirects, Redirects::Never);
         assert_eq!(policy.total, Duration::from_secs(3));
         assert!(policy.attempt <= policy.total);

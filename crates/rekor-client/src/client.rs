@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bundle::LogEntry;
 use bytes::Bytes;
-use host::{CallPolicy, Redirects, Transport, TransportError};
+use host::{CallPolicy, Transport, TransportError};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Method, Request, Response, StatusCode};
 use url::Url;
@@ -133,18 +133,14 @@ impl Rekor {
         path: &[&str],
         body: Vec<u8>,
     ) -> Result<Response<Bytes>, Error> {
-        let policy = CallPolicy {
+        let policy = CallPolicy::new()
             // A log of version 2 answers at its next checkpoint, ten seconds by default, and gives
             // up by itself after twenty.
-            attempt: Duration::from_secs(60),
-            total: Duration::from_secs(120),
-            body_cap: ANSWER_CAP,
-            attempts: 3,
+            .with_attempt(Duration::from_secs(60))
+            .with_total(Duration::from_secs(120))
+            .with_body_cap(ANSWER_CAP)
             // An entry is never logged twice: its copy is answered with 409.
-            idempotent: true,
-            redirects: Redirects::SameOrigin,
-            proxy: true,
-        };
+            .with_idempotent(true);
         let unusable = |reason: String| {
             Error::Transport(TransportError::Unusable { url: self.site().to_string(), reason })
         };
@@ -154,13 +150,13 @@ impl Rekor {
             .pop_if_empty()
             .extend(path);
         let mut request = Request::builder().method(method).uri(url.as_str());
-        request = request.header(ACCEPT, "application/json").extension(policy);
+        request = request.header(ACCEPT, "application/json");
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let request =
             request.body(Bytes::from(body)).map_err(|error| unusable(error.to_string()))?;
-        self.http.send(request).await.map_err(Error::Transport)
+        self.http.send(request, &policy).await.map_err(Error::Transport)
     }
 
     fn site(&self) -> Site {

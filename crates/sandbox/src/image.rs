@@ -106,11 +106,9 @@ async fn send(
     url: &str,
     body: Option<(&'static str, Bytes)>,
 ) -> Result<Response<Bytes>, Error> {
-    let mut request = Request::builder().method(method).uri(url).extension(CallPolicy {
-        attempt: Duration::from_secs(10),
-        redirects: Redirects::Never,
-        ..CallPolicy::default()
-    });
+    let policy =
+        CallPolicy::new().with_attempt(Duration::from_secs(10)).with_redirects(Redirects::Never);
+    let mut request = Request::builder().method(method).uri(url);
     let body = match body {
         Some((media_type, bytes)) => {
             request = request.header(CONTENT_TYPE, media_type);
@@ -122,7 +120,7 @@ async fn send(
         }
     };
     let request = request.body(body).map_err(Error::make("a request"))?;
-    let response = http.send(request).await.map_err(Error::make("a pushed image"))?;
+    let response = http.send(request, &policy).await.map_err(Error::make("a pushed image"))?;
     match response.status() {
         StatusCode::CREATED | StatusCode::ACCEPTED | StatusCode::OK => Ok(response),
         status => {

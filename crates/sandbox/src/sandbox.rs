@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use host::{BoxFuture, Clock, Transport, TransportError};
+use host::{BoxFuture, CallPolicy, Clock, Transport, TransportError};
 use http::{Request, Response};
 use serde_json::{Map, Value, json};
 use spiffe_workload_api::TrustDomain;
@@ -326,6 +326,7 @@ impl Transport for Sandbox {
     fn send(
         &self,
         request: Request<Bytes>,
+        _: &CallPolicy,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         let port = request.uri().port_u16();
         let number = self.urls.ports.iter().position(|known| Some(*known) == port);
@@ -426,7 +427,9 @@ mod tests {
     use super::*;
 
     fn send(sandbox: &Sandbox, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
-        match pin!(sandbox.send(request)).poll(&mut Context::from_waker(Waker::noop())) {
+        match pin!(sandbox.send(request, &CallPolicy::new()))
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
             Poll::Ready(answer) => answer,
             Poll::Pending => panic!("a handler answers at once"),
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use host::Transport;
+use host::{CallPolicy, Transport};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use http_client::{HttpClient, Settings};
@@ -40,7 +40,16 @@ fn client() -> Arc<dyn Transport> {
 }
 
 async fn send(request: http::request::Builder, body: &str) -> Response<Bytes> {
-    client().send(request.body(Bytes::copy_from_slice(body.as_bytes())).unwrap()).await.unwrap()
+    send_with(request, body, &CallPolicy::new()).await
+}
+
+async fn send_with(
+    request: http::request::Builder,
+    body: &str,
+    policy: &CallPolicy,
+) -> Response<Bytes> {
+    let request = request.body(Bytes::copy_from_slice(body.as_bytes())).unwrap();
+    client().send(request, policy).await.unwrap()
 }
 
 async fn get(url: &str) -> Value {
@@ -272,14 +281,14 @@ async fn faults_show_where_they_were_injected() {
     let faults = [Fault::FulcioError, Fault::NoIdentity, Fault::RegistryDeniesPush];
     let (_directory, running) = sandbox_with(|it| it.faults = faults.into()).await;
     let url = format!("{}/api/v2/signingCert", running.endpoints().fulcio);
-    let once = host::CallPolicy { attempts: 1, ..host::CallPolicy::default() };
-    let answer = send(Request::post(url).extension(once.clone()), "{}").await;
+    let once = CallPolicy::new().with_attempts(1);
+    let answer = send_with(Request::post(url), "{}", &once).await;
     assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let api = workload_api(&running).await;
     let error = api.fetch_jwt_svid(&Audience::sigstore(), None).await.unwrap_err();
     assert!(error.to_string().ends_with("no identity issued"), "{error}");
     let url = format!("http://{}/v2/demo/blobs/uploads/", running.registry());
-    let answer = send(Request::post(url).extension(once), "").await;
+    let answer = send_with(Request::post(url), "", &once).await;
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
 }
 
@@ -346,15 +355,14 @@ async fn a_pod_gets_its_token_from_the_api_server_that_its_authority_vouches_for
         file("namespace"),
     );
     let ask = async |bearer: &str, life: u64| {
-        let request = Request::post(&url)
-            .header("authorization", format!("Bearer {bearer}"))
-            .extension(host::TrustOnly(file("ca.crt").into()));
+        let request = Request::post(&url).header("authorization", format!("Bearer {bearer}"));
+        let policy = CallPolicy::new().with_trust_only(file("ca.crt"));
         let body = json!({
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
             "spec": { "audiences": ["sigstore"], "expirationSeconds": life },
         });
-        send(request, &body.to_string()).await
+        send_with(request, &body.to_string(), &policy).await
     };
     let answer = ask(&file("token"), 600).await;
     assert_eq!(answer.status(), StatusCode::CREATED);

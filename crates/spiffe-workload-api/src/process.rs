@@ -14,14 +14,15 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn of(env: &dyn Env) -> Self {
-        let status = text(env, "/proc/self/status", STATUS_CAP).unwrap_or_default();
-        let namespace = env
-            .var("KUBERNETES_SERVICE_HOST")
-            .and_then(|_| text(env, NAMESPACE, 256))
-            .map(|name| host::escape_remote(&name))
-            .filter(|name| !name.is_empty());
-        let maps = text(env, "/proc/self/maps", MAPS_CAP).unwrap_or_default();
+    pub(crate) async fn of(env: &dyn Env) -> Self {
+        let status = text(env, "/proc/self/status", STATUS_CAP).await.unwrap_or_default();
+        let namespace = match env.var("KUBERNETES_SERVICE_HOST") {
+            Some(_) => text(env, NAMESPACE, 256).await,
+            None => None,
+        };
+        let namespace =
+            namespace.map(|name| host::escape_remote(&name)).filter(|name| !name.is_empty());
+        let maps = text(env, "/proc/self/maps", MAPS_CAP).await.unwrap_or_default();
         Self {
             uid: effective(&status, "Uid:"),
             gid: effective(&status, "Gid:"),
@@ -55,8 +56,8 @@ impl Process {
     }
 }
 
-fn text(env: &dyn Env, path: &str, cap: usize) -> Option<String> {
-    let bytes = env.read(Path::new(path), cap).ok()?;
+async fn text(env: &dyn Env, path: &str, cap: usize) -> Option<String> {
+    let bytes = env.read(Path::new(path), cap).await.ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -97,7 +98,16 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn this_very_process_is_described() {
-        let process = Process::of(&[("", "")]);
+        let status = std::fs::read("/proc/self/status").unwrap();
+        let maps = std::fs::read("/proc/self/maps").unwrap();
+        let env = host::FakeEnv::new()
+            .with_file("/proc/self/status", status)
+            .with_file("/proc/self/maps", maps);
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let std::task::Poll::Ready(process) = std::pin::pin!(Process::of(&env)).poll(&mut context)
+        else {
+            panic!("a fake waited")
+        };
         let own = std::env::current_exe().unwrap();
         assert_eq!(process.executable.as_deref(), own.to_str());
         assert!(process.selectors().iter().any(|it| it.starts_with("unix:uid:")));

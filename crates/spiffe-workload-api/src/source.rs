@@ -98,7 +98,7 @@ impl SpiffeSource {
                 match Endpoint::parse_or_path(&value) {
                     Ok(endpoint) => (endpoint, evidence, true),
                     Err(error) => {
-                        return Outcome::Broken(self.broken(evidence, &error, true, 1));
+                        return Outcome::Broken(self.broken(evidence, &error, true, 1).await);
                     }
                 }
             }
@@ -109,7 +109,7 @@ impl SpiffeSource {
             Err(Error::Unreachable { why: Unreachable::Missing, .. }) if !certain => {
                 Outcome::Absent(Absence::new(format!("there is no socket {endpoint}")))
             }
-            Err(error) => Outcome::Broken(self.broken(evidence, &error, certain, attempts)),
+            Err(error) => Outcome::Broken(self.broken(evidence, &error, certain, attempts).await),
         }
     }
 
@@ -201,7 +201,13 @@ impl SpiffeSource {
         (pause <= PATIENCE).then_some(pause)
     }
 
-    fn broken(&self, evidence: String, error: &Error, certain: bool, attempts: u32) -> Broken {
+    async fn broken(
+        &self,
+        evidence: String,
+        error: &Error,
+        certain: bool,
+        attempts: u32,
+    ) -> Broken {
         let mut reason = match std::error::Error::source(error) {
             Some(cause) => format!("{error}: {cause}"),
             None => error.to_string(),
@@ -211,17 +217,17 @@ impl SpiffeSource {
             reason.push_str(&format!(" (asked {attempts} times within {patience} s)"));
         }
         Broken::new(evidence, reason)
-            .with_hint(self.hint(error).unwrap_or_default())
+            .with_hint(self.hint(error).await.unwrap_or_default())
             .with_certain(certain)
     }
 
-    fn hint(&self, error: &Error) -> Option<String> {
+    async fn hint(&self, error: &Error) -> Option<String> {
         match error {
             Error::NoIdentity { asked: None, .. } if self.selection.hint.is_none() => {
-                Some(Process::of(self.host.env.as_ref()).register())
+                Some(Process::of(self.host.env.as_ref()).await.register())
             }
             Error::NoIdentity { .. } => {
-                let register = Process::of(self.host.env.as_ref()).register();
+                let register = Process::of(self.host.env.as_ref()).await.register();
                 Some(format!(
                     "name an identity that this process is registered for, or: {register}"
                 ))

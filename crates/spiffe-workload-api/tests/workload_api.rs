@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use host::{BoxFuture, Clock, Env, Host, NoPrograms, Transport, TransportError};
+use host::{BoxFuture, Clock, FakeEnv, Host, NoPrograms, TransportError};
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -361,7 +361,7 @@ async fn a_token_that_is_about_to_be_renewed_is_waited_for() {
     let found_at = async |now: u64, min_ttl: u64, answers: Vec<Value>| {
         let (server, _) = replaying_values(answers).await;
         let clock = Arc::new(Advancing(Mutex::new(Duration::from_secs(now))));
-        let source = SpiffeSource::at(Host { clock, ..machine([]) }, server.endpoint());
+        let source = SpiffeSource::at(machine([]).with_clock(clock), server.endpoint());
         let min_ttl = Duration::from_secs(min_ttl);
         match source.find(&Audience::sigstore(), min_ttl).await {
             Outcome::Found(found) => {
@@ -562,17 +562,20 @@ fn recorded_token() -> String {
 }
 
 fn machine<const N: usize>(variables: [(&str, &str); N]) -> Host {
-    let variables: std::collections::BTreeMap<String, String> =
-        variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let mut env: FakeEnv = variables.into_iter().collect();
+    // What this process is: the hints name it.
+    for file in ["/proc/self/status", "/proc/self/maps"] {
+        env = std::fs::read(file).into_iter().fold(env, |env, text| env.with_file(file, text));
+    }
     let no_network = |_: Request<Bytes>| -> Result<Response<Bytes>, TransportError> {
         Err(TransportError::Unusable { url: String::new(), reason: String::new() })
     };
-    Host {
-        http: Arc::new(no_network) as Arc<dyn Transport>,
-        env: Arc::new(variables) as Arc<dyn Env>,
-        clock: Arc::new(SystemTime::UNIX_EPOCH),
-        programs: Arc::new(NoPrograms),
-    }
+    Host::new(
+        Arc::new(no_network),
+        Arc::new(env),
+        Arc::new(SystemTime::UNIX_EPOCH),
+        Arc::new(NoPrograms),
+    )
 }
 
 async fn find(source: &SpiffeSource) -> Outcome {

@@ -61,7 +61,7 @@ impl Directories {
         };
         let url = url.unwrap_or_else(|| Mirror::public_good().url().clone());
         if let Some(path) = env.var("TUF_ROOT_JSON") {
-            let root = env.read(Path::new(&path), ROOT_CAP);
+            let root = host::read_file(Path::new(&path), ROOT_CAP);
             let root =
                 root.map_err(|error| Error::Root { reason: format!("TUF_ROOT_JSON: {error}") })?;
             return Mirror::new(url, &root);

@@ -87,20 +87,16 @@ pub(crate) async fn get(
     cap: usize,
     http: &dyn Transport,
 ) -> Result<Option<Vec<u8>>, Fetch> {
-    let policy = CallPolicy {
-        attempt: Duration::from_secs(10),
-        total: Duration::from_secs(20),
-        body_cap: cap,
-        attempts: 3,
-        idempotent: true,
+    let policy = CallPolicy::new()
+        .with_attempt(Duration::from_secs(10))
+        .with_total(Duration::from_secs(20))
+        .with_body_cap(cap)
+        .with_idempotent(true)
         // Signatures say what is right, not where it came from.
-        redirects: Redirects::DropCredentials,
-        proxy: true,
-    };
+        .with_redirects(Redirects::DropCredentials);
     let mut request = Request::new(Bytes::new());
     *request.uri_mut() = url.as_str().parse().map_err(|_| Fetch::Name { name: url.to_string() })?;
-    request.extensions_mut().insert(policy);
-    let answer = http.send(request).await.map_err(Fetch::Transport)?;
+    let answer = http.send(request, &policy).await.map_err(Fetch::Transport)?;
     match answer.status() {
         StatusCode::OK if answer.body().len() > cap => {
             Err(Fetch::TooLarge { url: url.to_string(), cap })

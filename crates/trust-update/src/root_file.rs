@@ -49,6 +49,7 @@ pub async fn read_root(
     let bytes = match url {
         None => env
             .read(Path::new(location), ROOT_CAP)
+            .await
             .map_err(|error| Error::Root { reason: chain(&error) })?,
         Some(_) if checksum.is_none() => {
             let reason = "a root from the network needs a checksum".to_owned();

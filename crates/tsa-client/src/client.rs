@@ -5,7 +5,7 @@ use bytes::Bytes;
 use const_oid::db::rfc5912::ID_SHA_256;
 use der::asn1::{Int, OctetString};
 use der::{Any, Encode as _};
-use host::{CallPolicy, Redirects, Transport};
+use host::{CallPolicy, Transport};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Request, StatusCode};
 use keys::Digest;
@@ -46,7 +46,13 @@ impl Tsa {
         let nonce = nonce()?;
         tracing::debug!(url = %self.shown(), "asking for a timestamp");
         let request = self.request(query(&digest, &nonce)?)?;
-        let response = self.http.send(request).await.map_err(Error::Transport)?;
+        let policy = CallPolicy::new()
+            .with_attempt(Duration::from_secs(30))
+            .with_total(Duration::from_secs(60))
+            .with_body_cap(SIZE_CAP)
+            // A second timestamp over the same bytes harms nobody.
+            .with_idempotent(true);
+        let response = self.http.send(request, &policy).await.map_err(Error::Transport)?;
         // Sigstore's own authority can be told to answer 201.
         if !matches!(response.status(), StatusCode::OK | StatusCode::CREATED) {
             return Err(Error::Http {
@@ -74,20 +80,9 @@ impl Tsa {
     }
 
     fn request(&self, query: Vec<u8>) -> Result<Request<Bytes>, Error> {
-        let policy = CallPolicy {
-            attempt: Duration::from_secs(30),
-            total: Duration::from_secs(60),
-            body_cap: SIZE_CAP,
-            attempts: 3,
-            // A second timestamp over the same bytes harms nobody.
-            idempotent: true,
-            redirects: Redirects::SameOrigin,
-            proxy: true,
-        };
         Request::post(self.url.as_str())
             .header(CONTENT_TYPE, "application/timestamp-query")
             .header(ACCEPT, "application/timestamp-reply")
-            .extension(policy)
             .body(Bytes::from(query))
             .map_err(|error| {
                 Error::Transport(host::TransportError::Unusable {

@@ -96,7 +96,7 @@ impl Interop {
             .body(bytes::Bytes::from(query))
             .unwrap();
         let http = HttpClient::new(&Settings::new());
-        let answer = self.setup.block_on(http.send(request)).unwrap();
+        let answer = self.setup.block_on(http.send(request, &host::CallPolicy::new())).unwrap();
         assert!(answer.status().is_success(), "{answer:?}");
         answer.into_body().to_vec()
     }

@@ -71,12 +71,12 @@ impl Setup {
 
     /// Attaches `bundle` to `image` without a look at it.
     pub fn attach(&self, image: &str, bundle: &[u8]) {
-        let host = Host {
-            http: Arc::new(HttpClient::new(&Settings::new())),
-            env: Arc::new([("", "")]),
-            clock: Arc::new(http_client::SystemClock),
-            programs: Arc::new(host::NoPrograms),
-        };
+        let host = Host::new(
+            Arc::new(HttpClient::new(&Settings::new())),
+            Arc::new([("", "")]),
+            Arc::new(http_client::SystemClock),
+            Arc::new(host::NoPrograms),
+        );
         let registry = Registry::new(host, Options::default()).unwrap();
         self.runtime.block_on(async {
             let image = registry.resolve(&image.parse().unwrap()).await.unwrap();

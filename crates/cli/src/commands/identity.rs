@@ -169,7 +169,7 @@ fn scrubbed(value: &Value) -> Value {
 fn profiles(flags: &IdentityCommandFlags, context: &Context) -> Result<Profiles, Failure> {
     let Some(path) = &flags.issuer_profiles else { return Ok(Profiles::known()) };
     let problem = || format!("--issuer-profiles {} cannot be used", path.display());
-    let bytes = context.env.read(path, PROFILES_CAP);
+    let bytes = crate::files::read_now(&*context.env, path, PROFILES_CAP);
     let bytes = bytes.map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
     Profiles::from_json(&bytes).map_err(|error| {
         Failure::of(Exit::Failed, problem(), &error).hint(

@@ -55,7 +55,7 @@ fn is_file(what: &str) -> bool {
 
 async fn file(path: &Path, plan: &Plan<'_>, context: &Context) -> Result<Value, Failure> {
     let shown = path.display().to_string();
-    let bytes = context.env.read(path, SIZE_CAP).map_err(|error| match &error {
+    let bytes = context.env.read(path, SIZE_CAP).await.map_err(|error| match &error {
         host::FileError::NotFound { .. } => {
             Failure::of(Exit::NotFound, format!("{shown} does not exist"), &error)
         }

@@ -179,7 +179,7 @@ fn read_bundle(
     }
     let mut missing = None;
     for path in paths {
-        match context.env.read(&path, SIZE_CAP) {
+        match files::read_now(&*context.env, &path, SIZE_CAP) {
             Ok(bytes) => return Ok((path, bytes)),
             Err(error @ FileError::NotFound { .. }) => _ = missing.get_or_insert(error),
             Err(error) => {
@@ -213,7 +213,7 @@ fn detached(
 ) -> Result<Legacy, Failure> {
     let read = |flag: &str, path: &Path| {
         let problem = format!("{flag} {} cannot be read", path.display());
-        let read = context.env.read(path, SIZE_CAP);
+        let read = files::read_now(&*context.env, path, SIZE_CAP);
         read.map_err(|error| Failure::of(Exit::Failed, problem, &error))
     };
     if flags.certificate.is_none() && flags.policy.key.is_none() {
@@ -272,7 +272,7 @@ async fn digests(
 
 /// The file itself, for the one kind of signature that no digest stands in for.
 fn whole(file: &Path, context: &Context) -> Result<Vec<u8>, Failure> {
-    context.env.read(file, MESSAGE_CAP).map_err(|error| {
+    files::read_now(&*context.env, file, MESSAGE_CAP).map_err(|error| {
         let problem = format!("the signature of {} could not be verified", file.display());
         Failure::of(Exit::Failed, problem, &error).hint(
             "a pure Ed25519 signature is over the whole file, which must be one that can be held \

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::server::{Server, answer, chain, client, get, head, raw, send};
 
 fn patient_for(attempt: u64, attempts: u32) -> CallPolicy {
-    CallPolicy { attempt: Duration::from_millis(attempt), attempts, ..CallPolicy::default() }
+    CallPolicy::new().with_attempt(Duration::from_millis(attempt)).with_attempts(attempts)
 }
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn all_attempts_together_end_at_the_total() {
         drop(stream);
     })
     .await;
-    let policy = CallPolicy { total: Duration::from_millis(500), ..patient_for(200, 100) };
+    let policy = patient_for(200, 100).with_total(Duration::from_millis(500));
     let started = Instant::now();
     let error = send(&client(), get(&format!("http://{address}/")), policy).await.unwrap_err();
     assert!(matches!(error, TransportError::Timeout { .. }), "{error}");
@@ -67,7 +67,7 @@ async fn an_endless_body_ends_at_the_cap() {
         while stream.write_all(chunk.as_bytes()).await.is_ok() {}
     })
     .await;
-    let policy = CallPolicy { body_cap: 100_000, ..CallPolicy::default() };
+    let policy = CallPolicy::new().with_body_cap(100_000);
     let error = send(&client(), get(&format!("http://{address}/")), policy).await.unwrap_err();
     assert!(matches!(error, TransportError::TooLarge { cap: 100_000, .. }), "{error}");
 }
@@ -82,7 +82,8 @@ async fn an_announced_length_beyond_the_cap_is_refused_before_the_body_comes() {
     })
     .await;
     let started = Instant::now();
-    let error = client().send(get(&format!("http://{address}/"))).await.unwrap_err();
+    let error =
+        client().send(get(&format!("http://{address}/")), &CallPolicy::new()).await.unwrap_err();
     assert!(matches!(error, TransportError::TooLarge { .. }), "{error}");
     assert!(started.elapsed() < Duration::from_secs(5));
 }
@@ -90,7 +91,7 @@ async fn an_announced_length_beyond_the_cap_is_refused_before_the_body_comes() {
 #[tokio::test]
 async fn a_body_of_exactly_the_cap_is_read() {
     let server = Server::start(|_, _| answer(200, "12345")).await;
-    let policy = |body_cap| CallPolicy { body_cap, ..CallPolicy::default() };
+    let policy = |body_cap| CallPolicy::new().with_body_cap(body_cap);
     let whole = send(&client(), get(&server.url("/")), policy(5)).await.unwrap();
     assert_eq!(whole.body(), "12345");
     let error = send(&client(), get(&server.url("/")), policy(4)).await.unwrap_err();
@@ -102,7 +103,7 @@ async fn the_length_in_the_answer_to_a_head_is_not_a_body() {
     let server = Server::start(|_, _| answer(200, "0123456789")).await;
     let mut request = get(&server.url("/"));
     *request.method_mut() = Method::HEAD;
-    let policy = CallPolicy { body_cap: 5, ..CallPolicy::default() };
+    let policy = CallPolicy::new().with_body_cap(5);
     let head = send(&client(), request, policy).await.unwrap();
     assert_eq!(head.headers()["content-length"], "10");
     assert!(head.body().is_empty());
@@ -114,7 +115,7 @@ async fn what_is_not_http_is_broken_and_says_so() {
         let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.6\r\n").await;
     })
     .await;
-    let policy = CallPolicy { attempts: 1, ..CallPolicy::default() };
+    let policy = CallPolicy::new().with_attempts(1);
     let error = send(&client(), get(&format!("http://{address}/")), policy).await.unwrap_err();
     assert!(matches!(error, TransportError::Broken { .. }), "{}", chain(&error));
     assert!(!chain(&error).contains("client error"), "{}", chain(&error));
@@ -127,7 +128,7 @@ async fn urls_that_cannot_be_sent_are_refused_by_name() {
         ("/just/a/path", "its URL has no scheme"),
         ("http://user:secret@host/x", "its URL holds credentials"),
     ] {
-        let error = client().send(get(url)).await.unwrap_err();
+        let error = client().send(get(url), &CallPolicy::new()).await.unwrap_err();
         assert!(error.to_string().ends_with(reason), "{error}");
         assert!(!error.to_string().contains("secret"), "{error}");
     }
@@ -136,9 +137,10 @@ async fn urls_that_cannot_be_sent_are_refused_by_name() {
 #[tokio::test]
 async fn the_user_agent_names_the_program_unless_the_caller_does() {
     let server = Server::start(|_, _| answer(200, "")).await;
-    client().send(get(&server.url("/"))).await.unwrap();
+    client().send(get(&server.url("/")), &CallPolicy::new()).await.unwrap();
     let own = Request::get(server.url("/")).header("user-agent", "mine/1");
-    client().send(own.body(bytes::Bytes::new()).unwrap()).await.unwrap();
+    let own = own.body(bytes::Bytes::new()).unwrap();
+    client().send(own, &CallPolicy::new()).await.unwrap();
     let agent = server.request(0).headers()["user-agent"].to_str().unwrap().to_owned();
     assert!(agent.starts_with("ambisign/"), "{agent}");
     assert_eq!(server.request(1).headers()["user-agent"], "mine/1");

@@ -33,7 +33,7 @@ async fn plain_http_goes_to_the_proxy_with_the_whole_url_and_the_credentials() {
     let proxy = Server::start(|_, _| answer(200, "from the proxy")).await;
     let url = format!("http://user:pa%20ss@{}", proxy.address);
     let client = client_with(&[("http_proxy", &url)]);
-    let done = client.send(get("http://service.example/a?b=c")).await.unwrap();
+    let done = client.send(get("http://service.example/a?b=c"), &CallPolicy::new()).await.unwrap();
     assert_eq!(done.body(), "from the proxy");
     let seen = proxy.request(0);
     assert_eq!(seen.uri(), "http://service.example/a?b=c");
@@ -52,7 +52,7 @@ async fn https_goes_through_a_tunnel_and_keeps_its_credentials_from_the_target()
     let url = format!("http://user:pass@{proxy}");
     let client =
         client_with(&[("HTTPS_PROXY", &url), ("SSL_CERT_FILE", file.path().to_str().unwrap())]);
-    let done = client.send(get("https://service.example/a")).await.unwrap();
+    let done = client.send(get("https://service.example/a"), &CallPolicy::new()).await.unwrap();
     assert_eq!(done.body(), "HTTP/2.0");
     let heads = heads.lock().unwrap();
     assert!(heads[0].starts_with("CONNECT service.example:443 HTTP/1.1\r\n"), "{}", heads[0]);
@@ -64,7 +64,8 @@ async fn a_proxy_that_refuses_is_named_with_its_status_and_not_asked_again() {
     let proxy = Server::start(|_, _| answer(407, "")).await;
     let url = format!("http://user:secret@{}", proxy.address);
     let client = client_with(&[("ALL_PROXY", &url)]);
-    let error = client.send(get("https://service.example/a")).await.unwrap_err();
+    let error =
+        client.send(get("https://service.example/a"), &CallPolicy::new()).await.unwrap_err();
     assert!(matches!(error, TransportError::Connect { .. }), "{error}");
     let text = chain(&error);
     assert!(text.contains(&format!("through the proxy http://{}", proxy.address)), "{text}");
@@ -79,7 +80,7 @@ async fn a_proxy_that_is_down_is_named() {
     drop(listener);
     let client = client_with(&[("ALL_PROXY", &format!("http://{address}"))]);
     for url in ["http://service.example/", "https://service.example/"] {
-        let error = client.send(get(url)).await.unwrap_err();
+        let error = client.send(get(url), &CallPolicy::new()).await.unwrap_err();
         assert!(matches!(error, TransportError::Connect { .. }), "{error}");
         assert!(chain(&error).contains(&format!("proxy http://{address}")), "{}", chain(&error));
     }
@@ -91,10 +92,13 @@ async fn loopback_no_proxy_and_requests_that_forbid_it_go_past_the_proxy() {
     let server = Server::start(|_, _| answer(200, "direct")).await;
     let url = format!("http://{}", proxy.address);
     let client = client_with(&[("ALL_PROXY", &url), ("NO_PROXY", "exempt.invalid")]);
-    assert_eq!(client.send(get(&server.url("/"))).await.unwrap().body(), "direct");
+    assert_eq!(
+        client.send(get(&server.url("/")), &CallPolicy::new()).await.unwrap().body(),
+        "direct"
+    );
     let local = format!("http://localhost:{}/", server.address.port());
-    assert_eq!(client.send(get(&local)).await.unwrap().body(), "direct");
-    let policy = |proxy| CallPolicy { proxy, attempts: 1, ..CallPolicy::default() };
+    assert_eq!(client.send(get(&local), &CallPolicy::new()).await.unwrap().body(), "direct");
+    let policy = |proxy| CallPolicy::new().with_proxy(proxy).with_attempts(1);
     let error = send(&client, get("http://exempt.invalid/"), policy(true)).await.unwrap_err();
     assert!(matches!(error, TransportError::Connect { .. }), "{error}");
     let error = send(&client, get("http://other.invalid/"), policy(false)).await.unwrap_err();
@@ -126,9 +130,9 @@ async fn a_socks_proxy_resolves_the_name() {
     })
     .await;
     let client = client_with(&[("ALL_PROXY", &format!("socks5h://{proxy}"))]);
-    let done = client.send(get("http://service.example/")).await.unwrap();
+    let done = client.send(get("http://service.example/"), &CallPolicy::new()).await.unwrap();
     assert_eq!(done.body(), "through socks");
     let client = client_with(&[("ALL_PROXY", "socks4://127.0.0.1:1")]);
-    let error = client.send(get("http://service.example/")).await.unwrap_err();
+    let error = client.send(get("http://service.example/"), &CallPolicy::new()).await.unwrap_err();
     assert!(error.to_string().contains("`socks4` are not supported"), "{error}");
 }

@@ -23,7 +23,7 @@ fn with_secrets(url: &str) -> Request<Bytes> {
 }
 
 fn rule(redirects: Redirects) -> CallPolicy {
-    CallPolicy { redirects, ..CallPolicy::default() }
+    CallPolicy::new().with_redirects(redirects)
 }
 
 #[tokio::test]

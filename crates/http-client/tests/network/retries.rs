@@ -19,7 +19,7 @@ fn post(url: &str) -> Request<Bytes> {
 }
 
 fn once_only() -> CallPolicy {
-    CallPolicy { idempotent: false, ..CallPolicy::default() }
+    CallPolicy::new().with_idempotent(false)
 }
 
 #[tokio::test]
@@ -27,7 +27,10 @@ async fn an_overloaded_server_is_asked_again() {
     let server =
         Server::start(|number, _| if number < 3 { answer(503, "") } else { answer(200, "ok") })
             .await;
-    let done = client().send(post(&server.url("/"))).await.unwrap();
+    let done = client()
+        .send(post(&server.url("/")), &CallPolicy::new().with_idempotent(true))
+        .await
+        .unwrap();
     assert_eq!(done.body(), "ok");
     assert_eq!(server.count(), 3);
     assert_eq!(server.request(2).body(), "payload");
@@ -36,14 +39,14 @@ async fn an_overloaded_server_is_asked_again() {
 #[tokio::test]
 async fn attempts_run_out_and_the_last_answer_is_handed_over() {
     let server = Server::start(|_, _| answer(502, "bad gateway")).await;
-    let last = client().send(get(&server.url("/"))).await.unwrap();
+    let last = client().send(get(&server.url("/")), &CallPolicy::new()).await.unwrap();
     assert_eq!((last.status().as_u16(), server.count()), (502, 3));
 }
 
 #[tokio::test]
 async fn a_refusal_is_not_asked_again() {
     let server = Server::start(|_, _| answer(403, "")).await;
-    client().send(get(&server.url("/"))).await.unwrap();
+    client().send(get(&server.url("/")), &CallPolicy::new()).await.unwrap();
     assert_eq!(server.count(), 1);
 }
 
@@ -84,7 +87,7 @@ async fn retry_after_is_waited_for() {
     )
     .await;
     let started = Instant::now();
-    let done = client().send(get(&server.url("/"))).await.unwrap();
+    let done = client().send(get(&server.url("/")), &CallPolicy::new()).await.unwrap();
     assert_eq!(done.body(), "ok");
     assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
 }
@@ -93,7 +96,7 @@ async fn retry_after_is_waited_for() {
 async fn a_retry_after_beyond_the_total_gives_up_at_once() {
     let server = Server::start(|_, _| retry_after(503, "3600")).await;
     let started = Instant::now();
-    let last = client().send(get(&server.url("/"))).await.unwrap();
+    let last = client().send(get(&server.url("/")), &CallPolicy::new()).await.unwrap();
     assert_eq!((last.status().as_u16(), server.count()), (503, 1));
     assert!(started.elapsed() < Duration::from_secs(10));
 }
@@ -103,7 +106,10 @@ async fn a_refused_connection_names_the_systems_reason() {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let error = client().send(get(&format!("http://{address}/v2/?x=y"))).await.unwrap_err();
+    let error = client()
+        .send(get(&format!("http://{address}/v2/?x=y")), &CallPolicy::new())
+        .await
+        .unwrap_err();
     assert!(matches!(error, TransportError::Connect { .. }), "{error}");
     assert_eq!(error.to_string(), format!("could not connect to http://{address}/v2/"));
     let mut cause: Option<&dyn std::error::Error> = Some(&error);
@@ -137,7 +143,7 @@ async fn connections_are_kept() {
     let server = Server::start(|_, _| answer(200, "ok")).await;
     let client = client();
     for _ in 0..3 {
-        client.send(get(&server.url("/"))).await.unwrap();
+        client.send(get(&server.url("/")), &CallPolicy::new()).await.unwrap();
     }
     assert_eq!(server.connections.load(Ordering::Relaxed), 1);
 }

@@ -134,11 +134,10 @@ pub(crate) fn get(url: &str) -> Request<Bytes> {
 
 pub(crate) async fn send(
     client: &HttpClient,
-    mut request: Request<Bytes>,
+    request: Request<Bytes>,
     policy: CallPolicy,
 ) -> Result<Response<Bytes>, TransportError> {
-    request.extensions_mut().insert(policy);
-    client.send(request).await
+    client.send(request, &policy).await
 }
 
 /// An error with all its causes.

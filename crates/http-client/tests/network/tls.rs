@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ambisign_http_client::{HttpClient, Roots, Settings, danger};
 use bytes::Bytes;
-use host::{CallPolicy, Transport as _, TransportError, TrustOnly};
+use host::{CallPolicy, Transport as _, TransportError};
 use http::{Request, Response, Version};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -100,16 +100,16 @@ async fn ssl_cert_file_and_dir_name_the_authority() {
     let authority = Authority::new();
     authority.write_to(&path);
     let address = tls_server(authority.acceptor("localhost", &["http/1.1"])).await;
-    let done = trusting(&path).send(get(&url(address))).await.unwrap();
+    let done = trusting(&path).send(get(&url(address)), &CallPolicy::new()).await.unwrap();
     assert_eq!(done.body(), "HTTP/1.1");
     std::fs::write(directory.path().join("README"), "not a certificate").unwrap();
     let by_directory = client_with(&[("SSL_CERT_DIR", directory.path().to_str().unwrap())]);
-    by_directory.send(get(&url(address))).await.unwrap();
+    by_directory.send(get(&url(address)), &CallPolicy::new()).await.unwrap();
     let settings = Settings::new().with_ca_file(&path).unwrap();
-    HttpClient::new(&settings).send(get(&url(address))).await.unwrap();
+    HttpClient::new(&settings).send(get(&url(address)), &CallPolicy::new()).await.unwrap();
     let settings =
         Settings::new().with_roots(Roots::Only(vec![])).with_extra_ca_file(&path).unwrap();
-    HttpClient::new(&settings).send(get(&url(address))).await.unwrap();
+    HttpClient::new(&settings).send(get(&url(address)), &CallPolicy::new()).await.unwrap();
 }
 
 #[tokio::test]
@@ -117,13 +117,9 @@ async fn a_request_may_bring_its_own_trust_and_then_nothing_else_counts() {
     let (cluster, other) = (Authority::new(), Authority::new());
     let address = tls_server(cluster.acceptor("localhost", &[])).await;
     let client = HttpClient::new(&Settings::new().with_roots(Roots::Only(vec![])));
-    let trusting = |authority: &Authority| {
-        let mut request = get(&url(address));
-        request.extensions_mut().insert(TrustOnly(Bytes::from(authority.pem.clone())));
-        request
-    };
-    client.send(trusting(&cluster)).await.unwrap();
-    let error = client.send(trusting(&other)).await.unwrap_err();
+    let trusting = |authority: &Authority| CallPolicy::new().with_trust_only(authority.pem.clone());
+    client.send(get(&url(address)), &trusting(&cluster)).await.unwrap();
+    let error = client.send(get(&url(address)), &trusting(&other)).await.unwrap_err();
     assert!(matches!(error, TransportError::Tls { .. }), "{error}");
 }
 
@@ -134,7 +130,7 @@ async fn http2_is_spoken_where_the_server_does() {
     let authority = Authority::new();
     authority.write_to(&path);
     let address = tls_server(authority.acceptor("localhost", &["h2", "http/1.1"])).await;
-    let done = trusting(&path).send(get(&url(address))).await.unwrap();
+    let done = trusting(&path).send(get(&url(address)), &CallPolicy::new()).await.unwrap();
     assert_eq!((done.version(), &done.body()[..]), (Version::HTTP_2, &b"HTTP/2.0"[..]));
 }
 
@@ -156,7 +152,7 @@ async fn an_unknown_authority_and_a_wrong_name_are_tls_errors_and_final() {
             serve_tls(acceptor.clone(), stream)
         })
         .await;
-        let error = trusting(&path).send(get(&url(address))).await.unwrap_err();
+        let error = trusting(&path).send(get(&url(address)), &CallPolicy::new()).await.unwrap_err();
         assert!(matches!(error, TransportError::Tls { .. }), "{error}");
         assert!(chain(&error).contains(reason), "{}", chain(&error));
         assert_eq!(connections.load(Ordering::Relaxed), 1);
@@ -171,13 +167,14 @@ async fn a_danger_named_host_is_believed_and_no_other() {
     for host in [named.as_str(), "localhost"] {
         let settings = Settings::new().with_roots(Roots::Only(vec![]));
         let settings = danger::skip_certificate_checks(settings, host);
-        HttpClient::new(&settings).send(get(&url(address))).await.unwrap();
+        HttpClient::new(&settings).send(get(&url(address)), &CallPolicy::new()).await.unwrap();
     }
     let path = tempfile::NamedTempFile::new().unwrap();
     Authority::new().write_to(path.path());
     let settings = Settings::new().with_ca_file(path.path()).unwrap();
     let settings = danger::skip_certificate_checks(settings, "localhost:1");
-    let error = HttpClient::new(&settings).send(get(&url(address))).await.unwrap_err();
+    let error =
+        HttpClient::new(&settings).send(get(&url(address)), &CallPolicy::new()).await.unwrap_err();
     assert!(matches!(error, TransportError::Tls { .. }), "{error}");
 }
 
@@ -185,10 +182,13 @@ async fn a_danger_named_host_is_believed_and_no_other() {
 async fn a_missing_store_of_authorities_matters_only_for_https() {
     let client = client_with(&[("SSL_CERT_FILE", "/nonexistent/ca.pem")]);
     let server = Server::start(|_, _| answer(200, "plain")).await;
-    assert_eq!(client.send(get(&server.url("/"))).await.unwrap().body(), "plain");
+    assert_eq!(
+        client.send(get(&server.url("/")), &CallPolicy::new()).await.unwrap().body(),
+        "plain"
+    );
     let authority = Authority::new();
     let address = tls_server(authority.acceptor("localhost", &[])).await;
-    let error = client.send(get(&url(address))).await.unwrap_err();
+    let error = client.send(get(&url(address)), &CallPolicy::new()).await.unwrap_err();
     assert!(matches!(error, TransportError::Unusable { .. }), "{error}");
     assert!(error.to_string().contains("/nonexistent/ca.pem does not exist"), "{error}");
 }
@@ -209,7 +209,7 @@ async fn a_handshake_that_is_cut_short_is_tried_again() {
     })
     .await;
     let request = Request::post(url(address)).body(Bytes::new()).unwrap();
-    let policy = CallPolicy { idempotent: false, ..CallPolicy::default() };
+    let policy = CallPolicy::new().with_idempotent(false);
     send(&trusting(path.path()), request, policy).await.unwrap();
 }
 
@@ -218,7 +218,10 @@ async fn plain_http_on_a_tls_port_is_a_tls_error() {
     let path = tempfile::NamedTempFile::new().unwrap();
     Authority::new().write_to(path.path());
     let server = Server::start(|_, _| answer(200, "")).await;
-    let error = trusting(path.path()).send(get(&url(server.address))).await.unwrap_err();
+    let error = trusting(path.path())
+        .send(get(&url(server.address)), &CallPolicy::new())
+        .await
+        .unwrap_err();
     assert!(matches!(error, TransportError::Tls { .. }), "{}", chain(&error));
 }
 
@@ -248,7 +251,7 @@ async fn a_server_that_wants_http_1_1_after_all_gets_it() {
     })
     .await;
     let request = Request::post(url(address)).body(Bytes::from_static(b"once")).unwrap();
-    let policy = CallPolicy { idempotent: false, ..CallPolicy::default() };
+    let policy = CallPolicy::new().with_idempotent(false);
     let done = send(&trusting(path.path()), request, policy).await.unwrap();
     assert_eq!((done.version(), &done.body()[..]), (Version::HTTP_11, &b"fine"[..]));
 }

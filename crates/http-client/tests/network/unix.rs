@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use host::{CallPolicy, TransportError, UnixSocket};
+use host::{CallPolicy, TransportError};
 use http::Request;
 
 use crate::server::{answer, chain, client, send, serve};
@@ -20,10 +20,9 @@ async fn a_request_goes_over_the_socket_whatever_its_url_names() {
         serve(stream, Arc::new(|_: usize, _: &Request<Bytes>| answer(200, "token")), seen).await;
     });
     let request = Request::post("http://localhost/v1/tokens/oidc?x=1")
-        .extension(UnixSocket(path))
         .body(Bytes::from_static(b"{}"))
         .unwrap();
-    let done = send(&client(), request, CallPolicy::default()).await.unwrap();
+    let done = send(&client(), request, CallPolicy::new().with_unix_socket(path)).await.unwrap();
     assert_eq!(done.body(), "token");
     let seen = requests.lock().unwrap();
     assert_eq!(seen[0].uri(), "/v1/tokens/oidc?x=1");
@@ -33,11 +32,8 @@ async fn a_request_goes_over_the_socket_whatever_its_url_names() {
 
 #[tokio::test]
 async fn a_socket_that_is_not_there_is_named() {
-    let request = Request::get("http://localhost/")
-        .extension(UnixSocket("/nonexistent/api".into()))
-        .body(Bytes::new())
-        .unwrap();
-    let policy = CallPolicy { attempts: 1, ..CallPolicy::default() };
+    let request = Request::get("http://localhost/").body(Bytes::new()).unwrap();
+    let policy = CallPolicy::new().with_attempts(1).with_unix_socket("/nonexistent/api");
     let error = send(&client(), request, policy).await.unwrap_err();
     assert!(matches!(error, TransportError::Connect { .. }), "{error}");
     assert!(chain(&error).contains("/nonexistent/api"), "{}", chain(&error));

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use host::{Host, NoPrograms, TransportError};
+use host::{NoPrograms, TransportError};
 use http::Method;
 use oci_push::{Attached, Digest, Error, How, Options, Registry};
 use serde_json::{Value, json};
@@ -197,7 +197,7 @@ fn interrupt_puts(fake: &Fake, image: &Digest, other: &Digest, times: u32) {
 }
 
 fn real(fake: &Fake) -> Registry {
-    let host = Host { clock: Arc::new(RealClock), ..fake.host_with([("A", "b")], NoPrograms) };
+    let host = fake.host_with([("A", "b")], NoPrograms).with_clock(Arc::new(RealClock));
     Registry::new(host, Options::default()).unwrap()
 }
 

@@ -1,8 +1,11 @@
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use host::{Env, Invocation, NoPrograms, ProgramError, ProgramOutput, Programs};
+use host::{
+    BoxFuture, Env, FileError, Invocation, NoPrograms, ProgramError, ProgramOutput, Programs,
+};
 use oci_push::{Error, Options, Registry};
 
 use crate::fake::{Auth, Fake, block_on, reference};
@@ -31,9 +34,13 @@ impl Machine {
 struct Variables(Vec<(&'static str, &'static str)>, PathBuf);
 
 impl Env for Variables {
-    fn var(&self, name: &str) -> Option<String> {
+    fn var_os(&self, name: &str) -> Option<OsString> {
         let (_, value) = self.0.iter().find(|(key, _)| *key == name)?;
-        Some(value.replace('@', self.1.to_str().unwrap()))
+        Some(value.replace('@', self.1.to_str().unwrap()).into())
+    }
+
+    fn read<'a>(&'a self, path: &'a Path, cap: usize) -> BoxFuture<'a, Result<Vec<u8>, FileError>> {
+        Box::pin(std::future::ready(host::read_file(path, cap)))
     }
 }
 

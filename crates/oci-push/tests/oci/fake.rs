@@ -210,12 +210,12 @@ impl Fake {
         programs: impl Programs + 'static,
     ) -> Host {
         let fake = self.clone();
-        Host {
-            http: Arc::new(move |request: Request<Bytes>| fake.answer(&request)),
-            env: Arc::new(env),
-            clock: Arc::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_345_879)),
-            programs: Arc::new(programs),
-        }
+        Host::new(
+            Arc::new(move |request: Request<Bytes>| fake.answer(&request)),
+            Arc::new(env),
+            Arc::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_345_879)),
+            Arc::new(programs),
+        )
     }
 
     pub(crate) fn registry(&self) -> Registry {

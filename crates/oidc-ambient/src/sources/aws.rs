@@ -7,7 +7,7 @@ mod sigv4;
 use std::time::Duration;
 
 use bytes::Bytes;
-use host::{BoxFuture, CallPolicy, Host};
+use host::{BoxFuture, Host};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request};
 use id_token::{Audience, IdToken, Outcome, TokenSource};
@@ -29,7 +29,7 @@ impl Aws {
 
     async fn look(&self, audience: &Audience, min_ttl: Duration) -> Outcome {
         let env = self.host.env.as_ref();
-        let origin = match Origin::find(env) {
+        let origin = match Origin::find(env).await {
             Ok(origin) => origin,
             Err(absence) => return not_here(absence),
         };
@@ -112,12 +112,12 @@ fn query(sts: &Url, body: String) -> Result<Request<Bytes>, Fault> {
     Request::post(sts.as_str())
         .header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))
         // Keys for AWS are on many machines without a way to it: those must not wait for long.
-        .extension(CallPolicy {
-            attempt: Duration::from_secs(5),
-            total: Duration::from_secs(10),
-            attempts: 3,
-            ..fetch::policy()
-        })
+        .extension(
+            fetch::policy()
+                .with_attempt(Duration::from_secs(5))
+                .with_total(Duration::from_secs(10))
+                .with_attempts(3),
+        )
         .body(Bytes::from(body))
         .map_err(|_| Fault::new("the endpoint of STS has no usable URL"))
 }
@@ -286,7 +286,7 @@ mod tests {
             .answering(200, &xml);
         assert_eq!(found_of(look(&world)).token.reveal(), token);
         assert_eq!(world.request(0).method(), Method::PUT);
-        assert!(!world.request(0).extensions().get::<CallPolicy>().unwrap().proxy);
+        assert!(!world.request(0).extensions().get::<host::CallPolicy>().unwrap().proxy);
         assert_eq!(
             world.request(4).uri(),
             "http://169.254.169.254/latest/meta-data/iam/security-credentials/signer"

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use host::{BoxFuture, CallPolicy, Env, Host, Redirects};
+use host::{BoxFuture, Env, Host, Redirects};
 use http::{HeaderValue, Request};
 use id_token::{Audience, IdToken, Outcome, TOKEN_CAP, TokenSource};
 use url::Url;
@@ -26,7 +26,7 @@ impl AzureFile {
         Self { env }
     }
 
-    fn look(&self, audience: &Audience) -> Outcome {
+    async fn look(&self, audience: &Audience) -> Outcome {
         let Some(path) = self.env.var(FILE) else {
             return not_here(format!("{FILE} is not set"));
         };
@@ -36,7 +36,7 @@ impl AzureFile {
              /var/run/sigstore/cosign: AKS with `--enable-oidc-issuer` is an issuer that the \
              public Fulcio knows"
         );
-        let bytes = match self.env.read(Path::new(&path), TOKEN_CAP) {
+        let bytes = match self.env.read(Path::new(&path), TOKEN_CAP).await {
             Ok(bytes) => bytes,
             Err(error) => return doubtful(evidence, with_causes(&error), hint),
         };
@@ -59,7 +59,7 @@ impl TokenSource for AzureFile {
     }
 
     fn find<'a>(&'a self, audience: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
-        Box::pin(std::future::ready(self.look(audience)))
+        Box::pin(self.look(audience))
     }
 }
 
@@ -78,7 +78,12 @@ impl AzureManaged {
         let service = env.var(ENDPOINT).zip(env.var(HEADER));
         let evidence = if service.is_some() {
             format!("{ENDPOINT} and {HEADER} are set")
-        } else if env.read(Path::new(ASSET_TAG), 256).unwrap_or_default().starts_with(AZURE_TAG) {
+        } else if env
+            .read(Path::new(ASSET_TAG), 256)
+            .await
+            .unwrap_or_default()
+            .starts_with(AZURE_TAG)
+        {
             format!("{ASSET_TAG} is Azure's")
         } else {
             return not_here(format!("{ENDPOINT} is not set and {ASSET_TAG} is not Azure's"));
@@ -131,7 +136,7 @@ impl AzureManaged {
         }
         let request = Request::get(url.as_str())
             .header(header.0, header.1)
-            .extension(CallPolicy { redirects: Redirects::Never, ..fetch::local_policy() })
+            .extension(fetch::local_policy().with_redirects(Redirects::Never))
             .body(Bytes::new())
             .map_err(|_| Fault::new(format!("{ENDPOINT} is not a usable URL")))?;
         fetch::json_token(&self.host, &request, "/access_token").await
@@ -174,7 +179,7 @@ mod tests {
     }
 
     fn file(world: &World, audience: &str) -> Outcome {
-        AzureFile::new(world.host().env).look(&Audience::new(audience).unwrap())
+        block_on(AzureFile::new(world.host().env).look(&Audience::new(audience).unwrap()))
     }
 
     #[test]

@@ -18,14 +18,14 @@ impl Chainguard {
         Self { host }
     }
 
-    fn look(&self, audience: &Audience) -> Outcome {
+    async fn look(&self, audience: &Audience) -> Outcome {
         let Some(cache) = cache_directory(self.host.env.as_ref()) else {
             return not_here("there is no directory for caches: HOME is not set");
         };
         let path = cache.join("chainguard").join(directory(audience)).join("oidc-token");
         let evidence = || format!("{} exists", path.display());
         let hint = || format!("run `chainctl auth login --audience {audience}`");
-        let token = match self.read(&path) {
+        let token = match self.read(&path).await {
             Ok(token) => token,
             Err(None) => return not_here(format!("{} does not exist", path.display())),
             Err(Some(reason)) => return doubtful(evidence(), reason, hint()),
@@ -38,8 +38,8 @@ impl Chainguard {
     }
 
     /// `None` where there is no file.
-    fn read(&self, path: &Path) -> Result<IdToken, Option<String>> {
-        let bytes = self.host.env.read(path, TOKEN_CAP).map_err(|error| match error {
+    async fn read(&self, path: &Path) -> Result<IdToken, Option<String>> {
+        let bytes = self.host.env.read(path, TOKEN_CAP).await.map_err(|error| match error {
             FileError::NotFound { .. } => None,
             error => Some(with_causes(&error)),
         })?;
@@ -54,7 +54,7 @@ impl TokenSource for Chainguard {
     }
 
     fn find<'a>(&'a self, audience: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
-        Box::pin(std::future::ready(self.look(audience)))
+        Box::pin(self.look(audience))
     }
 }
 
@@ -79,7 +79,7 @@ fn directory(audience: &Audience) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::testing::{World, broken_of, found_of, jwt};
+    use crate::sources::testing::{World, block_on, broken_of, found_of, jwt};
 
     const ENV: [(&str, &str); 3] =
         [("HOME", "/h"), ("XDG_CACHE_HOME", "/c"), ("LOCALAPPDATA", "/c")];
@@ -90,7 +90,7 @@ mod tests {
     }
 
     fn look(world: &World, audience: &str) -> Outcome {
-        Chainguard::new(world.host()).look(&Audience::new(audience).unwrap())
+        block_on(Chainguard::new(world.host()).look(&Audience::new(audience).unwrap()))
     }
 
     #[test]

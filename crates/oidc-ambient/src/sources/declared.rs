@@ -26,10 +26,13 @@ impl Sources {
     /// # Errors
     /// [`Error::Declaration`]: the file is not there or cannot be read, is not TOML, or declares
     /// something that cannot be. Nothing is added then.
-    pub fn declare(&mut self, host: &Host, path: &Path) -> Result<(), Error> {
+    pub async fn declare(&mut self, host: &Host, path: &Path) -> Result<(), Error> {
         let wrong = |line, reason| Error::Declaration { path: path.to_owned(), line, reason };
-        let bytes =
-            host.env.read(path, FILE_CAP).map_err(|error| wrong(None, with_causes(&error)))?;
+        let bytes = host
+            .env
+            .read(path, FILE_CAP)
+            .await
+            .map_err(|error| wrong(None, with_causes(&error)))?;
         let text =
             std::str::from_utf8(&bytes).map_err(|_| wrong(None, "it is not UTF-8".to_owned()))?;
         let declared =
@@ -46,11 +49,11 @@ impl Sources {
     ///
     /// # Errors
     /// As of [`Self::declare`], but for a file that is not there.
-    pub fn declare_default(&mut self, host: &Host) -> Result<(), Error> {
+    pub async fn declare_default(&mut self, host: &Host) -> Result<(), Error> {
         let Some(path) = default_path(host.env.as_ref()) else { return Ok(()) };
-        match host.env.read(&path, FILE_CAP) {
+        match host.env.read(&path, FILE_CAP).await {
             Err(FileError::NotFound { .. }) => Ok(()),
-            _ => self.declare(host, &path),
+            _ => self.declare(host, &path).await,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use host::{BoxFuture, FileError, Host, UnixSocket};
+use host::{BoxFuture, FileError, Host};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request};
 use id_token::{Audience, IdToken, Outcome, TokenSource};
@@ -28,7 +28,7 @@ impl Fly {
             return not_here(format!("{MARKER} is not set"));
         }
         // A socket is there and cannot be read like a file.
-        match self.host.env.read(Path::new(SOCKET), 0) {
+        match self.host.env.read(Path::new(SOCKET), 0).await {
             Err(FileError::NotFound { .. }) => return not_here(format!("{SOCKET} does not exist")),
             Err(FileError::Io { .. }) => {
                 return broken(
@@ -54,8 +54,7 @@ impl Fly {
         let body = json!({ "aud": audience.as_str() }).to_string();
         let request = Request::post("http://localhost/v1/tokens/oidc")
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .extension(fetch::local_policy())
-            .extension(UnixSocket(SOCKET.into()))
+            .extension(fetch::local_policy().with_unix_socket(SOCKET))
             .body(Bytes::from(body))
             .map_err(|_| Fault::new("no request can be made"))?;
         let answer = fetch::send(&self.host, &request).await?;
@@ -91,8 +90,8 @@ mod tests {
         let world = World::new(&[(MARKER, "app")]).with_file(SOCKET, "").answering(200, &token);
         assert_eq!(found_of(look(&world)).token.reveal(), token);
         let request = world.only_request();
-        let socket = request.extensions().get::<UnixSocket>().unwrap();
-        assert_eq!(socket.0.to_str(), Some(SOCKET));
+        let policy = request.extensions().get::<host::CallPolicy>().unwrap();
+        assert_eq!(policy.unix_socket.as_deref(), Some(Path::new(SOCKET)));
         assert_eq!(request.body(), r#"{"aud":"sigstore"}"#);
     }
 

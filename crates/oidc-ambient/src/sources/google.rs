@@ -94,8 +94,8 @@ impl GoogleImpersonation {
 
     async fn access_token(&self) -> Result<String, Fault> {
         let env = self.host.env.as_ref();
-        match Located::find(env) {
-            Ok(file) => file.read(env)?.access_token(&self.host).await,
+        match Located::find(env).await {
+            Ok(file) => file.read(env).await?.access_token(&self.host).await,
             Err(_) => metadata::access_token(&self.host).await,
         }
     }
@@ -128,12 +128,12 @@ impl GoogleFile {
 
     async fn look(&self, audience: &Audience) -> Outcome {
         let env = self.host.env.as_ref();
-        let file = match Located::find(env) {
+        let file = match Located::find(env).await {
             Ok(file) => file,
             Err(absence) => return not_here(absence),
         };
         let evidence = file.evidence();
-        let credentials = match file.read(env) {
+        let credentials = match file.read(env).await {
             Ok(credentials) => credentials,
             Err(fault) => return failed(file.named, evidence, fault),
         };

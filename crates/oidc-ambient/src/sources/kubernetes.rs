@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use host::{BoxFuture, CallPolicy, FileError, Host, Redirects, TrustOnly};
+use host::{BoxFuture, FileError, Host, Redirects};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Request};
 use id_token::{Audience, IdToken, Outcome, TOKEN_CAP, TokenSource};
@@ -29,7 +29,7 @@ impl Kubernetes {
         let Some(server) = self.host.env.var(SERVER) else {
             return not_here(format!("{SERVER} is not set"));
         };
-        let own = match self.host.env.read(Path::new(TOKEN_PATH), TOKEN_CAP) {
+        let own = match self.host.env.read(Path::new(TOKEN_PATH), TOKEN_CAP).await {
             Ok(own) => own,
             Err(FileError::NotFound { .. }) => {
                 return not_here(format!("{TOKEN_PATH} does not exist"));
@@ -75,6 +75,7 @@ impl Kubernetes {
             .host
             .env
             .read(Path::new(CA_PATH), CA_CAP)
+            .await
             .map_err(|error| Fault::new(with_causes(&error)))?;
         let life = min_ttl.max(SHORTEST_LIFE).as_secs();
         let body = json!({
@@ -87,8 +88,9 @@ impl Kubernetes {
             .header(ACCEPT, HeaderValue::from_static("application/json"))
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header(AUTHORIZATION, bearer)
-            .extension(CallPolicy { redirects: Redirects::Never, ..fetch::local_policy() })
-            .extension(TrustOnly(Bytes::from(authorities)))
+            .extension(
+                fetch::local_policy().with_redirects(Redirects::Never).with_trust_only(authorities),
+            )
             .body(Bytes::from(body.to_string()))
             .map_err(|_| Fault::new(format!("{SERVER} names no server")))?;
         fetch::json_token(&self.host, &request, "/status/token").await
@@ -167,7 +169,8 @@ mod tests {
             request.uri(),
             "https://[fd00::1]:6443/api/v1/namespaces/build/serviceaccounts/signer/token"
         );
-        assert_eq!(request.extensions().get::<TrustOnly>().unwrap().0, "PEM");
+        let policy = request.extensions().get::<host::CallPolicy>().unwrap();
+        assert_eq!(policy.trust_only.as_deref(), Some(&b"PEM"[..]));
         let body: serde_json::Value = serde_json::from_slice(request.body()).unwrap();
         assert_eq!(body["spec"], json!({ "audiences": ["sigstore"], "expirationSeconds": 600 }));
     }

@@ -1,6 +1,7 @@
 //! What the tests of the sources share: a fake world.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -10,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use host::{
-    Env, FileError, Host, Invocation, NoPrograms, ProgramError, ProgramOutput, Programs,
+    BoxFuture, Env, FileError, Host, Invocation, NoPrograms, ProgramError, ProgramOutput, Programs,
     TransportError,
 };
 use http::{Request, Response};
@@ -68,14 +69,15 @@ impl Files {
 }
 
 impl Env for Files {
-    fn var(&self, name: &str) -> Option<String> {
-        self.variables.var(name)
+    fn var_os(&self, name: &str) -> Option<OsString> {
+        self.variables.var_os(name)
     }
 
-    fn read(&self, path: &Path, _: usize) -> Result<Vec<u8>, FileError> {
+    fn read<'a>(&'a self, path: &'a Path, _: usize) -> BoxFuture<'a, Result<Vec<u8>, FileError>> {
         let content = self.files.get(&path.display().to_string());
         let missing = || FileError::NotFound { path: path.to_owned() };
-        content.map(|text| text.clone().into_bytes()).ok_or_else(missing)
+        let content = content.map(|text| text.clone().into_bytes()).ok_or_else(missing);
+        Box::pin(std::future::ready(content))
     }
 }
 
@@ -169,11 +171,11 @@ impl World {
             let answer = if last { answers.front().cloned() } else { answers.pop_front() };
             answer.expect("nothing was to be sent")
         };
-        Host {
-            http: Arc::new(http),
-            env: Arc::new(self.env.clone()),
-            clock: Arc::new(UNIX_EPOCH),
-            programs: Arc::clone(&self.programs),
-        }
+        Host::new(
+            Arc::new(http),
+            Arc::new(self.env.clone()),
+            Arc::new(UNIX_EPOCH),
+            Arc::clone(&self.programs),
+        )
     }
 }

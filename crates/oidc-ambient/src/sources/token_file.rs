@@ -19,13 +19,13 @@ impl NamedFile {
         Self { env }
     }
 
-    fn look(&self) -> Outcome {
+    async fn look(&self) -> Outcome {
         let Some(path) = self.env.var(VARIABLE) else {
             return not_here(format!("{VARIABLE} is not set"));
         };
         let path = PathBuf::from(path);
         let evidence = format!("{VARIABLE} names {}", path.display());
-        match read(self.env.as_ref(), &path) {
+        match read(self.env.as_ref(), &path).await {
             Ok(token) => here(token, evidence),
             Err(fault) => broken(
                 evidence,
@@ -45,7 +45,7 @@ impl TokenSource for NamedFile {
     }
 
     fn find<'a>(&'a self, _: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
-        Box::pin(std::future::ready(self.look()))
+        Box::pin(self.look())
     }
 }
 
@@ -59,9 +59,9 @@ impl CosignFile {
         Self { env }
     }
 
-    fn look(&self) -> Outcome {
+    async fn look(&self) -> Outcome {
         let evidence = || format!("{COSIGN_PATH} exists");
-        match read(self.env.as_ref(), Path::new(COSIGN_PATH)) {
+        match read(self.env.as_ref(), Path::new(COSIGN_PATH)).await {
             Ok(token) => here(token, evidence()),
             Err(Fault::File(FileError::NotFound { .. })) => {
                 not_here(format!("{COSIGN_PATH} does not exist"))
@@ -82,7 +82,7 @@ impl TokenSource for CosignFile {
     }
 
     fn find<'a>(&'a self, _: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
-        Box::pin(std::future::ready(self.look()))
+        Box::pin(self.look())
     }
 }
 
@@ -100,9 +100,9 @@ impl Fault {
     }
 }
 
-fn read(env: &dyn Env, path: &Path) -> Result<IdToken, Fault> {
+async fn read(env: &dyn Env, path: &Path) -> Result<IdToken, Fault> {
     // A little more than a token may have, for the white space around it.
-    let bytes = env.read(path, TOKEN_CAP).map_err(Fault::File)?;
+    let bytes = env.read(path, TOKEN_CAP).await.map_err(Fault::File)?;
     IdToken::parse(&String::from_utf8_lossy(&bytes)).map_err(Fault::Token)
 }
 
@@ -112,15 +112,30 @@ const COSIGN_PATH: &str = "/var/run/sigstore/cosign/oidc-token";
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::ffi::OsString;
 
     use super::*;
-    use crate::sources::testing::{Files, broken_of, found_of, jwt};
+    use crate::sources::testing::{Files, block_on, broken_of, found_of, jwt};
+
+    /// The variable, and the files of this machine.
+    struct Disk(OsString);
+
+    impl Env for Disk {
+        fn var_os(&self, name: &str) -> Option<OsString> {
+            (name == VARIABLE).then(|| self.0.clone())
+        }
+
+        fn read<'a>(
+            &'a self,
+            path: &'a Path,
+            cap: usize,
+        ) -> BoxFuture<'a, Result<Vec<u8>, FileError>> {
+            Box::pin(std::future::ready(host::read_file(path, cap)))
+        }
+    }
 
     fn look(path: &Path) -> Outcome {
-        let path = path.to_str().unwrap().to_owned();
-        let env = BTreeMap::from([(VARIABLE.to_owned(), path)]);
-        NamedFile::new(Arc::new(env)).look()
+        block_on(NamedFile::new(Arc::new(Disk(path.into()))).look())
     }
 
     #[test]
@@ -172,11 +187,11 @@ mod tests {
     #[test]
     fn cosigns_path_is_absent_where_nothing_is_mounted() {
         let files = Files::default();
-        assert!(matches!(CosignFile::new(Arc::new(files)).look(), Outcome::Absent(_)));
+        assert!(matches!(block_on(CosignFile::new(Arc::new(files)).look()), Outcome::Absent(_)));
         let files = Files::default().with(COSIGN_PATH, &jwt(r#"{"sub":"pod"}"#));
-        let found = found_of(CosignFile::new(Arc::new(files)).look());
+        let found = found_of(block_on(CosignFile::new(Arc::new(files)).look()));
         assert_eq!(found.token.claims().subject(), Some("pod"));
         let files = Files::default().with(COSIGN_PATH, "");
-        assert!(broken_of(CosignFile::new(Arc::new(files)).look()).certain);
+        assert!(broken_of(block_on(CosignFile::new(Arc::new(files)).look())).certain);
     }
 }

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use oidc_ambient::{Error, Sources};
 
-use crate::world::World;
+use crate::world::{World, block_on};
 
 const PATH: &str = "/c/ambisign/identity.toml";
 
 fn declare(world: &World) -> Result<Sources, Error> {
     let host = world.host();
     let mut sources = Sources::standard(&host);
-    sources.declare(&host, Path::new(PATH))?;
+    block_on(sources.declare(&host, Path::new(PATH)))?;
     Ok(sources)
 }
 
@@ -21,7 +21,7 @@ fn a_named_file_must_be_there_and_the_usual_one_need_not() {
     assert_eq!(error.to_string(), format!("{PATH}: {PATH} does not exist"));
     let host = World::new(&[("XDG_CONFIG_HOME", "/c")]).host();
     let mut sources = Sources::standard(&host);
-    sources.declare_default(&host).unwrap();
+    block_on(sources.declare_default(&host)).unwrap();
     assert_eq!(sources.names(), Sources::standard(&host).names());
 }
 
@@ -31,7 +31,7 @@ fn a_mistake_in_the_usual_file_is_told_with_its_line_and_adds_nothing() {
         "[[source]]\nname = \"a\"\nkind = \"env\"\nvariable = \"A\"\n\n[[source]]\nkind = 1\n";
     let host = World::new(&[("XDG_CONFIG_HOME", "/c")]).file(PATH, text).host();
     let mut sources = Sources::standard(&host);
-    let error = sources.declare_default(&host).unwrap_err();
+    let error = block_on(sources.declare_default(&host)).unwrap_err();
     assert!(error.to_string().starts_with(&format!("{PATH}, line 7: ")), "{error}");
     assert_eq!(sources.names(), Sources::standard(&host).names());
 }
@@ -43,8 +43,7 @@ fn a_declared_source_can_be_named_and_is_then_final() {
     let named = sources.named("mine").unwrap();
     let minute = std::time::Duration::from_secs(60);
     let audience = id_token::Audience::sigstore();
-    let error =
-        crate::world::block_on(oidc_ambient::detect(&named, &audience, minute)).unwrap_err();
+    let error = block_on(oidc_ambient::detect(&named, &audience, minute)).unwrap_err();
     assert_eq!(
         error.to_string(),
         "the identity provider `mine` finds nothing here: MINE is not set"

@@ -17,12 +17,12 @@ fn host(env: impl Env + 'static) -> Host {
     let offline = |request: Request<Bytes>| -> Result<Response<Bytes>, TransportError> {
         panic!("nothing was to be sent, but {} was", request.uri())
     };
-    Host {
-        http: Arc::new(offline),
-        env: Arc::new(env),
-        clock: Arc::new(UNIX_EPOCH + Duration::from_secs(1000)),
-        programs: Arc::new(NoPrograms),
-    }
+    Host::new(
+        Arc::new(offline),
+        Arc::new(env),
+        Arc::new(UNIX_EPOCH + Duration::from_secs(1000)),
+        Arc::new(NoPrograms),
+    )
 }
 
 /// A source that always says the same.

@@ -262,7 +262,7 @@ fn a_declared_source_comes_before_the_job_and_after_what_was_given() {
     for other in all {
         let host = declared.world.clone().and(&other.world).host();
         let mut sources = Sources::standard(&host);
-        sources.declare_default(&host).unwrap();
+        block_on(sources.declare_default(&host)).unwrap();
         let minute = std::time::Duration::from_secs(60);
         let audience = id_token::Audience::sigstore();
         let found = block_on(oidc_ambient::detect(&sources, &audience, minute)).unwrap();

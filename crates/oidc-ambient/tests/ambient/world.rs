@@ -1,6 +1,7 @@
 //! A world made of places: each brings its variables, its files and its services.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -10,7 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use host::{
-    Env, FileError, Host, Invocation, ProgramError, ProgramOutput, TransportError, UnixSocket,
+    BoxFuture, CallPolicy, Env, FileError, Host, Invocation, ProgramError, ProgramOutput,
+    TransportError,
 };
 use http::{Request, Response};
 use id_token::Audience;
@@ -68,9 +70,11 @@ impl World {
     pub(crate) fn service(mut self, prefix: &str, status: u16, body: &str) -> Self {
         let (prefix, body) = (prefix.to_owned(), Bytes::copy_from_slice(body.as_bytes()));
         self.services.push(Arc::new(move |request| {
-            let socket = request.extensions().get::<UnixSocket>();
-            let place = socket
-                .map_or_else(|| request.uri().to_string(), |socket| socket.0.display().to_string());
+            let policy = request.extensions().get::<CallPolicy>().unwrap();
+            let place = match &policy.unix_socket {
+                Some(socket) => socket.display().to_string(),
+                None => request.uri().to_string(),
+            };
             let is_google = request.headers().contains_key("metadata-flavor");
             let mut answer = Response::builder().status(status);
             if is_google {
@@ -118,12 +122,12 @@ impl World {
             let output = programs.get(&run.program.display().to_string()).cloned();
             output.ok_or(ProgramError::NotFound { program: run.program })
         };
-        Host {
-            http: Arc::new(http),
-            env: Arc::new(self.clone()),
-            clock: Arc::new(UNIX_EPOCH + Duration::from_secs(1000)),
-            programs: Arc::new(run),
-        }
+        Host::new(
+            Arc::new(http),
+            Arc::new(self.clone()),
+            Arc::new(UNIX_EPOCH + Duration::from_secs(1000)),
+            Arc::new(run),
+        )
     }
 
     pub(crate) fn detect(&self) -> Result<Detected, Error> {
@@ -133,18 +137,17 @@ impl World {
 }
 
 impl Env for World {
-    fn var(&self, name: &str) -> Option<String> {
-        self.variables.var(name)
+    fn var_os(&self, name: &str) -> Option<OsString> {
+        self.variables.var_os(name)
     }
 
-    fn read(&self, path: &Path, cap: usize) -> Result<Vec<u8>, FileError> {
+    fn read<'a>(&'a self, path: &'a Path, cap: usize) -> BoxFuture<'a, Result<Vec<u8>, FileError>> {
         let path = path.to_owned();
-        let Some(content) = self.files.get(&path.display().to_string()) else {
-            return Err(FileError::NotFound { path });
+        let content = match self.files.get(&path.display().to_string()) {
+            None => Err(FileError::NotFound { path }),
+            Some(content) if content.len() > cap => Err(FileError::TooLarge { path, cap }),
+            Some(content) => Ok(content.clone()),
         };
-        if content.len() > cap {
-            return Err(FileError::TooLarge { path, cap });
-        }
-        Ok(content.clone())
+        Box::pin(std::future::ready(content))
     }
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use host::{
-    BoxFuture, Callbacks, Clock, Host, Invocation, Launch, Loopback, Page, ProgramError,
-    ProgramOutput, Programs, Transport, TransportError,
+    BoxFuture, CallPolicy, Callbacks, Clock, Host, Invocation, Launch, Loopback, Page,
+    ProgramError, ProgramOutput, Programs, Transport, TransportError,
 };
 use http::header::LOCATION;
 use http::{Method, Request, Response};
@@ -223,12 +223,7 @@ impl Prompt for Somebody {
 }
 
 pub(crate) fn host(http: Arc<dyn Transport>, clock: &FakeClock, browser: &Browser) -> Host {
-    Host {
-        http,
-        env: Arc::new([("", "")]),
-        clock: Arc::new(clock.clone()),
-        programs: Arc::new(browser.clone()),
-    }
+    Host::new(http, Arc::new([("", "")]), Arc::new(clock.clone()), Arc::new(browser.clone()))
 }
 
 /// One request of a browser, answered at once.
@@ -240,7 +235,7 @@ pub(crate) fn fetch(
 ) -> Result<Response<Bytes>, TransportError> {
     let form = Serializer::new(String::new()).extend_pairs(fields).finish();
     let request = Request::builder().method(method).uri(url).body(Bytes::from(form)).unwrap();
-    block_on(http.send(request))
+    block_on(http.send(request, &CallPolicy::new()))
 }
 
 /// Where a redirect leads.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use host::{BoxFuture, Transport, TransportError};
+use host::{BoxFuture, CallPolicy, Transport, TransportError};
 use http::{Method, Request, Response};
 use id_token::{Audience, IdToken, Outcome, TokenSource as _};
 use oidc_interactive::{Error, Flow, Login, Notice, Person};
@@ -287,9 +287,10 @@ impl Transport for Unsteady {
     fn send(
         &self,
         request: Request<Bytes>,
+        policy: &CallPolicy,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         if !request.uri().path().ends_with("/token") {
-            return self.sandbox.send(request);
+            return self.sandbox.send(request, policy);
         }
         match self.polls.fetch_add(1, Ordering::Relaxed) {
             0 => {
@@ -301,7 +302,7 @@ impl Transport for Unsteady {
                 let answer = Response::builder().status(503).body(Bytes::from("<html>")).unwrap();
                 Box::pin(std::future::ready(Ok(answer)))
             }
-            _ => self.sandbox.send(request),
+            _ => self.sandbox.send(request, policy),
         }
     }
 }

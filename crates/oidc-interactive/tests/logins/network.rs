@@ -22,12 +22,12 @@ pub(crate) async fn start(page: LoginPage) -> (Running, tempfile::TempDir) {
 }
 
 pub(crate) fn host(programs: Arc<dyn Programs>) -> Host {
-    Host {
-        http: Arc::new(HttpClient::new(&Settings::default())),
-        env: Arc::new([("", "")]),
-        clock: Arc::new(SystemClock),
+    Host::new(
+        Arc::new(HttpClient::new(&Settings::default())),
+        Arc::new([("", "")]),
+        Arc::new(SystemClock),
         programs,
-    }
+    )
 }
 
 /// A launcher that ends only when the page it opens has loaded, redirects and all, after the
@@ -41,11 +41,10 @@ impl Programs for Waiting {
 
     fn launch(&self, launch: Launch) -> BoxFuture<'_, Result<Option<i32>, ProgramError>> {
         Box::pin(async move {
-            let policy =
-                CallPolicy { redirects: Redirects::DropCredentials, ..CallPolicy::default() };
+            let policy = CallPolicy::new().with_redirects(Redirects::DropCredentials);
             let url = launch.args.last().unwrap();
-            let request = Request::get(url).extension(policy).body(Bytes::new()).unwrap();
-            let page = HttpClient::new(&Settings::default()).send(request).await.unwrap();
+            let request = Request::get(url).body(Bytes::new()).unwrap();
+            let page = HttpClient::new(&Settings::default()).send(request, &policy).await.unwrap();
             let text = String::from_utf8(page.into_body().to_vec()).unwrap();
             assert!(text.contains("You can close this window"), "{text}");
             Ok(Some(0))

@@ -31,7 +31,7 @@ pub(crate) enum Origin {
 
 impl Origin {
     /// What speaks for AWS here, without asking the network; or what was looked for.
-    pub(crate) fn find(env: &dyn Env) -> Result<Self, String> {
+    pub(crate) async fn find(env: &dyn Env) -> Result<Self, String> {
         let all = |names: &[&str]| names.iter().all(|name| env.var(name).is_some());
         if all(&[KEY_ID, KEY_SECRET]) {
             return Ok(Self::Variables);
@@ -48,11 +48,11 @@ impl Origin {
         if all(&[METADATA_URL]) {
             return Ok(Self::Instance("AWS_EC2_METADATA_SERVICE_ENDPOINT is set"));
         }
-        let firmware = |path| env.read(Path::new(path), 256).unwrap_or_default();
-        if firmware(VENDOR).starts_with(b"Amazon EC2") {
+        let firmware = async |path| env.read(Path::new(path), 256).await.unwrap_or_default();
+        if firmware(VENDOR).await.starts_with(b"Amazon EC2") {
             return Ok(Self::Instance("/sys/class/dmi/id/sys_vendor says `Amazon EC2`"));
         }
-        if firmware(HYPERVISOR).starts_with(b"ec2") {
+        if firmware(HYPERVISOR).await.starts_with(b"ec2") {
             return Ok(Self::Instance("/sys/hypervisor/uuid starts with `ec2`"));
         }
         Err(format!("{KEY_ID} is not set and the firmware does not say `Amazon EC2`"))
@@ -129,6 +129,7 @@ async fn web_identity(host: &Host, sts: &Url) -> Result<Credentials, Fault> {
     let token = host
         .env
         .read(Path::new(&path), TOKEN_CAP)
+        .await
         .map_err(|error| Fault::new(with_causes(&error)))?;
     let token = IdToken::parse(&String::from_utf8_lossy(&token))
         .map_err(|error| Fault::new(format!("{path} holds no token: {error}")))?;
@@ -167,7 +168,7 @@ async fn container(host: &Host) -> Result<Credentials, Fault> {
     let mut request = Request::get(url.as_str()).extension(near());
     let authorization = match var(CONTAINER_TOKEN_FILE) {
         Some(path) => {
-            let bytes = host.env.read(Path::new(&path), TOKEN_CAP);
+            let bytes = host.env.read(Path::new(&path), TOKEN_CAP).await;
             let bytes = bytes.map_err(|error| Fault::new(with_causes(&error)))?;
             Some(String::from_utf8_lossy(&bytes).trim().to_owned())
         }
@@ -252,13 +253,11 @@ fn is_near(url: &Url) -> bool {
 }
 
 fn near() -> CallPolicy {
-    CallPolicy {
-        attempt: Duration::from_secs(2),
-        total: Duration::from_secs(5),
-        attempts: 3,
-        redirects: Redirects::Never,
-        ..fetch::local_policy()
-    }
+    fetch::local_policy()
+        .with_attempt(Duration::from_secs(2))
+        .with_total(Duration::from_secs(5))
+        .with_attempts(3)
+        .with_redirects(Redirects::Never)
 }
 
 const KEY_ID: &str = "AWS_ACCESS_KEY_ID";

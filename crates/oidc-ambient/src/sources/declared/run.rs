@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use host::{BoxFuture, FileError, Host, Invocation, ProgramError, UnixSocket};
+use host::{BoxFuture, FileError, Host, Invocation, ProgramError};
 use http::{HeaderName, Method, Request};
 use id_token::{Audience, IdToken, Outcome, TOKEN_CAP, TokenSource};
 use serde_json::Value;
@@ -49,7 +49,7 @@ impl Declared {
             Place::Exec { program, args, pass, timeout } => {
                 self.exec(program, args, pass, *timeout, audience).await
             }
-            Place::File(path) => self.file(path),
+            Place::File(path) => self.file(path).await,
             Place::Env(variable) => self.env(variable),
             Place::Http { url, method, headers, body, socket } => {
                 let (body, socket) = (body.as_deref(), socket.as_deref());
@@ -76,12 +76,14 @@ impl Declared {
         audience: &Audience,
     ) -> Result<String, Gap> {
         let env = self.host.env.as_ref();
-        let args: Result<Vec<String>, Gap> =
-            args.iter().map(|arg| fill(arg, audience, env, Escape::None)).collect();
+        let mut filled = Vec::new();
+        for arg in args {
+            filled.push(fill(arg, audience, env, Escape::None).await?);
+        }
         let pass: Vec<&str> = pass.iter().map(String::as_str).collect();
         let invocation = Invocation {
             program: program.into(),
-            args: args?,
+            args: filled,
             stdin: Vec::new(),
             without: Invocation::secrets_but(&pass),
             deadline,
@@ -100,8 +102,8 @@ impl Declared {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    fn file(&self, path: &Path) -> Result<String, Gap> {
-        match self.host.env.read(path, TOKEN_CAP) {
+    async fn file(&self, path: &Path) -> Result<String, Gap> {
+        match self.host.env.read(path, TOKEN_CAP).await {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
             Err(error @ FileError::NotFound { .. }) => Err(Gap::Absent(error.to_string())),
             Err(error) => Err(Gap::Broken(with_causes(&error))),
@@ -115,16 +117,16 @@ impl Declared {
 
     async fn http(&self, call: &Call<'_>, audience: &Audience) -> Result<String, Gap> {
         let env = self.host.env.as_ref();
-        let url = fill(call.url, audience, env, Escape::Percent)?;
+        let url = fill(call.url, audience, env, Escape::Percent).await?;
         let mut headers = Vec::new();
         for (name, value) in call.headers {
-            headers.push((name, fill(value, audience, env, Escape::None)?));
+            headers.push((name, fill(value, audience, env, Escape::None).await?));
         }
         let body = match call.body {
             Some(body) => {
                 let json = body.trim_start().starts_with(['{', '[']);
                 let escape = if json { Escape::Json } else { Escape::Percent };
-                fill(body, audience, env, escape)?
+                fill(body, audience, env, escape).await?
             }
             None => String::new(),
         };
@@ -141,15 +143,15 @@ impl Declared {
     ) -> Result<String, Fault> {
         let bad = |_| Fault::new("its request cannot be made");
         let url = fetch::endpoint("its `url`", url)?;
-        let mut request =
-            Request::builder().method(call.method).uri(url.as_str()).extension(fetch::policy());
+        let mut request = Request::builder().method(call.method).uri(url.as_str());
+        let mut policy = fetch::policy();
         for (name, value) in headers {
             request = request.header(name, fetch::secret("one of its headers", &value)?);
         }
         if let Some(socket) = call.socket {
-            request = request.extension(UnixSocket(socket.to_owned()));
+            policy = policy.with_unix_socket(socket);
         }
-        let request = request.body(Bytes::from(body)).map_err(bad)?;
+        let request = request.extension(policy).body(Bytes::from(body)).map_err(bad)?;
         let answer = fetch::send(&self.host, &request).await?;
         Ok(String::from_utf8_lossy(answer.body()).into_owned())
     }
@@ -269,7 +271,8 @@ mod tests {
             (request.method(), &request.body()[..]),
             (&Method::POST, &b"{\"aud\":\"sigstore\"}"[..])
         );
-        assert_eq!(request.extensions().get::<UnixSocket>().unwrap().0, Path::new("/.fly/api"));
+        let policy = request.extensions().get::<host::CallPolicy>().unwrap();
+        assert_eq!(policy.unix_socket.as_deref(), Some(Path::new("/.fly/api")));
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) enum Escape {
 }
 
 /// Fills in `text`.
-pub(crate) fn fill(
+pub(crate) async fn fill(
     text: &str,
     audience: &Audience,
     env: &dyn Env,
@@ -40,7 +40,9 @@ pub(crate) fn fill(
     while let Some((before, after)) = rest.split_once('{') {
         filled.push_str(before);
         let value = match after.split_once('}') {
-            Some((mark, tail)) => value(mark, audience, env, escape)?.map(|value| (value, tail)),
+            Some((mark, tail)) => {
+                value(mark, audience, env, escape).await?.map(|value| (value, tail))
+            }
             None => None,
         };
         rest = match value {
@@ -59,7 +61,7 @@ pub(crate) fn fill(
 }
 
 /// What `mark` stands for; `None` where it is no mark.
-fn value(
+async fn value(
     mark: &str,
     audience: &Audience,
     env: &dyn Env,
@@ -73,7 +75,7 @@ fn value(
         return env.var(name).map(Some).ok_or_else(absent);
     }
     let Some(path) = mark.strip_prefix("file:") else { return Ok(None) };
-    match env.read(Path::new(path), TOKEN_CAP) {
+    match env.read(Path::new(path), TOKEN_CAP).await {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
         Err(error @ FileError::NotFound { .. }) => Err(Gap::Absent(error.to_string())),
         Err(error) => Err(Gap::Broken(with_causes(&error))),
@@ -94,11 +96,11 @@ fn escaped(text: &str, escape: Escape) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::testing::Files;
+    use crate::sources::testing::{Files, block_on};
 
     fn filled(text: &str, audience: &str, escape: Escape) -> Result<String, Gap> {
         let env = Files::default().with("/token", "abc\n");
-        fill(text, &Audience::new(audience).unwrap(), &env, escape)
+        block_on(fill(text, &Audience::new(audience).unwrap(), &env, escape))
     }
 
     #[test]
@@ -115,7 +117,8 @@ mod tests {
     fn what_is_filled_in_is_not_looked_at_again() {
         let env = [("A", "{env:B}{audience}"), ("B", "secret")];
         let audience = Audience::sigstore();
-        assert_eq!(fill("{env:A}", &audience, &env, Escape::None).unwrap(), "{env:B}{audience}");
+        let filled = block_on(fill("{env:A}", &audience, &env, Escape::None)).unwrap();
+        assert_eq!(filled, "{env:B}{audience}");
     }
 
     #[test]

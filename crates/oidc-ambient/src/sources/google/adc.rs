@@ -59,7 +59,7 @@ pub(crate) struct Located {
 
 impl Located {
     /// The file that a variable names, or the one that `gcloud` writes.
-    pub(crate) fn find(env: &dyn Env) -> Result<Self, String> {
+    pub(crate) async fn find(env: &dyn Env) -> Result<Self, String> {
         if let Some(path) = env.var(VARIABLE) {
             return Ok(Self { path: path.into(), named: true });
         }
@@ -70,7 +70,7 @@ impl Located {
             _ => return Err(format!("{VARIABLE} is not set")),
         };
         let path = base.join(FILE);
-        match env.read(&path, CAP) {
+        match env.read(&path, CAP).await {
             Err(FileError::NotFound { .. }) => {
                 Err(format!("{VARIABLE} is not set and {} does not exist", path.display()))
             }
@@ -86,8 +86,9 @@ impl Located {
         }
     }
 
-    pub(crate) fn read(&self, env: &dyn Env) -> Result<Credentials, Fault> {
-        let bytes = env.read(&self.path, CAP).map_err(|error| Fault::new(with_causes(&error)))?;
+    pub(crate) async fn read(&self, env: &dyn Env) -> Result<Credentials, Fault> {
+        let bytes =
+            env.read(&self.path, CAP).await.map_err(|error| Fault::new(with_causes(&error)))?;
         // What the parser says may quote the file.
         serde_json::from_slice(&bytes).map_err(|error| {
             let what = if error.is_data() { "a field is missing or wrong" } else { "not JSON" };

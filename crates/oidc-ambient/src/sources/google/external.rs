@@ -81,7 +81,7 @@ impl External {
 impl Subject {
     async fn token(&self, host: &Host) -> Result<String, Fault> {
         if let Some(path) = &self.file {
-            let bytes = host.env.read(path, CAP);
+            let bytes = host.env.read(path, CAP).await;
             let bytes = bytes.map_err(|error| Fault::new(with_causes(&error)))?;
             return self.take(&bytes);
         }

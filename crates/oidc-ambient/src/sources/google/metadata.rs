@@ -20,7 +20,7 @@ pub(crate) async fn presence(host: &Host) -> Result<String, String> {
     if var(NO_CHECK).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Err(format!("{NO_CHECK} is `true`"));
     }
-    let product = host.env.read(Path::new(FIRMWARE), 256).unwrap_or_default();
+    let product = host.env.read(Path::new(FIRMWARE), 256).await.unwrap_or_default();
     if String::from_utf8_lossy(&product).trim().starts_with("Google") {
         return Ok(format!("{FIRMWARE} says `Google`"));
     }
@@ -30,10 +30,9 @@ pub(crate) async fn presence(host: &Host) -> Result<String, String> {
     let absent = || format!("no metadata service of Google's answers at {DEFAULT_METADATA}");
     let request = Request::get(format!("http://{DEFAULT_METADATA}/"))
         .header(FLAVOR, HeaderValue::from_static("Google"))
-        .extension(probe_policy())
         .body(Bytes::new())
         .map_err(|_| absent())?;
-    match host.http.send(request).await {
+    match host.http.send(request, &probe_policy()).await {
         Ok(answer) if is_google(&answer) => Ok(format!("{DEFAULT_METADATA} answers as Google's")),
         _ => Err(absent()),
     }
@@ -114,24 +113,20 @@ fn is_google(answer: &Response<Bytes>) -> bool {
 
 /// Where nothing speaks for Google, a silent network must not cost more than a moment.
 fn probe_policy() -> CallPolicy {
-    CallPolicy {
-        attempt: Duration::from_millis(200),
-        total: Duration::from_millis(200),
-        attempts: 1,
-        redirects: Redirects::Never,
-        ..fetch::local_policy()
-    }
+    fetch::local_policy()
+        .with_attempt(Duration::from_millis(200))
+        .with_total(Duration::from_millis(200))
+        .with_attempts(1)
+        .with_redirects(Redirects::Never)
 }
 
 /// GKE's metadata service is not ready in the first seconds of a pod, and refuses connections.
 fn policy() -> CallPolicy {
-    CallPolicy {
-        attempt: Duration::from_secs(3),
-        total: Duration::from_secs(10),
-        attempts: 8,
-        redirects: Redirects::Never,
-        ..fetch::local_policy()
-    }
+    fetch::local_policy()
+        .with_attempt(Duration::from_secs(3))
+        .with_total(Duration::from_secs(10))
+        .with_attempts(8)
+        .with_redirects(Redirects::Never)
 }
 
 const METADATA_VARIABLES: [&str; 3] = ["GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP"];
