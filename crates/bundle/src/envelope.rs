@@ -1,15 +1,11 @@
-use serde::Serialize;
-
-use crate::encode::Base64;
-use crate::error::Error;
-use crate::proto_json::Message;
+//! The DSSE envelope.
 
 /// A DSSE envelope: a payload, its type, and the signature over both.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Envelope {
     /// The bytes signed (inside the [`pae`]), verbatim.
     pub payload: Vec<u8>,
-    /// What the payload is, as [`INTOTO_PAYLOAD_TYPE`].
+    /// What the payload is, as [`INTOTO_PAYLOAD_TYPE`](crate::INTOTO_PAYLOAD_TYPE).
     pub payload_type: String,
     /// The signatures. A bundle has exactly one.
     pub signatures: Vec<EnvelopeSignature>,
@@ -29,40 +25,6 @@ impl Envelope {
     pub fn pae(&self) -> Vec<u8> {
         pae(&self.payload_type, &self.payload)
     }
-
-    /// Reads a DSSE envelope on its own, as the legacy attestation layers hold it.
-    ///
-    /// As DSSE wants it, unknown fields are ignored; duplicate keys are not. The same rules hold
-    /// as in a bundle: a payload, and exactly one signature.
-    pub fn from_json(bytes: &[u8]) -> Result<Self, Error> {
-        let envelope = Self::read(Message::parse(bytes, crate::SIZE_CAP)?, false)?;
-        crate::rules::check_envelope(&envelope, "")?;
-        Ok(envelope)
-    }
-
-    /// The envelope as compact JSON.
-    pub fn to_json(&self) -> String {
-        crate::encode::to_json(&EnvelopeJson::from(self))
-    }
-
-    pub(crate) fn read(mut message: Message, strict: bool) -> Result<Self, Error> {
-        let payload = message.bytes("payload")?.unwrap_or_default();
-        let payload_type = message.string("payloadType")?.unwrap_or_default();
-        let mut signatures = Vec::new();
-        for mut signature in message.messages("signatures")? {
-            signatures.push(EnvelopeSignature {
-                sig: signature.bytes("sig")?.unwrap_or_default(),
-                keyid: signature.string("keyid")?.filter(|id| !id.is_empty()),
-            });
-            if strict {
-                signature.finish()?;
-            }
-        }
-        if strict {
-            message.finish()?;
-        }
-        Ok(Self { payload, payload_type, signatures })
-    }
 }
 
 /// DSSE's pre-authentication encoding: what is signed for a payload of a type.
@@ -71,42 +33,10 @@ pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     [head.as_bytes(), payload].concat()
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct EnvelopeJson<'a> {
-    payload: Base64<'a>,
-    payload_type: &'a str,
-    signatures: Vec<SignatureJson<'a>>,
-}
-
-#[derive(Serialize)]
-struct SignatureJson<'a> {
-    sig: Base64<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    keyid: Option<&'a str>,
-}
-
-impl<'a> From<&'a Envelope> for EnvelopeJson<'a> {
-    fn from(envelope: &'a Envelope) -> Self {
-        let signatures = envelope
-            .signatures
-            .iter()
-            .map(|s| SignatureJson { sig: Base64(&s.sig), keyid: s.keyid.as_deref() })
-            .collect();
-        Self {
-            payload: Base64(&envelope.payload),
-            payload_type: &envelope.payload_type,
-            signatures,
-        }
-    }
-}
-
-/// The payload type of an in-toto statement.
-pub const INTOTO_PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::INTOTO_PAYLOAD_TYPE;
 
     #[test]
     fn the_encoding_is_that_of_the_dsse_protocol() {

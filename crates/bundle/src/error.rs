@@ -1,4 +1,6 @@
-/// Why bytes are no bundle, envelope, statement or log entry.
+use crate::constants::{MEDIA_TYPE_V0_3, STATEMENT_TYPE_V1};
+
+/// Why a bundle, envelope, statement or log entry cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -37,7 +39,7 @@ pub enum Error {
         version: String,
     },
     /// The media type is none of v0.1 to v0.3.
-    #[error("unknown bundle media type {found}, expected {expected}", expected = crate::MEDIA_TYPE_V0_3)]
+    #[error("unknown bundle media type {found}, expected {expected}", expected = MEDIA_TYPE_V0_3)]
     MediaType {
         /// The media type found, quoted, or `(none)`.
         found: String,
@@ -51,12 +53,12 @@ pub enum Error {
         problem: String,
     },
     /// The `_type` of a statement is not one of in-toto's.
-    #[error("unknown statement type {found}, expected {expected}", expected = crate::STATEMENT_TYPE_V1)]
+    #[error("unknown statement type {found}, expected {expected}", expected = STATEMENT_TYPE_V1)]
     StatementType {
         /// The type found, quoted.
         found: String,
     },
-    /// The document is larger than any honest one.
+    /// The document is larger than what is read.
     #[error("{found} bytes, at most {limit} are read")]
     TooLarge {
         /// The largest size read, in bytes.

@@ -2,10 +2,35 @@
 
 use std::collections::HashSet;
 
-use crate::document::{Bundle, Content, MessageDigest, VerificationMaterial, Version};
+use crate::bundle::{Bundle, Content, MessageDigest, VerificationMaterial, Version};
+use crate::constants::{MAX_LOG_ENTRIES, MAX_TIMESTAMPS};
 use crate::entry::{LogEntry, LogProof};
 use crate::envelope::Envelope;
 use crate::error::{Error, quote};
+
+impl Bundle {
+    /// Builds a v0.3 bundle. A chain is cut to its leaf, as that version wants it.
+    ///
+    /// # Errors
+    ///
+    /// When the parts break a rule of v0.3, the same as in [`Bundle::from_json`].
+    pub fn new(
+        material: VerificationMaterial,
+        content: Content,
+        entries: Vec<LogEntry>,
+        timestamps: Vec<Vec<u8>>,
+    ) -> Result<Self, Error> {
+        let material = match material {
+            VerificationMaterial::Chain(chain) => {
+                VerificationMaterial::Certificate(chain.into_iter().next().unwrap_or_default())
+            }
+            other => other,
+        };
+        let bundle = Self { version: Version::V0_3, material, content, entries, timestamps };
+        check(&bundle)?;
+        Ok(bundle)
+    }
+}
 
 pub(crate) fn check(bundle: &Bundle) -> Result<(), Error> {
     check_material(bundle)?;
@@ -226,10 +251,6 @@ pub(crate) fn check_count(what: &'static str, found: usize, limit: usize) -> Res
     if found > limit { Err(Error::Limit { what, limit, found }) } else { Ok(()) }
 }
 
-/// The most log entries a bundle may have.
-pub const MAX_LOG_ENTRIES: usize = 32;
-/// The most timestamps a bundle may have.
-pub const MAX_TIMESTAMPS: usize = 32;
 const MAX_CHAIN: usize = 16;
 const HASH_LEN: usize = 32;
 

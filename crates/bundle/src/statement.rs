@@ -1,18 +1,23 @@
+//! The in-toto statement.
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::constants::{MAX_DIGESTS, MAX_SUBJECTS, STATEMENT_TYPE_V0_1, STATEMENT_TYPE_V1};
+use crate::encode::to_json;
 use crate::error::{Error, quote};
-use crate::proto_json::{Json, Message};
+use crate::json::{Json, Limits, parse_without};
+use crate::message::Message;
 
 /// An in-toto statement (v1 or v0.1): a predicate about subjects known by their digests.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Statement {
     subjects: Vec<Subject>,
     predicate_type: String,
-    predicate: Value,
-    // What is signed is never written anew: the bytes read are the bytes given back.
+    // What is signed is never written anew: the bytes read are the bytes given back. The predicate
+    // is only in here, because as a tree it can be thirty times as large.
     json: Vec<u8>,
 }
 
@@ -25,27 +30,32 @@ pub struct Subject {
     /// Digests by algorithm name (`sha256`), as the statement spells them.
     #[serde(rename = "digest")]
     pub digests: BTreeMap<String, String>,
-    /// Annotations that are strings. Others are left out, for nothing can be compared with them.
+    /// Annotations that are strings. Others are left out: nothing can be compared with them.
     pub annotations: BTreeMap<String, String>,
 }
 
 impl Statement {
     /// A v1 statement about `subjects`.
-    pub fn new(subjects: Vec<Subject>, predicate_type: &str, predicate: Value) -> Self {
-        let json = crate::encode::to_json(&StatementJson {
+    pub fn new(subjects: Vec<Subject>, predicate_type: &str, predicate: &Value) -> Self {
+        let json = to_json(&StatementJson {
             statement_type: STATEMENT_TYPE_V1,
             subject: &subjects,
             predicate_type,
-            predicate: &predicate,
+            predicate,
         })
         .into_bytes();
-        Self { subjects, predicate_type: predicate_type.to_owned(), predicate, json }
+        Self { subjects, predicate_type: predicate_type.to_owned(), json }
     }
 
-    /// Reads a statement, v1 or v0.1. As in-toto wants it, unknown fields are ignored; a key given
-    /// twice, no subject, or more than [`MAX_SUBJECTS`] are errors.
+    /// Reads a statement, v1 or v0.1, within the default [`Limits`]. As in-toto wants it, unknown
+    /// fields are ignored; a key given twice, no subject, or more than [`MAX_SUBJECTS`] are errors.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let mut fields = Message::parse(bytes, crate::SIZE_CAP)?;
+        Self::parse_within(bytes, &Limits::default())
+    }
+
+    /// Reads a statement as [`Statement::parse`] does, within other limits.
+    pub fn parse_within(bytes: &[u8], limits: &Limits) -> Result<Self, Error> {
+        let mut fields = Message::new(parse_without(bytes, limits, PREDICATE)?, String::new())?;
         let statement_type = fields.string("_type")?.unwrap_or_default();
         if statement_type != STATEMENT_TYPE_V1 && statement_type != STATEMENT_TYPE_V0_1 {
             return Err(Error::StatementType { found: quote(&statement_type) });
@@ -55,8 +65,7 @@ impl Statement {
         if predicate_type.is_empty() {
             return Err(Error::field("predicateType", "missing"));
         }
-        let predicate = fields.any("predicate")?.map_or(Value::Null, Value::from);
-        Ok(Self { subjects, predicate_type, predicate, json: bytes.to_vec() })
+        Ok(Self { subjects, predicate_type, json: bytes.to_vec() })
     }
 
     /// The statement's bytes: those it was read from, or compact JSON of a new one.
@@ -74,13 +83,18 @@ impl Statement {
         &self.predicate_type
     }
 
-    /// The claim itself; null when the statement has none.
-    pub fn predicate(&self) -> &Value {
-        &self.predicate
+    /// The claim itself, read anew from the statement's bytes: keep it if it is needed twice. Null
+    /// when the statement has none.
+    pub fn predicate(&self) -> Value {
+        // A document that was read or written before; the predicate counts as any value here.
+        let limits = Limits::default().with_size(usize::MAX).with_values(usize::MAX);
+        let message = Message::parse_within(&self.json, &limits);
+        let predicate = message.and_then(|mut message| message.any(PREDICATE));
+        predicate.ok().flatten().map_or(Value::Null, Value::from)
     }
 }
 
-fn subjects(messages: Vec<Message>) -> Result<Vec<Subject>, Error> {
+fn subjects(messages: Vec<Message<'_>>) -> Result<Vec<Subject>, Error> {
     if messages.is_empty() {
         // Nothing would bind the artifact: such a statement is about anything.
         return Err(Error::rule("subject", "a statement needs at least one subject"));
@@ -91,7 +105,7 @@ fn subjects(messages: Vec<Message>) -> Result<Vec<Subject>, Error> {
     messages.into_iter().map(subject).collect()
 }
 
-fn subject(mut message: Message) -> Result<Subject, Error> {
+fn subject(mut message: Message<'_>) -> Result<Subject, Error> {
     let name = message.string("name")?.filter(|name| !name.is_empty());
     let mut digests = BTreeMap::new();
     if let Some(digest) = message.message("digest")? {
@@ -108,14 +122,14 @@ fn subject(mut message: Message) -> Result<Subject, Error> {
             let Json::String(value) = value else {
                 return Err(Error::field(&path, "a digest is not a string"));
             };
-            digests.insert(algorithm, value);
+            digests.insert(algorithm.into_owned(), value.into_owned());
         }
     }
     let mut annotations = BTreeMap::new();
     if let Some(fields) = message.message("annotations")? {
         for (key, value) in fields.into_rest() {
             if let Json::String(value) = value {
-                annotations.insert(key, value);
+                annotations.insert(key.into_owned(), value.into_owned());
             }
         }
     }
@@ -132,20 +146,12 @@ struct StatementJson<'a> {
     predicate: &'a Value,
 }
 
-/// The `_type` of a v1 statement.
-pub const STATEMENT_TYPE_V1: &str = "https://in-toto.io/Statement/v1";
-/// The `_type` of a v0.1 statement, which `cosign attest` still writes.
-pub const STATEMENT_TYPE_V0_1: &str = "https://in-toto.io/Statement/v0.1";
-/// The predicate type of an image signature.
-pub const SIGN_PREDICATE_TYPE: &str = "https://sigstore.dev/cosign/sign/v1";
-/// The most subjects a statement may have.
-pub const MAX_SUBJECTS: usize = 1024;
-/// The most digests one subject may have.
-pub const MAX_DIGESTS: usize = 32;
+const PREDICATE: &str = "predicate";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SIGN_PREDICATE_TYPE;
 
     #[test]
     fn an_image_signature_is_written_as_cosign_reads_it() {
@@ -155,7 +161,7 @@ mod tests {
             annotations: [("env".to_owned(), "prod".to_owned())].into(),
         };
         let statement =
-            Statement::new(vec![subject], SIGN_PREDICATE_TYPE, Value::Object(Default::default()));
+            Statement::new(vec![subject], SIGN_PREDICATE_TYPE, &Value::Object(Default::default()));
         assert_eq!(
             String::from_utf8(statement.to_json()).unwrap(),
             r#"{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"registry.example/app","digest":{"sha256":"00ff"},"annotations":{"env":"prod"}}],"predicateType":"https://sigstore.dev/cosign/sign/v1","predicate":{}}"#

@@ -2,12 +2,29 @@
 
 use serde::Serialize;
 
-use crate::document::{Bundle, Content, VerificationMaterial, Version};
+use crate::bundle::{Bundle, Content, VerificationMaterial, Version};
 use crate::encode::{Base64, Int64, to_json};
 use crate::entry::{LogEntry, LogProof};
-use crate::envelope::EnvelopeJson;
+use crate::envelope::Envelope;
 
-pub(crate) fn bundle(bundle: &Bundle) -> String {
+impl Bundle {
+    /// Writes the bundle as compact JSON, always v0.3, with keys in a fixed order.
+    ///
+    /// There is one exception: a v0.1 bundle with an entry that has no inclusion proof cannot be
+    /// said in v0.3 and stays v0.1.
+    pub fn to_json(&self) -> String {
+        bundle(self)
+    }
+}
+
+impl Envelope {
+    /// The envelope as compact JSON.
+    pub fn to_json(&self) -> String {
+        to_json(&EnvelopeJson::from(self))
+    }
+}
+
+fn bundle(bundle: &Bundle) -> String {
     let proofless = bundle.entries.iter().any(|entry| entry.inclusion_proof.is_none());
     let version =
         if bundle.version == Version::V0_1 && proofless { Version::V0_1 } else { Version::V0_3 };
@@ -199,6 +216,36 @@ impl<'a> From<&'a LogProof> for ProofJson<'a> {
             tree_size: Int64(proof.tree_size),
             hashes: proof.hashes.iter().map(|hash| Base64(hash)).collect(),
             checkpoint: CheckpointJson { envelope: &proof.checkpoint },
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EnvelopeJson<'a> {
+    payload: Base64<'a>,
+    payload_type: &'a str,
+    signatures: Vec<SignatureJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct SignatureJson<'a> {
+    sig: Base64<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keyid: Option<&'a str>,
+}
+
+impl<'a> From<&'a Envelope> for EnvelopeJson<'a> {
+    fn from(envelope: &'a Envelope) -> Self {
+        let signatures = envelope
+            .signatures
+            .iter()
+            .map(|s| SignatureJson { sig: Base64(&s.sig), keyid: s.keyid.as_deref() })
+            .collect();
+        Self {
+            payload: Base64(&envelope.payload),
+            payload_type: &envelope.payload_type,
+            signatures,
         }
     }
 }
