@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are not in #[test] functions")]
 
 use ambisign_bundle::{
-    Bundle, Content, Error, LogEntry, MEDIA_TYPE_V0_3, SIGN_PREDICATE_TYPE, Statement,
+    Bundle, Content, Error, Limits, LogEntry, MEDIA_TYPE_V0_3, SIGN_PREDICATE_TYPE, Statement,
     VerificationMaterial, Version,
 };
 use base64::Engine as _;
@@ -336,4 +336,27 @@ proptest! {
             prop_assert_eq!(Bundle::from_json(bundle.to_json().as_bytes()).unwrap(), bundle);
         }
     }
+}
+
+/// Editors of one system put it there.
+#[test]
+fn a_byte_order_mark_before_a_bundle_is_skipped_once() {
+    let json = String::from_utf8(capture(BUNDLES[0])).unwrap();
+    assert!(Bundle::from_json(format!("\u{feff}{json}").as_bytes()).is_ok());
+    assert!(Bundle::from_json(format!("\u{feff}\u{feff}{json}").as_bytes()).is_err());
+    // What is signed is read as it is.
+    let statement =
+        r#"{"_type":"https://in-toto.io/Statement/v1","subject":[{}],"predicateType":"p"}"#;
+    assert!(Statement::parse(statement.as_bytes()).is_ok());
+    assert!(Statement::parse(format!("\u{feff}{statement}").as_bytes()).is_err());
+}
+
+#[test]
+fn a_bundle_of_millions_of_small_values_is_refused_while_it_is_read() {
+    let filler = format!("[{}{{}}]", "{},".repeat(3_000_000));
+    let text = format!(r#"{{"mediaType":{MEDIA_TYPE_V0_3:?},"dsseEnvelope":{filler}}}"#);
+    assert!(matches!(Bundle::from_json(text.as_bytes()), Err(Error::Limit { limit: 65_536, .. })));
+    let limits = Limits::default().with_values(10);
+    let bundle = Bundle::from_json_within(&capture(BUNDLES[0]), &limits);
+    assert!(matches!(bundle, Err(Error::Limit { limit: 10, .. })));
 }

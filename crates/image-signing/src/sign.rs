@@ -185,7 +185,7 @@ fn statement(resolved: &Resolved, annotations: &BTreeMap<String, String>) -> Sta
         digests: BTreeMap::from([(digest.algorithm().to_owned(), digest.hex().to_owned())]),
         annotations: annotations.clone(),
     };
-    Statement::new(vec![subject], SIGN_PREDICATE_TYPE, serde_json::json!({}))
+    Statement::new(vec![subject], SIGN_PREDICATE_TYPE, &serde_json::json!({}))
 }
 
 /// How many images are looked up at once.

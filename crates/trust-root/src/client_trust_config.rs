@@ -1,6 +1,6 @@
 //! The file that holds a trusted root and a signing config.
 
-use bundle::proto_json::Message;
+use bundle::proto_json::{Message, without_bom};
 use serde_json::json;
 
 use crate::document::{SIZE_CAP, in_document, quote};
@@ -18,14 +18,15 @@ pub struct ClientTrustConfig {
 }
 
 impl ClientTrustConfig {
-    /// Reads a client trust config of at most 16 MiB.
+    /// Reads a client trust config of at most 16 MiB, with or without a byte order mark.
     ///
     /// # Errors
     ///
     /// When it is not a client trust config, or one of its two parts cannot be read.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Error> {
         let what = "client trust config";
-        let mut message = Message::parse(bytes, SIZE_CAP).map_err(in_document(what))?;
+        let mut message =
+            Message::parse(without_bom(bytes), SIZE_CAP).map_err(in_document(what))?;
         let media_type = message.string("mediaType").map_err(in_document(what))?;
         if media_type.as_deref() != Some(CLIENT_MEDIA_TYPE) {
             return Err(Error::MediaType {

@@ -87,7 +87,7 @@ impl Log {
 
     /// Reads one log. `None`: its key is of an algorithm that is known and not supported, so
     /// nothing it signed can count.
-    pub(crate) fn read(mut message: Message, kind: Kind) -> Result<Option<Self>, Error> {
+    pub(crate) fn read(mut message: Message<'_>, kind: Kind) -> Result<Option<Self>, Error> {
         let path = message.path().to_owned();
         let wrong = in_document(WHAT);
         let base_url = message.string("baseUrl").map_err(&wrong)?.unwrap_or_default();
@@ -152,7 +152,7 @@ impl Log {
     }
 }
 
-fn read_key(mut message: Message) -> Result<Option<(PublicKey, Scheme)>, Error> {
+fn read_key(mut message: Message<'_>) -> Result<Option<(PublicKey, Scheme)>, Error> {
     let path = message.path().to_owned();
     let wrong = in_document(WHAT);
     let details_path = message.path_of("keyDetails");

@@ -1,4 +1,4 @@
-use bundle::proto_json::Message;
+use bundle::proto_json::{Message, without_bom};
 use serde_json::{Value, json};
 use x509::Certificate;
 
@@ -32,7 +32,7 @@ pub struct CertificateAuthority {
 }
 
 impl TrustedRoot {
-    /// Reads a `trusted_root.json` of at most 16 MiB.
+    /// Reads a `trusted_root.json` of at most 16 MiB, with or without a byte order mark.
     ///
     /// Fields of later versions are ignored. A log whose key is of an algorithm that is not
     /// supported here is left out: what it signed cannot count.
@@ -42,7 +42,7 @@ impl TrustedRoot {
     /// When it is no trusted root, or an entry is not to be trusted as it stands: no start of its
     /// window, a log id that does not follow from its key, an empty chain.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Error> {
-        Self::read(Message::parse(bytes, SIZE_CAP).map_err(in_document(WHAT))?)
+        Self::read(Message::parse(without_bom(bytes), SIZE_CAP).map_err(in_document(WHAT))?)
     }
 
     /// The public-good instance's, as embedded; see `data/PROVENANCE.md` for its date.
@@ -95,7 +95,7 @@ impl TrustedRoot {
         &self.timestamp_authorities
     }
 
-    pub(crate) fn read(mut message: Message) -> Result<Self, Error> {
+    pub(crate) fn read(mut message: Message<'_>) -> Result<Self, Error> {
         let wrong = in_document(WHAT);
         let media_type = message.string("mediaType").map_err(&wrong)?;
         if !media_type.as_deref().is_some_and(|found| MEDIA_TYPES.contains(&found)) {
@@ -136,7 +136,7 @@ impl TrustedRoot {
 }
 
 impl CertificateAuthority {
-    fn read(mut message: Message) -> Result<Self, Error> {
+    fn read(mut message: Message<'_>) -> Result<Self, Error> {
         let wrong = in_document(WHAT);
         let uri = message.string("uri").map_err(&wrong)?.unwrap_or_default();
         let operator = message.string("operator").map_err(&wrong)?.filter(|o| !o.is_empty());

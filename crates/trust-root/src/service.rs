@@ -83,7 +83,7 @@ impl Service {
         Self { url, major_api_version, operator, valid_for: Window::since(start) }
     }
 
-    pub(crate) fn read(mut message: Message) -> Result<Self, Error> {
+    pub(crate) fn read(mut message: Message<'_>) -> Result<Self, Error> {
         let wrong = in_document(WHAT);
         let path = message.path_of("url");
         let text = message.string("url").map_err(&wrong)?.unwrap_or_default();
@@ -113,7 +113,7 @@ impl Service {
 }
 
 impl Selector {
-    pub(crate) fn read(mut message: Message) -> Result<Option<Self>, Error> {
+    pub(crate) fn read(mut message: Message<'_>) -> Result<Option<Self>, Error> {
         let wrong = in_document(WHAT);
         let count_path = message.path_of("count");
         let selector = message.enumeration("selector", SELECTORS).map_err(&wrong)?;

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use bundle::proto_json::Message;
+use bundle::proto_json::{Message, without_bom};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -20,14 +20,14 @@ pub struct SigningConfig {
 }
 
 impl SigningConfig {
-    /// Reads a signing config v0.2 of at most 16 MiB. Fields of later versions are ignored.
+    /// Reads a signing config v0.2 of at most 16 MiB, with or without a byte order mark. Fields of later versions are ignored.
     ///
     /// # Errors
     ///
     /// When it is no signing config, or of the older v0.1, whose one URL of each kind says neither
     /// its version nor its window.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Error> {
-        Self::read(Message::parse(bytes, SIZE_CAP).map_err(in_document(WHAT))?)
+        Self::read(Message::parse(without_bom(bytes), SIZE_CAP).map_err(in_document(WHAT))?)
     }
 
     /// The public-good instance's, as embedded: Rekor v1 and its timestamp authority.
@@ -127,7 +127,7 @@ impl SigningConfig {
         self.tsa.select(now)
     }
 
-    pub(crate) fn read(mut message: Message) -> Result<Self, Error> {
+    pub(crate) fn read(mut message: Message<'_>) -> Result<Self, Error> {
         let media_type = message.string("mediaType").map_err(in_document(WHAT))?;
         if media_type.as_deref() != Some(MEDIA_TYPE) {
             return Err(Error::MediaType {

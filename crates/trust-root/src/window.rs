@@ -39,7 +39,7 @@ impl Window {
     }
 
     /// Reads the field `validFor` of `message`, which must name a start.
-    pub(crate) fn read(message: &mut Message, what: &'static str) -> Result<Self, Error> {
+    pub(crate) fn read(message: &mut Message<'_>, what: &'static str) -> Result<Self, Error> {
         let path = message.path_of("validFor");
         let mut range = message
             .message("validFor")
@@ -72,7 +72,7 @@ impl std::fmt::Display for Window {
 }
 
 fn time(
-    range: &mut Message,
+    range: &mut Message<'_>,
     name: &'static str,
     what: &'static str,
 ) -> Result<Option<SystemTime>, Error> {

@@ -343,3 +343,15 @@ fn the_roots_of_the_conformance_suite_are_read() {
         assert_eq!(read.is_err(), refused, "{}: {read:?}", path.display());
     }
 }
+
+/// Editors of one system put it there; every other reader sees the same document.
+#[test]
+fn a_byte_order_mark_before_a_document_is_skipped() {
+    let with_bom = |text: &str| format!("\u{feff}{text}").into_bytes();
+    let (root, config) = (TrustedRoot::public_good(), SigningConfig::public_good());
+    assert!(TrustedRoot::from_json(&with_bom(&root.to_json())).is_ok());
+    assert!(SigningConfig::from_json(&with_bom(&config.to_json())).is_ok());
+    let both = ClientTrustConfig { trusted_root: root, signing_config: config };
+    assert!(ClientTrustConfig::from_json(&with_bom(&both.to_json())).is_ok());
+    assert!(TrustedRoot::from_json(&with_bom("\u{feff}{}")).is_err());
+}

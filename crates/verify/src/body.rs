@@ -84,7 +84,7 @@ struct Body<'a> {
 }
 
 impl Body<'_> {
-    fn hashedrekord_0_0_1(&self, mut spec: Message) -> Result<(), Check> {
+    fn hashedrekord_0_0_1(&self, mut spec: Message<'_>) -> Result<(), Check> {
         let mut data = self.message(&mut spec, "data")?;
         let mut hash = self.message(&mut data, "hash")?;
         let algorithm = self.read(hash.string("algorithm"))?.unwrap_or_default();
@@ -101,7 +101,7 @@ impl Body<'_> {
         self.same_signer_pem(&pem)
     }
 
-    fn hashedrekord_0_0_2(&self, mut spec: Message, scheme: Scheme) -> Result<(), Check> {
+    fn hashedrekord_0_0_2(&self, mut spec: Message<'_>, scheme: Scheme) -> Result<(), Check> {
         let mut record = self.message(&mut spec, "hashedRekordV002")?;
         let mut data = self.message(&mut record, "data")?;
         let algorithm = self.read(data.string("algorithm"))?.unwrap_or_default();
@@ -167,7 +167,7 @@ impl Body<'_> {
         ))
     }
 
-    fn dsse_0_0_1(&self, mut spec: Message) -> Result<(), Check> {
+    fn dsse_0_0_1(&self, mut spec: Message<'_>) -> Result<(), Check> {
         let mut hash = self.message(&mut spec, "payloadHash")?;
         self.same_payload(&mut hash)?;
         let mut signature = self.only(self.read(spec.messages("signatures"))?)?;
@@ -177,7 +177,7 @@ impl Body<'_> {
         self.same_signer_pem(&pem)
     }
 
-    fn intoto_0_0_2(&self, mut spec: Message) -> Result<(), Check> {
+    fn intoto_0_0_2(&self, mut spec: Message<'_>) -> Result<(), Check> {
         let mut content = self.message(&mut spec, "content")?;
         let mut hash = self.message(&mut content, "payloadHash")?;
         self.same_payload(&mut hash)?;
@@ -211,7 +211,7 @@ impl Body<'_> {
         }
     }
 
-    fn same_payload(&self, hash: &mut Message) -> Result<(), Check> {
+    fn same_payload(&self, hash: &mut Message<'_>) -> Result<(), Check> {
         let Some(envelope) = self.signed.envelope() else {
             return Err(self.differs(
                 "kind",
@@ -281,18 +281,18 @@ impl Body<'_> {
         }
     }
 
-    fn hex_digest(&self, hash: &mut Message, algorithm: HashAlgorithm) -> Result<Digest, Check> {
+    fn hex_digest(&self, hash: &mut Message<'_>, algorithm: HashAlgorithm) -> Result<Digest, Check> {
         let value = self.read(hash.string("value"))?.unwrap_or_default();
         Digest::from_hex(algorithm, &value).map_err(|error| self.malformed(error.to_string()))
     }
 
-    fn message(&self, message: &mut Message, name: &str) -> Result<Message, Check> {
+    fn message<'a>(&self, message: &mut Message<'a>, name: &str) -> Result<Message<'a>, Check> {
         let path = message.path_of(name);
         self.read(message.message(name))?
             .ok_or_else(|| self.malformed(format!("{path} is missing")))
     }
 
-    fn only(&self, mut messages: Vec<Message>) -> Result<Message, Check> {
+    fn only<'a>(&self, mut messages: Vec<Message<'a>>) -> Result<Message<'a>, Check> {
         match (messages.pop(), messages.len()) {
             (Some(message), 0) => Ok(message),
             (last, others) => Err(self.malformed(format!(

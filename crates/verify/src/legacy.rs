@@ -172,9 +172,9 @@ impl Legacy {
     fn layer(content: Content, annotations: &BTreeMap<String, String>) -> Result<Self, Error> {
         let given =
             |name| annotations.get(name).map(String::as_str).filter(|text| !text.is_empty());
-        let parse = |name, text: &str| {
+        fn parse<'a>(name: &'static str, text: &'a str) -> Result<Message<'a>, Error> {
             Message::parse(text.as_bytes(), CAP).map_err(|error| bad(name, error))
-        };
+        }
         let mut entries = Vec::new();
         if let Some(text) = given(PROMISE) {
             entries.push(entry(PROMISE, parse(PROMISE, text)?)?);
@@ -254,7 +254,7 @@ fn material(
 }
 
 /// A log entry with the log's promise (SET) and nothing else.
-fn entry(part: &'static str, mut bundle: Message) -> Result<LogEntry, Error> {
+fn entry(part: &'static str, mut bundle: Message<'_>) -> Result<LogEntry, Error> {
     let bad_part = |error: bundle::Error| bad(part, error);
     let set = bundle.bytes("SignedEntryTimestamp").map_err(bad_part)?;
     let payload = bundle.message("Payload").map_err(bad_part)?;

@@ -83,10 +83,10 @@ pub(crate) fn check(
     Ok(SimpleSigning { docker_reference, annotations })
 }
 
-fn annotations(document: &mut Message) -> Result<BTreeMap<String, String>, Error> {
+fn annotations(document: &mut Message<'_>) -> Result<BTreeMap<String, String>, Error> {
     let Some(optional) = document.message("optional")? else { return Ok(BTreeMap::new()) };
     let strings = optional.into_rest().into_iter().filter_map(|(key, value)| match value {
-        Json::String(value) => Some((key, value)),
+        Json::String(value) => Some((key.into_owned(), value.into_owned())),
         _ => None,
     });
     Ok(strings.collect())

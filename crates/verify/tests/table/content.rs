@@ -477,7 +477,7 @@ fn one_document_that_ends_and_says_everything_once() {
         format!("{}{text}", "[".repeat(10_000)),
         text.replacen('{', &format!("{{\"deep\":{}1{},", "[".repeat(200), "]".repeat(200)), 1),
         text.replacen(':', &format!(":{},\"x\":", "9".repeat(400)), 1),
-        format!("\u{feff}{text}"),
+        format!("\u{feff}\u{feff}{text}"),
         format!("\0{text}"),
         text.replacen('{', "{\"a\\ud800\":1,", 1),
         String::new(),
