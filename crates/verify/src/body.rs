@@ -281,7 +281,11 @@ impl Body<'_> {
         }
     }
 
-    fn hex_digest(&self, hash: &mut Message<'_>, algorithm: HashAlgorithm) -> Result<Digest, Check> {
+    fn hex_digest(
+        &self,
+        hash: &mut Message<'_>,
+        algorithm: HashAlgorithm,
+    ) -> Result<Digest, Check> {
         let value = self.read(hash.string("value"))?.unwrap_or_default();
         Digest::from_hex(algorithm, &value).map_err(|error| self.malformed(error.to_string()))
     }
