@@ -13,6 +13,9 @@ const SIZE_LIMIT: u64 = 8_000_000;
 
 /// The task `test`: the command that the README gives.
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
+    if let Some((_, rest)) = arguments.split_first().filter(|(first, _)| *first == "--quick") {
+        return test_quick(rest);
+    }
     let shell = workspace::shell()?;
     let absent = !workspace::target().join("peers/usr/bin/cosign").is_file();
     let skip = "note: no peers in target/peers, so the tests with them are skipped: \
@@ -24,6 +27,20 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     if absent {
         eprintln!("{skip}");
     }
+    Ok(())
+}
+
+/// The task `test --quick`: unit tests, crate tests and the invariants, without the suites that run
+/// the program.
+fn test_quick(arguments: &[String]) -> Result<()> {
+    let shell = workspace::shell()?;
+    // These start whole sandboxes or other programs for minutes, or are run below in part.
+    let slow = ["ambisign", "harness", "xtask"].iter().flat_map(|name| ["--exclude", name]);
+    cmd!(shell, "cargo test --workspace --locked --lib --bins --tests {slow...} {arguments...}")
+        .quiet()
+        .run()?;
+    cmd!(shell, "cargo test --locked -p ambisign --lib {arguments...}").quiet().run()?;
+    cmd!(shell, "cargo test --locked -p xtask -- tidy circles words source").quiet().run()?;
     Ok(())
 }
 

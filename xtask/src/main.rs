@@ -4,14 +4,17 @@
 
 mod bench;
 mod ci;
+mod circles;
 mod codegen;
 mod conformance;
 mod demo;
 mod measure;
 mod peers;
 mod readme;
+mod source;
 mod stage;
 mod tidy;
+mod words;
 mod workspace;
 
 use std::process::ExitCode;
@@ -23,7 +26,9 @@ usage: cargo xtask <task>
 
   demo [--registry docker-registry|HOST:PORT]
                      sign and verify an image on a Sigstore that runs on this machine
-  test [ARGS...]     everything that can be tested here (arguments go to cargo test)
+  test [--quick] [ARGS...]
+                     everything that can be tested here; quick: without the tests that run the
+                     program (other arguments go to cargo test)
   peers              fetch cosign, oras, docker-registry, sigstore-go, sigstore-python and
                      sigstore-rust into target/peers; needs no root
   interop [ARGS...]  both directions of every pair with the peers

@@ -1,5 +1,6 @@
 //! Tests through the public API against a registry in memory.
 
+#![expect(clippy::disallowed_methods, reason = "one clock of the tests runs")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 #[path = "oci/attach.rs"]

@@ -45,6 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the shell is what reads it")]
     fn a_shell_reads_back_what_was_set() {
         let awkward = "a'b $HOME `x` \"y\"";
         let variables = Variables::default().unset("B").set("A", awkward);

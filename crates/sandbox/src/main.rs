@@ -104,6 +104,7 @@ enum Format {
 }
 
 #[tokio::main]
+#[expect(clippy::disallowed_methods, reason = "the program prints")]
 async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -120,6 +121,7 @@ async fn main() -> ExitCode {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the program prints")]
 async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     // Before the start, so that a signal in between is not the end without cleaning up.
     let interrupted = interrupted()?;

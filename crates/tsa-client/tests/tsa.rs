@@ -1,4 +1,5 @@
 //! The recorded answers of a real timestamp authority, replayed, and broken.
+#![expect(clippy::disallowed_methods, reason = "a token of the real time")]
 #![expect(
     clippy::expect_used,
     clippy::panic,

@@ -1,6 +1,7 @@
 //! One keyless bundle, verified in process, beside the signature checks that any verifier of it
 //! must make: the same keys, the same bytes, the same libraries, and nothing around them.
 
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 #![expect(clippy::expect_used, reason = "a benchmark without its data is none")]
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 

@@ -2,6 +2,7 @@
 //! memory and on real sockets, and through a real browser.
 
 #![allow(
+    clippy::disallowed_methods,
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
