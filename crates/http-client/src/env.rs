@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 pub struct SystemEnv;
 
 impl Env for SystemEnv {
+    #[expect(clippy::disallowed_methods, reason = "the real environment")]
     fn var_os(&self, name: &str) -> Option<OsString> {
         std::env::var_os(name)
     }
