@@ -40,6 +40,58 @@ fn a_registry_that_refuses_the_push_is_known_before_a_certificate_is_asked_for()
 }
 
 #[test]
+fn a_secret_of_another_kind_is_never_printed() {
+    let setup = Setup::new();
+    let file = setup.write("a", "content");
+    let secret = format!("1/2.{}", "x".repeat(300));
+    for (secret, kind) in [
+        ("ghp_abcdefghijklmnopqrstuvwxyz0123456789", "GitHub personal access token"),
+        ("ya29.a0AfH6SMBx/short", "Google access token"),
+        ("glpat-xxxx/../yyyy", "GitLab"),
+        ("hunter2", "a text of 7 characters"),
+        (&*secret, "a text of 304 characters"),
+    ] {
+        let sign = setup.program().arg("sign-blob").arg(&file);
+        sign.args(["--identity-token", secret]).run().ends(1).hides(secret).says(&[kind]);
+        let sign = setup.program().arg("sign-blob").arg(&file);
+        sign.env("AMBISIGN_IDENTITY_TOKEN", secret).run().ends(1).hides(secret);
+        let login = ["--fulcio-auth-flow", "device", "--oidc-client-secret-file", secret];
+        let sign = setup.program().arg("sign-blob").arg(&file).args(login);
+        sign.run()
+            .ends(2)
+            .hides(secret)
+            .says(&["--oidc-client-secret-file names no existing file"]);
+    }
+}
+
+#[test]
+fn a_variable_that_is_set_counts() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    setup.workload().args(["sign", &image]).run().ends(0);
+    let verify = || setup.program().args(["verify", &image]);
+    let bytes = OsStr::from_bytes(b"/nowhere/\xff");
+    for name in ["AMBISIGN_TRUSTED_ROOT", "COSIGN_CERTIFICATE_IDENTITY", "SIGSTORE_ID_TOKEN"] {
+        let verify = verify().env(name, bytes).args(setup.by_workload());
+        verify.run().ends(2).says(&[&format!("the variable {name} is not UTF-8")]);
+    }
+    let [_, identity, _, issuer] = setup.by_workload();
+    let one = verify().args(["--certificate-identity", &identity]);
+    one.env("COSIGN_CERTIFICATE_OIDC_ISSUER", "").run().ends(2).says(&[
+        "--certificate-oidc-issuer",
+        "the value is empty",
+        "set by the variable COSIGN_CERTIFICATE_OIDC_ISSUER",
+    ]);
+    let empty = ["--certificate-identity", "", "--certificate-oidc-issuer", &issuer];
+    verify().args(empty).run().ends(2).says(&["the value is empty"]);
+    let sign = setup.workload().args(["sign", &image]);
+    sign.env("AMBISIGN_IDENTITY_TOKEN", "").run().ends(2).says(&["--identity-token"]);
+}
+
+#[test]
 fn bad_tokens_are_told_apart_and_never_printed() {
     let setup = Setup::with_fault(Fault::FulcioError);
     let file = setup.write("a", "content");

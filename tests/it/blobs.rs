@@ -100,7 +100,7 @@ fn a_file_is_not_replaced_by_its_own_bundle() {
     let setup = Setup::new();
     let file = setup.write("a", "content");
     let sign = setup.workload().args(["sign-blob", "a", "--bundle"]).arg(&file);
-    sign.run().ends(2).says(&["--bundle names the file that is to be signed"]);
+    sign.run().ends(2).says(&["the bundle would overwrite the file to sign"]);
     assert_eq!(std::fs::read(&file).unwrap(), b"content");
 }
 
@@ -129,8 +129,8 @@ fn bad_bundles_and_files_are_told_apart() {
     };
     verify(&file, &bundle).ends(0);
     verify(&other, &bundle).ends(12).says(&["the bundle is of sha256:"]);
-    verify(&file, &cut).ends(12).says(&["no Sigstore bundle", "not well-formed JSON"]);
-    verify(&file, &other).ends(12).says(&["no Sigstore bundle"]);
+    verify(&file, &cut).ends(12).says(&["is not a Sigstore bundle", "not well-formed JSON"]);
+    verify(&file, &other).ends(12).says(&["is not a Sigstore bundle"]);
     verify(&file, &setup.path("none")).ends(10).says(&["no signature of"]);
     verify(&setup.path("none"), &bundle).ends(11).says(&["does not exist"]);
     let verify = setup.program().args(["verify-blob"]).arg(&other).args(setup.by_workload());

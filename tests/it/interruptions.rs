@@ -122,3 +122,17 @@ fn an_image_that_could_not_be_looked_at_is_not_hidden_by_one_without_a_signature
     let verify = setup.program().args(["verify", &unsigned, &gone]);
     verify.args(setup.by_job()).run().ends(1).says(&[&unsigned, &gone]);
 }
+
+#[test]
+fn the_deadline_holds_while_a_token_is_awaited_on_stdin() {
+    let setup = Setup::new();
+    let file = setup.write("a", "content");
+    let sign = setup.program().args(["sign-blob", "-t", "1s", "--identity-token", "-"]).arg(&file);
+    let mut child = sign.piped().spawn();
+    let held_open = child.stdin.take();
+    let started = std::time::Instant::now();
+    let outcome = Outcome::new(child.wait_with_output().unwrap()).ends(1);
+    assert!(started.elapsed() < Duration::from_secs(10), "{outcome:#?}");
+    outcome.says(&["not done within 1s", "the identity token"]);
+    drop(held_open);
+}

@@ -20,6 +20,7 @@ mod json;
 mod login;
 mod masks;
 mod network;
+mod outputs;
 mod outside;
 mod policy;
 mod readme;

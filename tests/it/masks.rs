@@ -22,7 +22,7 @@ fn is_the_jobs(tokens: &[IdToken], setup: &Setup) {
 fn a_job_that_asks_for_it_has_its_token_hidden_before_anything_else_is_said() {
     let setup = Setup::new();
     let file = setup.write("a.txt", "a");
-    let job = setup.job().args(["sign-blob", "--github-mask"]).arg(&file);
+    let job = setup.job().args(["sign-blob", "-o", "text", "--github-mask"]).arg(&file);
     let outcome = job.run().ends(0).hides("error");
     assert!(outcome.stdout.starts_with(COMMAND), "{outcome:#?}");
     assert_eq!(outcome.stdout.lines().count(), 2, "{outcome:#?}");
@@ -50,7 +50,7 @@ fn beside_json_and_bundles_the_runner_is_told_on_the_other_stream() {
 fn where_no_runner_reads_it_nothing_is_shown() {
     let setup = Setup::new();
     let file = setup.write("a.txt", "a");
-    let workload = setup.workload().args(["sign-blob", "--github-mask"]).arg(&file);
+    let workload = setup.workload().args(["sign-blob", "-o", "text", "--github-mask"]).arg(&file);
     workload.run().ends(2).says(&["--github-mask", "GITHUB_ACTIONS"]).hides("eyJ");
     setup.workload().args(["identity", "--github-mask"]).run().ends(2).hides("eyJ");
 }

@@ -329,7 +329,7 @@ fn a_description_that_cannot_be_used_is_wrong_usage() {
         (format!("--fulcio=url=https://f.example,certificate-chain={rekor}"), "--fulcio"),
         (
             format!("--rekor=url=https://r.example,public-key={rekor2},{start},origin=other"),
-            "expected the origin r.example",
+            "origin: expected r.example",
         ),
     ] {
         bare(&setup).args(["trusted-root", "create", &flag]).run().ends(2).says(&[text]);
@@ -339,7 +339,7 @@ fn a_description_that_cannot_be_used_is_wrong_usage() {
         (vec![rekor.as_str()], "--rekor-config is required"),
         (vec![&rekor, "--rekor-config=SOME"], "expected ANY, ALL or EXACT:N"),
         (vec![&rekor, "--rekor-config=EXACT:0"], "expected ANY, ALL or EXACT:N"),
-        (vec!["--fulcio=url=https://f.example,api-version=1"], "start-time is missing"),
+        (vec!["--fulcio=url=https://f.example,api-version=1"], "operator is missing"),
     ] {
         bare(&setup).args(["signing-config", "create"]).args(flags).run().ends(2).says(&[text]);
     }

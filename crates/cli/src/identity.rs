@@ -1,18 +1,20 @@
-//! Which identity signs: the token on the command line, the source named there, or the first
-//! source of this place that has one.
+//! The identity that signs: the token on the command line, the source named there, or the first
+//! source that has one.
 
-use std::io::Read as _;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use host::{BoxFuture, Env, Host};
+use host::{BoxFuture, FileError, Host};
 use id_token::{Audience, Broken, Found, IdToken, Outcome, TOKEN_CAP, TokenSource};
 use oidc_ambient::{Sources, Stage, Survey};
 use oidc_interactive::Person;
 use spiffe_workload_api::SpiffeSource;
 
-use crate::failure::{Exit, Failure};
+use crate::context::Context;
+use crate::failure::{Exit, Failure, chain};
+use crate::files;
 use crate::flags::{IdentityFlags, Secret};
 use crate::login::Planned;
 
@@ -21,70 +23,69 @@ pub(crate) enum Identities {
     /// From the command line, and from nowhere else.
     Given(Arc<Given>),
     Ambient(Sources),
-    /// The person, where the place has nothing.
+    /// An interactive login, if no source has a token.
     AmbientOr(Sources, Arc<Person>),
-    /// The person, and nothing else.
+    /// An interactive login, and nothing else.
     Person(Arc<Person>),
 }
 
 /// The token of `--identity-token`.
-pub(crate) struct Given {
-    place: Place,
-    env: Arc<dyn Env>,
-}
-
-enum Place {
+pub(crate) enum Given {
     /// Read again for every token: others may renew it.
-    File(PathBuf),
-    Text(Box<IdToken>, &'static str),
+    File(PathBuf, Box<IdToken>),
+    Token(Box<IdToken>, &'static str),
 }
 
 impl Identities {
-    /// As [`Self::plan`], with somebody who can log in.
-    pub(crate) fn plan_with(
+    /// As [`Self::plan`], with a person who can log in.
+    pub(crate) async fn plan_with(
         flags: &IdentityFlags,
         login: Option<Planned>,
+        context: &Context,
         host: &Host,
     ) -> Result<Self, Failure> {
-        let Some(login) = login else { return Self::plan(flags, host) };
+        let Some(login) = login else { return Self::plan(flags, context, host).await };
         if login.asked || flags.oidc_disable_ambient_providers {
             return Ok(Self::Person(login.person));
         }
-        Ok(match Self::plan(flags, host)? {
+        Ok(match Self::plan(flags, context, host).await? {
             Self::Ambient(sources) => Self::AmbientOr(sources, login.person),
             other => other,
         })
     }
 
-    pub(crate) fn plan(flags: &IdentityFlags, host: &Host) -> Result<Self, Failure> {
+    pub(crate) async fn plan(
+        flags: &IdentityFlags,
+        context: &Context,
+        host: &Host,
+    ) -> Result<Self, Failure> {
         let spiffe = Spiffe::of(flags);
         let provider = match (&flags.oidc_provider, &spiffe) {
             (Some(name), Some(spiffe)) if name != SPIFFE => {
-                return Err(Failure::usage(format!(
-                    "{} and --oidc-provider {name} contradict each other",
-                    spiffe.flag
-                )));
+                let problem = format!("{} cannot be used with --oidc-provider {name}", spiffe.flag);
+                return Err(Failure::usage(problem));
             }
             (None, Some(_)) => Some(SPIFFE),
             (name, _) => name.as_deref(),
         };
         let sources = || sources(host, spiffe.as_ref());
         match (&flags.identity_token, provider) {
-            (Some(_), Some(_)) if flags.oidc_provider.is_none() => Err(Failure::usage(format!(
-                "--identity-token and {} each name the identity: use one",
-                spiffe.as_ref().map_or("", |spiffe| spiffe.flag),
-            ))),
-            (Some(_), Some(_)) => Err(Failure::usage(
-                "--identity-token and --oidc-provider each name the identity: use one",
-            )),
-            (Some(text), None) => Given::read(text, host).map(Arc::new).map(Self::Given),
+            (Some(token), _) => {
+                context.console.wait_for("reading the identity token");
+                let given = Given::read(token).await;
+                context.console.settle();
+                given.map(Arc::new).map(Self::Given)
+            }
             (None, None) if flags.oidc_disable_ambient_providers => Err(Failure::usage(
                 "--oidc-disable-ambient-providers leaves no identity to sign with",
             )
             .hint("give a token: --identity-token FILE")),
-            (None, Some(_)) if flags.oidc_disable_ambient_providers => Err(Failure::usage(
-                "--oidc-provider and --oidc-disable-ambient-providers contradict each other",
-            )),
+            (None, Some(_)) if flags.oidc_disable_ambient_providers => {
+                let flag = spiffe.map_or("--oidc-provider", |spiffe| spiffe.flag);
+                Err(Failure::usage(format!(
+                    "{flag} cannot be used with --oidc-disable-ambient-providers"
+                )))
+            }
             (None, Some(name)) => Ok(Self::Ambient(sources().named(name).map_err(|error| {
                 Failure::of(Exit::Usage, "--oidc-provider names no identity source", &error)
             })?)),
@@ -92,7 +93,7 @@ impl Identities {
         }
     }
 
-    /// The source that signs, with its first token in hand.
+    /// The source that signs; its first token is in its cache.
     pub(crate) async fn choose(&self) -> Result<Arc<dyn TokenSource>, Failure> {
         let audience = Audience::sigstore();
         match self {
@@ -129,25 +130,21 @@ impl Identities {
         match (self, survey.map(|survey| &survey.outcome)) {
             (_, Some(Ok(detected))) => Ok((detected.provider.to_owned(), detected.token.clone())),
             (_, Some(Err(error))) => Err(error.clone().into()),
-            (Self::Given(given), None) => match given.look() {
-                Outcome::Found(found) => Ok((given.name().to_owned(), found.token)),
-                Outcome::Broken(broken) => Err(Failure::new(Exit::Failed, broken.reason)),
-                _ => Err(Failure::new(Exit::Failed, "--identity-token gives nothing")),
-            },
-            (_, None) => Err(Failure::new(Exit::Failed, "no source was asked")),
+            (Self::Given(given), None) => Ok((given.name().to_owned(), given.first().clone())),
+            (_, None) => Err(Failure::new(Exit::Failed, "no identity source was asked")),
         }
     }
 }
 
-/// What the flags say of SPIFFE.
+/// The SPIFFE flags.
 struct Spiffe<'a> {
     flags: &'a IdentityFlags,
-    /// The first of them that was given.
+    /// The first one that is set.
     flag: &'static str,
 }
 
 impl<'a> Spiffe<'a> {
-    /// `None` when they say nothing. Whoever says something wants no other identity.
+    /// `None` when none is set. When one is set, no other source is used.
     fn of(flags: &'a IdentityFlags) -> Option<Self> {
         let flag = match (&flags.spiffe_id, &flags.spiffe_hint, &flags.spiffe_socket) {
             (Some(_), ..) => "--spiffe-id",
@@ -169,9 +166,9 @@ impl<'a> Spiffe<'a> {
     }
 }
 
-/// The person, who has logged in.
+/// Logs the person in.
 async fn log_in(person: &Arc<Person>) -> Result<Arc<dyn TokenSource>, Failure> {
-    // A token is kept for the session, which asks for it next. An error is told better from here.
+    // The session asks for a token next and gets this one; its error would say less.
     person.token(MIN_TTL).await?;
     Ok(Arc::clone(person) as Arc<dyn TokenSource>)
 }
@@ -192,47 +189,41 @@ fn sources(host: &Host, spiffe: Option<&Spiffe<'_>>) -> Sources {
     sources
 }
 
-/// What the source is called that the flags of SPIFFE mean.
+/// The name of the identity source that the SPIFFE flags select.
 const SPIFFE: &str = "spiffe";
 
 impl Given {
-    fn read(secret: &Secret, host: &Host) -> Result<Self, Failure> {
+    /// Reads the token once, on a thread of its own: a pipe or stdin may keep it waiting.
+    async fn read(secret: &Secret) -> Result<Self, Failure> {
         let text = secret.reveal();
-        let place = if text == "-" {
-            let mut piped = String::new();
-            std::io::stdin()
-                .lock()
-                .take(TOKEN_CAP as u64 + 1)
-                .read_to_string(&mut piped)
-                .map_err(|error| Failure::of(Exit::Failed, "stdin could not be read", &error))?;
-            let token = IdToken::parse(&piped).map_err(|error| {
-                Failure::of(Exit::Failed, "what came on stdin is no identity token", &error)
-            })?;
-            Place::Text(Box::new(token), "--identity-token - is given")
-        } else {
-            match IdToken::parse(text) {
-                Ok(token) => Place::Text(Box::new(token), "--identity-token is given"),
-                Err(error) => match read_file(Path::new(text), &*host.env) {
-                    Ok(_) => Place::File(PathBuf::from(text)),
-                    Err(file) => return Err(neither(text, &error, &file)),
-                },
-            }
+        let path = Path::new(text);
+        if files::is_standard(path) {
+            let problem = "cannot read the identity token from stdin";
+            let token = read_file(path)
+                .await
+                .map_err(|reason| Failure::new(Exit::Failed, problem).cause(reason.to_string()))?;
+            return Ok(Self::Token(Box::new(token), "--identity-token is -"));
+        }
+        let not_a_token = match IdToken::parse(text) {
+            Ok(token) => return Ok(Self::Token(Box::new(token), "--identity-token is a token")),
+            Err(error) => error,
         };
-        Ok(Self { place, env: Arc::clone(&host.env) })
+        match read_file(path).await {
+            // A pipe can be read only once; a file is read again, because others may renew it.
+            Ok(token) if path.is_file() => Ok(Self::File(path.to_owned(), Box::new(token))),
+            Ok(token) => Ok(Self::Token(Box::new(token), "--identity-token is a pipe")),
+            Err(Unreadable::Missing) => Err(neither(secret, &not_a_token)),
+            Err(reason) => {
+                let problem = format!("cannot use --identity-token {}", path.display());
+                Err(Failure::new(Exit::Failed, problem).cause(reason.to_string()))
+            }
+        }
     }
 
-    fn look(&self) -> Outcome {
-        match &self.place {
-            Place::Text(token, evidence) => {
-                Outcome::Found(Found::new((**token).clone(), *evidence))
-            }
-            Place::File(path) => {
-                let evidence = format!("--identity-token names {}", path.display());
-                match read_file(path, &*self.env) {
-                    Ok(token) => Outcome::Found(Found::new(token, evidence)),
-                    Err(reason) => Outcome::Broken(Broken::new(evidence, reason)),
-                }
-            }
+    /// The token that was read first.
+    fn first(&self) -> &IdToken {
+        match self {
+            Self::File(_, token) | Self::Token(token, _) => token,
         }
     }
 }
@@ -243,38 +234,60 @@ impl TokenSource for Given {
     }
 
     fn find<'a>(&'a self, _: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
-        Box::pin(std::future::ready(self.look()))
+        Box::pin(async move {
+            match self {
+                Self::Token(token, evidence) => {
+                    Outcome::Found(Found::new((**token).clone(), *evidence))
+                }
+                Self::File(path, _) => {
+                    let evidence = format!("--identity-token names {}", path.display());
+                    match read_file(path).await {
+                        Ok(token) => Outcome::Found(Found::new(token, evidence)),
+                        Err(reason) => Outcome::Broken(Broken::new(evidence, reason.to_string())),
+                    }
+                }
+            }
+        })
     }
 }
 
-fn read_file(path: &Path, env: &dyn Env) -> Result<IdToken, String> {
-    let bytes = crate::files::read_now(env, path, TOKEN_CAP).map_err(|error| error.to_string())?;
-    let parsed = std::str::from_utf8(&bytes)
-        .map_err(|_| "the file is not text".to_owned())
-        .and_then(|text| IdToken::parse(text).map_err(|error| error.to_string()));
-    parsed.map_err(|reason| format!("{} holds no identity token: {reason}", path.display()))
+/// Why a file gives no token. No variant shows the name of a file that does not exist: it may be
+/// a secret.
+enum Unreadable {
+    Missing,
+    File(FileError),
+    NotAToken(String),
 }
 
-/// A value that is neither a token nor a file with one may still be a secret with a typing error:
-/// it is shown only when it looks like a path.
-fn neither(text: &str, as_token: &id_token::Error, as_file: &str) -> Failure {
-    let is_file = Path::new(text).exists();
-    let looks_like_a_path = text.len() <= LONGEST_PATH_SHOWN
-        && !text.starts_with("ey")
-        && (text.contains(['/', '\\']) || text.split('.').count() <= 2);
-    let mut failure = Failure::new(Exit::Failed, "--identity-token gives no identity token");
-    if !is_file {
-        failure.causes.push(format!("as a token: {as_token}"));
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("the file does not exist"),
+            Self::File(error) => f.write_str(&chain(error).join(": ")),
+            Self::NotAToken(reason) => write!(f, "it is not an identity token: {reason}"),
+        }
     }
-    failure.causes.push(match is_file || looks_like_a_path {
-        true if is_file => host::scrub(as_file),
-        true => format!("as a file: {}", host::scrub(as_file)),
-        false => "as a file: there is none of that name".to_owned(),
-    });
-    failure.hint("give a file, `-` for stdin, or a JWT: three parts with dots between")
+}
+
+async fn read_file(path: &Path) -> Result<IdToken, Unreadable> {
+    let bytes = files::read(path, TOKEN_CAP).await.map_err(|error| {
+        // Also what cannot be a file name, such as a text that is too long.
+        let exists = files::is_standard(path) || path.symlink_metadata().is_ok();
+        if exists { Unreadable::File(error) } else { Unreadable::Missing }
+    })?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| Unreadable::NotAToken("it is not UTF-8".to_owned()))?;
+    IdToken::parse(text).map_err(|error| Unreadable::NotAToken(error.to_string()))
+}
+
+/// The value is not shown: it may be another secret, or a token with a typing error.
+fn neither(value: &Secret, as_token: &id_token::Error) -> Failure {
+    let problem = "--identity-token is neither an identity token nor an existing file";
+    Failure::new(Exit::Failed, problem)
+        .cause(format!("found {}", value.describe()))
+        .cause(format!("as an identity token: {as_token}"))
+        .hint("give a file, `-` for stdin, or a JWT: three parts separated by dots")
 }
 
 /// How long a token must live when it is found: until Fulcio has seen it.
 const MIN_TTL: Duration = Duration::from_secs(30);
-
-const LONGEST_PATH_SHOWN: usize = 200;

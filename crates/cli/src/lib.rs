@@ -18,7 +18,6 @@ mod login;
 mod mask;
 mod output;
 mod plan;
-mod spec;
 mod trust;
 mod wanted;
 
@@ -158,10 +157,17 @@ fn unfinished(mut failure: Failure, context: &Context) -> Failure {
     failure
 }
 
+/// Logs what ambisign does, and of the libraries below only their warnings.
 fn log_to_stderr() {
-    tracing_subscriber::fmt()
+    use tracing_subscriber::filter::{LevelFilter, Targets};
+    use tracing_subscriber::prelude::*;
+
+    let libraries = ["h2", "hyper", "hyper_util", "mio", "rustls", "tonic", "tower", "want"];
+    let targets = Targets::new()
+        .with_default(LevelFilter::DEBUG)
+        .with_targets(libraries.map(|library| (library, LevelFilter::WARN)));
+    let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_max_level(tracing::Level::DEBUG)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .init();
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    tracing_subscriber::registry().with(layer).with(targets).init();
 }

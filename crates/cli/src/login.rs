@@ -13,7 +13,8 @@ use trust_root::SigningConfig;
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::flags::{AuthFlow, IdentityFlags, LoginFlags};
+use crate::files;
+use crate::flags::{AuthFlow, IdentityFlags, LoginFlags, Secret};
 use crate::output::Console;
 
 /// Somebody who can log in, and whether the command line asks for that.
@@ -23,7 +24,7 @@ pub(crate) struct Planned {
 }
 
 /// `None` where nobody is to log in: another identity is named, or nobody is there.
-pub(crate) fn plan(
+pub(crate) async fn plan(
     flags: &LoginFlags,
     identity: &IdentityFlags,
     config: &SigningConfig,
@@ -67,8 +68,10 @@ pub(crate) fn plan(
         }
         (None, Err(_)) => return Ok(None),
     };
-    let secret = flags.client_secret_file();
-    let secret = secret.map(|path| read_secret(&path, &*context.env)).transpose()?;
+    let secret = match &flags.oidc_client_secret_file {
+        Some(path) => Some(read_secret(path).await?),
+        None => None,
+    };
     let mut login = Login::new(issuer).with_client(&flags.oidc_client_id, secret).with_flow(flow);
     if let Some(redirect) = &flags.oidc_redirect_url {
         login = login.with_redirect(redirect).map_err(|error| {
@@ -90,12 +93,21 @@ fn is_set(env: &dyn Env, name: &str) -> bool {
     env.var(name).is_some_and(|value| !matches!(value.as_str(), "0" | "false" | "False"))
 }
 
-fn read_secret(path: &Path, env: &dyn Env) -> Result<SecretString, Failure> {
-    let problem = || format!("--oidc-client-secret-file {} cannot be used", path.display());
-    let bytes = crate::files::read_now(env, path, SECRET_CAP)
+async fn read_secret(named: &Secret) -> Result<SecretString, Failure> {
+    let path = Path::new(named.reveal());
+    let flag = "--oidc-client-secret-file";
+    // The value may be the secret itself.
+    if path.symlink_metadata().is_err() {
+        return Err(Failure::usage(format!("{flag} names no existing file"))
+            .cause(format!("found {}", named.describe()))
+            .hint("write the secret to a file and give its name"));
+    }
+    let problem = || format!("cannot use {flag} {}", path.display());
+    let bytes = files::read(path, SECRET_CAP)
+        .await
         .map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
     let text = String::from_utf8(bytes)
-        .map_err(|_| Failure::new(Exit::Failed, problem()).cause("the file is not text"))?;
+        .map_err(|_| Failure::new(Exit::Failed, problem()).cause("the file is not UTF-8"))?;
     Ok(SecretString::from(text.trim()))
 }
 

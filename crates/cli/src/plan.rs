@@ -1,10 +1,8 @@
-//! From raw flags to what will be done. Everything that can be known to be wrong without a network
-//! is found here.
+//! Turns flags into objects: images, registry, trusted root, signing config, files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use host::Env;
 use http_client::{Settings, danger};
 use image_signing::Image;
 use oci_push::{Credentials, Options, Registry};
@@ -12,8 +10,9 @@ use trust_root::{SigningConfig, TrustedRoot};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::files::is_standard;
+use crate::files;
 use crate::flags::{RegistryFlags, ServiceFlags, TrustFlags};
+use crate::output::Console;
 use crate::trust;
 
 /// The annotations, each key once.
@@ -33,7 +32,7 @@ pub(crate) fn images(texts: &[String]) -> Result<Vec<Image>, Failure> {
     texts.iter().map(|text| Image::parse(text).map_err(wrong)).collect()
 }
 
-/// The trusted root of `--trusted-root`, or the one at hand.
+/// The trusted root of `--trusted-root`, or the current one.
 pub(crate) async fn trusted_root(
     flags: &TrustFlags,
     context: &Context,
@@ -41,13 +40,13 @@ pub(crate) async fn trusted_root(
     let Some(path) = &flags.trusted_root else {
         return trust::trusted_root(flags.offline, context).await;
     };
-    let env = &*context.env;
     let problem = || format!("--trusted-root {} cannot be used", path.display());
-    let bytes = read(path, env).map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
+    let bytes = files::read(path, DOCUMENT_CAP).await;
+    let bytes = bytes.map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
     TrustedRoot::from_json(&bytes).map_err(|error| Failure::of(Exit::Failed, problem(), &error))
 }
 
-/// The signing config of `--signing-config`, or the one at hand, with the services that flags name
+/// The signing config of `--signing-config`, or the current one, with the services that flags name
 /// in place of its own.
 pub(crate) async fn signing_config(
     flags: &ServiceFlags,
@@ -56,7 +55,7 @@ pub(crate) async fn signing_config(
 ) -> Result<SigningConfig, Failure> {
     let mut config = match &flags.signing_config {
         None => trust::signing_config(offline, context).await?,
-        Some(path) => signing_config_file("--signing-config", path, &*context.env)?,
+        Some(path) => signing_config_file("--signing-config", path).await?,
     };
     if let Some(url) = &flags.fulcio_url {
         config = config.with_fulcio_url(url.clone());
@@ -74,36 +73,20 @@ pub(crate) async fn signing_config(
 }
 
 /// The signing config in the file that `flag` names.
-pub(crate) fn signing_config_file(
-    flag: &str,
-    path: &Path,
-    env: &dyn Env,
-) -> Result<SigningConfig, Failure> {
+pub(crate) async fn signing_config_file(flag: &str, path: &Path) -> Result<SigningConfig, Failure> {
     let problem = || format!("{flag} {} cannot be used", path.display());
-    let bytes = read(path, env).map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
+    let bytes = files::read(path, DOCUMENT_CAP).await;
+    let bytes = bytes.map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
     SigningConfig::from_json(&bytes).map_err(|error| Failure::of(Exit::Failed, problem(), &error))
 }
 
 /// The predicate type of `--type`: one of cosign's short names, or the type itself.
 pub(crate) fn predicate_type(name: &str) -> Result<String, Failure> {
-    Ok(match name {
-        "custom" => "https://cosign.sigstore.dev/attestation/v1",
-        "cyclonedx" => "https://cyclonedx.org/bom",
-        "link" => "https://in-toto.io/Link/v1",
-        "openvex" => "https://openvex.dev/ns",
-        "slsaprovenance" | "slsaprovenance02" => "https://slsa.dev/provenance/v0.2",
-        "slsaprovenance1" => "https://slsa.dev/provenance/v1",
-        "spdx" | "spdxjson" => "https://spdx.dev/Document",
-        "vuln" => "https://cosign.sigstore.dev/attestation/vuln/v1",
-        uri if uri.contains(':') => uri,
-        _ => {
-            return Err(Failure::usage(format!("--type: {name:?} is no predicate type")).hint(
-                "expected a URI, or one of custom, cyclonedx, link, openvex, slsaprovenance, \
-                 slsaprovenance02, slsaprovenance1, spdx, spdxjson and vuln",
-            ));
-        }
-    }
-    .to_owned())
+    bundle::predicate_type::resolve(name).map(str::to_owned).ok_or_else(|| {
+        let names = bundle::predicate_type::SHORT_NAMES.iter().map(|(name, _)| *name);
+        Failure::usage(format!("--type: {name:?} is not a predicate type"))
+            .hint(format!("give a URI, or one of {}", names.collect::<Vec<_>>().join(", ")))
+    })
 }
 
 /// Access to the registries of `images`.
@@ -155,15 +138,60 @@ fn credentials(flags: &RegistryFlags) -> Option<Credentials> {
     Some(Credentials::basic(name, password.reveal()))
 }
 
-/// Where each file's bundle goes.
+/// Files that a command reads, and what it calls them.
+pub(crate) type Inputs<'a> = Vec<(&'static str, &'a Path)>;
+
+/// The files to sign, each with the path of its bundle.
+///
+/// A run must not sign its own output: a bundle that lies beside its file is skipped, because a
+/// wildcard named it, and every other overlap is refused.
+pub(crate) fn files_and_bundles(
+    named: &[PathBuf],
+    bundle: Option<&Path>,
+    inputs: &Inputs<'_>,
+    console: &Console,
+) -> Result<Vec<(PathBuf, PathBuf)>, Failure> {
+    let is_leftover = |file: &&PathBuf| {
+        let file = files::file_of_bundle(file).filter(|_| named.len() > 1);
+        if let Some(file) = &file {
+            let file = file.display();
+            console.warning(&format!("not signing the bundle of {file}, which lies beside it"));
+        }
+        file.is_some()
+    };
+    let files: Vec<_> = named.iter().filter(|file| !is_leftover(file)).cloned().collect();
+    let pairs: Vec<_> = bundle_paths(&files, bundle)?
+        .into_iter()
+        .zip(files)
+        .map(|(bundle, file)| (file, bundle))
+        .collect();
+    for (index, (file, output)) in pairs.iter().enumerate() {
+        if pairs.iter().skip(index + 1).any(|(other, _)| files::is_same(file, other)) {
+            let problem = format!("{} is named twice", file.display());
+            return Err(Failure::usage(problem).hint("name each file once"));
+        }
+        if files::is_standard(output) {
+            continue;
+        }
+        let signed = pairs.iter().map(|(file, _)| ("the file to sign", file.as_path()));
+        let inputs = inputs.iter().copied().chain(signed);
+        for (what, input) in inputs.filter(|(_, input)| !files::is_standard(input)) {
+            if files::is_same(output, input) {
+                let problem = format!("the bundle would overwrite {what}: {}", input.display());
+                return Err(Failure::usage(problem).hint("use another --bundle FILE"));
+            }
+        }
+    }
+    Ok(pairs)
+}
+
+/// Where the bundle of each file is.
 pub(crate) fn bundle_paths(
     files: &[PathBuf],
     bundle: Option<&Path>,
 ) -> Result<Vec<PathBuf>, Failure> {
     match (files, bundle) {
-        ([file], Some(path)) if crate::files::is_same(file, path) && !is_standard(path) => {
-            Err(Failure::usage("--bundle names the file that is to be signed"))
-        }
+        ([], _) => Err(Failure::usage("no file to sign is left")),
         ([_], Some(path)) => Ok(vec![path.to_owned()]),
         (_, Some(_)) => Err(Failure::usage(format!(
             "--bundle names one file, and {} files are to be signed",
@@ -171,17 +199,13 @@ pub(crate) fn bundle_paths(
         ))
         .hint("leave --bundle out: each bundle is written to FILE.sigstore.json")),
         (files, None) => {
-            if files.iter().any(|file| is_standard(file)) {
-                return Err(Failure::usage("stdin has no name for its bundle")
-                    .hint("say where it goes: --bundle FILE"));
+            if files.iter().any(|file| files::is_standard(file)) {
+                return Err(Failure::usage("stdin has no file name for its bundle")
+                    .hint("name the bundle: --bundle FILE"));
             }
-            Ok(files.iter().map(|file| crate::files::bundle_path(file)).collect())
+            Ok(files.iter().map(|file| files::bundle_path(file)).collect())
         }
     }
-}
-
-fn read(path: &Path, env: &dyn Env) -> Result<Vec<u8>, host::FileError> {
-    crate::files::read_now(env, path, DOCUMENT_CAP)
 }
 
 /// The largest configuration file, in bytes.

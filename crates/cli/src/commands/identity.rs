@@ -26,10 +26,10 @@ pub(crate) async fn identity(
     flags: &IdentityCommandFlags,
     context: &Arc<Context>,
 ) -> Result<(), Failure> {
-    let profiles = profiles(flags, context)?;
+    let profiles = profiles(flags).await?;
     let host = context.host(&context.settings());
     let mask = Mask::plan(&flags.identity, Stream::Stdout.of_people(flags.output), context)?;
-    let identities = Identities::plan(&flags.identity, &host)?;
+    let identities = Identities::plan(&flags.identity, context, &host).await?;
     let survey = identities.survey().await;
     let chosen = identities.peek(survey.as_ref()).await;
     if let (Some(mask), Ok((_, token))) = (&mask, &chosen) {
@@ -166,10 +166,10 @@ fn scrubbed(value: &Value) -> Value {
     }
 }
 
-fn profiles(flags: &IdentityCommandFlags, context: &Context) -> Result<Profiles, Failure> {
+async fn profiles(flags: &IdentityCommandFlags) -> Result<Profiles, Failure> {
     let Some(path) = &flags.issuer_profiles else { return Ok(Profiles::known()) };
     let problem = || format!("--issuer-profiles {} cannot be used", path.display());
-    let bytes = crate::files::read_now(&*context.env, path, PROFILES_CAP);
+    let bytes = crate::files::read(path, PROFILES_CAP).await;
     let bytes = bytes.map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
     Profiles::from_json(&bytes).map_err(|error| {
         Failure::of(Exit::Failed, problem(), &error).hint(

@@ -17,7 +17,7 @@ use crate::plan;
 pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<(), Failure> {
     let images = plan::images(&flags.images)?;
     check_outputs(flags)?;
-    let report = report_stream(flags.bundle.as_deref(), flags.signing.output)?;
+    let report = report_stream(flags.bundle.as_deref(), flags.signing.output())?;
     let signer = ImageSigner::new(plan::registry(&flags.registry, &images, context)?)
         .with_annotations(plan::annotations(&flags.annotations)?)?
         .recursive(flags.recursive)
@@ -57,7 +57,7 @@ pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<()
         };
         context.console.end(target.name());
         match signed {
-            Ok(signed) => context.console.say(report, &line(&signed, flags.signing.output)),
+            Ok(signed) => context.console.say(report, &line(&signed, flags.signing.output())),
             Err(failure) => context.fail(&failure),
         }
     }

@@ -1,5 +1,6 @@
 //! `ambisign sign-blob`.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::failure::Failure;
 use crate::files;
 use crate::flags::{Output, SignBlobFlags};
 use crate::output::json_line;
+use crate::output::{self, Stream};
 use crate::plan;
 
 /// A file whose digest is known and whose bundle can be written.
@@ -27,14 +29,34 @@ pub(crate) async fn sign_blob(
     flags: &SignBlobFlags,
     context: &Arc<Context>,
 ) -> Result<(), Failure> {
-    let bundles = plan::bundle_paths(&flags.files, flags.bundle.as_deref())?;
-    let output = flags.signing.output;
-    let report = report_stream(flags.bundle.as_deref(), output)?;
+    let inputs = flags.signing.inputs();
+    let inputs = inputs.iter().map(|(what, path)| (*what, path.as_path())).collect();
+    let files =
+        plan::files_and_bundles(&flags.files, flags.bundle.as_deref(), &inputs, &context.console)?;
+    let format = flags.signing.output();
+    if flags.signing.token_is_stdin() && files.iter().any(|(file, _)| files::is_standard(file)) {
+        return Err(Failure::usage("stdin cannot be both the file and the identity token")
+            .hint("give the token in a file: --identity-token FILE"));
+    }
+    let report = report_stream(flags.bundle.as_deref(), format)?;
+    let report = match flags.bundle {
+        // `sign-blob F > F.sig` expects a signature there, as older tools write it.
+        None if flags.signing.output.is_none() && !std::io::stdout().is_terminal() => {
+            if output::stdout_is_a_file() {
+                context.console.note(
+                    "nothing is written to stdout: the bundle is in FILE.sigstore.json (--bundle - \
+                     writes it to stdout, -o text the report)",
+                );
+            }
+            Stream::Stderr
+        }
+        _ => report,
+    };
     let signing = Signing::plan(&flags.signing, report, context).await?;
 
     let mut targets = Vec::new();
-    for (file, bundle) in flags.files.iter().zip(bundles) {
-        match prepare(file, bundle, context).await {
+    for (file, bundle) in files {
+        match prepare(&file, bundle, context).await {
             Ok(target) => targets.push(target),
             Err(failure) => context.fail(&failure),
         }
@@ -46,7 +68,7 @@ pub(crate) async fn sign_blob(
     for_each(
         targets.into_iter(),
         WIDTH,
-        |target| sign_one(target, output, &session, context),
+        |target| sign_one(target, format, &session, context),
         |signed| match signed {
             Ok(line) => context.console.say(report, &line),
             Err(failure) => context.fail(&failure),
@@ -56,7 +78,7 @@ pub(crate) async fn sign_blob(
     Ok(())
 }
 
-/// Reads the file once, before anyone is asked for anything.
+/// Reads the file once, before the first request.
 async fn prepare(file: &Path, bundle: PathBuf, context: &Context) -> Result<Target, Failure> {
     let shown = file.display().to_string();
     files::check_writable(&bundle).map_err(|error| cannot_write(&bundle, &error))?;

@@ -43,9 +43,9 @@ impl Signing {
                  --insecure-ignore-tlog",
             );
         }
-        let login = login::plan(&flags.login, &flags.identity, &config, context, &host)?;
-        let identities = Identities::plan_with(&flags.identity, login, &host)?;
-        let mask = Mask::plan(&flags.identity, report.of_people(flags.output), context)?;
+        let login = login::plan(&flags.login, &flags.identity, &config, context, &host).await?;
+        let identities = Identities::plan_with(&flags.identity, login, context, &host).await?;
+        let mask = Mask::plan(&flags.identity, report.of_people(flags.output()), context)?;
         Ok(Self { signer, identities, mask })
     }
 

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
-use trust_root::SigningConfig;
+use trust_root::{Selector, Service, SigningConfig, SigningConfigBuilder};
 
+use super::trusted_root::each;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::flags::{CreateSigningConfigFlags, SigningConfigCommand, SigningConfigFlags};
-use crate::output::rfc3339;
-use crate::spec::{Spec, hand_out};
+use crate::output::write_document;
 use crate::{plan, trust};
 
 pub(crate) async fn signing_config(
@@ -17,37 +16,49 @@ pub(crate) async fn signing_config(
     context: &Arc<Context>,
 ) -> Result<(), Failure> {
     let SigningConfigCommand::Create(flags) = &flags.command;
-    let kinds = [
-        Kind::new("caUrls", "--fulcio", &flags.fulcio, flags.no_default_fulcio)?,
-        Kind::new("oidcUrls", "--oidc-provider", &flags.oidc_provider, flags.no_default_oidc)?,
-        Kind::new("rekorTlogUrls", "--rekor", &flags.rekor, flags.no_default_rekor)?.selected(
-            "rekorTlogConfig",
-            "--rekor-config",
-            flags.rekor_config.as_deref(),
-        )?,
-        Kind::new("tsaUrls", "--tsa", &flags.tsa, flags.no_default_tsa)?.selected(
-            "tsaConfig",
-            "--tsa-config",
-            flags.tsa_config.as_deref(),
-        )?,
-    ];
-    let base = match base(flags, context).await? {
-        Some(config) => config,
-        None => SigningConfig::new(Vec::new(), Vec::new(), Vec::new(), Vec::new()),
+    let services = |flag, specs: &[String]| each(flag, specs, Service::from_spec);
+    let fulcio = services("--fulcio", &flags.fulcio)?;
+    let oidc = services("--oidc-provider", &flags.oidc_provider)?;
+    let rekor = services("--rekor", &flags.rekor)?;
+    let tsa = services("--tsa", &flags.tsa)?;
+    let rekor_selector = selector("--rekor-config", flags.rekor_config.as_deref(), &rekor)?;
+    let tsa_selector = selector("--tsa-config", flags.tsa_config.as_deref(), &tsa)?;
+
+    let mut builder = match base(flags, context).await? {
+        Some(config) => SigningConfigBuilder::from(config),
+        None => SigningConfigBuilder::default(),
     };
-    let begun =
-        flags.with_default_services || flags.with_default_rekor_v2 || flags.base_config.is_some();
-    let wrong = |error: &dyn std::error::Error| {
-        Failure::of(Exit::Usage, "no signing config comes of it", error)
-    };
-    let mut document: Map<String, Value> =
-        serde_json::from_str(&base.to_json()).map_err(|error| wrong(&error))?;
-    for kind in kinds {
-        kind.apply(&mut document, begun);
+    for (without, remove) in [
+        (flags.no_default_fulcio, SigningConfigBuilder::without_fulcio as fn(_) -> _),
+        (flags.no_default_oidc, SigningConfigBuilder::without_oidc),
+        (flags.no_default_rekor, SigningConfigBuilder::without_rekor),
+        (flags.no_default_tsa, SigningConfigBuilder::without_tsa),
+    ] {
+        builder = if without { remove(builder) } else { builder };
     }
-    let config = SigningConfig::from_json(Value::Object(document).to_string().as_bytes())
-        .map_err(|error| wrong(&error))?;
-    hand_out(&config.to_json(), flags.out.as_ref(), context)
+    builder = fulcio.into_iter().fold(builder, SigningConfigBuilder::fulcio);
+    builder = oidc.into_iter().fold(builder, SigningConfigBuilder::oidc);
+    builder = rekor.into_iter().fold(builder, SigningConfigBuilder::rekor);
+    builder = tsa.into_iter().fold(builder, SigningConfigBuilder::tsa);
+    builder = rekor_selector.into_iter().fold(builder, SigningConfigBuilder::rekor_selector);
+    builder = tsa_selector.into_iter().fold(builder, SigningConfigBuilder::tsa_selector);
+    write_document(&builder.build().to_json(), flags.out.as_deref(), &context.console)
+}
+
+/// How many of the services are used. Required with new ones.
+fn selector(
+    flag: &str,
+    text: Option<&str>,
+    services: &[Service],
+) -> Result<Option<Selector>, Failure> {
+    match text {
+        None if services.is_empty() => Ok(None),
+        None => Err(Failure::usage(format!("{flag} is required"))),
+        Some(text) => text
+            .parse()
+            .map(Some)
+            .map_err(|error| Failure::of(Exit::Usage, format!("{flag} cannot be used"), &error)),
+    }
 }
 
 async fn base(
@@ -55,7 +66,7 @@ async fn base(
     context: &Context,
 ) -> Result<Option<SigningConfig>, Failure> {
     if let Some(path) = &flags.base_config {
-        return plan::signing_config_file("--base-config", path, &*context.env).map(Some);
+        return plan::signing_config_file("--base-config", path).await.map(Some);
     }
     if flags.with_default_rekor_v2 {
         return trust::signing_config_with_rekor_v2(context).await.map(Some);
@@ -65,87 +76,3 @@ async fn base(
     }
     Ok(None)
 }
-
-/// The services of one kind.
-struct Kind {
-    urls: &'static str,
-    services: Vec<Value>,
-    /// Those of the base are left out.
-    without: bool,
-    selector: Option<(&'static str, Option<Value>)>,
-}
-
-impl Kind {
-    fn new(
-        urls: &'static str,
-        flag: &'static str,
-        texts: &[String],
-        without: bool,
-    ) -> Result<Self, Failure> {
-        let service = |text: &String| {
-            let spec = Spec::parse(flag, text, KEYS)?;
-            let version = spec.require("api-version")?;
-            let version = version.parse::<u32>().ok().filter(|version| *version > 0);
-            let window = spec.window(None)?;
-            let mut valid_for = json!({ "start": rfc3339(window.start) });
-            if let (Some(end), Some(fields)) = (window.end, valid_for.as_object_mut()) {
-                fields.insert("end".to_owned(), rfc3339(end).into());
-            }
-            Ok(json!({
-                "url": spec.url()?,
-                "majorApiVersion": version
-                    .ok_or_else(|| spec.wrong("api-version: expected a number from 1 on"))?,
-                "validFor": valid_for,
-                "operator": spec.require("operator")?,
-            }))
-        };
-        let services = texts.iter().map(service).collect::<Result<_, Failure>>()?;
-        Ok(Self { urls, services, without, selector: None })
-    }
-
-    /// How many of them are used must be said with each new one.
-    fn selected(
-        mut self,
-        name: &'static str,
-        flag: &'static str,
-        text: Option<&str>,
-    ) -> Result<Self, Failure> {
-        let wrong = |text: &str| {
-            Failure::usage(format!("{flag}: expected ANY, ALL or EXACT:N, found {text:?}"))
-        };
-        let selector = match text {
-            None if !self.services.is_empty() => {
-                return Err(Failure::usage(format!("{flag} is required")));
-            }
-            None => None,
-            Some(text @ ("ANY" | "ALL")) => Some(json!({ "selector": text })),
-            Some(text) => {
-                let count = text.strip_prefix("EXACT:").and_then(|n| n.parse::<u32>().ok());
-                let count = count.filter(|count| *count > 0).ok_or_else(|| wrong(text))?;
-                Some(json!({ "selector": "EXACT", "count": count }))
-            }
-        };
-        self.selector = Some((name, selector));
-        Ok(self)
-    }
-
-    fn apply(self, document: &mut Map<String, Value>, begun: bool) {
-        let empty = Value::Array(Vec::new());
-        let old = document.entry(self.urls).or_insert_with(|| empty.clone());
-        if self.without {
-            *old = empty;
-        }
-        if let Some(services) = old.as_array_mut() {
-            services.extend(self.services);
-        }
-        if let Some((name, selector)) = self.selector {
-            match selector {
-                Some(selector) => drop(document.insert(name.to_owned(), selector)),
-                None if !begun => drop(document.insert(name.to_owned(), json!({}))),
-                None => {}
-            }
-        }
-    }
-}
-
-const KEYS: &[&str] = &["url", "api-version", "start-time", "end-time", "operator"];

@@ -35,7 +35,7 @@ pub(crate) async fn verify_blob(
     let file = &flags.file;
     let signature = match &flags.signature {
         Some(signature) => Signature::Earlier(Box::new(detached(flags, signature, context)?)),
-        None => attached(flags.bundle.as_deref(), file, context)?,
+        None => attached(flags.bundle.as_deref(), file).await?,
     };
     let wanted = match Wanted::from_flags(&flags.policy, context) {
         Ok(wanted) => wanted,
@@ -52,7 +52,7 @@ pub(crate) async fn verify_blob(
             if matches!(*check, Check::Signature(_))
                 && signature.may_be_over_the_message(&flags.policy, context) =>
         {
-            let message = whole(file, context)?;
+            let message = whole(file).await?;
             signature.judge(&Artifact::Message(&message), &wanted, &root, context)
         }
         judged => judged,
@@ -77,7 +77,7 @@ pub(crate) async fn verify_blob_attestation(
             (hex.into(), Some(digest))
         }
     };
-    let signature = attached(flags.bundle.as_deref(), &name, context)?;
+    let signature = attached(flags.bundle.as_deref(), &name).await?;
     let wanted = match Wanted::from_flags(&flags.policy, context) {
         Ok(wanted) => wanted.each(|policy| policy.predicate_type(&predicate_type)),
         Err(failure) if flags.policy.names_nobody() && given.is_none() => {
@@ -141,10 +141,10 @@ impl Signature {
     }
 }
 
-/// The bundle of `file`, or what cosign wrote in its place before there were bundles.
-fn attached(bundle: Option<&Path>, file: &Path, context: &Context) -> Result<Signature, Failure> {
-    let (path, bytes) = read_bundle(bundle, file, context)?;
-    let problem = || format!("{} is no Sigstore bundle", path.display());
+/// The bundle of `file`, or cosign's older JSON.
+async fn attached(bundle: Option<&Path>, file: &Path) -> Result<Signature, Failure> {
+    let (path, bytes) = read_bundle(bundle, file).await?;
+    let problem = || format!("{} is not a Sigstore bundle", path.display());
     let has = |name: &str| {
         let document = serde_json::from_slice::<Value>(&bytes);
         document.is_ok_and(|document| document.get(name).is_some())
@@ -163,27 +163,31 @@ fn attached(bundle: Option<&Path>, file: &Path, context: &Context) -> Result<Sig
             Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error)),
         },
         Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error)
-            .hint("a bundle is what sign-blob writes; it may be cut off or of an older format")),
+            .hint("check that it is a bundle written by sign-blob, and complete")),
     }
 }
 
-/// The bundle's place and what stands there: where `--bundle` says, or beside the file.
-fn read_bundle(
-    bundle: Option<&Path>,
-    file: &Path,
-    context: &Context,
-) -> Result<(PathBuf, Vec<u8>), Failure> {
-    let mut paths = plan::bundle_paths(&[file.to_owned()], bundle)?;
-    if bundle.is_none() {
-        paths.push(files::earlier_bundle_path(file));
-    }
+/// The path of the bundle and its content: of `--bundle`, or beside the file.
+async fn read_bundle(bundle: Option<&Path>, file: &Path) -> Result<(PathBuf, Vec<u8>), Failure> {
+    let paths = match bundle {
+        Some(path) if files::is_standard(path) && files::is_standard(file) => {
+            return Err(Failure::usage("stdin cannot be both the file and its bundle")
+                .hint("name one of them"));
+        }
+        Some(path) => vec![path.to_owned()],
+        None if files::is_standard(file) => {
+            return Err(Failure::usage("stdin has no file name that leads to its bundle")
+                .hint("name the bundle: --bundle FILE"));
+        }
+        None => vec![files::bundle_path(file), files::older_bundle_path(file)],
+    };
     let mut missing = None;
     for path in paths {
-        match files::read_now(&*context.env, &path, SIZE_CAP) {
+        match files::read(&path, SIZE_CAP).await {
             Ok(bytes) => return Ok((path, bytes)),
             Err(error @ FileError::NotFound { .. }) => _ = missing.get_or_insert(error),
             Err(error) => {
-                return Err(Failure::of(Exit::Failed, "the bundle cannot be read", &error));
+                return Err(Failure::of(Exit::Failed, "cannot read the bundle", &error));
             }
         }
     }
@@ -194,7 +198,7 @@ fn read_bundle(
     let failure =
         Failure::new(Exit::NotSigned, format!("no signature of {} found", file.display()));
     let failure = missing.iter().fold(failure, |failure, error| failure.because(error));
-    Err(failure.hint("say where it is: --bundle FILE"))
+    Err(failure.hint("name the bundle: --bundle FILE"))
 }
 
 /// As cosign takes it: the digest itself, unless there is a file of that name.
@@ -271,8 +275,8 @@ async fn digests(
 }
 
 /// The file itself, for the one kind of signature that no digest stands in for.
-fn whole(file: &Path, context: &Context) -> Result<Vec<u8>, Failure> {
-    files::read_now(&*context.env, file, MESSAGE_CAP).map_err(|error| {
+async fn whole(file: &Path) -> Result<Vec<u8>, Failure> {
+    files::read(file, MESSAGE_CAP).await.map_err(|error| {
         let problem = format!("the signature of {} could not be verified", file.display());
         Failure::of(Exit::Failed, problem, &error).hint(
             "a pure Ed25519 signature is over the whole file, which must be one that can be held \
@@ -293,7 +297,7 @@ async fn name_signer(
     signature: &Signature,
     context: &Context,
 ) -> Failure {
-    if files::is_stdin(file) {
+    if files::is_standard(file) {
         return failure;
     }
     let Ok(root) = plan::trusted_root(trust, context).await else { return failure };

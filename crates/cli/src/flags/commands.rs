@@ -53,10 +53,9 @@ pub(crate) struct SigningFlags {
     /// No effect: ambisign asks no yes-or-no questions. Accepted because cosign has it.
     #[arg(short, long)]
     pub(crate) yes: bool,
-    /// The format of the results.
+    /// The format of the results [default: text].
     #[arg(short, long, value_name = "json|text", hide_possible_values = true)]
-    #[arg(default_value = "text")]
-    pub(crate) output: Output,
+    pub(crate) output: Option<Output>,
     #[command(flatten)]
     pub(crate) identity: IdentityFlags,
     #[command(flatten)]
@@ -65,6 +64,34 @@ pub(crate) struct SigningFlags {
     pub(crate) services: ServiceFlags,
     #[command(flatten)]
     pub(crate) trust: TrustFlags,
+}
+
+impl SigningFlags {
+    /// The format of the results.
+    pub(crate) fn output(&self) -> Output {
+        self.output.unwrap_or(Output::Text)
+    }
+
+    /// Whether the identity token comes from stdin.
+    pub(crate) fn token_is_stdin(&self) -> bool {
+        self.identity.identity_token.as_ref().is_some_and(|token| token.reveal() == "-")
+    }
+
+    /// The files that these flags have read, and what they are.
+    pub(crate) fn inputs(&self) -> Vec<(&'static str, PathBuf)> {
+        let token = self.identity.identity_token.as_ref();
+        let files = [
+            ("the trusted root", self.trust.trusted_root.clone()),
+            ("the signing config", self.services.signing_config.clone()),
+            ("the secret of the OAuth client", self.login.client_secret_file()),
+            ("the identity token", token.map(|token| PathBuf::from(token.reveal()))),
+        ];
+        files
+            .into_iter()
+            .filter_map(|(what, path)| Some((what, path?)))
+            .filter(|(_, path)| path.is_file())
+            .collect()
+    }
 }
 
 #[derive(clap::Args)]

@@ -5,6 +5,7 @@
 //! and progress appear only on a terminal.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +14,8 @@ use id_token::IdToken;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
+use crate::files;
 use crate::flags::Output;
 
 /// stdout and stderr.
@@ -143,6 +145,9 @@ impl Console {
     pub(crate) fn wait_for(&self, what: &str) {
         tracing::debug!("{what}");
         self.progress().waiting_for = Some(what.to_owned());
+        if self.waiting.is_finished() {
+            self.waiting.reset();
+        }
         self.waiting.set_message(what.to_owned());
         self.waiting.enable_steady_tick(TICK);
     }
@@ -200,6 +205,23 @@ impl Console {
     }
 }
 
+/// Whether stdout is redirected to a regular file.
+#[cfg(unix)]
+pub(crate) fn stdout_is_a_file() -> bool {
+    use std::os::fd::AsFd as _;
+
+    let copy = io::stdout().as_fd().try_clone_to_owned();
+    copy.map(std::fs::File::from)
+        .and_then(|stdout| stdout.metadata())
+        .is_ok_and(|metadata| metadata.is_file())
+}
+
+/// Whether stdout is redirected to a regular file: not known here.
+#[cfg(not(unix))]
+pub(crate) fn stdout_is_a_file() -> bool {
+    false
+}
+
 /// `report` as JSON in one line.
 pub(crate) fn json_line(report: &impl serde::Serialize) -> String {
     serde_json::to_value(report).unwrap_or_default().to_string()
@@ -211,3 +233,20 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
 }
 
 const TICK: Duration = Duration::from_millis(120);
+
+/// Prints `document`, or writes it to the file `out`.
+pub(crate) fn write_document(
+    document: &str,
+    out: Option<&Path>,
+    console: &Console,
+) -> Result<(), Failure> {
+    match out.filter(|path| !files::is_standard(path)) {
+        None => console.data(document),
+        Some(path) => {
+            files::write_atomically(path, format!("{document}\n").as_bytes()).map_err(|error| {
+                Failure::of(Exit::Failed, format!("cannot write {}", path.display()), &error)
+            })?;
+        }
+    }
+    Ok(())
+}
