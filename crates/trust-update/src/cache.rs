@@ -1,53 +1,69 @@
 //! The files of one mirror on disk, and the lock that keeps processes from mixing them.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use host::Clock;
 use sigstore_tuf::MetadataStore;
 
-use crate::mirror::no_key_twice_in;
-use crate::{Error, Warning};
+use crate::error::Error;
+use crate::files;
+use crate::root_metadata::check_keys_in;
+use crate::warning::Warning;
 
 /// One mirror's files: metadata by role, `root_history/N.root.json`, `targets/NAME`, and when it
 /// was refreshed. All are untrusted when read.
+///
+/// What is written is kept in memory until [`Cache::commit`]: a refresh that fails in the middle
+/// leaves the files as they were, and they serve until they expire.
 #[derive(Debug)]
 pub(crate) struct Cache {
     directory: PathBuf,
-    writable: bool,
-    failure: Mutex<Option<Warning>>,
+    pending: Mutex<BTreeMap<String, Vec<u8>>>,
 }
 
 impl Cache {
-    /// The files in `directory`, which need not exist. Where it is not `writable`, nothing changes.
-    pub(crate) fn new(directory: PathBuf, writable: bool) -> Self {
-        Self { directory, writable, failure: Mutex::new(None) }
+    /// The files in `directory`, which need not exist.
+    pub(crate) fn new(directory: PathBuf) -> Self {
+        Self { directory, pending: Mutex::default() }
     }
 
     /// A file, if it can be read and is not larger than such a file may be.
     pub(crate) fn read(&self, name: &str) -> Option<Vec<u8>> {
-        let bytes = host::read_file(&self.path(name)?, FILE_CAP).ok()?;
+        let path = self.path(name)?;
+        if let Some(bytes) = self.pending().get(name) {
+            return Some(bytes.clone());
+        }
+        let bytes = files::read(&path, FILE_CAP).ok()?;
         // A root that must not count ends the walk here; the mirror is then asked for it.
-        let usable = !name.ends_with(".root.json") || no_key_twice_in(&bytes).is_ok();
+        let usable = !name.ends_with(".root.json") || check_keys_in(&bytes).is_ok();
         usable.then_some(bytes)
     }
 
-    /// Writes a file in one step.
+    /// Keeps a file until [`Cache::commit`].
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
-        let Some(path) = self.path(name).filter(|_| self.writable) else { return };
-        if let Err(source) = write(&path, bytes) {
-            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-            failure.get_or_insert(Warning::NotKept { path, source });
+        if self.path(name).is_some() {
+            self.pending().insert(name.to_owned(), bytes.to_vec());
         }
     }
 
-    /// The first failure to write, once.
-    pub(crate) fn take_failure(&self) -> Option<Warning> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Writes what was kept, and reports the first failure.
+    pub(crate) fn commit(&self) -> Option<Warning> {
+        let pending = std::mem::take(&mut *self.pending());
+        // Each file is written in one step, and the timestamp, which speaks for the others, last.
+        let (last, others): (Vec<_>, Vec<_>) =
+            pending.iter().partition(|(name, _)| [TIMESTAMP, REFRESHED].contains(&name.as_str()));
+        let mut failure = None;
+        for (name, bytes) in others.into_iter().chain(last.into_iter().rev()) {
+            let Some(path) = self.path(name) else { continue };
+            if let Err(source) = files::write(&path, bytes) {
+                failure.get_or_insert(Warning::NotKept { path, source });
+            }
+        }
+        failure
     }
 
     /// When the cache was last refreshed, as it says itself.
@@ -62,6 +78,10 @@ impl Cache {
         self.write(REFRESHED, seconds.to_string().as_bytes());
     }
 
+    fn pending(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn path(&self, name: &str) -> Option<PathBuf> {
         name.split('/').all(is_plain).then(|| self.directory.join(name))
     }
@@ -73,7 +93,7 @@ impl MetadataStore for Cache {
     }
 
     fn store(&self, name: &str, bytes: &[u8]) -> sigstore_tuf::Result<()> {
-        // Each version of the snapshot would stay for ever, and only the last is of use.
+        // Of the versions of a file only the last is used, and it is stored without its version.
         let versioned =
             name.split('.').next().is_some_and(|v| v.bytes().all(|b| b.is_ascii_digit()));
         if !versioned {
@@ -89,32 +109,17 @@ pub(crate) fn is_plain(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && name.len() <= 255 && name.bytes().all(plain)
 }
 
-/// Writes beside `path` and renames, so that nobody ever reads half a file.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let directory = path.parent().unwrap_or_else(|| Path::new("."));
-    std::fs::create_dir_all(directory)?;
-    let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
-    let draft = directory.join(format!(".draft-{}-{number}", std::process::id()));
-    let mut file = File::create(&draft)?;
-    let written = file.write_all(bytes).and_then(|()| std::fs::rename(&draft, path));
-    if written.is_err() {
-        drop(std::fs::remove_file(&draft));
-    }
-    written
-}
-
 /// Holds the mirror's files against other processes until it is dropped.
 pub(crate) struct Lock {
-    /// None where the directory is read-only or the system knows no locks: then nobody writes, or
-    /// each file is at least whole.
+    /// `None` where the directory is read-only or the system has no locks: then nothing is written,
+    /// or each file is at least whole.
     _file: Option<File>,
 }
 
 /// Takes the lock at `path`, waiting for others by `clock`.
 pub(crate) async fn lock(path: &Path, clock: &dyn Clock) -> Result<Lock, Error> {
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
-    let opened = std::fs::create_dir_all(directory)
-        .and_then(|()| File::options().create(true).append(true).open(path));
+    let opened = files::create_directory(directory).and_then(|()| files::open_lock(path));
     let Ok(file) = opened else { return Ok(Lock { _file: None }) };
     for _ in 0..ROUNDS {
         match try_lock(&file) {
@@ -126,7 +131,7 @@ pub(crate) async fn lock(path: &Path, clock: &dyn Clock) -> Result<Lock, Error> 
     Err(Error::Busy { path: path.to_owned(), waited: ROUND.saturating_mul(ROUNDS) })
 }
 
-/// Whether the lock could be had at once; nothing where there are no locks.
+/// Whether the lock was free; `None` where there are no locks.
 #[cfg(unix)]
 fn try_lock(file: &File) -> Option<bool> {
     use rustix::fs::{FlockOperation, flock};
@@ -144,9 +149,8 @@ fn try_lock(_: &File) -> Option<bool> {
     None
 }
 
-static DRAFTS: AtomicU32 = AtomicU32::new(0);
-
 const REFRESHED: &str = "refreshed";
+const TIMESTAMP: &str = "timestamp.json";
 /// The largest file that is read, in bytes: what TUF metadata and Sigstore's targets may be.
 const FILE_CAP: usize = 16 << 20;
 /// How often and in which intervals the lock is tried: together longer than a refresh may take.
@@ -160,13 +164,14 @@ mod tests {
     #[test]
     fn names_that_are_paths_are_neither_read_nor_written() {
         let directory = tempfile::tempdir().unwrap();
-        let cache = Cache::new(directory.path().join("cache"), true);
+        let cache = Cache::new(directory.path().join("cache"));
         std::fs::write(directory.path().join("secret.json"), "{}").unwrap();
         for name in
             ["../secret.json", "a/../../secret.json", "/etc/passwd", "..", "", "a//b", "%2e%2e"]
         {
             assert_eq!(cache.read(name), None, "{name}");
             cache.write(name, b"overwritten");
+            assert!(cache.commit().is_none());
         }
         assert_eq!(std::fs::read(directory.path().join("secret.json")).unwrap(), b"{}");
         assert!(!directory.path().join("cache").exists());
@@ -175,17 +180,30 @@ mod tests {
     #[test]
     fn writing_leaves_nothing_beside_the_file() {
         let directory = tempfile::tempdir().unwrap();
-        let cache = Cache::new(directory.path().to_owned(), true);
-        cache.write("targets/a.json", b"one");
-        cache.write("targets/a.json", b"two");
+        let cache = Cache::new(directory.path().to_owned());
+        for content in ["one", "two"] {
+            cache.write("targets/a.json", content.as_bytes());
+            assert!(cache.commit().is_none());
+        }
         cache.store("17.snapshot.json", b"{}").unwrap();
+        assert!(cache.commit().is_none());
         let targets = directory.path().join("targets");
         let names: Vec<_> =
             std::fs::read_dir(&targets).unwrap().map(|e| e.unwrap().path()).collect();
         assert_eq!(names, [targets.join("a.json")]);
         assert_eq!(cache.read("targets/a.json").unwrap(), b"two");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
-        assert!(cache.take_failure().is_none());
+    }
+
+    #[test]
+    fn nothing_is_written_before_it_is_committed() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::new(directory.path().to_owned());
+        cache.write("timestamp.json", b"{}");
+        assert_eq!(cache.read("timestamp.json").unwrap(), b"{}");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+        let other = Cache::new(directory.path().to_owned());
+        assert_eq!(other.read("timestamp.json"), None);
     }
 
     #[test]
@@ -193,13 +211,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let cache = Cache::new(file, true);
+        let cache = Cache::new(file);
         cache.write("root.json", b"{}");
         cache.write("snapshot.json", b"{}");
+        let warning = cache.commit();
         assert!(
-            matches!(cache.take_failure(), Some(Warning::NotKept { path, .. }) if path.ends_with("root.json"))
+            matches!(&warning, Some(Warning::NotKept { path, .. }) if path.ends_with("root.json")),
+            "{warning:?}"
         );
-        assert!(cache.take_failure().is_none());
     }
 
     #[cfg(unix)]

@@ -1,38 +1,38 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use crate::repository::Fetch;
+use crate::fetch::Fetch;
 
-/// Why there is no trust material, or none that is current.
+/// Why there is no trusted root, or none that is current.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Another process has held the cache for too long.
-    #[error("{} is in use by another process (waited {waited:?})", path.display())]
+    /// Another process held the cache for too long.
+    #[error("cannot lock the TUF cache: another process holds {} (waited {waited:?})", path.display())]
     Busy {
-        /// The lock.
+        /// The file of the lock.
         path: PathBuf,
         /// How long it was waited for.
         waited: Duration,
     },
     /// A file of the cache or of the configuration cannot be written.
-    #[error("{} cannot be written", path.display())]
+    #[error("cannot write {}", path.display())]
     Directory {
         /// The file.
         path: PathBuf,
         /// The operating system's reason.
         source: std::io::Error,
     },
-    /// What is cached does not verify, or is not complete.
-    #[error("what is cached from {mirror} cannot be used")]
+    /// The cached files do not verify, or are not complete.
+    #[error("cannot use the TUF cache of {mirror}")]
     Damaged {
         /// The mirror.
         mirror: String,
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The newest metadata there is has expired: the repository is not looked after, or somebody
-    /// holds back what is newer.
+    /// The newest metadata that is served has expired: the repository is not maintained, or someone
+    /// withholds newer metadata.
     #[error("the {role} metadata of {mirror} expired at {}", shown(*at))]
     Expired {
         /// The mirror.
@@ -42,53 +42,53 @@ pub enum Error {
         /// When.
         at: SystemTime,
     },
-    /// The mirror answers, and does not have what every such repository has.
-    #[error("{mirror} does not offer {file}")]
+    /// The mirror answers, and lacks a file that every such repository has.
+    #[error("{mirror} does not serve {file}")]
     Missing {
         /// The mirror.
         mirror: String,
-        /// What it does not have.
+        /// The missing file.
         file: String,
     },
-    /// Nothing was ever fetched from there.
-    #[error("nothing is cached from {mirror}")]
+    /// Nothing was fetched from the mirror yet.
+    #[error("there is no TUF cache of {mirror}")]
     NotCached {
         /// The mirror.
         mirror: String,
     },
-    /// A root to start from that cannot be used, or does not have the checksum it should have.
-    #[error("not a usable TUF root: {reason}")]
+    /// The root to start from, or what names it or the mirror, cannot be used.
+    #[error("unusable TUF root or configuration: {reason}")]
     Root {
         /// Why not.
         reason: String,
     },
-    /// It is not known whom to believe about this mirror.
+    /// No root of this mirror is embedded or was given to [`initialize`](crate::initialize).
     #[error("no TUF root of {mirror} is known")]
     Unknown {
         /// The mirror.
         mirror: String,
     },
-    /// The mirror cannot be reached, or is out of order.
-    #[error("{mirror} cannot be reached")]
+    /// The mirror cannot be reached, or cannot answer.
+    #[error("cannot reach {mirror}")]
     Unreachable {
         /// The mirror.
         mirror: String,
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The mirror answers, and what it answers fails a check: a signature, a version, a length, a
-    /// hash, or that it is a trusted root at all.
-    #[error("what {mirror} serves is not to be trusted")]
+    /// What the mirror serves fails a check: a signature, a version, a length, a hash, or that it is
+    /// a trusted root at all.
+    #[error("cannot trust what {mirror} serves")]
     Untrusted {
         /// The mirror.
         mirror: String,
-        /// Which check.
+        /// The check that failed.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
 impl Error {
-    /// Sorts an error of the TUF client that came of asking `mirror`.
+    /// The error for one of the TUF client's, when it asked `mirror`.
     pub(crate) fn from_tuf(mirror: &str, error: sigstore_tuf::Error) -> Self {
         let mirror = mirror.to_owned();
         match error {
@@ -109,9 +109,7 @@ impl Error {
             }
             sigstore_tuf::Error::Transport { message, source: Some(source) } => {
                 match source.downcast::<Fetch>() {
-                    Ok(fetch) if fetch.is_of_the_way() => {
-                        Self::Unreachable { mirror, source: fetch }
-                    }
+                    Ok(fetch) if fetch.is_outage() => Self::Unreachable { mirror, source: fetch },
                     Ok(fetch) => Self::Untrusted { mirror, source: fetch },
                     Err(_) => Self::Untrusted { mirror, source: reason(&message) },
                 }
@@ -120,7 +118,7 @@ impl Error {
         }
     }
 
-    /// The same of reading the cache.
+    /// The same when it read the cache.
     pub(crate) fn from_cache(mirror: &str, error: sigstore_tuf::Error) -> Self {
         match Self::from_tuf(mirror, error) {
             expired @ Self::Expired { .. } => expired,

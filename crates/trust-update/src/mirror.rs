@@ -1,9 +1,9 @@
-use sigstore_tuf::metadata::Metadata;
-use sigstore_tuf::{Root, TrustedMetadataSet};
+use sigstore_tuf::TrustedMetadataSet;
 use url::Url;
 
-use crate::error::{chain, reason};
-use crate::{Error, provider};
+use crate::error::{Error, chain, reason};
+use crate::provider;
+use crate::root_metadata::check_keys;
 
 /// A TUF repository, and the root to begin with when asking it.
 #[derive(Clone, Debug)]
@@ -27,8 +27,8 @@ impl Mirror {
     /// from it. The root may have expired.
     ///
     /// # Errors
-    /// The URL is of another kind, or the root is none: not signed by the threshold of its own
-    /// keys, or with a role that names one key twice.
+    /// The URL is of another kind, or the root is not valid: not signed by the threshold of its own
+    /// keys, or with a role that has one key twice.
     pub fn new(url: Url, root: &[u8]) -> Result<Self, Error> {
         let usable = match url.scheme() {
             "http" | "https" => url.has_host(),
@@ -43,12 +43,12 @@ impl Mirror {
         let unusable =
             |error: &sigstore_tuf::Error| Error::Root { reason: reason(&chain(error)).to_string() };
         let set = TrustedMetadataSet::from_root(root).map_err(|error| unusable(&error))?;
-        no_key_twice(set.root()).map_err(|error| unusable(&error))?;
+        check_keys(set.root()).map_err(|error| unusable(&error))?;
         Ok(Self { url, root: root.to_vec() })
     }
 
-    /// A mirror at `url` of what the public-good instance serves: its metadata says what it is,
-    /// wherever it comes from. At the URL of the staging instance, that one.
+    /// A copy of the public-good instance at `url`: its metadata is signed, wherever it is served.
+    /// At the URL of the staging instance, that one.
     ///
     /// # Errors
     /// As [`Mirror::new`].
@@ -94,30 +94,6 @@ pub(crate) fn name_of(url: &Url) -> String {
 
 fn directory_url(url: &Url) -> &str {
     url.as_str().trim_end_matches('/')
-}
-
-/// Refuses a root in which one key stands under two ids for one role: a threshold counts people,
-/// and the TUF client counts ids.
-pub(crate) fn no_key_twice(root: &Root) -> Result<(), sigstore_tuf::Error> {
-    for (role, of_role) in &root.roles {
-        let mut seen = Vec::new();
-        for id in &of_role.keyids {
-            let key = root.keys.get(id).and_then(|key| key.verification_key().ok());
-            let Some(key) = key else { continue };
-            if seen.iter().any(|(other, bytes)| *other != id && *bytes == key.as_bytes()) {
-                return Err(sigstore_tuf::Error::Malformed(format!(
-                    "the role {role} has one key under two ids"
-                )));
-            }
-            seen.push((id, key.as_bytes().to_vec()));
-        }
-    }
-    Ok(())
-}
-
-/// The same for root metadata as it is served or cached.
-pub(crate) fn no_key_twice_in(bytes: &[u8]) -> Result<(), sigstore_tuf::Error> {
-    no_key_twice(Metadata::<Root>::from_slice(bytes)?.signed())
 }
 
 #[expect(clippy::expect_used, reason = "constants, and a test reads them")]

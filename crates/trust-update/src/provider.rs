@@ -1,6 +1,6 @@
 //! What `sigstore-tuf` hashes and verifies with: the crate `keys`.
 
-use keys::{Digest, HashAlgorithm, Hasher, Payload, PublicKey, Scheme};
+use keys::{Digest, HashAlgorithm, Hasher, KeyAlgorithm, Payload, PublicKey, Scheme};
 use sigstore_crypto::{CryptoProvider, Error, HashContext, SigningScheme};
 
 /// Makes `sigstore-tuf` use this provider, unless the program has installed another already.
@@ -64,7 +64,7 @@ fn hash_algorithm(algorithm: sigstore_types::HashAlgorithm) -> Result<HashAlgori
     }
 }
 
-/// `key` is what a SubjectPublicKeyInfo has in its bit string.
+/// `key` is the bit string of a SubjectPublicKeyInfo.
 fn verify(
     scheme: SigningScheme,
     key: &[u8],
@@ -72,9 +72,9 @@ fn verify(
     signature: &[u8],
 ) -> sigstore_crypto::Result<()> {
     let key = match scheme {
-        SigningScheme::EcdsaP256Sha256 => PublicKey::from_spki(&[P256, key].concat()),
+        SigningScheme::EcdsaP256Sha256 => PublicKey::from_ec_point(KeyAlgorithm::EcdsaP256, key),
         SigningScheme::EcdsaP384Sha384 | SigningScheme::EcdsaP384Sha256 => {
-            PublicKey::from_spki(&[P384, key].concat())
+            PublicKey::from_ec_point(KeyAlgorithm::EcdsaP384, key)
         }
         SigningScheme::Ed25519 => match <&[u8; 32]>::try_from(key) {
             Ok(key) => PublicKey::from_ed25519_bytes(key),
@@ -98,20 +98,9 @@ fn unsupported(scheme: SigningScheme) -> Error {
     Error::UnsupportedAlgorithm(scheme.name().to_owned())
 }
 
-/// What stands before the point in a SubjectPublicKeyInfo of P-256 (RFC 5480).
-const P256: &[u8] = &[
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
-    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
-];
-/// The same of P-384.
-const P384: &[u8] = &[
-    0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b,
-    0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00,
-];
-
 #[cfg(test)]
 mod tests {
-    use keys::{KeyAlgorithm, KeyPair, Sign as _};
+    use keys::{KeyPair, Sign as _};
 
     use super::*;
 

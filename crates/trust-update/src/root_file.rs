@@ -5,13 +5,12 @@ use host::{Env, Transport};
 use keys::{Digest, HashAlgorithm};
 use url::Url;
 
-use crate::Error;
 use crate::directories::ROOT_CAP;
-use crate::error::chain;
-use crate::repository::get;
+use crate::error::{Error, chain};
+use crate::fetch::get;
 
-/// What a root given by a person must hash to: hexadecimal digits, SHA-256 unless `sha512:` stands
-/// before them.
+/// The expected checksum of a root: hexadecimal digits, of SHA-256 unless `sha512:` stands before
+/// them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checksum(Digest);
 
@@ -35,7 +34,7 @@ impl FromStr for Checksum {
 }
 
 /// Reads root metadata from a file or from an http or https URL. From a URL it is taken only with
-/// a checksum: nothing else says that it is the right one.
+/// a checksum: nothing else shows that it is the right one.
 ///
 /// # Errors
 /// It cannot be read, is larger than 512 kB, or has another checksum.

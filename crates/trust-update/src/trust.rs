@@ -2,10 +2,10 @@ use std::time::SystemTime;
 
 use trust_root::{SigningConfig, TrustedRoot};
 
-use crate::error::{chain, reason};
-use crate::{Error, Warning};
+use crate::error::{Error, chain, reason};
+use crate::warning::Warning;
 
-/// What an update arrived at, all of it verified.
+/// The result of an update: verified files and metadata.
 #[derive(Debug)]
 pub struct Trust {
     pub(crate) mirror: String,
@@ -30,7 +30,7 @@ pub struct Metadata {
 }
 
 impl Trust {
-    /// Whom to trust.
+    /// The trusted root.
     pub fn trusted_root(&self) -> &TrustedRoot {
         &self.trusted_root
     }
@@ -40,10 +40,10 @@ impl Trust {
         self.file(TRUSTED_ROOT).unwrap_or_default()
     }
 
-    /// What to sign with, if the repository says.
+    /// The signing config, if the repository has one.
     ///
     /// # Errors
-    /// It says, and the file is no signing config that can be used here.
+    /// The file is not a signing config that can be used here.
     pub fn signing_config(&self) -> Result<Option<SigningConfig>, Error> {
         self.config(SIGNING_CONFIG)
     }
@@ -61,17 +61,17 @@ impl Trust {
         &self.metadata
     }
 
-    /// The names of the targets at hand.
+    /// The names of the targets that were fetched.
     pub fn targets(&self) -> impl Iterator<Item = &str> {
         self.files.iter().map(|(name, _)| *name)
     }
 
-    /// When the mirror was last asked with success, as far as is known.
+    /// When the last successful refresh was, as far as is known.
     pub fn refreshed(&self) -> Option<SystemTime> {
         self.refreshed
     }
 
-    /// What a person should hear of.
+    /// Problems to report although the result can be used.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }

@@ -1,5 +1,5 @@
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
@@ -11,13 +11,17 @@ use sigstore_tuf::{Repository, Updater, UpdaterConfig};
 use trust_root::TrustedRoot;
 
 use crate::cache::{Cache, lock};
-use crate::error::{chain, reason};
-use crate::mirror::no_key_twice;
-use crate::repository::{Cached, Served};
-use crate::trust::{SIGNING_CONFIG, SIGNING_CONFIG_V2, TRUSTED_ROOT};
-use crate::{Directories, Error, Metadata, Mirror, Trust, Warning, provider};
+use crate::directories::Directories;
+use crate::error::{Error, chain, reason};
+use crate::files;
+use crate::mirror::Mirror;
+use crate::provider;
+use crate::repository::{CacheRepository, MirrorRepository};
+use crate::root_metadata::check_keys;
+use crate::trust::{Metadata, SIGNING_CONFIG, SIGNING_CONFIG_V2, TRUSTED_ROOT, Trust};
+use crate::warning::Warning;
 
-/// Keeps what one mirror serves current, in a cache on disk.
+/// Keeps the files of one mirror current, in a cache on disk.
 #[derive(Clone, Debug)]
 pub struct Updates {
     mirror: Mirror,
@@ -25,7 +29,7 @@ pub struct Updates {
 }
 
 impl Updates {
-    /// Of `mirror`, cached in `directories`.
+    /// The files of `mirror`, cached in `directories`.
     pub fn new(mirror: Mirror, directories: Directories) -> Self {
         Self { mirror, directories }
     }
@@ -35,7 +39,7 @@ impl Updates {
         &self.mirror
     }
 
-    /// Whether anything was fetched before. What it is worth shows when it is read.
+    /// Whether there are cached files. Whether they can be used shows when they are read.
     pub fn is_cached(&self) -> bool {
         let directory = self.directory();
         ["timestamp.json", "targets/trusted_root.json"]
@@ -43,13 +47,14 @@ impl Updates {
             .all(|name| directory.join(name).is_file())
     }
 
-    /// What is cached, if it verifies, has not expired and was refreshed within a day; else what
-    /// the mirror serves. When the mirror cannot be reached, an older cache serves with a warning
-    /// until it expires.
+    /// The cached files, if they verify, have not expired and were refreshed within a day; else
+    /// what the mirror serves. When the refresh fails, for whatever reason, a cache that has not
+    /// expired is used with a warning: a captive portal or a broken mirror must not stop a
+    /// verification that needs nothing from it.
     ///
     /// # Errors
-    /// The mirror cannot be reached and no cache serves; or it can, and what it serves fails a
-    /// check.
+    /// There is no cache that can be used, and the mirror cannot be reached or what it serves fails
+    /// a check.
     pub async fn current(
         &self,
         http: &Arc<dyn Transport>,
@@ -61,14 +66,11 @@ impl Updates {
             if self.is_cached() { self.cached(&instant(now)?).await } else { Err(self.nothing()) };
         match cached {
             Ok(trust) if is_fresh(trust.refreshed, now) => Ok(trust),
-            Ok(mut trust) => match self.fetch(&self.cache(true), http, clock, now).await {
-                Err(source @ Error::Unreachable { .. }) => {
-                    trust.warnings.push(Warning::Stale { refreshed: trust.refreshed, source });
-                    Ok(trust)
-                }
-                result => result,
-            },
-            Err(_) => self.fetch(&self.cache(true), http, clock, now).await,
+            Ok(mut trust) => self.fetch(&self.cache(), http, clock, now).await.or_else(|source| {
+                trust.warnings.push(Warning::Stale { refreshed: trust.refreshed, source });
+                Ok(trust)
+            }),
+            Err(_) => self.fetch(&self.cache(), http, clock, now).await,
         }
     }
 
@@ -83,14 +85,14 @@ impl Updates {
     ) -> Result<Trust, Error> {
         let now = clock.now();
         let _lock = lock(&self.directories.lock_of(&self.mirror), clock).await?;
-        self.fetch(&self.cache(true), http, clock, now).await
+        self.fetch(&self.cache(), http, clock, now).await
     }
 
-    /// What is cached, verified anew, without a look at the network. That it has expired is a
-    /// warning: who works offline decided to.
+    /// The cached files, verified again, without any request. That they have expired is a warning:
+    /// working offline was a decision.
     ///
     /// # Errors
-    /// Nothing is cached, or what is cached does not verify.
+    /// There are no cached files, or they do not verify.
     pub async fn offline(&self, clock: &dyn Clock) -> Result<Trust, Error> {
         if !self.is_cached() {
             return Err(self.nothing());
@@ -118,8 +120,8 @@ impl Updates {
         self.directories.of(&self.mirror)
     }
 
-    fn cache(&self, writable: bool) -> Arc<Cache> {
-        Arc::new(Cache::new(self.directory(), writable))
+    fn cache(&self) -> Arc<Cache> {
+        Arc::new(Cache::new(self.directory()))
     }
 
     fn nothing(&self) -> Error {
@@ -127,9 +129,16 @@ impl Updates {
     }
 
     async fn cached(&self, instant: &Timestamp) -> Result<Trust, Error> {
-        let cache = self.cache(false);
+        let cache = self.cache();
         let url = self.mirror.url().as_str();
-        let read = self.run(Cached(Arc::clone(&cache)), &cache, *instant, false).await;
+        for directory in [self.directories.cache(), &self.directory()] {
+            files::check_directory(directory).map_err(|error| {
+                let text = format!("{}: {error}", directory.display());
+                Error::Damaged { mirror: url.to_owned(), source: reason(&text) }
+            })?;
+        }
+        let repository = CacheRepository(Arc::clone(&cache));
+        let read = self.run(repository, &cache, *instant, false).await;
         let mut trust = read
             .map_err(|error| Error::from_cache(url, error))
             .and_then(|parts| self.trust(parts, &cache))?;
@@ -145,7 +154,7 @@ impl Updates {
         now: SystemTime,
     ) -> Result<Trust, Error> {
         let url = self.mirror.url();
-        let served = Served::new(url, Arc::clone(http));
+        let served = MirrorRepository::new(url, Arc::clone(http));
         let run = self.run(served, cache, instant(now)?, true);
         let parts = within(DEADLINE, clock, run).await.ok_or_else(|| Error::Unreachable {
             mirror: url.to_string(),
@@ -155,7 +164,7 @@ impl Updates {
         let mut trust = self.trust(parts, cache)?;
         cache.set_refreshed(now);
         trust.refreshed = Some(now);
-        trust.warnings.extend(cache.take_failure());
+        trust.warnings.extend(cache.commit());
         Ok(trust)
     }
 
@@ -169,13 +178,13 @@ impl Updates {
     ) -> sigstore_tuf::Result<Parts> {
         provider::install();
         let mut config = UpdaterConfig::default();
-        // Only the role `targets` is asked; what it delegates is not ours.
+        // Only the role `targets` is read, not what it delegates to.
         config.max_delegations = 1;
         let mut updater = Updater::new(repository, self.mirror.root())?
             .with_config(config)
             .with_store(Arc::clone(cache));
         updater.refresh(instant).await?;
-        no_key_twice(updater.trusted().root())?;
+        check_keys(updater.trusted().root())?;
 
         let mut files = Vec::new();
         for name in [TRUSTED_ROOT, SIGNING_CONFIG, SIGNING_CONFIG_V2] {
@@ -220,9 +229,8 @@ impl Updates {
     }
 }
 
-/// Begins anew with `mirror` and makes it the one that is asked from now on: whatever was cached
-/// from it is forgotten, and its root is kept as the one to believe. On failure everything stays
-/// as it was.
+/// Starts again with `mirror` and makes it the one that is asked from now on: its cached files are
+/// removed, and its root becomes the configured one. On failure everything stays as it was.
 ///
 /// # Errors
 /// As [`Updates::refresh`]; or the directories cannot be written.
@@ -234,32 +242,26 @@ pub async fn initialize(
 ) -> Result<Trust, Error> {
     let now = clock.now();
     let _lock = lock(&directories.lock_of(&mirror), clock).await?;
-    let place = directories.of(&mirror);
-    let fresh = directories.cache().join(format!(".new-{}", mirror.name()));
-    let failed = |path: &PathBuf| {
-        let path = path.clone();
+    let cached = directories.of(&mirror);
+    let failed = |path: &Path| {
+        let path = path.to_owned();
         move |source| Error::Directory { path, source }
     };
-    remove(&fresh).map_err(failed(&fresh))?;
+    let parent = directories.cache();
+    files::create_directory(parent).map_err(failed(parent))?;
+    // Removed when it is dropped, unless it has taken the place of the cache by then.
+    let fresh = tempfile::Builder::new().prefix(".new-").tempdir_in(parent);
+    let fresh = fresh.map_err(failed(parent))?;
     let updates = Updates::new(mirror, directories.clone());
-    let cache = Arc::new(Cache::new(fresh.clone(), true));
-    let result = updates.fetch(&cache, http, clock, now).await.and_then(|mut trust| {
-        // Keeping it was the point of it all.
-        if let Some(Warning::NotKept { path, source }) = trust.warnings.pop() {
-            return Err(Error::Directory { path, source });
-        }
-        Ok(trust)
-    });
-    let trust = match result {
-        Ok(trust) => trust,
-        Err(error) => {
-            drop(remove(&fresh));
-            return Err(error);
-        }
-    };
+    let cache = Arc::new(Cache::new(fresh.path().to_owned()));
+    let mut trust = updates.fetch(&cache, http, clock, now).await?;
+    // Without its files, nothing was initialized.
+    if let Some(Warning::NotKept { path, source }) = trust.warnings.pop() {
+        return Err(Error::Directory { path, source });
+    }
     directories.choose(updates.mirror())?;
-    remove(&place).map_err(failed(&place))?;
-    std::fs::rename(&fresh, &place).map_err(failed(&place))?;
+    files::remove_directory(&cached).map_err(failed(&cached))?;
+    std::fs::rename(fresh.path(), &cached).map_err(failed(&cached))?;
     Ok(trust)
 }
 
@@ -279,20 +281,13 @@ fn entry(name: &'static str, role: &impl Role, cache: &Cache) -> Metadata {
 fn instant(now: SystemTime) -> Result<Timestamp, Error> {
     now.checked_add(Duration::from_nanos(1))
         .and_then(|now| Timestamp::try_from(now).ok())
-        .ok_or_else(|| Error::Root { reason: "the clock tells a time out of range".to_owned() })
+        .ok_or_else(|| Error::Root { reason: "the clock's time is out of range".to_owned() })
 }
 
-/// A time in the future is one that a wrong clock told.
+/// A time in the future comes from a wrong clock.
 fn is_fresh(refreshed: Option<SystemTime>, now: SystemTime) -> bool {
     let age = refreshed.and_then(|refreshed| now.duration_since(refreshed).ok());
     age.is_some_and(|age| age < DAY)
-}
-
-fn remove(directory: &PathBuf) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(directory) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
 }
 
 /// The result of `work`, unless `limit` passes before.
@@ -311,7 +306,7 @@ async fn within<T>(limit: Duration, clock: &dyn Clock, work: impl Future<Output 
 }
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// The limit for one refresh, all requests together: a mirror that trickles is as good as none.
+/// The limit for one refresh, all requests together.
 const DEADLINE: Duration = Duration::from_secs(50);
 /// How many roles may have expired.
 const ROLES: usize = 4;

@@ -1,35 +1,43 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use crate::Error;
-use crate::error::shown;
+use crate::error::{Error, shown};
 
-/// What a person should hear of although the work went on.
+/// A problem to report although the result can be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Warning {
     /// Offline, and the cache is older than it says it should be used.
-    #[error("the cached {role} metadata expired at {}: what was revoked since is not known", shown(*at))]
+    #[error("the cached {role} metadata expired at {}: later revocations are not known", shown(*at))]
     Expired {
         /// `root`, `timestamp`, `snapshot` or `targets`.
         role: String,
         /// When.
         at: SystemTime,
     },
-    /// The cache cannot be written; the next time everything is fetched anew.
-    #[error("{} cannot be written: nothing is kept", path.display())]
+    /// A directory or file that was not named by anyone cannot be read, or belongs to another
+    /// user. It counts as absent.
+    #[error("cannot read {}, it is treated as absent", path.display())]
+    Ignored {
+        /// The directory or file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The cache cannot be written: the next time everything is fetched again.
+    #[error("cannot write {}, the TUF cache is not kept", path.display())]
     NotKept {
         /// The first file that could not be written.
         path: PathBuf,
         /// The operating system's reason.
         source: std::io::Error,
     },
-    /// The mirror cannot be reached; what is cached has not expired and was used.
-    #[error("the trusted root could not be refreshed, the one {} is used", of(*refreshed))]
+    /// The refresh failed. What is cached has not expired and was used.
+    #[error("cannot refresh the trusted root, using the one {}", of(*refreshed))]
     Stale {
         /// When the cache was last refreshed, as far as is known.
         refreshed: Option<SystemTime>,
-        /// Why it was not now.
+        /// Why the refresh failed.
         source: Error,
     },
 }

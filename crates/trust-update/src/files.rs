@@ -1,0 +1,271 @@
+//! Files of the cache and of the configuration: only those that this user or root can have
+//! written are read, and writing never follows a link.
+
+use std::fs::{File, Metadata, Permissions};
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+
+/// Reads a regular file of at most `cap` bytes, without waiting for a writer of a FIFO.
+pub(crate) fn read(path: &Path, cap: usize) -> io::Result<Vec<u8>> {
+    check_owner(&std::fs::symlink_metadata(path)?)?;
+    let file = open_without_waiting(path)?;
+    let metadata = file.metadata()?;
+    check_owner(&metadata)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(cap as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > cap {
+        return Err(io::Error::other(format!("larger than the limit of {cap} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Writes a file in one step, through a new file with a random name beside it. A link at `path` is
+/// replaced and not followed; the mode of a file that is replaced is kept.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
+    create_directory(directory)?;
+    let replaced = std::fs::symlink_metadata(path).ok().filter(Metadata::is_file);
+    let mut builder = tempfile::Builder::new();
+    let draft = builder.prefix(".draft-");
+    #[cfg(unix)]
+    let draft = draft.permissions(by_umask());
+    let mut draft = draft.tempfile_in(directory)?;
+    draft.write_all(bytes)?;
+    if let Some(replaced) = replaced {
+        draft.as_file().set_permissions(replaced.permissions())?;
+    }
+    draft.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Creates a directory where there is none. One that is there must not be another user's.
+pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(path)?;
+    check_directory(path)
+}
+
+/// Refuses a directory that another user owns, or in which every user may replace files. What is
+/// not there is no error.
+pub(crate) fn check_directory(path: &Path) -> io::Result<()> {
+    let metadata = match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        result => result?,
+    };
+    check_owner(&metadata)?;
+    if is_open_to_all(&metadata) {
+        return Err(denied("every user may write to it".to_owned()));
+    }
+    Ok(())
+}
+
+/// Opens the file that a lock is taken on, and creates it where there is none.
+pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        flags(rustix::fs::OFlags::NOFOLLOW),
+    );
+    options.open(path)
+}
+
+/// Removes a directory with everything in it, if it is there. Links in it are not followed.
+pub(crate) fn remove_directory(path: &Path) -> io::Result<()> {
+    found(std::fs::remove_dir_all(path))
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
+    found(std::fs::remove_file(path))
+}
+
+fn found(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+fn open_without_waiting(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        flags(rustix::fs::OFlags::NONBLOCK),
+    );
+    options.open(path)
+}
+
+fn denied(reason: String) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, reason)
+}
+
+#[cfg(unix)]
+fn check_owner(metadata: &Metadata) -> io::Result<()> {
+    let owner = std::os::unix::fs::MetadataExt::uid(metadata);
+    if is_trusted(owner, rustix::process::geteuid().as_raw()) {
+        return Ok(());
+    }
+    Err(denied(format!("it belongs to another user (uid {owner})")))
+}
+
+#[cfg(unix)]
+fn is_trusted(owner: u32, us: u32) -> bool {
+    owner == 0 || owner == us
+}
+
+/// In a directory with the sticky bit, as `/tmp`, nobody replaces the files of others.
+#[cfg(unix)]
+fn is_open_to_all(metadata: &Metadata) -> bool {
+    let mode = std::os::unix::fs::MetadataExt::mode(metadata);
+    mode & 0o1002 == 0o0002
+}
+
+/// What the process's umask makes of a new file.
+#[cfg(unix)]
+fn by_umask() -> Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o666)
+}
+
+#[cfg(unix)]
+fn flags(flags: rustix::fs::OFlags) -> i32 {
+    i32::try_from(flags.bits()).unwrap_or_default()
+}
+
+#[cfg(not(unix))]
+fn check_owner(_: &Metadata) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn is_open_to_all(_: &Metadata) -> bool {
+    false
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+
+    use super::*;
+
+    /// The uid of `nobody` on most systems. Only root can give files away.
+    const STRANGER: u32 = 65534;
+
+    fn is_root() -> bool {
+        rustix::process::geteuid().is_root()
+    }
+
+    #[test]
+    fn a_link_at_the_place_of_a_file_is_replaced_and_not_followed() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (victim, path) = (scratch.path().join("victim"), scratch.path().join("file"));
+        std::fs::write(&victim, "precious").unwrap();
+        symlink(&victim, &path).unwrap();
+        write(&path, b"ours").unwrap();
+        assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+        assert!(std::fs::symlink_metadata(&path).unwrap().is_file());
+        assert_eq!(read(&path, 10).unwrap(), b"ours");
+    }
+
+    #[test]
+    fn drafts_have_random_names_and_follow_no_link_that_was_planted() {
+        let scratch = tempfile::tempdir().unwrap();
+        let victim = scratch.path().join("victim");
+        std::fs::write(&victim, "precious").unwrap();
+        // The names that drafts had before they were random.
+        for number in 0..100 {
+            let draft = format!(".draft-{}-{number}", std::process::id());
+            symlink(&victim, scratch.path().join(draft)).unwrap();
+        }
+        write(&scratch.path().join("file"), b"ours").unwrap();
+        assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn the_mode_of_a_file_that_is_replaced_is_kept() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("file");
+        for mode in [0o600, 0o640, 0o444] {
+            std::fs::write(&path, "").unwrap();
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            write(&path, b"x").unwrap();
+            assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, mode);
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_new_file_has_the_mode_of_any_other_new_file() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (ours, other) = (scratch.path().join("ours"), scratch.path().join("other"));
+        write(&ours, b"x").unwrap();
+        std::fs::write(&other, "x").unwrap();
+        let mode = |path| std::fs::metadata(path).unwrap().mode();
+        assert_eq!(mode(&ours), mode(&other));
+    }
+
+    #[test]
+    fn a_fifo_is_refused_at_once() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("fifo");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert_eq!(read(&path, 10).unwrap_err().to_string(), "not a regular file");
+    }
+
+    #[test]
+    fn files_of_this_user_and_of_root_are_trusted() {
+        assert!(is_trusted(1000, 1000) && is_trusted(0, 1000) && is_trusted(0, 0));
+        assert!(!is_trusted(1000, 0) && !is_trusted(1001, 1000));
+    }
+
+    /// Only root can give files away: as another user this says nothing.
+    #[test]
+    fn files_and_directories_of_another_user_are_refused() {
+        if !is_root() {
+            return;
+        }
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("file");
+        std::fs::write(&path, "x").unwrap();
+        chown(&path, Some(STRANGER), None).unwrap();
+        let error = read(&path, 10).unwrap_err();
+        assert_eq!(error.to_string(), "it belongs to another user (uid 65534)");
+        let link = scratch.path().join("link");
+        symlink("/dev/null", &link).unwrap();
+        std::os::unix::fs::lchown(&link, Some(STRANGER), None).unwrap();
+        assert!(read(&link, 10).is_err());
+        let directory = scratch.path().join("directory");
+        std::fs::create_dir(&directory).unwrap();
+        chown(&directory, Some(STRANGER), None).unwrap();
+        assert!(check_directory(&directory).is_err());
+        assert!(write(&directory.join("file"), b"x").is_err());
+    }
+
+    #[test]
+    fn a_directory_that_every_user_may_write_to_is_refused_unless_it_is_sticky() {
+        let scratch = tempfile::tempdir().unwrap();
+        let with = |mode| {
+            std::fs::set_permissions(scratch.path(), Permissions::from_mode(mode)).unwrap();
+            check_directory(scratch.path())
+        };
+        assert_eq!(with(0o777).unwrap_err().to_string(), "every user may write to it");
+        with(0o1777).unwrap();
+        with(0o775).unwrap();
+        check_directory(&scratch.path().join("absent")).unwrap();
+    }
+
+    #[test]
+    fn the_file_of_a_lock_is_not_created_through_a_link() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (target, lock) = (scratch.path().join("target"), scratch.path().join("lock"));
+        symlink(&target, &lock).unwrap();
+        assert!(open_lock(&lock).is_err());
+        assert!(!target.exists());
+    }
+}
