@@ -94,15 +94,15 @@ fn a_mirror_that_is_gone_is_a_warning_and_offline_nothing_at_all() {
     // Older than a day, by its own word.
     std::fs::write(cache(&setup, &url).join("refreshed"), "1").unwrap();
     let texts =
-        ["the trusted root could not be refreshed", "the one of 1970-01-01", "does not exist"];
+        ["cannot refresh the trusted root", "the one of 1970-01-01", "does not exist"];
     verify().run().ends(0).says(&texts);
     verify().arg("--offline").run().ends(0).hides("warning");
     // What is cached is not believed for being there.
     let cached = cache(&setup, &url).join("targets/trusted_root.json");
     let text = std::fs::read_to_string(&cached).unwrap();
     std::fs::write(&cached, text.replace("sandbox root", "another root")).unwrap();
-    verify().arg("--offline").run().ends(1).says(&["cannot be used", "hint"]);
-    verify().run().ends(1).says(&["cannot be reached", "--trusted-root FILE"]);
+    verify().arg("--offline").run().ends(1).says(&["cannot use the TUF cache", "hint"]);
+    verify().run().ends(1).says(&["cannot reach", "--trusted-root FILE"]);
     // And a file given outright needs none of it.
     let given = verify().arg("--trusted-root").arg(setup.sandbox.trusted_root());
     given.run().ends(0).hides("warning");
@@ -145,7 +145,7 @@ fn a_root_is_taken_only_with_the_checksum_it_should_have() {
     // Somebody else's root.
     let other = Setup::new();
     from(other.sandbox.tuf_root().to_str().unwrap()).run().ends(1).says(&[
-        "is not to be trusted",
+        "cannot trust what",
         "threshold not met for role timestamp: 0/1 valid signatures",
     ]);
     // The last success is what counts.
@@ -156,8 +156,8 @@ fn a_root_is_taken_only_with_the_checksum_it_should_have() {
 fn each_fault_of_the_repository_is_told_from_the_others() {
     for (fault, texts) in [
         (Fault::TufExpired, ["the timestamp metadata of", "expired at", "clock"]),
-        (Fault::TufTampered, ["is not to be trusted", "sha256 mismatch", "attack"]),
-        (Fault::TufUnavailable, ["cannot be reached", "503 Service Unavailable", "--offline"]),
+        (Fault::TufTampered, ["cannot trust what", "sha256 mismatch", "attack"]),
+        (Fault::TufUnavailable, ["cannot reach", "503 Service Unavailable", "--offline"]),
     ] {
         let setup = Setup::with_fault(fault);
         initialize(&setup).run().ends(1).says(&texts);

@@ -49,7 +49,7 @@ pub(crate) async fn kept(offline: bool, context: &Context) -> Result<Option<Arc<
     if let Some(trust) = context.trust() {
         return Ok(Some(trust));
     }
-    let Some(updates) = updates(&*context.env)? else { return Ok(None) };
+    let Some(updates) = updates(context).await? else { return Ok(None) };
     let host = context.host(&context.settings());
     let trust = if offline {
         updates.offline(&*host.clock).await
@@ -65,11 +65,15 @@ pub(crate) async fn kept(offline: bool, context: &Context) -> Result<Option<Arc<
 }
 
 /// The mirror in use, unless it is the public-good instance and was never asked.
-fn updates(env: &dyn Env) -> Result<Option<Updates>, Failure> {
+async fn updates(context: &Context) -> Result<Option<Updates>, Failure> {
+    let env = &*context.env;
     let Some(directories) = Directories::from_env(env) else { return Ok(None) };
-    let mirror = directories.mirror(env).map_err(|error| failure(&error))?;
-    let embedded = mirror.url() == Mirror::public_good().url();
-    let updates = Updates::new(mirror, directories);
+    let choice = directories.mirror(env).await.map_err(|error| failure(&error))?;
+    for warning in &choice.warnings {
+        context.console.warning(&chain(warning).join(": "));
+    }
+    let embedded = choice.mirror.url() == Mirror::public_good().url();
+    let updates = Updates::new(choice.mirror, directories);
     Ok((!embedded || updates.is_cached()).then_some(updates))
 }
 

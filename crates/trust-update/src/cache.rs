@@ -18,7 +18,7 @@ use crate::warning::Warning;
 /// was refreshed. All are untrusted when read.
 ///
 /// What is written is kept in memory until [`Cache::commit`]: a refresh that fails in the middle
-/// leaves the files as they were, and they serve until they expire.
+/// leaves the other files as they were, and they can be used until they expire.
 #[derive(Debug)]
 pub(crate) struct Cache {
     directory: PathBuf,
@@ -48,6 +48,14 @@ impl Cache {
         if self.path(name).is_some() {
             self.pending().insert(name.to_owned(), bytes.to_vec());
         }
+    }
+
+    /// Writes the roots that were kept and drops the rest, after a refresh that failed. They were
+    /// verified, and what they revoke stays revoked.
+    pub(crate) fn commit_roots(&self) -> Option<Warning> {
+        let is_root = |name: &str| name == "root.json" || name.starts_with("root_history/");
+        self.pending().retain(|name, _| is_root(name));
+        self.commit()
     }
 
     /// Writes what was kept, and reports the first failure.

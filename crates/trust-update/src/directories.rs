@@ -186,7 +186,7 @@ mod tests {
         }
     }
 
-    fn mirror(directories: &Directories, env: &dyn Env) -> Result<Mirror, Error> {
+    fn mirror_of(directories: &Directories, env: &dyn Env) -> Result<Mirror, Error> {
         choose(directories, env).map(|choice| choice.mirror)
     }
 
@@ -214,10 +214,10 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let directories = Directories::new(scratch.path(), scratch.path());
         let env: [(&str, &str); 0] = [];
-        let url = mirror(&directories, &env).unwrap().url().clone();
+        let url = mirror_of(&directories, &env).unwrap().url().clone();
         assert_eq!(&url, Mirror::public_good().url());
         let env = [("TUF_MIRROR", "https://tuf-repo-cdn.sigstage.dev/")];
-        assert_eq!(mirror(&directories, &env).unwrap().root(), Mirror::staging().root());
+        assert_eq!(mirror_of(&directories, &env).unwrap().root(), Mirror::staging().root());
     }
 
     #[test]
@@ -225,13 +225,13 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let directories = Directories::new(scratch.path(), scratch.path());
         let env = [("TUF_MIRROR", "https://tuf.example")];
-        let error = mirror(&directories, &env).unwrap_err();
+        let error = mirror_of(&directories, &env).unwrap_err();
         assert!(matches!(error, Error::Unknown { .. }), "{error}");
         let mirror = Mirror::of_public_good(Url::parse("https://tuf.example").unwrap()).unwrap();
         directories.choose(&mirror).unwrap();
-        assert_eq!(mirror(&directories, &env).unwrap().root(), mirror.root());
+        assert_eq!(mirror_of(&directories, &env).unwrap().root(), mirror.root());
         let none: [(&str, &str); 0] = [];
-        assert_eq!(mirror(&directories, &none).unwrap().url().as_str(), "https://tuf.example/");
+        assert_eq!(mirror_of(&directories, &none).unwrap().url().as_str(), "https://tuf.example/");
     }
 
     #[test]
@@ -240,7 +240,7 @@ mod tests {
         let directories = Directories::new(scratch.path(), scratch.path());
         std::fs::write(scratch.path().join(CHOSEN), "{\"mirr").unwrap();
         let env: [(&str, &str); 0] = [];
-        let error = mirror(&directories, &env).unwrap_err().to_string();
+        let error = mirror_of(&directories, &env).unwrap_err().to_string();
         assert!(error.contains("mirror.json: not JSON"), "{error}");
     }
 

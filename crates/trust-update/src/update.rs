@@ -160,8 +160,17 @@ impl Updates {
             mirror: url.to_string(),
             source: reason(&format!("not done within {DEADLINE:?}")),
         })?;
-        let parts = parts.map_err(|error| Error::from_tuf(url.as_str(), error))?;
-        let mut trust = self.trust(parts, cache)?;
+        let trust = parts
+            .map_err(|error| Error::from_tuf(url.as_str(), error))
+            .and_then(|parts| self.trust(parts, cache));
+        let mut trust = match trust {
+            Ok(trust) => trust,
+            Err(error) => {
+                // Why the refresh failed matters more than that its roots are not kept.
+                cache.commit_roots();
+                return Err(error);
+            }
+        };
         cache.set_refreshed(now);
         trust.refreshed = Some(now);
         trust.warnings.extend(cache.commit());

@@ -4,15 +4,15 @@
 #![expect(clippy::disallowed_methods, reason = "a skipped test fails in CI")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests are not in #[test] functions")]
 
-mod world;
+mod setup;
 
 use std::time::Duration;
 
 use sandbox::{Service as _, TufKey, TufKeys, TufRepository};
 use serde_json::{Value, json};
+use setup::{DAY, ROOT, Setup, URL, block_on, now};
 use trust_update::{Checksum, Error, Mirror, Updates, Warning, initialize, read_root};
 use url::Url;
-use world::{DAY, ROOT, URL, World, block_on, now};
 
 /// The error and its causes.
 fn text(error: &Error) -> String {
@@ -36,14 +36,14 @@ fn assert_untrusted(result: Result<trust_update::Trust, Error>, words: &str) {
 
 #[test]
 fn the_first_time_everything_is_fetched_and_then_nothing_for_a_day() {
-    let world = World::new();
-    let trust = world.current(now()).unwrap();
+    let setup = Setup::new();
+    let trust = setup.current(now()).unwrap();
     assert_eq!(trust.trusted_root_json(), ROOT.as_bytes());
     assert_eq!(trust.trusted_root().tlogs().len(), 2);
     assert!(trust.signing_config().unwrap().is_some());
     assert!(trust.signing_config_with_rekor_v2().unwrap().is_none(), "it is not offered");
     assert_eq!(
-        world.requests(),
+        setup.requests(),
         [
             "2.root.json",
             "timestamp.json",
@@ -59,51 +59,51 @@ fn the_first_time_everything_is_fetched_and_then_nothing_for_a_day() {
     assert_eq!(versions, expected);
     assert!(trust.metadata().iter().all(|it| it.length > 0 && it.expires > now()));
 
-    let again = world.current(now() + DAY - Duration::from_secs(1)).unwrap();
-    assert_eq!((world.requests().len(), again.refreshed()), (0, Some(now())));
+    let again = setup.current(now() + DAY - Duration::from_secs(1)).unwrap();
+    assert_eq!((setup.requests().len(), again.refreshed()), (0, Some(now())));
 }
 
 #[test]
 fn after_a_day_the_mirror_is_asked_for_news_only() {
-    let world = World::new();
-    world.current(now()).unwrap();
-    world.requests();
-    let trust = world.current(now() + DAY).unwrap();
-    assert_eq!(world.requests(), ["2.root.json", "timestamp.json"]);
+    let setup = Setup::new();
+    setup.current(now()).unwrap();
+    setup.requests();
+    let trust = setup.current(now() + DAY).unwrap();
+    assert_eq!(setup.requests(), ["2.root.json", "timestamp.json"]);
     assert_eq!(trust.refreshed(), Some(now() + DAY));
 }
 
 #[test]
 fn a_new_trusted_root_arrives_with_the_next_refresh() {
-    let world = World::new();
-    world.current(now()).unwrap();
+    let setup = Setup::new();
+    setup.current(now()).unwrap();
     let changed = ROOT.replace("https://rekor.sigstore.dev", "https://rekor.example");
-    world.edit(|repository| {
+    setup.edit(|repository| {
         repository.set_target("trusted_root.json", changed.clone());
         repository.publish(now()).unwrap();
     });
-    assert_eq!(world.current(now()).unwrap().trusted_root_json(), ROOT.as_bytes());
-    assert_eq!(world.refresh(now()).unwrap().trusted_root_json(), changed.as_bytes());
-    assert_eq!(world.offline(now()).unwrap().trusted_root_json(), changed.as_bytes());
+    assert_eq!(setup.current(now()).unwrap().trusted_root_json(), ROOT.as_bytes());
+    assert_eq!(setup.refresh(now()).unwrap().trusted_root_json(), changed.as_bytes());
+    assert_eq!(setup.offline(now()).unwrap().trusted_root_json(), changed.as_bytes());
 }
 
 #[test]
 fn a_clock_that_was_ahead_does_not_keep_the_cache_from_being_refreshed() {
-    let world = World::new();
-    world.current(now() + 2 * DAY).unwrap();
-    world.requests();
-    world.current(now()).unwrap();
-    assert_eq!(world.requests(), ["2.root.json", "timestamp.json"]);
+    let setup = Setup::new();
+    setup.current(now() + 2 * DAY).unwrap();
+    setup.requests();
+    setup.current(now()).unwrap();
+    assert_eq!(setup.requests(), ["2.root.json", "timestamp.json"]);
 }
 
 // Nobody there.
 
 #[test]
 fn an_unreachable_mirror_is_a_warning_while_the_cache_is_good_and_an_error_after() {
-    let world = World::new();
-    world.current(now()).unwrap();
-    world.cut();
-    let trust = world.current(now() + 2 * DAY).unwrap();
+    let setup = Setup::new();
+    setup.current(now()).unwrap();
+    setup.cut();
+    let trust = setup.current(now() + 2 * DAY).unwrap();
     let [warning @ Warning::Stale { refreshed, source: Error::Unreachable { .. } }] =
         trust.warnings()
     else {
@@ -112,28 +112,57 @@ fn an_unreachable_mirror_is_a_warning_while_the_cache_is_good_and_an_error_after
     assert_eq!(*refreshed, Some(now()));
     assert_eq!(
         warning.to_string(),
-        "the trusted root could not be refreshed, the one of 2026-09-21T14:13:20Z is used"
+        "cannot refresh the trusted root, using the one of 2026-09-21T14:13:20Z"
     );
     // The timestamp is good for seven days.
-    let error = world.current(now() + 7 * DAY).unwrap_err();
+    let error = setup.current(now() + 7 * DAY).unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+}
+
+/// A captive portal answers 403 or a page of its own; a broken mirror serves files that do not fit.
+#[test]
+fn a_refresh_that_fails_in_any_way_is_a_warning_while_the_cache_is_good() {
+    for (path, status, body) in [
+        ("/timestamp.json", 403, "log in first"),
+        ("/timestamp.json", 200, "<html>log in first</html>"),
+        ("/timestamp.json", 302, ""),
+        ("/2.root.json", 200, "<html>log in first</html>"),
+        ("/2.snapshot.json", 200, "{}"),
+    ] {
+        let setup = Setup::new();
+        setup.current(now()).unwrap();
+        setup.edit(|repository| repository.publish(now() + DAY).unwrap());
+        setup.answer(path, status, body);
+        for later in [2, 3] {
+            let trust = setup.current(now() + later * DAY).unwrap();
+            assert!(
+                matches!(trust.warnings(), [Warning::Stale { .. }]),
+                "{path} {status}: {:?}",
+                trust.warnings()
+            );
+            assert_eq!(trust.trusted_root_json(), ROOT.as_bytes());
+        }
+        // Asked for by itself, a refresh that fails is an error, and so is an expired cache.
+        setup.refresh(now() + 2 * DAY).unwrap_err();
+        setup.current(now() + 8 * DAY).unwrap_err();
+    }
 }
 
 #[test]
 fn without_a_cache_an_unreachable_mirror_is_an_error_that_says_why() {
-    let world = World::new();
-    world.cut();
-    let error = world.current(now()).unwrap_err();
+    let setup = Setup::new();
+    setup.cut();
+    let error = setup.current(now()).unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
     assert!(text(&error).contains("connection refused"), "{}", text(&error));
 }
 
 #[test]
 fn that_there_is_no_newer_root_is_404_or_403_and_nothing_else() {
-    let world = World::new();
+    let setup = Setup::new();
     for (status, fine) in [(404, true), (403, true), (500, false), (502, false), (429, false)] {
-        world.answer("/2.root.json", status, "");
-        let result = world.refresh(now());
+        setup.answer("/2.root.json", status, "");
+        let result = setup.refresh(now());
         assert_eq!(result.is_ok(), fine, "{status}");
         if let Err(error) = result {
             assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
@@ -144,36 +173,36 @@ fn that_there_is_no_newer_root_is_404_or_403_and_nothing_else() {
 
 #[test]
 fn a_page_for_people_is_not_metadata() {
-    let world = World::new();
-    world.answer("/timestamp.json", 200, "<html>Please log in</html>");
-    assert_untrusted(world.current(now()), "JSON");
-    world.answer("/timestamp.json", 404, "");
-    let error = world.current(now()).unwrap_err();
-    assert_eq!(error.to_string(), "http://tuf.test/repository does not offer timestamp.json");
+    let setup = Setup::new();
+    setup.answer("/timestamp.json", 200, "<html>Please log in</html>");
+    assert_untrusted(setup.current(now()), "JSON");
+    setup.answer("/timestamp.json", 404, "");
+    let error = setup.current(now()).unwrap_err();
+    assert_eq!(error.to_string(), "http://tuf.test/repository does not serve timestamp.json");
 }
 
 // Roots.
 
 #[test]
 fn the_root_is_followed_through_every_change_of_its_keys() {
-    let world = World::new();
-    world.edit(|repository| {
+    let setup = Setup::new();
+    setup.edit(|repository| {
         for _ in 0..2 {
             repository.rotate(TufKeys::generate(3, 2).unwrap(), now()).unwrap();
         }
         repository.publish(now()).unwrap();
     });
-    let trust = world.current(now()).unwrap();
+    let trust = setup.current(now()).unwrap();
     assert_eq!(trust.metadata()[0].version, 3);
     // And from the cache, from the first root on.
-    assert_eq!(world.offline(now()).unwrap().metadata()[0].version, 3);
+    assert_eq!(setup.offline(now()).unwrap().metadata()[0].version, 3);
 }
 
 #[test]
 fn a_new_root_must_be_signed_by_the_threshold_of_the_old_keys_and_of_the_new() {
     for whose in ["old", "new"] {
-        let world = World::new();
-        world.edit(|repository| {
+        let setup = Setup::new();
+        setup.edit(|repository| {
             let (old, new) = (repository.keys().clone(), TufKeys::generate(2, 2).unwrap());
             repository.rotate(new.clone(), now()).unwrap();
             let mut signers = [old.root, new.root].concat();
@@ -181,33 +210,33 @@ fn a_new_root_must_be_signed_by_the_threshold_of_the_old_keys_and_of_the_new() {
             let root = repository.root(now()).unwrap();
             repository.put_root(&root, &signers).unwrap();
         });
-        assert_untrusted(world.current(now()), "threshold not met for role root: 1/2");
+        assert_untrusted(setup.current(now()), "threshold not met for role root: 1/2");
     }
 }
 
 #[test]
 fn a_root_cannot_be_skipped() {
-    let world = World::new();
-    world.edit(|repository| {
+    let setup = Setup::new();
+    setup.edit(|repository| {
         repository.rotate(TufKeys::generate(1, 1).unwrap(), now()).unwrap();
         repository.rotate(TufKeys::generate(1, 1).unwrap(), now()).unwrap();
         let third = repository.file("3.root.json").unwrap().clone();
         repository.put("2.root.json", third);
     });
-    assert_untrusted(world.current(now()), "trusted 1, got 3");
+    assert_untrusted(setup.current(now()), "trusted 1, got 3");
 }
 
 #[test]
 fn one_key_under_two_ids_is_one_key() {
-    let world = World::new();
-    world.edit(|repository| {
+    let setup = Setup::new();
+    setup.edit(|repository| {
         let one = TufKey::generate().unwrap();
         let twice = vec![one.clone(), one.with_id("another")];
         let keys = TufKeys { root: twice, threshold: 2, online: TufKey::generate().unwrap() };
         repository.rotate(keys, now()).unwrap();
         repository.publish(now()).unwrap();
     });
-    assert_untrusted(world.current(now()), "one key under two ids");
+    assert_untrusted(setup.current(now()), "one key under two ids");
 
     let one = TufKey::generate().unwrap();
     let keys = TufKeys {
@@ -223,52 +252,52 @@ fn one_key_under_two_ids_is_one_key() {
 
 #[test]
 fn two_signatures_of_one_key_are_not_two() {
-    let world = World::new();
-    world.edit(|repository| {
+    let setup = Setup::new();
+    setup.edit(|repository| {
         let signed = repository.root(now()).unwrap();
         let mut next = signed.clone();
         next["version"] = 2.into();
         let one = repository.keys().root[0].clone();
         repository.put_root(&next, &[one.clone(), one]).unwrap();
     });
-    let error = world.current(now()).unwrap_err();
+    let error = setup.current(now()).unwrap_err();
     assert!(text(&error).contains("duplicate signature key id"), "{}", text(&error));
 }
 
 #[test]
 fn a_root_on_the_way_may_have_expired_and_the_last_may_not() {
-    let world = World::new();
+    let setup = Setup::new();
     let long_ago = now() - TufRepository::LONG - DAY;
-    world.edit(|repository| {
+    setup.edit(|repository| {
         repository.rotate(TufKeys::generate(1, 1).unwrap(), long_ago).unwrap();
         repository.rotate(TufKeys::generate(1, 1).unwrap(), now()).unwrap();
         repository.publish(now()).unwrap();
     });
-    world.current(now()).unwrap();
+    setup.current(now()).unwrap();
 
-    let world = World::new();
-    world.edit(|repository| {
+    let setup = Setup::new();
+    setup.edit(|repository| {
         repository.rotate(TufKeys::generate(1, 1).unwrap(), long_ago).unwrap();
         repository.publish(now()).unwrap();
     });
-    let error = world.current(now()).unwrap_err();
+    let error = setup.current(now()).unwrap_err();
     assert!(matches!(&error, Error::Expired { role, .. } if role == "root"), "{error}");
-    assert!(!world.requests().contains(&"timestamp.json".to_owned()));
+    assert!(!setup.requests().contains(&"timestamp.json".to_owned()));
 }
 
 #[test]
 fn metadata_expires_at_the_instant_it_names() {
-    let world = World::new();
+    let setup = Setup::new();
     let end = now() + TufRepository::SHORT;
-    world.refresh(end - Duration::from_secs(1)).unwrap();
-    let error = world.refresh(end).unwrap_err();
+    setup.refresh(end - Duration::from_secs(1)).unwrap();
+    let error = setup.refresh(end).unwrap_err();
     assert!(matches!(&error, Error::Expired { role, at, .. } if role == "timestamp" && *at == end));
 }
 
 #[test]
 fn the_walk_along_the_roots_ends() {
-    let world = World::new();
-    world.edit(|repository| {
+    let setup = Setup::new();
+    setup.edit(|repository| {
         for _ in 0..40 {
             let keys = repository.keys().clone();
             repository.rotate(keys.clone(), now()).unwrap();
@@ -278,15 +307,15 @@ fn the_walk_along_the_roots_ends() {
         }
         repository.publish(now()).unwrap();
     });
-    assert_untrusted(world.current(now()), "exceeded 32 root rotations");
+    assert_untrusted(setup.current(now()), "exceeded 32 root rotations");
     // What was verified is kept, and the next time begins there.
-    assert_eq!(world.current(now()).unwrap().metadata()[0].version, 41);
+    assert_eq!(setup.current(now()).unwrap().metadata()[0].version, 41);
 }
 
 #[test]
 fn members_and_keys_that_are_not_known_do_no_harm() {
-    let world = World::new();
-    world.edit(|repository| {
+    let setup = Setup::new();
+    setup.edit(|repository| {
         let keys = repository.keys().root.clone();
         let mut root = repository.root(now()).unwrap();
         root["version"] = 2.into();
@@ -299,119 +328,119 @@ fn members_and_keys_that_are_not_known_do_no_harm() {
         timestamp["x-note"] = "nobody reads this".into();
         repository.put_role(&timestamp).unwrap();
     });
-    assert_eq!(world.current(now()).unwrap().metadata()[0].version, 2);
+    assert_eq!(setup.current(now()).unwrap().metadata()[0].version, 2);
 }
 
 // The roles below.
 
 /// The repository after a second publication, with `change` made to the signed part of `path`.
-fn changed(path: &str, change: impl FnOnce(&mut Value)) -> World {
-    let world = World::new();
-    world.current(now()).unwrap();
-    world.edit(|repository| {
+fn changed(path: &str, change: impl FnOnce(&mut Value)) -> Setup {
+    let setup = Setup::new();
+    setup.current(now()).unwrap();
+    setup.edit(|repository| {
         repository.publish(now()).unwrap();
         let mut signed = repository.signed(path).unwrap();
         change(&mut signed);
         repository.put_role(&signed).unwrap();
     });
-    world
+    setup
 }
 
 #[test]
 fn an_older_timestamp_than_the_one_known_is_refused() {
-    let world = World::new();
-    let old = world.edit(|repository| {
+    let setup = Setup::new();
+    let old = setup.edit(|repository| {
         let old = repository.file("timestamp.json").unwrap().clone();
         repository.publish(now()).unwrap();
         old
     });
-    world.current(now()).unwrap();
-    world.edit(|repository| repository.put("timestamp.json", old));
-    assert_untrusted(world.refresh(now()), "rollback detected for timestamp");
+    setup.current(now()).unwrap();
+    setup.edit(|repository| repository.put("timestamp.json", old));
+    assert_untrusted(setup.refresh(now()), "rollback detected for timestamp");
     // Even where the newer one has expired since.
-    assert_untrusted(world.refresh(now() + 30 * DAY), "rollback detected for timestamp");
+    assert_untrusted(setup.refresh(now() + 30 * DAY), "rollback detected for timestamp");
 }
 
 #[test]
 fn a_timestamp_of_an_older_snapshot_is_refused() {
-    let world = changed("timestamp.json", |_| {});
-    world.refresh(now()).unwrap();
-    world.edit(|repository| {
+    let setup = changed("timestamp.json", |_| {});
+    setup.refresh(now()).unwrap();
+    setup.edit(|repository| {
         let mut timestamp = repository.signed("timestamp.json").unwrap();
         timestamp["version"] = 3.into();
         timestamp["meta"]["snapshot.json"]["version"] = 1.into();
         repository.put_role(&timestamp).unwrap();
     });
-    assert_untrusted(world.refresh(now()), "rollback detected for snapshot");
+    assert_untrusted(setup.refresh(now()), "rollback detected for snapshot");
 }
 
 #[test]
 fn the_snapshot_is_the_one_of_the_timestamp() {
-    let world = changed("timestamp.json", |_| {});
-    world.edit(|repository| {
+    let setup = changed("timestamp.json", |_| {});
+    setup.edit(|repository| {
         let first = repository.file("1.snapshot.json").unwrap().clone();
         repository.put("2.snapshot.json", first);
     });
-    assert_untrusted(world.refresh(now()), "snapshot version 1 does not match timestamp pin 2");
+    assert_untrusted(setup.refresh(now()), "snapshot version 1 does not match timestamp pin 2");
 }
 
 #[test]
 fn the_hashes_that_a_timestamp_may_have_must_match() {
-    let world = changed("timestamp.json", |timestamp| {
+    let setup = changed("timestamp.json", |timestamp| {
         timestamp["meta"]["snapshot.json"]["hashes"] = json!({ "sha256": "0".repeat(64) });
     });
-    assert_untrusted(world.refresh(now()), "snapshot.json: sha256 mismatch");
+    assert_untrusted(setup.refresh(now()), "snapshot.json: sha256 mismatch");
 }
 
 #[test]
 fn a_snapshot_from_which_a_role_has_gone_is_refused() {
-    let world = World::new();
-    world.edit(|repository| {
+    let setup = Setup::new();
+    setup.edit(|repository| {
         let mut snapshot = repository.signed("1.snapshot.json").unwrap();
         snapshot["meta"]["npm.json"] = json!({ "version": 1 });
         repository.put_role(&snapshot).unwrap();
     });
-    world.current(now()).unwrap();
-    world.edit(|repository| repository.publish(now()).unwrap());
-    assert_untrusted(world.refresh(now()), "snapshot removes npm.json");
+    setup.current(now()).unwrap();
+    setup.edit(|repository| repository.publish(now()).unwrap());
+    assert_untrusted(setup.refresh(now()), "snapshot removes npm.json");
 }
 
 #[test]
 fn targets_older_than_those_known_are_refused() {
-    let world = changed("2.snapshot.json", |_| {});
-    world.refresh(now()).unwrap();
-    world.edit(|repository| {
+    let setup = changed("2.snapshot.json", |_| {});
+    setup.refresh(now()).unwrap();
+    setup.edit(|repository| {
         repository.publish(now()).unwrap();
         let mut snapshot = repository.signed("3.snapshot.json").unwrap();
         snapshot["meta"]["targets.json"]["version"] = 1.into();
         repository.put_role(&snapshot).unwrap();
     });
-    assert_untrusted(world.refresh(now()), "rollback detected for targets.json");
+    assert_untrusted(setup.refresh(now()), "rollback detected for targets.json");
 }
 
 #[test]
 fn what_is_signed_by_others_is_refused() {
     for path in ["timestamp.json", "1.snapshot.json", "1.targets.json"] {
-        let world = World::new();
-        world.edit(|repository| {
+        let setup = Setup::new();
+        setup.edit(|repository| {
             let signed = repository.signed(path).unwrap();
             let bytes = sandbox::sign_tuf(&signed, &[TufKey::generate().unwrap()]).unwrap();
             repository.put(path, bytes);
         });
-        assert_untrusted(world.current(now()), "threshold not met");
+        assert_untrusted(setup.current(now()), "threshold not met");
     }
 }
 
 #[test]
 fn a_role_cannot_stand_for_another() {
-    let world = World::new();
-    world.edit(|repository| {
+    let setup = Setup::new();
+    setup.edit(|repository| {
         let mut signed = repository.signed("1.snapshot.json").unwrap();
         signed["version"] = 9.into();
         let signers = [repository.keys().online.clone()];
         repository.put("timestamp.json", sandbox::sign_tuf(&signed, &signers).unwrap());
     });
-    assert_untrusted(world.current(now()), "expected _type");
+    assert_untrusted(setup.current(now()), "expected _type");
 }
 
 // Targets.
@@ -430,15 +459,15 @@ fn a_target_has_the_length_and_the_hash_that_were_signed() {
         (|bytes| bytes.push(b' '), "larger than the limit of 6787 bytes"),
     ];
     for (change, words) in changes {
-        let world = World::new();
-        world.edit(|repository| {
+        let setup = Setup::new();
+        setup.edit(|repository| {
             let path = target_path(repository);
             let mut bytes = repository.file(&path).unwrap().to_vec();
             change(&mut bytes);
             repository.put(&path, bytes);
         });
-        assert_untrusted(world.current(now()), words);
-        assert!(!world.updates().is_cached());
+        assert_untrusted(setup.current(now()), words);
+        assert!(!setup.updates().is_cached());
     }
 }
 
@@ -450,35 +479,35 @@ fn every_answer_has_a_limit() {
         ("/1.snapshot.json", "2000000"),
         ("/1.targets.json", "5000000"),
     ] {
-        let world = World::new();
-        world.answer(path, 200, &" ".repeat(6_000_000));
-        assert_untrusted(world.current(now()), &format!("larger than the limit of {words} bytes"));
+        let setup = Setup::new();
+        setup.answer(path, 200, &" ".repeat(6_000_000));
+        assert_untrusted(setup.current(now()), &format!("larger than the limit of {words} bytes"));
     }
 }
 
 #[test]
 fn a_repository_without_a_trusted_root_is_none_of_sigstore() {
-    let world = World::empty();
-    world.edit(|repository| repository.publish(now()).unwrap());
-    let error = world.current(now()).unwrap_err();
+    let setup = Setup::empty();
+    setup.edit(|repository| repository.publish(now()).unwrap());
+    let error = setup.current(now()).unwrap_err();
     assert!(
         matches!(&error, Error::Missing { file, .. } if file == "trusted_root.json"),
         "{error}"
     );
 
-    let world = World::empty();
-    world.edit(|repository| {
+    let setup = Setup::empty();
+    setup.edit(|repository| {
         repository.set_target("trusted_root.json", "{}");
         repository.publish(now()).unwrap();
     });
-    assert_untrusted(world.current(now()), "trusted_root.json");
+    assert_untrusted(setup.current(now()), "trusted_root.json");
 }
 
 #[test]
 fn names_that_lead_elsewhere_are_not_asked_for() {
     for hash in ["../../../etc", "..%2f..", "a/b", "%2e%2e", "", "a\\b", "http://other.test/x"] {
-        let world = World::new();
-        world.edit(|repository| {
+        let setup = Setup::new();
+        setup.edit(|repository| {
             let mut targets = repository.signed("1.targets.json").unwrap();
             targets["targets"]["trusted_root.json"]["hashes"] = json!({ "sha256": hash });
             targets["targets"]["../escape.json"] =
@@ -488,16 +517,16 @@ fn names_that_lead_elsewhere_are_not_asked_for() {
             snapshot["meta"]["../../evil.json"] = json!({ "version": 1 });
             repository.put_role(&snapshot).unwrap();
         });
-        assert_untrusted(world.current(now()), "not a name to ask for");
-        let asked = world.requests();
+        assert_untrusted(setup.current(now()), "not a name to ask for");
+        let asked = setup.requests();
         assert!(asked.iter().all(|path| !path.starts_with("targets")), "{asked:?}");
     }
 }
 
 #[test]
 fn delegations_are_neither_fetched_nor_believed() {
-    let world = World::new();
-    world.edit(|repository| {
+    let setup = Setup::new();
+    setup.edit(|repository| {
         let key = TufKey::generate().unwrap();
         let mut targets = repository.signed("1.targets.json").unwrap();
         targets["targets"].as_object_mut().unwrap().remove("signing_config.v0.2.json");
@@ -510,50 +539,50 @@ fn delegations_are_neither_fetched_nor_believed() {
         snapshot["meta"]["../npm.json"] = json!({ "version": 1 });
         repository.put_role(&snapshot).unwrap();
     });
-    let trust = world.current(now()).unwrap();
+    let trust = setup.current(now()).unwrap();
     assert!(trust.signing_config().unwrap().is_none());
-    assert!(!world.requests().iter().any(|path| path.contains("npm")));
+    assert!(!setup.requests().iter().any(|path| path.contains("npm")));
 }
 
 // The cache.
 
 #[test]
 fn offline_reads_the_cache_and_asks_nobody() {
-    let world = World::new();
-    let error = world.offline(now()).unwrap_err();
+    let setup = Setup::new();
+    let error = setup.offline(now()).unwrap_err();
     assert!(matches!(error, Error::NotCached { .. }), "{error}");
-    world.current(now()).unwrap();
-    world.requests();
-    let trust = world.offline(now()).unwrap();
+    setup.current(now()).unwrap();
+    setup.requests();
+    let trust = setup.offline(now()).unwrap();
     assert_eq!(trust.trusted_root_json(), ROOT.as_bytes());
     assert!(trust.warnings().is_empty() && trust.signing_config().unwrap().is_some());
-    assert_eq!(world.requests(), [""; 0]);
+    assert_eq!(setup.requests(), [""; 0]);
 }
 
 #[test]
 fn offline_an_expired_cache_serves_with_a_warning() {
-    let world = World::new();
-    world.current(now()).unwrap();
-    let trust = world.offline(now() + 8 * DAY).unwrap();
+    let setup = Setup::new();
+    setup.current(now()).unwrap();
+    let trust = setup.offline(now() + 8 * DAY).unwrap();
     let [Warning::Expired { role, at }] = trust.warnings() else {
         panic!("{:?}", trust.warnings())
     };
     assert_eq!((role.as_str(), *at), ("timestamp", now() + 7 * DAY));
-    let trust = world.offline(now() + TufRepository::LONG + DAY).unwrap();
+    let trust = setup.offline(now() + TufRepository::LONG + DAY).unwrap();
     assert_eq!(trust.warnings().len(), 2, "{:?}", trust.warnings());
 }
 
 #[test]
 fn an_expired_cache_is_refreshed_even_when_it_is_young() {
-    let world = World::new();
-    world.edit(|repository| {
+    let setup = Setup::new();
+    setup.edit(|repository| {
         repository.publish(now() - TufRepository::SHORT + Duration::from_secs(60)).unwrap();
     });
-    world.current(now()).unwrap();
-    world.edit(|repository| repository.publish(now()).unwrap());
-    world.requests();
-    world.current(now() + Duration::from_secs(60)).unwrap();
-    assert!(world.requests().contains(&"timestamp.json".to_owned()));
+    setup.current(now()).unwrap();
+    setup.edit(|repository| repository.publish(now()).unwrap());
+    setup.requests();
+    setup.current(now() + Duration::from_secs(60)).unwrap();
+    assert!(setup.requests().contains(&"timestamp.json".to_owned()));
 }
 
 #[test]
@@ -569,11 +598,11 @@ fn whatever_is_done_to_the_cache_it_is_fetched_anew_and_offline_refused() {
         "refreshed",
     ] {
         for content in garbage {
-            let world = World::new();
-            world.current(now()).unwrap();
-            let path = world.cache_file(file);
+            let setup = Setup::new();
+            setup.current(now()).unwrap();
+            let path = setup.cache_file(file);
             std::fs::write(&path, content).unwrap();
-            match world.offline(now()) {
+            match setup.offline(now()) {
                 // The root that counts is in the history, and when it was refreshed is a hint.
                 Ok(_) => assert!(["root.json", "refreshed"].contains(&file), "{file}"),
                 Err(error) => {
@@ -581,40 +610,40 @@ fn whatever_is_done_to_the_cache_it_is_fetched_anew_and_offline_refused() {
                 }
             }
             assert_eq!(
-                world.current(now()).unwrap().trusted_root_json(),
+                setup.current(now()).unwrap().trusted_root_json(),
                 ROOT.as_bytes(),
                 "{file}"
             );
-            assert!(world.offline(now()).unwrap().warnings().is_empty(), "{file}");
+            assert!(setup.offline(now()).unwrap().warnings().is_empty(), "{file}");
         }
     }
 }
 
 #[test]
 fn a_file_of_the_cache_that_is_a_directory_or_endless_is_no_panic() {
-    let world = World::new();
-    world.current(now()).unwrap();
-    let path = world.cache_file("snapshot.json");
+    let setup = Setup::new();
+    setup.current(now()).unwrap();
+    let path = setup.cache_file("snapshot.json");
     std::fs::remove_file(&path).unwrap();
     std::fs::create_dir(&path).unwrap();
-    let trust = world.current(now()).unwrap();
+    let trust = setup.current(now()).unwrap();
     assert!(matches!(trust.warnings(), [Warning::NotKept { .. }]), "{:?}", trust.warnings());
 
     #[cfg(unix)]
     {
-        let path = world.cache_file("timestamp.json");
+        let path = setup.cache_file("timestamp.json");
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
-        world.refresh(now()).unwrap();
+        setup.refresh(now()).unwrap();
     }
 }
 
 #[test]
 fn a_planted_root_in_the_cache_is_not_believed() {
-    let world = World::new();
-    world.current(now()).unwrap();
+    let setup = Setup::new();
+    setup.current(now()).unwrap();
     // Another repository's files, complete and consistent, in the place of ours.
-    let other = World::new();
+    let other = Setup::new();
     let changed = ROOT.replace("https://rekor.sigstore.dev", "https://rekor.evil");
     other.edit(|repository| {
         repository.set_target("trusted_root.json", changed.clone());
@@ -635,35 +664,35 @@ fn a_planted_root_in_the_cache_is_not_believed() {
         "targets.json",
         "targets/trusted_root.json",
     ] {
-        std::fs::copy(other.cache_file(file), world.cache_file(file)).unwrap();
+        std::fs::copy(other.cache_file(file), setup.cache_file(file)).unwrap();
     }
-    let error = world.offline(now()).unwrap_err();
+    let error = setup.offline(now()).unwrap_err();
     assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
-    assert_eq!(world.current(now()).unwrap().trusted_root_json(), ROOT.as_bytes());
+    assert_eq!(setup.current(now()).unwrap().trusted_root_json(), ROOT.as_bytes());
 }
 
 #[test]
 fn a_cache_that_cannot_be_written_is_a_warning() {
-    let mut world = World::new();
-    let file = world.cache_file("").join("file");
+    let mut setup = Setup::new();
+    let file = setup.cache_file("").join("file");
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(&file, "").unwrap();
-    world.move_cache_to(&file);
-    let trust = world.current(now()).unwrap();
+    setup.move_cache_to(&file);
+    let trust = setup.current(now()).unwrap();
     assert!(matches!(trust.warnings(), [Warning::NotKept { .. }]), "{:?}", trust.warnings());
 }
 
 #[test]
 fn processes_that_refresh_at_once_do_not_disturb_each_other() {
-    let world = World::new();
+    let setup = Setup::new();
     std::thread::scope(|scope| {
         for number in 0_u32..8 {
-            let world = &world;
+            let setup = &setup;
             scope.spawn(move || {
                 for round in 0_u32..5 {
                     let at = now() + DAY * (number + round) / 8;
-                    assert_eq!(world.refresh(at).unwrap().trusted_root_json(), ROOT.as_bytes());
-                    world.offline(at).unwrap();
+                    assert_eq!(setup.refresh(at).unwrap().trusted_root_json(), ROOT.as_bytes());
+                    setup.offline(at).unwrap();
                 }
             });
         }
@@ -674,47 +703,48 @@ fn processes_that_refresh_at_once_do_not_disturb_each_other() {
 
 #[test]
 fn initializing_forgets_what_was_cached_and_chooses_the_mirror() {
-    let world = World::new();
-    world.edit(|repository| repository.publish_as(7, now()).unwrap());
-    world.current(now()).unwrap();
+    let setup = Setup::new();
+    setup.edit(|repository| repository.publish_as(7, now()).unwrap());
+    setup.current(now()).unwrap();
     // A repository that was made anew, with lower versions: that is what initializing is for.
-    world.edit(|repository| repository.publish_as(3, now()).unwrap());
-    assert!(world.refresh(now()).is_err());
+    setup.edit(|repository| repository.publish_as(3, now()).unwrap());
+    assert!(setup.refresh(now()).is_err());
     let trust =
-        block_on(initialize(world.mirror(), world.directories(), world.http(), &now())).unwrap();
+        block_on(initialize(setup.mirror(), setup.directories(), setup.http(), &now())).unwrap();
     assert_eq!(trust.metadata()[1].version, 3);
     let none: [(&str, &str); 0] = [];
-    let chosen = world.directories().mirror(&none).unwrap();
-    assert_eq!((chosen.url(), chosen.root()), (world.mirror().url(), world.mirror().root()));
-    let updates = Updates::new(chosen, world.directories().clone());
+    let chosen = block_on(setup.directories().mirror(&none)).unwrap().mirror;
+    assert_eq!((chosen.url(), chosen.root()), (setup.mirror().url(), setup.mirror().root()));
+    let updates = Updates::new(chosen, setup.directories().clone());
     assert!(updates.is_cached());
     block_on(updates.offline(&now())).unwrap();
 }
 
 #[test]
 fn initializing_that_fails_changes_nothing() {
-    let world = World::new();
-    world.current(now()).unwrap();
-    world.cut();
-    let error = block_on(initialize(world.mirror(), world.directories(), world.http(), &now()));
+    let setup = Setup::new();
+    setup.current(now()).unwrap();
+    setup.cut();
+    let error = block_on(initialize(setup.mirror(), setup.directories(), setup.http(), &now()));
     assert!(matches!(error.unwrap_err(), Error::Unreachable { .. }));
-    world.offline(now()).unwrap();
+    setup.offline(now()).unwrap();
     let none: [(&str, &str); 0] = [];
-    let chosen = world.directories().mirror(&none).unwrap();
+    let chosen = block_on(setup.directories().mirror(&none)).unwrap().mirror;
     assert_eq!(chosen.url(), Mirror::public_good().url());
-    let left: Vec<_> = std::fs::read_dir(world.directories().cache()).unwrap().collect();
+    let left: Vec<_> = std::fs::read_dir(setup.directories().cache()).unwrap().collect();
     assert_eq!(left.len(), 2, "the cache and its lock: {left:?}");
 }
 
 #[test]
 fn a_root_from_the_network_needs_its_checksum() {
-    let world = World::new();
+    let setup = Setup::new();
     let url = format!("{URL}/1.root.json");
-    let root = world.mirror().root().to_vec();
-    let env: [(&str, &str); 0] = [];
+    let root = setup.mirror().root().to_vec();
+    let file = "/configured/root.json";
+    let env = host::FakeEnv::new().with_file(file, root.clone());
     let read = |location: &str, checksum: Option<&str>| {
         let checksum = checksum.map(|text| text.parse::<Checksum>().unwrap());
-        block_on(read_root(location, checksum.as_ref(), &env, &**world.http()))
+        block_on(read_root(location, checksum.as_ref(), &env, &**setup.http()))
     };
     let right = keys::Digest::sha256(&root).to_hex();
     assert_eq!(read(&url, Some(&right)).unwrap(), root);
@@ -723,21 +753,17 @@ fn a_root_from_the_network_needs_its_checksum() {
     let error = read(&url, Some(&"0".repeat(64))).unwrap_err().to_string();
     assert!(error.contains(&format!("found {right}")), "{error}");
 
-    let file = world.cache_file("").with_file_name("root.json");
-    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::fs::write(&file, &root).unwrap();
-    let location = file.to_str().unwrap();
-    assert_eq!(read(location, None).unwrap(), root);
+    assert_eq!(read(file, None).unwrap(), root);
     let long = keys::Digest::of(keys::HashAlgorithm::Sha512, &root).to_hex();
-    assert_eq!(read(location, Some(&format!("sha512:{long}"))).unwrap(), root);
+    assert_eq!(read(file, Some(&format!("sha512:{long}"))).unwrap(), root);
     assert!(read("/nowhere/root.json", None).unwrap_err().to_string().contains("does not exist"));
 }
 
 #[test]
 fn a_mirror_may_be_a_directory() {
-    let world = World::new();
+    let setup = Setup::new();
     let scratch = tempfile::tempdir().unwrap();
-    world.edit(|repository| {
+    setup.edit(|repository| {
         for path in repository.paths() {
             let file = scratch.path().join(path);
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -745,14 +771,14 @@ fn a_mirror_may_be_a_directory() {
         }
     });
     let url = Url::from_directory_path(scratch.path()).unwrap();
-    let mirror = Mirror::new(url, world.mirror().root()).unwrap();
-    let updates = Updates::new(mirror, world.directories().clone());
-    let trust = block_on(updates.current(world.http(), &now())).unwrap();
+    let mirror = Mirror::new(url, setup.mirror().root()).unwrap();
+    let updates = Updates::new(mirror, setup.directories().clone());
+    let trust = block_on(updates.current(setup.http(), &now())).unwrap();
     assert_eq!(trust.trusted_root_json(), ROOT.as_bytes());
-    assert_eq!(world.requests(), [""; 0]);
+    assert_eq!(setup.requests(), [""; 0]);
     drop(scratch);
     let later = now() + 2 * DAY;
-    let trust = block_on(updates.current(world.http(), &later)).unwrap();
+    let trust = block_on(updates.current(setup.http(), &later)).unwrap();
     assert!(matches!(trust.warnings(), [Warning::Stale { .. }]), "{:?}", trust.warnings());
 }
 
@@ -774,33 +800,29 @@ fn the_embedded_files_are_those_that_provenance_names() {
     assert_eq!(count, 3);
 }
 
-/// `../shared/tuf`, where the public-good repository's root history is, when it is there.
+/// Roots of versions before 5 have a form that no TUF client of today reads.
 #[test]
 fn the_real_history_of_roots_leads_from_the_fifth_to_the_embedded_one() {
-    let history = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/tuf/root_history");
-    if !std::path::Path::new(history).is_dir() {
-        eprintln!("skipped: {history} is not there");
-        return;
-    }
+    let history = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/tuf/root_history");
     let read = |version: u32| std::fs::read(format!("{history}/{version}.root.json")).unwrap();
     for first in 5..=15 {
-        let world = World::serving_roots(
+        let setup = Setup::serving_roots(
             (first + 1..=15)
                 .map(|version| (version, read(version)))
                 .chain([(16, Mirror::public_good().root().to_vec())]),
         );
         let mirror = Mirror::new(Url::parse(URL).unwrap(), &read(first)).unwrap();
-        let updates = Updates::new(mirror, world.directories().clone());
-        // The walk ends at root 16, which is good; that nothing is below it ends the update.
-        let error = block_on(updates.refresh(world.http(), &now())).unwrap_err();
+        let updates = Updates::new(mirror, setup.directories().clone());
+        // The walk ends at root 16, which verifies; that nothing is below it ends the update.
+        let error = block_on(updates.refresh(setup.http(), &now())).unwrap_err();
         assert!(
             matches!(&error, Error::Missing { file, .. } if file == "timestamp.json"),
             "{error:?}"
         );
-        let name = "http%3A%2F%2Ftuf.test%2Frepository";
-        let cached =
-            std::fs::read(world.directories().cache().join(name).join("root.json")).unwrap();
-        assert_eq!(cached, Mirror::public_good().root(), "from {first}");
+        let mut expected: Vec<_> =
+            (first + 1..=17).map(|version| format!("{version}.root.json")).collect();
+        expected.push("timestamp.json".to_owned());
+        assert_eq!(setup.requests(), expected, "from {first}");
     }
     for unsupported in 1..=4 {
         assert!(Mirror::new(Url::parse(URL).unwrap(), &read(unsupported)).is_err());
@@ -847,11 +869,11 @@ fn each_fault_of_the_sandbox_is_told_by_its_name() {
         (sandbox::Fault::TufExpired, "the timestamp metadata of http://localhost:5559/ expired at"),
         (
             sandbox::Fault::TufTampered,
-            "what http://localhost:5559/ serves is not to be trusted: integrity check failed: trusted_root.json: sha256 mismatch",
+            "cannot trust what http://localhost:5559/ serves: integrity check failed: trusted_root.json: sha256 mismatch",
         ),
         (
             sandbox::Fault::TufUnavailable,
-            "http://localhost:5559/ cannot be reached: http://localhost:5559/2.root.json answered 503 Service Unavailable",
+            "cannot reach http://localhost:5559/: http://localhost:5559/2.root.json answered 503 Service Unavailable",
         ),
     ] {
         let scratch = tempfile::tempdir().unwrap();

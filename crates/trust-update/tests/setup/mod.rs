@@ -27,7 +27,7 @@ const SIGNING_CONFIG: &str = include_str!("../../../trust-root/data/signing_conf
 /// Answers instead of the repository's: path to status and body.
 type Answers = Arc<Mutex<BTreeMap<String, (u16, Bytes)>>>;
 
-pub(crate) struct World {
+pub(crate) struct Setup {
     tuf: Arc<Tuf>,
     http: Arc<dyn Transport>,
     answers: Answers,
@@ -38,16 +38,16 @@ pub(crate) struct World {
     _scratch: tempfile::TempDir,
 }
 
-impl World {
+impl Setup {
     /// A mirror with a trusted root and a signing config, two of three keys for the root.
     pub(crate) fn new() -> Self {
-        let world = Self::empty();
-        world.edit(|repository| {
+        let setup = Self::empty();
+        setup.edit(|repository| {
             repository.set_target("trusted_root.json", ROOT);
             repository.set_target("signing_config.v0.2.json", SIGNING_CONFIG);
             repository.publish(now()).unwrap();
         });
-        world
+        setup
     }
 
     /// A mirror that lists nothing.
@@ -58,11 +58,11 @@ impl World {
 
     /// A mirror that has these roots and nothing else.
     pub(crate) fn serving_roots(roots: impl Iterator<Item = (u32, Vec<u8>)>) -> Self {
-        let world = Self::empty();
+        let setup = Self::empty();
         for (version, root) in roots {
-            world.edit(|repository| repository.put(&format!("{version}.root.json"), root));
+            setup.edit(|repository| repository.put(&format!("{version}.root.json"), root));
         }
-        world
+        setup
     }
 
     fn of(repository: TufRepository) -> Self {
@@ -89,7 +89,7 @@ impl World {
         self.answers.lock().unwrap().insert(path.to_owned(), (status, body));
     }
 
-    /// From now on nobody is there.
+    /// From now on the mirror cannot be reached.
     pub(crate) fn cut(&self) {
         self.cut.store(true, Ordering::Relaxed);
     }
