@@ -93,8 +93,7 @@ fn a_mirror_that_is_gone_is_a_warning_and_offline_nothing_at_all() {
     verify().run().ends(0).hides("warning");
     // Older than a day, by its own word.
     std::fs::write(cache(&setup, &url).join("refreshed"), "1").unwrap();
-    let texts =
-        ["cannot refresh the trusted root", "the one of 1970-01-01", "does not exist"];
+    let texts = ["cannot refresh the trusted root", "the one of 1970-01-01", "does not exist"];
     verify().run().ends(0).says(&texts);
     verify().arg("--offline").run().ends(0).hides("warning");
     // What is cached is not believed for being there.
@@ -144,10 +143,10 @@ fn a_root_is_taken_only_with_the_checksum_it_should_have() {
     bare(&setup).args(["initialize", "--staging", "--mirror", &url]).run().ends(2);
     // Somebody else's root.
     let other = Setup::new();
-    from(other.sandbox.tuf_root().to_str().unwrap()).run().ends(1).says(&[
-        "cannot trust what",
-        "threshold not met for role timestamp: 0/1 valid signatures",
-    ]);
+    from(other.sandbox.tuf_root().to_str().unwrap())
+        .run()
+        .ends(1)
+        .says(&["cannot trust what", "threshold not met for role timestamp: 0/1 valid signatures"]);
     // The last success is what counts.
     assert!(cache(&setup, setup.sandbox.tuf_url()).join("targets/trusted_root.json").is_file());
 }
