@@ -1,16 +1,17 @@
-//! What a registry answered, and what it means when it is not what we asked for.
+//! What a registry answered, and which error it is if it is a refusal.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use host::escape_remote;
-use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use url::Url;
 
 use crate::challenge::{self, Challenge};
+use crate::error::{Access, Error};
 use crate::manifest::essence;
-use crate::{Access, Error, Repository};
+use crate::repository::Repository;
 
 /// A complete answer and where it came from.
 #[derive(Debug)]
@@ -21,7 +22,9 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// Which credentials stood behind the request, in words; `None` if no secret did.
+    /// The host that answered, where it is not the registry's: storage that it redirected to, say.
+    pub(crate) other_host: Option<String>,
+    /// Where the credentials that were sent came from; `None` if none were sent.
     pub(crate) credentials: Option<String>,
     /// Where credentials were looked for, if the registry asked for any.
     pub(crate) looked_for: Option<String>,
@@ -37,7 +40,7 @@ impl Answer {
         essence(self.header(&CONTENT_TYPE).unwrap_or_default())
     }
 
-    /// What the registry says of the digest of what it answers.
+    /// The digest that the registry states for its answer.
     pub(crate) fn content_digest(&self) -> Option<&str> {
         self.header(&CONTENT_DIGEST)
     }
@@ -58,12 +61,18 @@ impl Answer {
             || self.status.is_server_error() && self.status != StatusCode::NOT_IMPLEMENTED
     }
 
-    /// Seconds that the registry wants us to wait.
+    /// How long the registry asks us to wait: seconds, or a date beside its own (RFC 9110 section
+    /// 10.2.3).
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        self.header(&RETRY_AFTER)?.trim().parse().ok().map(Duration::from_secs)
+        let asked = self.header(&RETRY_AFTER)?.trim();
+        if let Ok(seconds) = asked.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let until = httpdate::parse_http_date(asked).ok()?;
+        until.duration_since(httpdate::parse_http_date(self.header(&DATE)?).ok()?).ok()
     }
 
-    /// The error that this answer amounts to. `missing` names what a 404 says is not there.
+    /// The error that this answer stands for. `missing` names what a 404 says does not exist.
     pub(crate) fn into_error(
         self,
         repository: &Repository,
@@ -93,7 +102,7 @@ impl Answer {
                         credentials: credentials
                             .map(|origin| format!("{origin} were refused"))
                             .or(self.looked_for)
-                            .unwrap_or_else(|| "it does not say how".to_owned()),
+                            .unwrap_or_else(|| "no way to authenticate is named".to_owned()),
                         detail,
                     },
                 }
@@ -106,10 +115,9 @@ impl Answer {
                 access,
                 credentials: self.who(),
                 detail: match detail.as_str() {
-                    "" => {
-                        "it takes no uploads (405), as a mirror or a read-only registry".to_owned()
-                    }
-                    detail => format!("it takes no uploads (405): {detail}"),
+                    "" => "it accepts no uploads (405), like a mirror or a read-only registry"
+                        .to_owned(),
+                    detail => format!("it accepts no uploads (405): {detail}"),
                 },
             },
             StatusCode::NOT_FOUND if self.has_code("NAME_UNKNOWN") => {
@@ -154,13 +162,23 @@ impl Answer {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// The registry's own words, short and escaped; empty if there are none worth showing.
+    /// The server's own words, short and escaped; empty if there are none worth showing. Words of
+    /// another host than the registry's carry its name.
     pub(crate) fn detail(&self) -> String {
+        let words = escape_remote(&self.words());
+        match &self.other_host {
+            Some(host) if words.is_empty() => format!("answered by {}", escape_remote(host)),
+            Some(host) => format!("{} answered: {words}", escape_remote(host)),
+            None => words,
+        }
+    }
+
+    fn words(&self) -> String {
         if self.status.is_redirection() {
             let to = self.header(&LOCATION).and_then(|location| self.url.join(location).ok());
             return match to {
-                Some(to) => format!("it redirects to {}", escape_remote(&shown(&to))),
-                None => "it redirects nowhere".to_owned(),
+                Some(to) => format!("it redirects to {}", shown(&to)),
+                None => "it redirects without a usable Location".to_owned(),
             };
         }
         if self.body.len() > ERROR_BODY_CAP {
@@ -168,17 +186,17 @@ impl Answer {
         }
         let described: Vec<String> = self.errors().iter().filter_map(describe).collect();
         if !described.is_empty() {
-            return escape_remote(&described.join("; "));
+            return described.join("; ");
         }
         if let Some(json) = self.json() {
             let known = ["error_description", "details", "detail", "message", "error"];
             let text = known.iter().find_map(|key| json.get(key)?.as_str());
-            return escape_remote(text.unwrap_or_default());
+            return text.unwrap_or_default().to_owned();
         }
         // A proxy's page of HTML explains nothing.
         match std::str::from_utf8(&self.body) {
             Ok(text) if !text.trim_start().starts_with('<') => {
-                escape_remote(text.lines().next().unwrap_or_default())
+                text.lines().next().unwrap_or_default().to_owned()
             }
             _ => String::new(),
         }
@@ -215,6 +233,7 @@ mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::new(),
             body: Bytes::copy_from_slice(body.as_bytes()),
+            other_host: None,
             credentials: None,
             looked_for: None,
         }
@@ -247,11 +266,11 @@ mod tests {
     }
 
     #[test]
-    fn known_but_without_the_right_is_denied_and_not_unauthorized() {
+    fn credentials_without_the_right_are_denied_and_not_unauthorized() {
         let mut known = answer(401, r#"{"errors":[{"code":"DENIED","message":"no"}]}"#);
         known.credentials = Some("credentials from /f".to_owned());
         let text = error(known, Access::Push).to_string();
-        assert!(text.contains("does not let us push to r.example/a"), "{text}");
+        assert!(text.starts_with("not permitted to push to r.example/a"), "{text}");
         assert!(text.contains("credentials from /f"), "{text}");
     }
 
@@ -259,6 +278,32 @@ mod tests {
     fn no_query_and_no_page_reach_an_error() {
         let text = error(answer(500, "<html>hunter2"), Access::Pull).to_string();
         assert_eq!(text, "GET https://r.example/v2/a/manifests/x was answered 500");
+    }
+
+    #[test]
+    fn words_of_another_host_are_not_taken_for_the_registrys() {
+        let mut elsewhere =
+            answer(404, r#"{"errors":[{"code":"DENIED","message":"log in at x"}]}"#);
+        elsewhere.other_host = Some("storage.example".to_owned());
+        let text = error(elsewhere, Access::Pull).to_string();
+        assert!(text.ends_with(": storage.example answered: DENIED, log in at x"), "{text}");
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let after = |headers: &[(HeaderName, &'static str)]| {
+            let mut answer = answer(429, "");
+            for (name, value) in headers {
+                answer.headers.insert(name, value.parse().unwrap());
+            }
+            answer.retry_after()
+        };
+        let date = (DATE, "Sun, 22 Nov 2026 11:11:19 GMT");
+        let later = (RETRY_AFTER, "Sun, 22 Nov 2026 11:12:20 GMT");
+        assert_eq!(after(&[(RETRY_AFTER, "7")]), Some(Duration::from_secs(7)));
+        assert_eq!(after(&[date, later.clone()]), Some(Duration::from_secs(61)));
+        assert_eq!(after(&[later]), None, "without a date to compare with");
+        assert_eq!(after(&[(RETRY_AFTER, "soon")]), None);
     }
 
     #[test]

@@ -1,33 +1,39 @@
-//! Attaching a bundle to an image, so that everyone finds it.
+//! Attaching a bundle to an image, so that it is found from the image.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use futures_util::future::try_join;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, Method};
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::answer::Answer;
 use crate::client::{Call, Client};
-use crate::concurrent::{all, jittered};
-use crate::error::not_json;
+use crate::digest::Digest;
+use crate::error::{Access, Error, not_json};
+use crate::locks::jittered;
 use crate::manifest::{
-    BUNDLE_MEDIA_TYPE_PREFIX, EMPTY_BLOB, MANIFEST_MEDIA_TYPE, bundle_manifest, empty_descriptor,
+    BUNDLE_MEDIA_TYPE_PREFIX, CREATED_ANNOTATION, Descriptor, EMPTY_BLOB, MANIFEST_MEDIA_TYPE,
+    PREDICATE_TYPE_ANNOTATION, bundle_manifest, empty_descriptor,
 };
-use crate::{Access, Descriptor, Digest, Error, Registry, Repository, Resolved, date};
+use crate::repository::Repository;
+use crate::resolved::Resolved;
 
 /// A bundle that is in the registry and can be found from its image.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Attached {
     /// The digest of the manifest that refers to the image.
     pub digest: Digest,
     /// The digest of the bundle itself.
     pub bundle_digest: Digest,
-    /// Where both are.
+    /// The repository that holds both.
     pub repository: Repository,
     /// How the image's referrers are listed there.
     pub how: How,
@@ -35,6 +41,7 @@ pub struct Attached {
 
 /// How a registry lists the referrers of an image.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
 pub enum How {
     /// An index under the tag `sha256-<hex>`, kept by the clients.
     FallbackTag,
@@ -58,31 +65,8 @@ impl fmt::Display for How {
     }
 }
 
-impl Registry {
-    /// Attaches the Sigstore bundle `bundle_json` to `subject`, as a manifest that refers to it.
-    ///
-    /// The manifest's annotations say when it was made and what kind of bundle it holds, as
-    /// cosign's do; `annotations` are added and win over those.
-    ///
-    /// It is safe to call this for one image from many places at once. In one process (through
-    /// clones of one [`Registry`]) nothing is ever lost. Across processes, on registries without
-    /// the referrers API, the list is read back until it has been quiet with our entry in it.
-    ///
-    /// # Errors
-    /// [`Error::Overwritten`] when other writers kept replacing the list; whatever the registry
-    /// refuses; [`Error::Invalid`] when `bundle_json` is not a bundle at all.
-    pub async fn attach(
-        &self,
-        subject: &Resolved,
-        bundle_json: &[u8],
-        annotations: &BTreeMap<String, String>,
-    ) -> Result<Attached, Error> {
-        self.client.attach(subject, bundle_json, annotations).await
-    }
-}
-
 impl Client {
-    async fn attach(
+    pub(crate) async fn attach(
         &self,
         subject: &Resolved,
         bundle_json: &[u8],
@@ -90,8 +74,8 @@ impl Client {
     ) -> Result<Attached, Error> {
         let repository = self.signatures_of(subject.repository());
         let (media_type, mut all_annotations) = describe(bundle_json)?;
-        let created = date::rfc3339(self.host.clock.now());
-        all_annotations.insert("org.opencontainers.image.created".to_owned(), created);
+        let created = whole_seconds(self.host.clock.now());
+        all_annotations.insert(CREATED_ANNOTATION.to_owned(), created);
         all_annotations.extend(annotations.clone());
         let layer = Descriptor {
             media_type,
@@ -99,18 +83,17 @@ impl Client {
             digest: Digest::sha256(bundle_json),
         };
 
-        let blobs = [
-            (Bytes::copy_from_slice(bundle_json), layer.digest.clone(), false),
+        let empty = empty_descriptor().digest;
+        let store_bundle =
+            self.put_blob(repository, &layer.digest, Bytes::copy_from_slice(bundle_json));
+        let store_empty = async {
             // Usually there already: every artifact without a configuration shares it.
-            (Bytes::from_static(EMPTY_BLOB), empty_descriptor().digest, true),
-        ];
-        let uploads = blobs.map(|(bytes, digest, ask_first)| async move {
-            if ask_first && self.has_blob(repository, &digest).await? {
-                return Ok(());
+            match self.has_blob(repository, &empty).await? {
+                true => Ok(()),
+                false => self.put_blob(repository, &empty, Bytes::from_static(EMPTY_BLOB)).await,
             }
-            self.put_blob(repository, &digest, bytes).await
-        });
-        all(2, uploads).await.into_iter().collect::<Result<Vec<()>, Error>>()?;
+        };
+        try_join(store_bundle, store_empty).await?;
 
         let invalid = |error: serde_json::Error| Error::Invalid {
             what: "the manifest of the signature".to_owned(),
@@ -152,7 +135,7 @@ impl Client {
         let mut pause = FIRST_PAUSE;
         let answer = loop {
             let answer = self.call(&call).await?;
-            // Whoever stores a blob that others store as well may hide it for a moment: Docker's
+            // A blob that several writers store at once may be hidden for a moment: Docker's
             // registry empties the file that says where it is before writing it again.
             let blob_hidden = answer.has_code("MANIFEST_BLOB_UNKNOWN");
             if !blob_hidden || pause > LONGEST_PAUSE {
@@ -179,8 +162,8 @@ impl Client {
         }
     }
 
-    /// Whether the registry itself lists what refers to `subject`. It says so when it stores a
-    /// manifest; that is checked, because some say so and have no list.
+    /// Whether the registry itself lists the referrers of `subject`. It says so when it stores a
+    /// manifest; that is checked, because some registries say so and do not have the API.
     async fn lists_referrers(
         &self,
         subject: &Resolved,
@@ -192,8 +175,7 @@ impl Client {
         }
         match self.referrers_page(repository, subject.digest(), Access::Push).await {
             Ok(page) => Ok(page.is_some()),
-            // The tag is then kept as well: it is read where there is no list, and harmless where
-            // there is one.
+            // Then the list under the tag is kept, too: it is harmless where the API exists.
             Err(error) => {
                 tracing::debug!(%error, "the referrers could not be listed");
                 Ok(false)
@@ -221,9 +203,17 @@ fn describe(bundle: &[u8]) -> Result<(String, BTreeMap<String, String>), Error> 
     let statement =
         payload.and_then(|payload| serde_json::from_slice::<WireStatement>(&payload).ok());
     if let Some(predicate_type) = statement.and_then(|statement| statement.predicate_type) {
-        annotations.insert(PREDICATE_TYPE.to_owned(), predicate_type);
+        annotations.insert(PREDICATE_TYPE_ANNOTATION.to_owned(), predicate_type);
     }
     Ok((bundle.media_type, annotations))
+}
+
+/// `time` as RFC 3339 in UTC with whole seconds: `2026-11-22T11:11:19Z`.
+fn whole_seconds(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let seconds = i64::try_from(seconds).unwrap_or_default();
+    // A clock beyond the calendar is as wrong as one at its beginning.
+    Timestamp::from_second(seconds).unwrap_or_default().to_string()
 }
 
 #[derive(Deserialize)]
@@ -247,7 +237,6 @@ struct WireStatement {
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(800);
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
-pub(crate) const PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";
 
 #[cfg(test)]
 mod tests {
@@ -270,7 +259,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_bundle_is_not_attached() {
+    fn created_is_in_whole_seconds() {
+        let time = UNIX_EPOCH + Duration::from_millis(1_795_345_879_999);
+        assert_eq!(whole_seconds(time), "2026-11-22T11:11:19Z");
+        assert_eq!(whole_seconds(UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn what_is_not_a_bundle_is_not_attached() {
         assert!(describe(b"{}").is_err());
         assert!(describe(b"not json").is_err());
         assert!(describe(br#"{"mediaType":"text/plain"}"#).is_err());

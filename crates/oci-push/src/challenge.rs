@@ -1,11 +1,9 @@
 //! `WWW-Authenticate`, as registries really write it (RFC 9110 section 11.6.1).
 
-use std::collections::BTreeSet;
-
 use http::HeaderMap;
 use http::header::WWW_AUTHENTICATE;
 
-/// How a registry wants to be convinced.
+/// How a registry asks for credentials.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Challenge {
     Basic,
@@ -30,36 +28,33 @@ pub(crate) fn pick(headers: &HeaderMap) -> Option<Challenge> {
     bearer.or_else(|| challenges.first()).cloned()
 }
 
-/// Adds `needed`, a scope like `repository:a/b:pull,push`, to what a challenge asked for. The
-/// challenge's come first because some servers read only one; actions on one thing are joined. Of a
-/// challenge that asks for no end of them only the first are taken, and `needed` always.
-pub(crate) fn merge_scopes(challenged: Option<&str>, needed: &str) -> Vec<String> {
-    let mut merged: Vec<(String, Vec<String>)> = Vec::new();
-    let challenged = challenged.unwrap_or_default().split_ascii_whitespace();
-    for scope in challenged.take(MOST_SCOPES - 1).chain([needed]) {
-        let (resource, actions) = scope.rsplit_once(':').unwrap_or((scope, ""));
-        let index = merged.iter().position(|(known, _)| known == resource).unwrap_or_else(|| {
-            merged.push((resource.to_owned(), Vec::new()));
-            merged.len() - 1
-        });
-        let actions = actions.split(',').filter(|action| !action.is_empty());
-        for action in actions.take(MOST_ACTIONS) {
-            if let Some((_, known)) = merged.get_mut(index)
-                && !known.iter().any(|known| known == action)
-            {
-                known.push(action.to_owned());
+/// The scopes to ask a token service for: `needed`, a scope like `repository:a/b:pull,push`, spelled
+/// as the challenge spells it where that means the same, and beside it what the challenge asks for
+/// that names no resource (`aws`). Other repositories are not asked for: a token for them would be
+/// obtained with the user's credentials and handed to the registry.
+pub(crate) fn scopes(challenged: Option<&str>, needed: &str) -> Vec<String> {
+    let (resource, actions) = needed.rsplit_once(':').unwrap_or((needed, ""));
+    let mut own = needed.to_owned();
+    let mut scopes: Vec<String> = Vec::new();
+    for scope in challenged.unwrap_or_default().split_ascii_whitespace().take(MOST_SCOPES) {
+        let same_actions = |stated: &str| sorted(stated) == sorted(actions);
+        match scope.rsplit_once(':') {
+            Some((other, stated)) if other == resource && same_actions(stated) => {
+                own = scope.to_owned();
             }
+            Some(_) => {}
+            None if scopes.iter().any(|known| known == scope) => {}
+            None => scopes.push(scope.to_owned()),
         }
     }
-    let mut seen = BTreeSet::new();
-    merged
-        .into_iter()
-        .map(|(resource, actions)| match actions.len() {
-            0 => resource,
-            _ => format!("{resource}:{}", actions.join(",")),
-        })
-        .filter(|scope| seen.insert(scope.clone()))
-        .collect()
+    scopes.push(own);
+    scopes
+}
+
+fn sorted(actions: &str) -> Vec<&str> {
+    let mut actions: Vec<&str> = actions.split(',').take(MOST_SCOPES).collect();
+    actions.sort_unstable();
+    actions
 }
 
 /// All challenges of one header value. What is neither basic nor bearer, or a bearer challenge
@@ -133,7 +128,6 @@ fn finish((scheme, parameters): (String, Vec<(String, String)>)) -> Option<Chall
     }
 }
 
-const MOST_ACTIONS: usize = 8;
 const MOST_SCOPES: usize = 8;
 
 #[cfg(test)]
@@ -205,29 +199,37 @@ mod tests {
     }
 
     #[test]
-    fn scopes_are_joined_with_the_challenged_one_first() {
+    fn the_needed_scope_is_asked_for_in_the_spelling_of_the_challenge() {
         let needed = "repository:a/b:pull,push";
-        assert_eq!(merge_scopes(None, needed), [needed]);
-        assert_eq!(
-            merge_scopes(Some("repository:a/b:push,pull"), needed),
-            ["repository:a/b:push,pull"]
-        );
-        assert_eq!(merge_scopes(Some("repository:a/b:pull"), needed), [needed]);
-        assert_eq!(merge_scopes(Some("aws"), needed), ["aws", needed]);
-        assert_eq!(
-            merge_scopes(Some("repository:x:pull registry:catalog:*"), needed),
-            ["repository:x:pull", "registry:catalog:*", needed]
-        );
+        assert_eq!(scopes(None, needed), [needed]);
+        let swapped = "repository:a/b:push,pull";
+        assert_eq!(scopes(Some(swapped), needed), [swapped]);
+        assert_eq!(scopes(Some("repository:a/b:pull"), needed), [needed]);
+        assert_eq!(scopes(Some("repository:a/b:pull,push,delete"), needed), [needed]);
+        assert_eq!(scopes(Some("repository:a/b:pull,pull"), needed), [needed]);
+        assert_eq!(scopes(Some("aws aws"), needed), ["aws", needed]);
+    }
+
+    #[test]
+    fn scopes_of_other_repositories_are_not_asked_for() {
+        let needed = "repository:a/b:pull";
+        for foreign in [
+            "repository:secret/x:pull",
+            "repository:a/b:pull repository:c:pull,push registry:catalog:*",
+            "repository:a/b:*",
+            "repository:a/b/c:pull",
+        ] {
+            assert_eq!(scopes(Some(foreign), needed), [needed], "{foreign}");
+        }
     }
 
     #[test]
     fn a_challenge_without_end_does_not_crowd_out_what_is_needed() {
         let needed = "repository:a/b:pull,push";
-        let scopes: Vec<String> = (0..100_000).map(|n| format!("s{n}")).collect();
-        let merged = merge_scopes(Some(&scopes.join(" ")), needed);
-        assert_eq!((merged.len(), merged.last().unwrap().as_str()), (MOST_SCOPES, needed));
-        let merged = merge_scopes(Some(&format!("x:{}", scopes.join(","))), needed);
-        assert_eq!(merged, ["x:s0,s1,s2,s3,s4,s5,s6,s7", needed]);
+        let many: Vec<String> = (0..100_000).map(|n| format!("s{n}")).collect();
+        let asked = scopes(Some(&many.join(" ")), needed);
+        assert_eq!((asked.len(), asked.last().unwrap().as_str()), (MOST_SCOPES + 1, needed));
+        assert_eq!(scopes(Some(&format!("x:{}", many.join(","))), needed), [needed]);
     }
 
     proptest! {

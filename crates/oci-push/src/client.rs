@@ -1,7 +1,7 @@
-//! One authenticated request, with its redirects followed by hand.
+//! One authenticated request and its redirects.
 //!
-//! By hand, because a registry's answer decides where credentials may go: they stay at the
-//! registry's own origin, and whoever it redirects to sees none and is asked for none.
+//! Redirects are followed here and not by the transport, because credentials stay at the registry's
+//! own origin: servers that it redirects to get none.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,10 +15,13 @@ use url::Url;
 
 use crate::answer::{Answer, shown};
 use crate::auth::Auth;
-use crate::concurrent::{Locks, guard};
-use crate::{Access, Error, Options, Repository, challenge, endpoint};
+use crate::error::{Access, Error};
+use crate::locks::{Locks, guard};
+use crate::options::Options;
+use crate::repository::Repository;
+use crate::{address, challenge, endpoint};
 
-/// What all clones of a [`Registry`](crate::Registry) share.
+/// The state that all clones of a registry client share.
 pub(crate) struct Client {
     pub(crate) host: Host,
     /// One writer of a fallback tag at a time.
@@ -44,7 +47,7 @@ pub(crate) struct Call<'a> {
 enum Target {
     /// Below `/v2/<name>/`.
     Path(String),
-    /// Where the registry sent us.
+    /// Where the registry leads.
     Url(Url),
 }
 
@@ -63,7 +66,7 @@ impl<'a> Call<'a> {
             target: Target::Path(path.into()),
             headers: HeaderMap::new(),
             body: Bytes::new(),
-            policy: CallPolicy::default(),
+            policy: CallPolicy::new(),
         }
     }
 
@@ -109,7 +112,7 @@ impl Client {
             }
         }
         Ok(Self {
-            auth: Auth::new(host.clone(), options.credentials.clone()),
+            auth: Auth::new(host.clone(), options.clone()),
             host,
             writers: Locks::default(),
             options,
@@ -121,7 +124,7 @@ impl Client {
         self.options.signature_repository.as_ref().unwrap_or(repository)
     }
 
-    /// Sends `call`, meeting the registry's challenge if it makes one. Any status is an answer.
+    /// Sends `call`, and answers the registry's challenge if there is one. Any status is an answer.
     pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Answer, Error> {
         let base = self.base(call.repository).await?;
         let url = match &call.target {
@@ -173,29 +176,26 @@ impl Client {
         answer: &Answer,
         link: &str,
     ) -> Result<Url, Error> {
-        let invalid = |reason: String| Error::Invalid {
-            what: format!("where the answer to {} leads", answer.request()),
-            reason,
-        };
         let base = self.base(repository).await?;
-        let mut url =
-            answer.url.join(link).map_err(|error| invalid(format!("it is no URL: {error}")))?;
-        url.set_fragment(None);
-        if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() {
-            return Err(invalid("it is no web address".to_owned()));
-        }
-        if base.scheme() == "https" && url.scheme() == "http" {
-            // A proxy that ends TLS in front of a registry that does not know of it.
+        // A proxy that ends TLS in front of a registry that does not know of it.
+        let upgraded = answer.url.join(link).ok().and_then(|mut url| {
             let ours =
                 url.host() == base.host() && (url.port().is_none() || url.port() == base.port());
-            if !ours || url.set_scheme("https").is_err() || url.set_port(base.port()).is_err() {
-                return Err(invalid(format!("it leads from https to {}", shown(&url))));
-            }
-        }
-        Ok(url)
+            let stepped_down = base.scheme() == "https" && url.scheme() == "http";
+            (ours && stepped_down).then_some(())?;
+            url.set_scheme("https").ok()?;
+            url.set_port(base.port()).ok()?;
+            Some(url.to_string())
+        });
+        let link = upgraded.as_deref().unwrap_or(link);
+        let internal = self.options.allow_internal_addresses;
+        address::resolve(link, &answer.url, &base, internal).map_err(|reason| Error::Invalid {
+            what: format!("the address in the answer to {}", answer.request()),
+            reason,
+        })
     }
 
-    /// What the credentials behind `answer` are called in an error.
+    /// Notes in `answer` where credentials came from, or were looked for.
     fn note_credentials(&self, answer: &mut Answer, repository: &Repository, sent: bool) {
         let Some(lookup) = self.auth.looked_up(repository) else {
             return;
@@ -215,8 +215,8 @@ impl Client {
         Ok(base)
     }
 
-    /// Sends and follows redirects. Reading may lead to another origin, without credentials and
-    /// never from https to http; writing may not.
+    /// Sends and follows redirects. Reading may lead to another host, without credentials; writing
+    /// may not.
     async fn exchange(
         &self,
         call: &Call<'_>,
@@ -225,12 +225,16 @@ impl Client {
         mut authorization: Option<HeaderValue>,
     ) -> Result<Answer, Error> {
         let reading = matches!(call.method, Method::GET | Method::HEAD);
-        let mut asked_abroad = false;
+        let mut asked_elsewhere = false;
         for _ in 0..=MOST_REDIRECTS {
-            let answer = self.send(call, &url, authorization.as_ref()).await?;
-            let abroad = url.origin() != base.origin();
-            if abroad && reading && answer.status == StatusCode::UNAUTHORIZED && !asked_abroad {
-                asked_abroad = true;
+            let mut answer = self.send(call, &url, authorization.as_ref()).await?;
+            let elsewhere = url.origin() != base.origin();
+            if elsewhere {
+                answer.other_host = url.host_str().map(str::to_owned);
+            }
+            if elsewhere && reading && answer.status == StatusCode::UNAUTHORIZED && !asked_elsewhere
+            {
+                asked_elsewhere = true;
                 if let Some(challenge) = challenge::pick(&answer.headers)
                     && let Some(token) =
                         self.auth.anonymous(&url, &challenge, call.repository).await?
@@ -239,7 +243,7 @@ impl Client {
                     continue;
                 }
             }
-            let Some(to) = redirect(&answer, reading) else {
+            let Some(to) = self.redirect(&answer, base, reading)? else {
                 return Ok(answer);
             };
             if to.origin() != url.origin() {
@@ -251,6 +255,23 @@ impl Client {
             what: format!("the answer to {} {}", call.method, shown(&url)),
             reason: format!("more than {MOST_REDIRECTS} redirects in a row"),
         })
+    }
+
+    /// Where to go on; `None` if the answer is to be taken as it is.
+    fn redirect(&self, answer: &Answer, base: &Url, reading: bool) -> Result<Option<Url>, Error> {
+        let followed = match answer.status {
+            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
+            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER => reading,
+            _ => false,
+        };
+        let Some(location) = answer.header(&LOCATION).filter(|_| followed) else {
+            return Ok(None);
+        };
+        let internal = self.options.allow_internal_addresses;
+        let to = address::resolve(location, &answer.url, base, internal).map_err(|reason| {
+            Error::Invalid { what: format!("the redirect of {}", answer.request()), reason }
+        })?;
+        Ok((reading || to.origin() == answer.url.origin()).then_some(to))
     }
 
     async fn send(
@@ -268,11 +289,9 @@ impl Client {
         if let Some(authorization) = authorization {
             request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }
-        let policy = call
-            .policy
-            .clone()
-            .with_redirects(Redirects::Never)
-            .with_proxy(!call.repository.is_loopback() && call.policy.proxy);
+        // A registry on this machine is not behind a proxy.
+        let proxy = call.policy.proxy && !call.repository.is_loopback();
+        let policy = call.policy.clone().with_redirects(Redirects::Never).with_proxy(proxy);
         tracing::debug!(method = %call.method, url = shown(url), "registry request");
         let response =
             self.host.http.send(request, &policy).await.map_err(|source| match source {
@@ -299,6 +318,7 @@ impl Client {
             status: parts.status,
             headers: parts.headers,
             body,
+            other_host: None,
             credentials: None,
             looked_for: None,
         })
@@ -309,24 +329,6 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("options", &self.options).finish_non_exhaustive()
     }
-}
-
-/// Where to go on; `None` if the answer is to be taken as it is.
-fn redirect(answer: &Answer, reading: bool) -> Option<Url> {
-    let followed = match answer.status {
-        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
-        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER => reading,
-        _ => false,
-    };
-    if !followed {
-        return None;
-    }
-    let mut to = answer.url.join(answer.header(&LOCATION)?).ok()?;
-    to.set_fragment(None);
-    let web = matches!(to.scheme(), "http" | "https") && to.username().is_empty();
-    let downgrade = answer.url.scheme() == "https" && to.scheme() == "http";
-    let elsewhere = to.origin() != answer.url.origin();
-    (web && !downgrade && (reading || !elsewhere)).then_some(to)
 }
 
 const MOST_CHALLENGES: u32 = 2;

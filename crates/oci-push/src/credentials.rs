@@ -1,17 +1,10 @@
-//! Credentials, and where they are looked for.
+//! What a registry may be shown.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use secrecy::SecretString;
 
-use host::{Env, Host, Invocation, escape_remote};
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
-
-use crate::docker_config::{ConfigFile, Helper};
-use crate::{CredentialsSource, Error, Repository};
-
-/// Something to show a registry. `Debug` shows no secret.
+/// Credentials for a registry. `Debug` shows no secret.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Credentials {
     /// A user name and a password, or what a registry takes for one.
     Basic {
@@ -46,124 +39,6 @@ impl Credentials {
     }
 }
 
-/// What a search came to.
-#[derive(Clone, Debug)]
-pub(crate) struct Lookup {
-    pub(crate) credentials: Option<Credentials>,
-    /// Where they are from, or where none were found: fit to stand in an error.
-    pub(crate) origin: String,
-}
-
-/// Searches the files of Docker and Podman and runs the helpers they name.
-pub(crate) async fn find(host: &Host, repository: &Repository) -> Result<Lookup, Error> {
-    let paths = files(&*host.env);
-    for path in &paths {
-        let Some(config) = ConfigFile::load(&*host.env, path).await? else {
-            continue;
-        };
-        let origin = path.display().to_string();
-        for helper in config.helpers(repository) {
-            if let Some(credentials) = run(host, &helper, &origin).await? {
-                let origin = format!("credentials from {}", helper.program());
-                return Ok(Lookup { credentials: Some(credentials), origin });
-            }
-        }
-        if let Some(credentials) = config.stored(repository, &origin)? {
-            let origin = format!("credentials from {origin}");
-            return Ok(Lookup { credentials: Some(credentials), origin });
-        }
-    }
-    let origin = match paths.as_slice() {
-        [] => "no credentials: neither HOME nor a credential file is set".to_owned(),
-        paths => {
-            let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-            format!("no credentials found in {}", paths.join(", "))
-        }
-    };
-    Ok(Lookup { credentials: None, origin })
-}
-
-/// Docker's file first, as cosign has it. Unlike there, a file without an entry for the registry
-/// does not hide the next.
-fn files(env: &dyn Env) -> Vec<PathBuf> {
-    let path = |name: &str| env.var(name).map(PathBuf::from);
-    let home = path("HOME").or_else(|| path("USERPROFILE"));
-    let in_home = |directory: &str| home.as_ref().map(|home| home.join(directory));
-    let containers = |directory: PathBuf| directory.join("containers").join("auth.json");
-    let docker = path("DOCKER_CONFIG").or_else(|| in_home(".docker"));
-    let config = path("XDG_CONFIG_HOME").or_else(|| in_home(".config"));
-    let mut files: Vec<PathBuf> = [
-        docker.map(|directory| directory.join("config.json")),
-        path("REGISTRY_AUTH_FILE"),
-        path("XDG_RUNTIME_DIR").map(containers),
-        config.map(containers),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    files.dedup();
-    files
-}
-
-/// Asks a helper. That it knows nothing is `None`; everything else that goes wrong is an error.
-async fn run(host: &Host, helper: &Helper, file: &str) -> Result<Option<Credentials>, Error> {
-    let program = helper.program();
-    let failed = |reason: String, source: Option<CredentialsSource>| Error::Credentials {
-        origin: format!("{program} (named by {file})"),
-        reason,
-        source,
-    };
-    let invocation = Invocation {
-        program: PathBuf::from(&program),
-        args: vec!["get".to_owned()],
-        stdin: helper.server.clone().into_bytes(),
-        without: Invocation::secrets_but(&[]),
-        deadline: HELPER_DEADLINE,
-        output_cap: HELPER_OUTPUT_CAP,
-    };
-    let output = host.programs.run(invocation).await.map_err(|source| {
-        failed("the credential helper did not run".to_owned(), Some(source.into()))
-    })?;
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    if output.code != Some(0) {
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        if [&stdout, &stderr].iter().any(|text| is_not_found(text)) {
-            return Ok(None);
-        }
-        // Helpers report on stdout by convention; what looks like an answer is never shown.
-        let said = match stdout.trim() {
-            "" => stderr.trim(),
-            text if text.contains(['{', '}']) => "",
-            text => text,
-        };
-        let code = output.code.map_or_else(|| "by a signal".to_owned(), |code| code.to_string());
-        return Err(failed(format!("it ended with {code}: {}", escape_remote(said)), None));
-    }
-    let Ok(answer) = serde_json::from_str::<HelperAnswer>(&stdout) else {
-        return Err(failed("its answer is not the JSON of a credential helper".to_owned(), None));
-    };
-    let password = SecretString::from(answer.secret);
-    if answer.username.is_empty() && password.expose_secret().is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(Credentials::from_pair(answer.username, password)))
-}
-
-fn is_not_found(text: &str) -> bool {
-    text.contains("credentials not found") || text.contains("no credentials server URL")
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct HelperAnswer {
-    #[serde(default)]
-    username: String,
-    #[serde(default)]
-    secret: String,
-}
-
-const HELPER_DEADLINE: Duration = Duration::from_secs(30);
-const HELPER_OUTPUT_CAP: usize = 64 << 10;
 /// The user name that marks an identity token.
 pub(crate) const TOKEN_USER: &str = "<token>";
 
@@ -172,30 +47,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_searched_in_cosigns_order() {
-        let env =
-            [("HOME", "/h"), ("REGISTRY_AUTH_FILE", "/r/auth.json"), ("XDG_RUNTIME_DIR", "/x")];
-        let expected = [
-            "/h/.docker/config.json",
-            "/r/auth.json",
-            "/x/containers/auth.json",
-            "/h/.config/containers/auth.json",
-        ];
-        assert_eq!(files(&env), expected.map(PathBuf::from));
-        let env = [("HOME", "/h"), ("DOCKER_CONFIG", "/d"), ("XDG_CONFIG_HOME", "/c")];
-        let expected = ["/d/config.json", "/c/containers/auth.json"];
-        assert_eq!(files(&env), expected.map(PathBuf::from));
-        assert!(files(&[("X", "y")]).is_empty());
-    }
-
-    #[test]
     fn debug_shows_no_secret() {
         let all = [
             Credentials::basic("user", "hunter2"),
             Credentials::token("hunter2"),
             Credentials::basic("<token>", "hunter2"),
         ];
-        assert!(!format!("{all:?}").contains("hunter2"));
+        let shown = format!("{all:?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("user"), "{shown}");
         assert!(matches!(all[2], Credentials::IdentityToken(_)));
     }
 }

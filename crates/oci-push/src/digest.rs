@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use keys::HashAlgorithm;
 
-use crate::Error;
+use crate::error::Error;
 
 /// A content digest, `sha256:<64 hex>` or `sha512:<128 hex>`, in lower case.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -17,7 +17,10 @@ pub struct Digest {
 impl Digest {
     /// The SHA-256 digest of `bytes`.
     pub fn sha256(bytes: &[u8]) -> Self {
-        Self { text: format!("sha256:{}", hex(&keys::sha256(bytes))), algorithm_len: 6 }
+        Self {
+            text: format!("sha256:{}", base16ct::lower::encode_string(&keys::sha256(bytes))),
+            algorithm_len: 6,
+        }
     }
 
     /// The whole text, `sha256:…`.
@@ -53,8 +56,9 @@ impl Digest {
     }
 
     /// The tag under which cosign kept signatures (`sig`) or attestations (`att`) before referrers.
-    pub(crate) fn legacy_tag(&self, suffix: &str) -> String {
-        format!("{}-{}.{suffix}", self.algorithm(), self.hex())
+    /// `None` for SHA-512: the name would be longer than a tag may be.
+    pub(crate) fn legacy_tag(&self, suffix: &str) -> Option<String> {
+        (self.algorithm() == "sha256").then(|| format!("sha256-{}.{suffix}", self.hex()))
     }
 }
 
@@ -92,10 +96,6 @@ impl fmt::Display for Digest {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +117,14 @@ mod tests {
     }
 
     #[test]
+    fn there_is_no_earlier_tag_of_a_sha512_digest() {
+        let digest: Digest = format!("sha512:{}", "ab".repeat(64)).parse().unwrap();
+        assert_eq!(digest.legacy_tag("sig"), None);
+        let digest = Digest::sha256(b"x");
+        assert_eq!(digest.legacy_tag("sig"), Some(format!("sha256-{}.sig", digest.hex())));
+    }
+
+    #[test]
     fn a_sha512_digest_is_compared_by_its_own_algorithm() {
         let hex = keys::Digest::of(HashAlgorithm::Sha512, b"x").to_hex();
         let digest: Digest = format!("sha512:{hex}").parse().unwrap();
@@ -125,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_digest_is_explained() {
+    fn what_is_not_a_digest_is_explained() {
         for (text, part) in [
             ("sha256:abc", "needs 64 hex characters, found 3"),
             ("md5:abc", "must be sha256 or sha512"),

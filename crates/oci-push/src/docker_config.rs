@@ -10,7 +10,9 @@ use host::{Env, FileError};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use crate::{Credentials, Error, Repository};
+use crate::credentials::Credentials;
+use crate::error::Error;
+use crate::repository::Repository;
 
 /// One credential file.
 #[derive(Default, Deserialize)]
@@ -330,13 +332,13 @@ mod tests {
 
     #[test]
     fn a_broken_file_is_an_error_that_shows_nothing_of_it() {
-        let read = |content: &'static str| {
+        let read = |content: &str| {
             let env = host::FakeEnv::new().with_file("/c.json", content);
+            let mut load = Box::pin(ConfigFile::load(&env, Path::new("/c.json")));
             let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-            let load = std::pin::pin!(ConfigFile::load(&env, Path::new("/c.json")));
-            match load.poll(&mut context) {
-                std::task::Poll::Ready(loaded) => loaded,
-                std::task::Poll::Pending => panic!("a fake waited"),
+            match load.as_mut().poll(&mut context) {
+                std::task::Poll::Ready(result) => result,
+                std::task::Poll::Pending => panic!("a fake never waits"),
             }
         };
         for content in [

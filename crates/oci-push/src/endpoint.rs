@@ -1,4 +1,4 @@
-//! Where a registry's API is: which scheme.
+//! By which scheme a registry is reached.
 
 use std::time::Duration;
 
@@ -7,14 +7,15 @@ use host::{CallPolicy, Redirects, Transport, TransportError};
 use http::{Method, Request, StatusCode};
 use url::Url;
 
-use crate::{Error, Repository};
+use crate::error::Error;
+use crate::repository::Repository;
 
 /// Finds the scheme by which the registry of `repository` is reached, `https` unless plain http
 /// is allowed.
 ///
 /// A registry on this machine is tried by http first: TLS there is rare, and trying it would load
-/// trust anchors for nothing. Any other is tried by https first, so that allowing http gives
-/// nothing away where it is not needed. The probe carries no credentials.
+/// trust anchors for nothing. Any other is tried by https first, so that allowing http changes
+/// nothing where https works. The probe carries no credentials.
 pub(crate) async fn find(
     http: &dyn Transport,
     repository: &Repository,
@@ -37,7 +38,7 @@ pub(crate) async fn find(
         match probe(http, &base, loopback).await {
             Ok(true) => return Ok(base),
             Ok(false) => {}
-            // That TLS failed explains more than that plain http was no answer.
+            // A TLS failure explains more than a failure of plain http.
             Err(error) => {
                 let explains_more = matches!(error, TransportError::Tls { .. });
                 if failure.is_none() || explains_more {
@@ -51,7 +52,7 @@ pub(crate) async fn find(
         Some(source) => Error::Transport { registry, source },
         None => Error::Invalid {
             what: format!("the registry {registry}"),
-            reason: "it answers neither http nor https".to_owned(),
+            reason: "it answers by neither http nor https".to_owned(),
         },
     })
 }
@@ -79,7 +80,7 @@ async fn probe(http: &dyn Transport, base: &Url, loopback: bool) -> Result<bool,
         .body(Bytes::new())
         .map_err(|error| unusable(error.to_string()))?;
     let answer = http.send(request, &policy).await?;
-    // What servers of TLS say to a request without it.
+    // Servers that expect TLS say so in the answer to plain http.
     let wants_tls = base.scheme() == "http"
         && answer.status() == StatusCode::BAD_REQUEST
         && String::from_utf8_lossy(answer.body()).to_ascii_uppercase().contains("HTTPS");

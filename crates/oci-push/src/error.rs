@@ -23,13 +23,13 @@ impl fmt::Display for Access {
     }
 }
 
-/// Why a registry could not be used. No variant ever holds a credential, and what a server or a
-/// helper said is cut and escaped.
+/// Why a registry could not be used. No variant holds a credential, and the words of servers and
+/// helpers are cut and escaped.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The registry answered something that no specification foresees, or has an error of its own
-    /// (5xx). Nothing is known about the image.
+    /// The registry failed (5xx) or gave an answer that no specification foresees. Nothing is known
+    /// about the image.
     #[error("{request} was answered {status}{}", Detail(detail))]
     Answer {
         /// Method and URL, without its query.
@@ -50,8 +50,8 @@ pub enum Error {
         #[source]
         source: Option<CredentialsSource>,
     },
-    /// We are known, or need not be, and may not do this.
-    #[error("the registry does not let us {access} {repository} ({credentials}){}", Detail(detail))]
+    /// The credentials are accepted, or not needed, and do not permit this.
+    #[error("not permitted to {access} {repository} ({credentials}){}", Detail(detail))]
     Denied {
         /// The repository.
         repository: String,
@@ -63,15 +63,15 @@ pub enum Error {
         detail: String,
     },
     /// The registry's answer contradicts itself or the specification: a digest that is not that of
-    /// the bytes, a document over its limit, JSON that is none.
-    #[error("{what} is not acceptable: {reason}")]
+    /// the bytes, a document over its limit, malformed JSON.
+    #[error("{what} cannot be used: {reason}")]
     Invalid {
         /// Which document.
         what: String,
         /// Expected and found.
         reason: String,
     },
-    /// The registry answered, and there is no such thing in it.
+    /// The registry answered that it does not have this.
     #[error("{what} does not exist{}", Detail(detail))]
     NotFound {
         /// The image, tag or repository.
@@ -82,8 +82,8 @@ pub enum Error {
     /// Other writers kept replacing the list of referrers under the fallback tag. The signature's
     /// manifest is in the registry and not listed.
     #[error(
-        "the list of signatures under {tag} was replaced by other writers {attempts} times in a \
-         row; the signature {manifest} is stored but not listed"
+        "other writers replaced the list of signatures under {tag} {attempts} times in a row; the \
+         signature {manifest} is stored but not listed"
     )]
     Overwritten {
         /// The repository and fallback tag.
@@ -93,24 +93,24 @@ pub enum Error {
         /// How often it was written.
         attempts: u32,
     },
-    /// The registry, or its token service, wants us to come back later. Nothing is known about the
+    /// The registry, or its token service, limits the rate of requests. Nothing is known about the
     /// image.
     #[error("{registry} limits the rate of requests{}", AfterText(*retry_after))]
     RateLimited {
-        /// Who.
+        /// The registry's host.
         registry: String,
-        /// When to come back, if it said so.
+        /// How long to wait, if it said so.
         retry_after: Option<Duration>,
     },
-    /// A text is no image reference, repository or digest.
-    #[error("{text:?} is not usable as an image reference: {reason}")]
+    /// A text is not an image reference, repository or digest.
+    #[error("{text:?} is not an image reference: {reason}")]
     Reference {
         /// The text.
         text: String,
-        /// What is wrong with it, and the mend.
+        /// What is wrong with it, and how to write it.
         reason: String,
     },
-    /// No answer at all.
+    /// There was no answer.
     #[error("{registry} could not be reached")]
     Transport {
         /// The registry's host, or its token service's.
@@ -118,9 +118,9 @@ pub enum Error {
         /// Why.
         source: TransportError,
     },
-    /// The registry wants to know who we are, or does not accept what we said.
+    /// The registry asks for credentials, or refuses those it was given.
     #[error(
-        "the registry wants authentication to {access} {repository} ({credentials}){}",
+        "the registry requires credentials to {access} {repository} ({credentials}){}",
         Detail(detail)
     )]
     Unauthorized {
@@ -147,8 +147,8 @@ pub enum CredentialsSource {
     Program(#[from] ProgramError),
 }
 
-/// Why a document of the registry is not what it should be. The parser repeats names and texts of
-/// the document, which are whatever its author wrote.
+/// Why a document of the registry cannot be read. The parser repeats names and texts of the
+/// document, so that they are escaped.
 pub(crate) fn not_json(what: &str, error: &serde_json::Error) -> String {
     format!("it is not {what}: {}", host::escape_remote(&error.to_string()))
 }
@@ -166,7 +166,7 @@ struct AfterText(Option<Duration>);
 impl fmt::Display for AfterText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(after) => write!(f, "; it asks to come back after {} s", after.as_secs()),
+            Some(after) => write!(f, "; it asks to wait {} s", after.as_secs()),
             None => Ok(()),
         }
     }

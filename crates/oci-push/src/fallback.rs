@@ -1,9 +1,9 @@
 //! The list of referrers that clients keep under a tag, where a registry keeps none.
 //!
 //! Most registries ignore conditions on a PUT, so two writers that read the same list overwrite
-//! each other. Conditions are sent all the same; then the list is read back after a pause in
-//! which a writer that had read the old list would have written it, until it is quiet with our
-//! entry in it.
+//! each other. Conditions are sent all the same. Then the list is read back after a pause that is
+//! long enough for a writer who read the old list to write it, until nothing changes any more and
+//! our entry is in it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -15,12 +15,15 @@ use http::{Method, StatusCode};
 use serde_json::value::RawValue;
 
 use crate::client::{Call, Client};
-use crate::concurrent::jittered;
-use crate::error::not_json;
+use crate::digest::Digest;
+use crate::document::own_media_type;
+use crate::error::{Access, Error, not_json};
 use crate::index::Index;
-use crate::manifest::{INDEX_MEDIA_TYPE, WireManifest, WrittenDescriptor, essence};
-use crate::resolve::{MANIFEST_CAP, manifest_call};
-use crate::{Access, Descriptor, Digest, Error, Reference, Repository};
+use crate::locks::jittered;
+use crate::manifest::{Descriptor, INDEX_MEDIA_TYPE, WrittenDescriptor, essence};
+use crate::reference::Reference;
+use crate::repository::Repository;
+use crate::resolved::{MANIFEST_CAP, manifest_call};
 
 /// What a fallback tag holds.
 #[derive(Debug)]
@@ -35,7 +38,7 @@ pub(crate) enum Tagged {
         etag: Option<String>,
         digest: Digest,
     },
-    /// Something that is no list.
+    /// Something that is not a list.
     Other { media_type: String },
 }
 
@@ -48,7 +51,7 @@ impl Client {
         access: Access,
     ) -> Result<Tagged, Error> {
         let reference: Reference = tag_reference(repository, subject)?;
-        let answer = self.call(&manifest_call(Method::GET, &reference, access)).await?;
+        let answer = self.call(&manifest_call(&reference, access)).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(Tagged::Absent);
         }
@@ -63,16 +66,17 @@ impl Client {
             reason,
         };
         let digest = Digest::sha256(&answer.body);
-        let manifest: WireManifest = serde_json::from_slice(&answer.body)
+        let inside = own_media_type(&answer.body)
             .map_err(|error| invalid(not_json("the JSON of a manifest", &error)))?;
-        let inside = manifest.media_type.as_deref().map(essence);
+        let inside = inside.as_deref().map(essence);
         let media_type = inside.unwrap_or_else(|| answer.media_type());
         if media_type != INDEX_MEDIA_TYPE {
             return Ok(Tagged::Other { media_type: host::escape_remote(media_type) });
         }
-        let index = Index::parse(&answer.body)
+        let index = Index::parse(answer.body.clone())
             .map_err(|error| invalid(not_json("an image index", &error)))?;
-        let etag = answer.header(&ETAG).map(str::to_owned);
+        // A weak one matches nothing in a condition (RFC 9110 section 13.1.1).
+        let etag = answer.header(&ETAG).filter(|etag| !etag.starts_with("W/")).map(str::to_owned);
         Ok(Tagged::Index { index, etag, digest })
     }
 
@@ -108,7 +112,7 @@ impl Client {
                 if written.as_ref() == Some(digest) {
                     return Ok(());
                 }
-                // Ours is in, and somebody wrote after us: wait for quiet.
+                // Ours is in it, and another writer wrote after us: wait until nothing changes.
                 written = Some(digest.clone());
                 settle = settle.saturating_mul(2).min(LONGEST_SETTLE);
                 self.host.clock.sleep(jittered(settle)).await;
@@ -120,8 +124,9 @@ impl Client {
                     return Err(Error::Invalid {
                         what: reference.to_string(),
                         reason: format!(
-                            "the list of signatures was stored there {vanished} times and is not \
-                             what is read there; the signature {} is stored but not listed",
+                            "the list of signatures was stored there {vanished} times and the \
+                             registry returns something else; the signature {} is stored but not \
+                             listed",
                             referrer.digest
                         ),
                     });
@@ -146,14 +151,14 @@ impl Client {
                     None
                 }
             };
-            // A writer that read before we wrote needs about as long as we did.
+            // Another writer needs about as long from reading to writing as we did.
             let took = since(started, self.host.clock.now());
             settle = settle.max(took.saturating_mul(2)).min(LONGEST_SETTLE);
             self.host.clock.sleep(jittered(settle)).await;
             started = self.host.clock.now();
         }
         if present {
-            // Never quiet, and in the list all the same.
+            // Others go on writing, and our entry stays.
             return Ok(());
         }
         Err(Error::Overwritten {
@@ -171,7 +176,7 @@ impl Client {
         entry: &RawValue,
     ) -> Result<Put, Error> {
         let repository = reference.repository();
-        let (mut index, etag, existed) = match tagged {
+        let (index, etag, existed) = match tagged {
             Tagged::Absent => {
                 (Index::empty().map_err(|error| not_serialised(&error))?, None, false)
             }
@@ -186,14 +191,12 @@ impl Client {
                 });
             }
         };
-        index.push(entry.to_owned());
-        let bytes = index.to_vec().map_err(|error| not_serialised(&error))?;
+        let bytes = index.with(entry);
         if bytes.len() > MANIFEST_CAP {
             return Err(Error::Invalid {
                 what: format!("{reference}"),
                 reason: format!(
-                    "the list of signatures has {} entries and would grow beyond {MANIFEST_CAP} \
-                     bytes",
+                    "the list of signatures has {} bytes and would grow beyond {MANIFEST_CAP}",
                     index.len()
                 ),
             });
@@ -212,7 +215,7 @@ impl Client {
         };
         let answer = match self.call(&call).await {
             Ok(answer) => answer,
-            // Whether it was written shows when it is read again.
+            // Reading it again shows whether it was written.
             Err(error @ Error::Transport { .. }) => return Ok(Put::Failed(error)),
             Err(error) => return Err(error),
         };
@@ -234,12 +237,12 @@ impl Client {
     }
 }
 
-/// What came of writing the list.
+/// The outcome of writing the list.
 enum Put {
     Written(Digest),
-    /// Somebody else wrote in between, and the registry noticed.
+    /// Another writer wrote in between, and the registry refused.
     Contended,
-    /// It may have been written or not; coming back later may help.
+    /// It may have been written or not; another attempt may help.
     Failed(Error),
 }
 
@@ -259,7 +262,7 @@ const LONGEST_SETTLE: Duration = Duration::from_millis(1500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const MOST_FAILURES: u32 = 3;
 const MOST_READS: u32 = 60;
-/// A list that others replace is still a list; one that is never there is the registry's doing.
+/// Other writers replace a list by a list; if there is never one, the registry is the cause.
 const MOST_VANISHED: u32 = 3;
 const MOST_WRITES: u32 = 20;
 const SHORTEST_SETTLE: Duration = Duration::from_millis(60);

@@ -1,434 +1,319 @@
-//! Finding what is attached to an image: bundles first, then what cosign left under its old tags.
+//! Finding what is attached to an image: bundles first, then cosign's earlier formats.
 //!
-//! "Nothing there" is only said after everything was looked at. Whatever keeps us from looking is
-//! an error; what was looked at and is unusable is listed with the reason.
+//! That there is nothing is only said after everything was looked at. One candidate that is broken
+//! or cannot be fetched does not hide another.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use bytes::Bytes;
-use host::CallPolicy;
-use http::Method;
+use futures_util::StreamExt as _;
+use futures_util::future::join;
+use futures_util::stream::iter;
 
-use crate::attach::PREDICATE_TYPE;
-use crate::client::{Call, Client};
-use crate::concurrent::all;
-use crate::error::not_json;
+use crate::client::Client;
+use crate::digest::Digest;
+use crate::document::{Layer, SignatureManifest};
+use crate::download::Downloads;
+use crate::error::{Access, Error, not_json};
 use crate::fallback::Tagged;
-use crate::manifest::{
-    ARTIFACT_MEDIA_TYPE_PREFIX, BUNDLE_MEDIA_TYPE_PREFIX, DSSE_MEDIA_TYPE, EMPTY_MEDIA_TYPE,
-    MANIFEST_MEDIA_TYPE, SIMPLE_SIGNING_MEDIA_TYPE, WireDescriptor, WireManifest, essence,
+use crate::found::{
+    Found, FoundSignature, LegacyKind, LegacySignature, Search, Unreachable, Unusable,
 };
-use crate::{Access, Digest, Error, Reference, Registry, Repository, Resolved};
+use crate::manifest::{
+    BUNDLE_MEDIA_TYPE_PREFIX, DSSE_MEDIA_TYPE, SIMPLE_SIGNING_MEDIA_TYPE, essence,
+};
+use crate::reference::Reference;
+use crate::repository::Repository;
+use crate::resolved::Resolved;
+use crate::shortlist::{Candidate, Shortlist, TypedBy};
 
-/// Everything that was found about an image's signatures. All empty: there are none of any kind.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Found {
-    /// Sigstore bundles, in the registry's order. Signatures and attestations alike: the bundle's
-    /// statement says which.
-    pub bundles: Vec<FoundSignature>,
-    /// cosign's earlier formats. Only looked for where there is no bundle;
-    /// [`Registry::find_legacy`] looks always.
-    pub legacy: Vec<LegacySignature>,
-    /// What refers to the image and cannot be used, with the reason.
-    pub unusable: Vec<Unusable>,
+/// Where one search looks, and its bounds.
+struct Scope<'a> {
+    repository: &'a Repository,
+    subject: &'a Resolved,
+    downloads: &'a Downloads,
+    /// How many candidates could not be fetched.
+    failures: AtomicU32,
 }
 
-impl Found {
-    /// Whether there is no signature of any kind.
-    pub fn is_empty(&self) -> bool {
-        self.bundles.is_empty() && self.legacy.is_empty() && self.unusable.is_empty()
-    }
-}
-
-/// A bundle that claims to be about the image. Nobody has verified it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct FoundSignature {
-    /// The digest of the manifest that refers to the image.
-    pub manifest: Digest,
-    /// The digest of the bundle, which its bytes have.
-    pub digest: Digest,
-    /// The bundle's media type.
-    pub media_type: String,
-    /// The manifest's annotations.
-    pub annotations: BTreeMap<String, String>,
-    /// The bundle's JSON.
-    pub bytes: Bytes,
-}
-
-impl FoundSignature {
-    /// The predicate type that the annotations claim.
-    pub fn predicate_type(&self) -> Option<&str> {
-        self.annotations.get(PREDICATE_TYPE).map(String::as_str)
-    }
-}
-
-/// A signature or attestation in one of cosign's earlier formats. Nobody has verified it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct LegacySignature {
-    /// Which of them.
-    pub kind: LegacyKind,
-    /// The digest of the manifest that lists it.
-    pub manifest: Digest,
-    /// The digest of the payload, which its bytes have.
-    pub digest: Digest,
-    /// The payload's media type.
-    pub media_type: String,
-    /// The layer's annotations: signature, certificate, log entry, timestamp.
-    pub annotations: BTreeMap<String, String>,
-    /// The payload: a simple-signing document, or a DSSE envelope.
-    pub bytes: Bytes,
-}
-
-/// The kinds of [`LegacySignature`].
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum LegacyKind {
-    /// A DSSE envelope, under the tag `sha256-<hex>.att`.
-    Attestation,
-    /// A simple-signing payload, under the tag `sha256-<hex>.sig` or as a referrer.
-    Signature,
-}
-
-/// Something that refers to the image and could not be used.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Unusable {
-    /// The digest or tag of what it is.
-    pub what: String,
-    /// Why.
-    pub reason: String,
-}
-
-impl Registry {
-    /// Finds the bundles attached to `subject`, through the referrers API or the fallback tag. If
-    /// there is none, cosign's earlier formats are looked for.
-    ///
-    /// At most 1000 referrers are read, 32 MiB for each bundle and 256 MiB for all.
-    ///
-    /// # Errors
-    /// Whatever keeps us from looking: a refusal, throttling, a registry that fails. Never because
-    /// there is nothing.
-    pub async fn find(&self, subject: &Resolved) -> Result<Found, Error> {
-        self.client.find(subject).await
+impl<'a> Scope<'a> {
+    fn new(repository: &'a Repository, subject: &'a Resolved, downloads: &'a Downloads) -> Self {
+        Self { repository, subject, downloads, failures: AtomicU32::new(0) }
     }
 
-    /// Finds what is under cosign's earlier tags, `.sig` and `.att`, with its payloads.
-    ///
-    /// # Errors
-    /// As [`Registry::find`].
-    pub async fn find_legacy(&self, subject: &Resolved) -> Result<Found, Error> {
-        let mut found = Found::default();
-        self.client.legacy_tags(subject, &mut found).await?;
-        Ok(found)
+    /// Says in `found` that not everything was read, if so.
+    fn note_limits(&self, found: &mut Found) {
+        if self.downloads.exceeded() {
+            found.unreachable.push(not_read(
+                format!("more signatures in {}", self.repository),
+                format!("not read: the limits are {MOST_SIGNATURES} and {TOTAL_CAP} bytes"),
+            ));
+        }
     }
 }
 
 impl Client {
-    async fn find(&self, subject: &Resolved) -> Result<Found, Error> {
+    /// Looks through the referrers API and the fallback tag, and under cosign's earlier tags where
+    /// both have no bundle.
+    pub(crate) async fn find(&self, subject: &Resolved, search: &Search) -> Result<Found, Error> {
         let repository = self.signatures_of(subject.repository());
+        let downloads = Downloads::new(TOTAL_CAP, MOST_SIGNATURES);
+        let scope = Scope::new(repository, subject, &downloads);
         let mut found = Found::default();
-        let budget = AtomicU64::new(0);
-        let listed = self.referrers(repository, subject.digest()).await?;
-        let native = listed.is_some();
-        if let Some(listed) = listed {
-            // The registry itself read these types from the manifests.
-            let listed: Vec<WireDescriptor> = listed.into_iter().filter(may_be_signature).collect();
-            self.candidates(repository, subject, listed, &budget, &mut found).await?;
+        let now = self.host.clock.now();
+        let mut list = Shortlist::new(&search.predicate_type, now, MOST_REFERRERS);
+        // A registry that got the API later may not know what was listed under the tag.
+        let (listed, tagged) = join(
+            self.referrers(repository, subject.digest(), |entry| {
+                list.add(entry, TypedBy::Registry);
+            }),
+            self.tagged(repository, subject.digest(), Access::Pull),
+        )
+        .await;
+        if let Err(error) = listed {
+            let what = format!("the referrers of {} in {repository}", subject.digest());
+            found.unreachable.push(Unreachable { what, error });
         }
-        // A registry that gained the list late may not know what was listed under the tag.
-        if !native || found.bundles.is_empty() {
-            match self.tagged(repository, subject.digest(), Access::Pull).await? {
-                Tagged::Index { index, .. } => {
-                    // The types here are often wrong, so they only decide the order.
-                    let mut listed: Vec<WireDescriptor> = index.descriptors().collect();
-                    listed.sort_by_key(|descriptor| !may_be_signature(descriptor));
-                    self.candidates(repository, subject, listed, &budget, &mut found).await?;
-                }
-                Tagged::Absent => {}
-                Tagged::Other { media_type } => {
-                    tracing::debug!(media_type, "the fallback tag holds no index");
-                }
+        match tagged {
+            Ok(Tagged::Index { index, .. }) => {
+                index.for_each(|entry| list.add(entry.as_ref(), TypedBy::Client));
+            }
+            Ok(Tagged::Absent) => {}
+            Ok(Tagged::Other { media_type }) => {
+                tracing::debug!(media_type, "the fallback tag does not hold an index");
+            }
+            Err(error) => {
+                let what = format!("{repository}:{}", subject.digest().fallback_tag());
+                found.unreachable.push(Unreachable { what, error });
             }
         }
+        self.candidates(&scope, list, &mut found).await;
         if found.bundles.is_empty() {
-            self.legacy_tags(subject, &mut found).await?;
+            found.extend(self.legacy_tags(&scope).await);
         }
-        Ok(found)
+        scope.note_limits(&mut found);
+        found.or_error()
     }
 
-    /// Fetches what `listed` names and sorts it into `found`.
-    async fn candidates(
+    /// Looks only under cosign's earlier tags.
+    pub(crate) async fn find_legacy(&self, subject: &Resolved) -> Result<Found, Error> {
+        let repository = self.signatures_of(subject.repository());
+        let downloads = Downloads::new(TOTAL_CAP, MOST_SIGNATURES);
+        let scope = Scope::new(repository, subject, &downloads);
+        let mut found = self.legacy_tags(&scope).await;
+        scope.note_limits(&mut found);
+        found.or_error()
+    }
+
+    /// Fetches the candidates of `list` and sorts what they hold into `found`.
+    async fn candidates(&self, scope: &Scope<'_>, list: Shortlist, found: &mut Found) {
+        let (candidates, left_out) = list.finish(found);
+        let mut fetched = iter(&candidates)
+            .map(|candidate| async move { (candidate, self.candidate(scope, candidate).await) })
+            .buffered(AT_ONCE);
+        let mut known = HashSet::new();
+        let mut skipped = 0_usize;
+        while let Some((candidate, holds)) = fetched.next().await {
+            let Some(mut holds) = holds else {
+                skipped += 1;
+                continue;
+            };
+            // What says that it is something else and is not readable is not a broken signature.
+            if candidate.claims_otherwise() {
+                holds.unusable.clear();
+            }
+            holds.bundles.retain(|one| known.insert((one.digest.clone(), one.media_type.clone())));
+            found.extend(holds);
+        }
+        let repository = scope.repository;
+        if skipped > 0 {
+            found.unreachable.push(not_read(
+                format!("{skipped} more referrers in {repository}"),
+                format!("not read after {MOST_FAILURES} others could not be fetched"),
+            ));
+        }
+        if left_out > 0 {
+            found.unreachable.push(not_read(
+                format!("{left_out} more referrers in {repository}"),
+                format!("not read: the limit is {MOST_REFERRERS}"),
+            ));
+        }
+    }
+
+    /// Fetches one referrer and what it holds; `None` if too many before it could not be fetched.
+    async fn candidate(&self, scope: &Scope<'_>, candidate: &Candidate) -> Option<Found> {
+        if scope.failures.load(Ordering::Relaxed) >= MOST_FAILURES {
+            return None;
+        }
+        let mut found = Found::default();
+        if let Err(error) = self.referrer(scope, &candidate.digest, &mut found).await {
+            found.failed(candidate.digest.to_string(), error);
+        }
+        let failures = u32::try_from(found.unreachable.len()).unwrap_or(u32::MAX);
+        scope.failures.fetch_add(failures, Ordering::Relaxed);
+        Some(found)
+    }
+
+    async fn referrer(
         &self,
-        repository: &Repository,
-        subject: &Resolved,
-        listed: Vec<WireDescriptor>,
-        budget: &AtomicU64,
+        scope: &Scope<'_>,
+        digest: &Digest,
         found: &mut Found,
     ) -> Result<(), Error> {
-        let mut seen: BTreeSet<String> =
-            found.bundles.iter().map(|bundle| bundle.manifest.to_string()).collect();
-        seen.extend(found.legacy.iter().map(|legacy| legacy.manifest.to_string()));
-        seen.extend(found.unusable.iter().map(|unusable| unusable.what.clone()));
-        let mut digests = Vec::new();
-        let mut beyond = 0_usize;
-        for descriptor in listed {
-            if !may_be_manifest(&descriptor) || !seen.insert(descriptor.digest.clone()) {
-                continue;
-            }
-            let likely = may_be_signature(&descriptor);
-            match descriptor.digest() {
-                Ok(_) if digests.len() >= MOST_REFERRERS => beyond += 1,
-                Ok(digest) => digests.push((digest, likely)),
-                Err(_) => found.unusable.push(Unusable {
-                    what: host::escape_remote(&descriptor.digest),
-                    reason: "it is listed under something that is no digest".to_owned(),
-                }),
-            }
-        }
-        let fetched = all(
-            AT_ONCE,
-            digests.iter().map(|(digest, likely)| async move {
-                (digest, likely, self.candidate(repository, subject, digest, budget).await)
-            }),
-        );
-        for (digest, likely, result) in fetched.await {
-            match result
-                .or_else(|error| unusable(digest.as_str(), error).map(Candidate::Unusable))?
-            {
-                Candidate::Unrelated => {}
-                // What calls itself something else and cannot be read is not ours to complain of.
-                Candidate::Unusable(_) if !likely => {}
-                Candidate::Bundles(bundles) => found.bundles.extend(bundles),
-                Candidate::Legacy(legacy) => found.legacy.extend(legacy),
-                Candidate::Unusable(unusable) => found.unusable.push(unusable),
-            }
-        }
-        if beyond > 0 {
-            found.unusable.push(Unusable {
-                what: format!("{beyond} more referrers"),
-                reason: format!("they were not looked at: the limit is {MOST_REFERRERS}"),
-            });
-        }
-        Ok(())
-    }
-
-    /// Fetches one referrer's manifest and what it holds.
-    async fn candidate(
-        &self,
-        repository: &Repository,
-        subject: &Resolved,
-        digest: &Digest,
-        budget: &AtomicU64,
-    ) -> Result<Candidate, Error> {
-        let reference = Reference::by_digest(repository.clone(), digest.clone());
-        let (_, bytes) = self.manifest(&reference, Access::Pull).await?;
-        let manifest: WireManifest = read_manifest(&reference, &bytes)?;
+        let reference = Reference::by_digest(scope.repository.clone(), digest.clone());
+        let (_, manifest) = self.signature_manifest(&reference, scope.downloads).await?;
         let layers = manifest.layers.unwrap_or_default();
-        let bundles: Vec<&WireDescriptor> = layers
+        let bundles: Vec<&Layer> = layers
             .iter()
             .filter(|layer| layer.media_type.starts_with(BUNDLE_MEDIA_TYPE_PREFIX))
             .collect();
-        let is_legacy = |layer: &WireDescriptor| kind_of(layer).is_some();
-        if bundles.is_empty() && !layers.iter().any(is_legacy) {
-            return Ok(Candidate::Unrelated);
+        if bundles.is_empty() && !layers.iter().any(|layer| kind_of(layer).is_some()) {
+            return Ok(());
         }
         // Some registries list under the tag what is part of the image, and anyone may list
         // anything.
+        let subject = scope.subject.digest();
         match manifest.subject.map(|subject| subject.digest) {
-            Some(of) if of == subject.digest().as_str() => {}
+            Some(of) if of == subject.as_str() => {}
             of => {
                 let of = of.as_deref().map_or_else(|| "no image".to_owned(), host::escape_remote);
-                return Ok(Candidate::Unusable(Unusable {
-                    what: digest.to_string(),
-                    reason: format!("it refers to {of} and not to {}", subject.digest()),
-                }));
+                let reason = format!("it refers to {of} and not to {subject}");
+                found.unusable.push(Unusable { what: digest.to_string(), reason });
+                return Ok(());
             }
         }
         if bundles.is_empty() {
-            let mut found = Found::default();
-            self.legacy_layers(repository, digest, &layers, budget, &mut found).await?;
-            return Ok(Candidate::Legacy(found.legacy));
+            self.legacy_layers(scope, digest, layers, MOST_LAYERS_OF_REFERRER, found).await;
+            return Ok(());
         }
-        let annotations = manifest.annotations.unwrap_or_default();
-        let mut signatures = Vec::new();
-        for layer in bundles.into_iter().take(MOST_LAYERS) {
-            let bytes = self.layer(repository, layer, BUNDLE_CAP, budget).await?;
-            signatures.push(FoundSignature {
-                manifest: digest.clone(),
-                digest: layer.digest()?,
-                media_type: layer.media_type.clone(),
-                annotations: annotations.clone(),
-                bytes,
-            });
+        let annotations = Arc::new(manifest.annotations.unwrap_or_default());
+        for layer in bundles.iter().take(MOST_LAYERS_OF_REFERRER) {
+            if !scope.downloads.count_signature() {
+                break;
+            }
+            let bytes = self.layer(scope.repository, layer, BUNDLE_CAP, scope.downloads).await;
+            match bytes.and_then(|bytes| Ok((layer.digest()?, bytes))) {
+                Ok((own, bytes)) => found.bundles.push(FoundSignature {
+                    manifest: digest.clone(),
+                    digest: own,
+                    media_type: layer.media_type.clone(),
+                    annotations: Arc::clone(&annotations),
+                    bytes,
+                }),
+                Err(error) => found.failed(digest.to_string(), error),
+            }
         }
-        Ok(Candidate::Bundles(signatures))
+        left_out(digest, bundles.len(), MOST_LAYERS_OF_REFERRER, found);
+        Ok(())
     }
 
     /// Looks under both of cosign's earlier tags.
-    async fn legacy_tags(&self, subject: &Resolved, found: &mut Found) -> Result<(), Error> {
-        let repository = self.signatures_of(subject.repository());
-        let budget = AtomicU64::new(0);
-        let budget = &budget;
-        let tags = ["sig", "att"].map(|suffix| async move {
-            let tag = subject.digest().legacy_tag(suffix);
-            let reference: Reference = format!("{repository}:{tag}").parse()?;
+    async fn legacy_tags(&self, scope: &Scope<'_>) -> Found {
+        let tag = |suffix| async move {
             let mut found = Found::default();
-            let (resolved, bytes) = match self.manifest(&reference, Access::Pull).await {
-                Ok(manifest) => manifest,
-                Err(Error::NotFound { .. }) => return Ok(found),
-                Err(error) => {
-                    found.unusable.push(unusable(&reference.to_string(), error)?);
-                    return Ok(found);
-                }
-            };
-            let layers = match read_manifest(&reference, &bytes) {
-                Ok(manifest) => manifest.layers.unwrap_or_default(),
-                Err(error) => {
-                    found.unusable.push(unusable(&reference.to_string(), error)?);
-                    return Ok(found);
-                }
-            };
-            self.legacy_layers(repository, resolved.digest(), &layers, budget, &mut found).await?;
-            Ok(found)
-        });
-        for tag in all(2, tags).await {
-            let tag: Found = tag?;
-            found.legacy.extend(tag.legacy);
-            found.unusable.extend(tag.unusable);
-        }
+            // Longer than a tag may be for SHA-512: there can be none.
+            let Some(tag) = scope.subject.digest().legacy_tag(suffix) else { return found };
+            let name = format!("{}:{tag}", scope.repository);
+            match self.legacy_tag(scope, &name, &mut found).await {
+                Ok(()) | Err(Error::NotFound { .. }) => {}
+                Err(error) => found.failed(name, error),
+            }
+            found
+        };
+        let (mut found, attestations) = join(tag("sig"), tag("att")).await;
+        found.extend(attestations);
+        found
+    }
+
+    async fn legacy_tag(
+        &self,
+        scope: &Scope<'_>,
+        name: &str,
+        found: &mut Found,
+    ) -> Result<(), Error> {
+        let (digest, manifest) = self.signature_manifest(&name.parse()?, scope.downloads).await?;
+        let layers = manifest.layers.unwrap_or_default();
+        self.legacy_layers(scope, &digest, layers, MOST_LAYERS_OF_TAG, found).await;
         Ok(())
     }
 
     async fn legacy_layers(
         &self,
-        repository: &Repository,
+        scope: &Scope<'_>,
         manifest: &Digest,
-        layers: &[WireDescriptor],
-        budget: &AtomicU64,
+        layers: Vec<Layer>,
+        most: usize,
         found: &mut Found,
-    ) -> Result<(), Error> {
-        let known = layers.iter().filter_map(|layer| Some((kind_of(layer)?, layer)));
-        let fetched = all(
-            AT_ONCE,
-            known.take(MOST_LAYERS).map(|(kind, layer)| async move {
-                (kind, layer, self.layer(repository, layer, LEGACY_CAP, budget).await)
-            }),
-        );
-        for (kind, layer, bytes) in fetched.await {
-            match bytes {
-                Ok(bytes) => found.legacy.push(LegacySignature {
+    ) {
+        let mut known = HashSet::new();
+        let mut layers: Vec<(LegacyKind, Layer)> = layers
+            .into_iter()
+            .filter_map(|layer| Some((kind_of(&layer)?, layer)))
+            .filter(|(kind, layer)| {
+                known.insert((*kind, layer.digest.clone(), layer.annotations.clone()))
+            })
+            .collect();
+        drop(known);
+        left_out(manifest, layers.len(), most, found);
+        layers.truncate(most);
+        let mut fetched = iter(layers)
+            .map(|(kind, layer)| async move {
+                if !scope.downloads.count_signature() {
+                    return None;
+                }
+                let bytes = self.layer(scope.repository, &layer, LEGACY_CAP, scope.downloads).await;
+                Some((kind, layer, bytes))
+            })
+            .buffered(AT_ONCE);
+        while let Some(fetched) = fetched.next().await {
+            let Some((kind, layer, bytes)) = fetched else { break };
+            match bytes.and_then(|bytes| Ok((layer.digest()?, bytes))) {
+                Ok((digest, bytes)) => found.legacy.push(LegacySignature {
                     kind,
                     manifest: manifest.clone(),
-                    digest: layer.digest()?,
-                    media_type: layer.media_type.clone(),
-                    annotations: layer.annotations.clone().unwrap_or_default(),
+                    digest,
+                    media_type: layer.media_type,
+                    annotations: layer.annotations.unwrap_or_default(),
                     bytes,
                 }),
-                Err(error) => {
-                    found.unusable.push(unusable(&host::escape_remote(&layer.digest), error)?);
-                }
+                Err(error) => found.failed(host::escape_remote(&layer.digest), error),
             }
         }
-        if layers.len() > MOST_LAYERS {
-            found.unusable.push(Unusable {
-                what: format!("{} more layers of {manifest}", layers.len() - MOST_LAYERS),
-                reason: format!("they were not looked at: the limit is {MOST_LAYERS}"),
-            });
-        }
-        Ok(())
     }
 
-    /// Fetches a layer of exactly the size and digest that its descriptor states.
-    async fn layer(
+    /// The manifest that `reference` means, read as one that holds signatures.
+    async fn signature_manifest(
         &self,
-        repository: &Repository,
-        layer: &WireDescriptor,
-        cap: u64,
-        budget: &AtomicU64,
-    ) -> Result<Bytes, Error> {
-        let what = || format!("the blob {} in {repository}", host::escape_remote(&layer.digest));
-        let invalid = |reason: String| Error::Invalid { what: what(), reason };
-        let digest =
-            layer.digest().map_err(|_| invalid("it is listed under no digest".to_owned()))?;
-        if layer.size > cap {
-            return Err(invalid(format!("it has {} bytes, more than {cap}", layer.size)));
-        }
-        let before = budget.fetch_add(layer.size, Ordering::Relaxed);
-        if before.saturating_add(layer.size) > TOTAL_CAP {
-            return Err(invalid(format!("all together are larger than {TOTAL_CAP} bytes")));
-        }
-        let call = Call::new(Method::GET, repository, Access::Pull, format!("blobs/{digest}"))
-            .policy(
-                CallPolicy::new()
-                    .with_attempt(Duration::from_secs(60))
-                    .with_total(Duration::from_secs(120))
-                    // A refusal has a body too, larger than a small blob.
-                    .with_body_cap(usize::try_from(layer.size).unwrap_or(usize::MAX).max(64 << 10)),
-            );
-        let answer = self.call(&call).await?;
-        if !answer.status.is_success() {
-            return Err(answer.into_error(repository, Access::Pull, what));
-        }
-        if answer.body.len() as u64 != layer.size {
-            let found = answer.body.len();
-            return Err(invalid(format!("expected {} bytes, found {found}", layer.size)));
-        }
-        if !digest.matches(&answer.body) {
-            let found = Digest::sha256(&answer.body);
-            return Err(invalid(format!("its content has the digest {found}")));
-        }
-        Ok(answer.body)
+        reference: &Reference,
+        downloads: &Downloads,
+    ) -> Result<(Digest, SignatureManifest), Error> {
+        let what = || format!("the manifest of {reference}");
+        let (resolved, bytes) = self.manifest(reference, Access::Pull).await?;
+        downloads.count(bytes.len() as u64, what)?;
+        let manifest = SignatureManifest::parse(&bytes).map_err(|error| Error::Invalid {
+            what: what(),
+            reason: not_json("the JSON of a manifest", &error),
+        })?;
+        Ok((resolved.digest().clone(), manifest))
     }
 }
 
-enum Candidate {
-    Bundles(Vec<FoundSignature>),
-    Legacy(Vec<LegacySignature>),
-    /// No signature of any kind.
-    Unrelated,
-    Unusable(Unusable),
-}
-
-/// What is wrong with one candidate for good is told; what kept us from looking is an error.
-fn unusable(what: &str, error: Error) -> Result<Unusable, Error> {
-    match error {
-        Error::Invalid { .. } | Error::NotFound { .. } | Error::Reference { .. } => {
-            Ok(Unusable { what: what.to_owned(), reason: error.to_string() })
-        }
-        error => Err(error),
+/// Says that layers beyond `most` were not read.
+fn left_out(manifest: &Digest, layers: usize, most: usize, found: &mut Found) {
+    if layers > most {
+        found.unreachable.push(not_read(
+            format!("{} more layers of {manifest}", layers - most),
+            format!("not read: the limit is {most}"),
+        ));
     }
 }
 
-fn read_manifest(reference: &Reference, bytes: &[u8]) -> Result<WireManifest, Error> {
-    serde_json::from_slice(bytes).map_err(|error| Error::Invalid {
-        what: format!("the manifest of {reference}"),
-        reason: not_json("the JSON of a manifest", &error),
-    })
+fn not_read(what: String, reason: String) -> Unreachable {
+    Unreachable { error: Error::Invalid { what: what.clone(), reason }, what }
 }
 
-/// Whether the stated type leaves it open that this is a signature. The type of the empty
-/// configuration is what cosign wrote by mistake.
-fn may_be_signature(descriptor: &WireDescriptor) -> bool {
-    let stated = descriptor.artifact_type.as_deref().unwrap_or_default();
-    stated.is_empty()
-        || stated == EMPTY_MEDIA_TYPE
-        || stated.starts_with(BUNDLE_MEDIA_TYPE_PREFIX)
-        || stated.starts_with(ARTIFACT_MEDIA_TYPE_PREFIX)
-}
-
-/// An index or a manifest of another kind holds no signature.
-fn may_be_manifest(descriptor: &WireDescriptor) -> bool {
-    matches!(
-        essence(&descriptor.media_type),
-        "" | MANIFEST_MEDIA_TYPE | "application/vnd.docker.distribution.manifest.v2+json"
-    )
-}
-
-fn kind_of(layer: &WireDescriptor) -> Option<LegacyKind> {
+fn kind_of(layer: &Layer) -> Option<LegacyKind> {
     match essence(&layer.media_type) {
         SIMPLE_SIGNING_MEDIA_TYPE => Some(LegacyKind::Signature),
         DSSE_MEDIA_TYPE => Some(LegacyKind::Attestation),
@@ -439,8 +324,14 @@ fn kind_of(layer: &WireDescriptor) -> Option<LegacyKind> {
 /// How many requests run at the same time.
 const AT_ONCE: usize = 8;
 const BUNDLE_CAP: u64 = 32 << 20;
-/// cosign's own limits for its earlier formats.
+/// cosign's own limit for its earlier formats.
 const LEGACY_CAP: u64 = 128 << 20;
-const MOST_LAYERS: usize = 1000;
+/// After so many candidates that could not be fetched the others are not asked for.
+const MOST_FAILURES: u32 = 16;
+/// One manifest of somebody else must not use up what all may hold together.
+const MOST_LAYERS_OF_REFERRER: usize = 100;
+const MOST_LAYERS_OF_TAG: usize = 1000;
 const MOST_REFERRERS: usize = 1000;
-const TOTAL_CAP: u64 = 256 << 20;
+const MOST_SIGNATURES: u64 = 2000;
+/// Manifests and blobs together.
+const TOTAL_CAP: u64 = 128 << 20;

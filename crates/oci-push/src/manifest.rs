@@ -1,10 +1,10 @@
-//! The few documents we read and write: descriptors and image manifests.
+//! Media types, descriptors, and the manifest that we write around a bundle.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::{Digest, Error};
+use crate::digest::Digest;
 
 /// The media type of the bundles we attach, and the artifact type of the manifest around them.
 pub const BUNDLE_MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -12,15 +12,23 @@ pub const BUNDLE_MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+js
 pub(crate) const ARTIFACT_MEDIA_TYPE_PREFIX: &str = "application/vnd.dev.cosign.artifact.";
 pub(crate) const BUNDLE_MEDIA_TYPE_PREFIX: &str = "application/vnd.dev.sigstore.bundle";
 pub(crate) const DSSE_MEDIA_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
+pub(crate) const DOCKER_LIST_MEDIA_TYPE: &str =
+    "application/vnd.docker.distribution.manifest.list.v2+json";
+pub(crate) const DOCKER_MANIFEST_MEDIA_TYPE: &str =
+    "application/vnd.docker.distribution.manifest.v2+json";
 pub(crate) const EMPTY_BLOB: &[u8] = b"{}";
 pub(crate) const EMPTY_MEDIA_TYPE: &str = "application/vnd.oci.empty.v1+json";
 pub(crate) const INDEX_MEDIA_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const MANIFEST_MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The annotation that repeats the predicate type of the bundle.
+pub(crate) const PREDICATE_TYPE_ANNOTATION: &str = "dev.sigstore.bundle.predicateType";
+/// The annotation that says when a manifest was made.
+pub(crate) const CREATED_ANNOTATION: &str = "org.opencontainers.image.created";
 pub(crate) const SIMPLE_SIGNING_MEDIA_TYPE: &str =
     "application/vnd.dev.cosign.simplesigning.v1+json";
 
-/// What is asked for on every manifest request. Without it registries answer 404 for what they
-/// do have.
+/// Sent with every request for a manifest. Without it registries answer 404 for manifests that
+/// they have.
 pub(crate) const ACCEPT_MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
      application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, \
@@ -35,41 +43,6 @@ pub struct Descriptor {
     pub size: u64,
     /// Its digest.
     pub digest: Digest,
-}
-
-/// A descriptor as others write it. Everything may be missing but what makes it one.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct WireDescriptor {
-    #[serde(default)]
-    pub(crate) media_type: String,
-    #[serde(default)]
-    pub(crate) size: u64,
-    pub(crate) digest: String,
-    #[serde(default)]
-    pub(crate) artifact_type: Option<String>,
-    #[serde(default)]
-    pub(crate) annotations: Option<BTreeMap<String, String>>,
-}
-
-impl WireDescriptor {
-    pub(crate) fn digest(&self) -> Result<Digest, Error> {
-        self.digest.parse()
-    }
-}
-
-/// An image manifest as others write it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct WireManifest {
-    #[serde(default)]
-    pub(crate) media_type: Option<String>,
-    #[serde(default)]
-    pub(crate) layers: Option<Vec<WireDescriptor>>,
-    #[serde(default)]
-    pub(crate) subject: Option<WireDescriptor>,
-    #[serde(default)]
-    pub(crate) annotations: Option<BTreeMap<String, String>>,
 }
 
 /// The manifest around one bundle, serialised in the order in which cosign's library writes.
@@ -148,6 +121,12 @@ pub(crate) fn empty_descriptor() -> Descriptor {
         size: EMPTY_BLOB.len() as u64,
         digest: Digest::sha256(EMPTY_BLOB),
     }
+}
+
+/// Whether `media_type` is that of an image manifest or an index.
+pub(crate) fn is_manifest(media_type: &str) -> bool {
+    [INDEX_MEDIA_TYPE, MANIFEST_MEDIA_TYPE, DOCKER_LIST_MEDIA_TYPE, DOCKER_MANIFEST_MEDIA_TYPE]
+        .contains(&media_type)
 }
 
 /// A media type without its parameters.

@@ -1,44 +1,39 @@
-//! What an index is made of.
+//! The manifests that an index is made of.
 
-use crate::error::not_json;
+use std::collections::HashSet;
+
+use bytes::Bytes;
+
+use crate::client::Client;
+use crate::digest::Digest;
+use crate::error::{Access, Error, not_json};
 use crate::index::Index;
-use crate::manifest::{Descriptor, INDEX_MEDIA_TYPE, essence};
-use crate::resolve::is_manifest;
-use crate::{Error, Registry, Resolved};
+use crate::manifest::{DOCKER_LIST_MEDIA_TYPE, INDEX_MEDIA_TYPE, essence, is_manifest};
+use crate::reference::Reference;
+use crate::resolved::Resolved;
 
-impl Registry {
-    /// Every manifest that `image` lists, and that those list in turn: the platforms of an index,
-    /// and whatever else it holds. Each is in the registry, and each is named once. Empty for an
-    /// image of one platform.
-    ///
-    /// # Errors
-    /// As [`Registry::manifest`]; [`Error::NotFound`] when a manifest that is listed is not there,
-    /// and [`Error::Invalid`] for more than 1000 of them.
-    pub async fn parts(&self, image: &Resolved) -> Result<Vec<Resolved>, Error> {
+impl Client {
+    pub(crate) async fn parts(&self, image: &Resolved) -> Result<Vec<Resolved>, Error> {
         let mut parts: Vec<Resolved> = Vec::new();
-        let mut indexes = vec![image.clone()];
-        while let Some(index) = indexes.pop() {
-            if ![INDEX_MEDIA_TYPE, DOCKER_LIST].contains(&index.descriptor().media_type.as_str()) {
-                continue;
-            }
-            let invalid = |reason: String| Error::Invalid { what: index.to_string(), reason };
-            let (_, bytes) = self.manifest(&index.reference()).await?;
-            let listed = Index::parse(&bytes)
-                .map_err(|error| invalid(not_json("an image index", &error)))?;
-            for entry in listed.descriptors() {
-                let media_type = essence(&entry.media_type).to_owned();
-                let digest = entry.digest()?;
-                let known = |part: &Resolved| *part.digest() == digest;
-                if !is_manifest(&media_type) || known(image) || parts.iter().any(known) {
+        if !is_index(image) {
+            return Ok(parts);
+        }
+        let mut known = HashSet::from([image.digest().clone()]);
+        let mut indexes = vec![self.manifest(&image.reference(), Access::Pull).await?];
+        while let Some((index, bytes)) = indexes.pop() {
+            for digest in listed(&index, bytes)? {
+                if !known.insert(digest.clone()) {
                     continue;
                 }
                 if parts.len() == MOST_PARTS {
-                    return Err(invalid(format!("it lists more than {MOST_PARTS} manifests")));
+                    let reason = format!("it lists more than {MOST_PARTS} manifests");
+                    return Err(Error::Invalid { what: index.to_string(), reason });
                 }
-                let descriptor = Descriptor { media_type, size: entry.size, digest };
-                let part = Resolved::new(image.repository().clone(), descriptor);
-                let part = self.resolve(&part.reference()).await?;
-                indexes.push(part.clone());
+                let reference = Reference::by_digest(image.repository().clone(), digest);
+                let (part, bytes) = self.manifest(&reference, Access::Pull).await?;
+                if is_index(&part) {
+                    indexes.push((part.clone(), bytes));
+                }
                 parts.push(part);
             }
         }
@@ -46,5 +41,29 @@ impl Registry {
     }
 }
 
-const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// The digests of the manifests that `index` lists, one more than the limit at most.
+fn listed(index: &Resolved, bytes: Bytes) -> Result<Vec<Digest>, Error> {
+    let document = Index::parse(bytes).map_err(|error| Error::Invalid {
+        what: index.to_string(),
+        reason: not_json("an image index", &error),
+    })?;
+    let mut digests = Vec::new();
+    let mut wrong = None;
+    document.for_each(|entry| {
+        let Some(entry) = entry.filter(|entry| is_manifest(essence(&entry.media_type))) else {
+            return;
+        };
+        match entry.digest.parse() {
+            Ok(digest) if digests.len() <= MOST_PARTS => digests.push(digest),
+            Ok(_) => {}
+            Err(error) => wrong = Some(error),
+        }
+    });
+    wrong.map_or(Ok(digests), Err)
+}
+
+fn is_index(image: &Resolved) -> bool {
+    [INDEX_MEDIA_TYPE, DOCKER_LIST_MEDIA_TYPE].contains(&image.descriptor().media_type.as_str())
+}
+
 const MOST_PARTS: usize = 1000;

@@ -5,51 +5,55 @@ use http::{Method, StatusCode};
 use url::Url;
 
 use crate::client::{Call, Client};
-use crate::error::not_json;
-use crate::index::Index;
-use crate::manifest::{INDEX_MEDIA_TYPE, WireDescriptor};
-use crate::{Access, Digest, Error, Repository};
+use crate::digest::Digest;
+use crate::error::{Access, Error, not_json};
+use crate::index::{Entry, Index};
+use crate::manifest::INDEX_MEDIA_TYPE;
+use crate::repository::Repository;
 
 /// One page of the referrers API.
 pub(crate) struct Page {
-    descriptors: Vec<WireDescriptor>,
+    index: Index,
     next: Option<Url>,
 }
 
 impl Client {
-    /// All that the referrers API lists; `None` if the registry has no such thing.
+    /// Calls `each` for every entry that the referrers API lists, with `None` for one that is not a
+    /// descriptor, and for none if the registry does not have that API. Entries before an error have
+    /// been told.
     pub(crate) async fn referrers(
         &self,
         repository: &Repository,
         subject: &Digest,
-    ) -> Result<Option<Vec<WireDescriptor>>, Error> {
-        let Some(first) = self.referrers_page(repository, subject, Access::Pull).await? else {
-            return Ok(None);
-        };
-        let mut listed = first.descriptors;
-        let mut next = first.next;
-        let mut pages = 1;
-        while let Some(url) = next {
-            if pages >= MOST_PAGES {
-                return Err(Error::Invalid {
-                    what: format!("the list of referrers in {repository}"),
-                    reason: format!("it has more than {MOST_PAGES} pages"),
-                });
-            }
-            let call = Call::to(Method::GET, repository, Access::Pull, url);
-            let page = self.page(repository, call, Access::Pull).await?;
-            let page = page.ok_or_else(|| Error::Invalid {
+        mut each: impl FnMut(Option<&Entry<'_>>),
+    ) -> Result<(), Error> {
+        let mut page = self.referrers_page(repository, subject, Access::Pull).await?;
+        let (mut pages, mut bytes) = (1, 0);
+        while let Some(Page { index, next }) = page {
+            index.for_each(|entry| each(entry.as_ref()));
+            bytes += index.len();
+            let Some(url) = next else { break };
+            let invalid = |reason: String| Error::Invalid {
                 what: format!("the list of referrers in {repository}"),
-                reason: format!("page {} of it is missing", pages + 1),
-            })?;
-            listed.extend(page.descriptors);
-            next = page.next;
+                reason,
+            };
+            if pages >= MOST_PAGES {
+                return Err(invalid(format!("it has more than {MOST_PAGES} pages")));
+            }
+            if bytes > MOST_BYTES {
+                return Err(invalid(format!("it has more than {MOST_BYTES} bytes")));
+            }
             pages += 1;
+            let call = Call::to(Method::GET, repository, Access::Pull, url);
+            page = self.page(repository, call, Access::Pull).await?;
+            if page.is_none() {
+                return Err(invalid(format!("page {pages} of it is missing")));
+            }
         }
-        Ok(Some(listed))
+        Ok(())
     }
 
-    /// The first page of the referrers API; `None` if the registry has no such thing.
+    /// The first page of the referrers API; `None` if the registry does not have that API.
     pub(crate) async fn referrers_page(
         &self,
         repository: &Repository,
@@ -84,7 +88,7 @@ impl Client {
         if answer.media_type() != INDEX_MEDIA_TYPE {
             return Ok(None);
         }
-        let index = Index::parse(&answer.body).map_err(|error| Error::Invalid {
+        let index = Index::parse(answer.body.clone()).map_err(|error| Error::Invalid {
             what: format!("the answer to {}", answer.request()),
             reason: not_json("an image index", &error),
         })?;
@@ -104,7 +108,7 @@ impl Client {
                 Some(url)
             }
         };
-        Ok(Some(Page { descriptors: index.descriptors().collect(), next }))
+        Ok(Some(Page { index, next }))
     }
 }
 
@@ -131,6 +135,8 @@ fn next_link(header: &str) -> Option<String> {
     None
 }
 
+/// Room for fifty thousand referrers.
+const MOST_BYTES: usize = 32 << 20;
 const MOST_PAGES: u32 = 100;
 
 #[cfg(test)]

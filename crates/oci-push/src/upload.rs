@@ -1,4 +1,4 @@
-//! Putting blobs into a repository, and proving beforehand that we may.
+//! Putting blobs into a repository, and proving beforehand that this is permitted.
 
 use std::time::Duration;
 
@@ -9,35 +9,27 @@ use http::{Method, StatusCode};
 use url::Url;
 
 use crate::client::{Call, Client};
-use crate::concurrent::jittered;
-use crate::{Access, Digest, Error, Reference, Registry, Repository};
+use crate::digest::Digest;
+use crate::error::{Access, Error};
+use crate::locks::jittered;
+use crate::repository::Repository;
 
-impl Registry {
-    /// Proves that signatures of `reference` may be stored, by opening an upload and cancelling
-    /// it. Nothing is left behind. For use before anything is signed: what is in a public log
-    /// cannot be taken back.
-    ///
-    /// # Errors
-    /// [`Error::Unauthorized`], [`Error::Denied`] (also for read-only registries) and
-    /// [`Error::NotFound`] for a repository that must be created first, with the registry's words.
-    pub async fn prove_push(&self, reference: &Reference) -> Result<(), Error> {
-        let repository = self.client.signatures_of(reference.repository());
-        let session = self.client.open_upload(repository).await?;
-        let call = Call::to(Method::DELETE, repository, Access::Push, session).policy(
-            CallPolicy::new()
-                .with_attempt(Duration::from_secs(10))
-                .with_total(Duration::from_secs(10))
-                .with_attempts(1),
-        );
-        // Registries that cannot cancel forget the session by themselves.
-        if let Err(error) = self.client.call(&call).await {
+impl Client {
+    /// Opens an upload and cancels it.
+    pub(crate) async fn prove_push(&self, repository: &Repository) -> Result<(), Error> {
+        let session = self.open_upload(repository).await?;
+        let policy = CallPolicy::new()
+            .with_attempt(Duration::from_secs(10))
+            .with_total(Duration::from_secs(10))
+            .with_attempts(1);
+        let call = Call::to(Method::DELETE, repository, Access::Push, session).policy(policy);
+        // Registries that cannot cancel a session let it expire.
+        if let Err(error) = self.call(&call).await {
             tracing::debug!(%error, "the trial upload was not cancelled");
         }
         Ok(())
     }
-}
 
-impl Client {
     /// Stores `bytes` under `digest`, in two requests when all goes well.
     pub(crate) async fn put_blob(
         &self,
@@ -59,7 +51,7 @@ impl Client {
             }
             tracing::debug!(error = %failure, attempt, "the upload starts again");
             self.host.clock.sleep(pause).await;
-            // It may have arrived although we did not hear so.
+            // It may have arrived although there was no answer.
             if self.has_blob(repository, digest).await? {
                 return Ok(());
             }
@@ -78,7 +70,7 @@ impl Client {
         let answer = self.call(&call).await?;
         match answer.status {
             status if status.is_success() => Ok(true),
-            // Not every registry answers HEAD here; uploading is right either way.
+            // Not every registry answers HEAD here; uploading again does no harm.
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Ok(false),
             _ => Err(answer.into_error(repository, Access::Push, || format!("the blob {digest}"))),
         }
@@ -86,13 +78,13 @@ impl Client {
 
     /// Starts an upload; the answer names where it goes on.
     async fn open_upload(&self, repository: &Repository) -> Result<Url, Error> {
-        // A session that is never used is forgotten: asking twice is harmless.
         let call = Call::new(Method::POST, repository, Access::Push, "blobs/uploads/")
+            // A session too many expires.
             .policy(CallPolicy::new().with_idempotent(true));
         let answer = self.call(&call).await?;
         if !answer.status.is_success() {
             return Err(answer.into_error(repository, Access::Push, || {
-                format!("a place for uploads to the repository {repository}")
+                format!("the upload endpoint of the repository {repository}")
             }));
         }
         let location = answer.header(&LOCATION).ok_or_else(|| Error::Invalid {
@@ -109,7 +101,7 @@ impl Client {
         digest: &Digest,
         bytes: &Bytes,
     ) -> Result<(), Interrupted> {
-        // What the session's URL already says must stay as it is, signed as it may be.
+        // The query of the session's URL stays as it is: it may be signed.
         let query = match session.query() {
             Some(query) if !query.is_empty() => format!("{query}&digest={digest}"),
             _ => format!("digest={digest}"),

@@ -13,5 +13,9 @@ mod credentials;
 mod fake;
 #[path = "oci/find.rs"]
 mod find;
+#[path = "oci/helpers.rs"]
+mod helpers;
 #[path = "oci/resolve.rs"]
 mod resolve;
+#[path = "oci/serve.rs"]
+mod serve;

@@ -3,14 +3,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use host::{NoPrograms, TransportError};
+use host::{FakeEnv, NoPrograms, TransportError};
 use http::Method;
 use oci_push::{Attached, Digest, Error, How, Options, Registry};
 use serde_json::{Value, json};
 
-use crate::fake::{
-    Auth, BUNDLE_TYPE, Fake, INDEX_TYPE, MANIFEST_TYPE, RealClock, block_on, bundle, plain,
-    refusal, subject,
+use crate::fake::{Auth, Fake};
+use crate::helpers::{
+    BUNDLE_TYPE, INDEX_TYPE, MANIFEST_TYPE, RealClock, block_on, bundle, plain, reference, refusal,
+    subject,
 };
 
 fn attach(fake: &Fake, image: &Digest, note: &str) -> Result<Attached, Error> {
@@ -127,6 +128,27 @@ fn a_writer_between_our_read_and_our_write_loses_nothing_where_conditions_are_ho
 }
 
 #[test]
+fn a_weak_etag_is_no_condition_and_a_strong_one_is() {
+    for (weak, expected) in [(true, None), (false, Some(()))] {
+        let fake = Fake::without_referrers();
+        let image = fake.image("app", "v1");
+        fake.list("app", &image, &json!({"mediaType": INDEX_TYPE, "manifests": []}));
+        fake.with(|state| (state.conditional, state.weak_etags) = (true, weak));
+        let tag = image.fallback_tag();
+        let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let log = Arc::clone(&seen);
+        fake.intercept(move |_, request| {
+            if request.uri().path().ends_with(&tag) && *request.method() == Method::PUT {
+                log.lock().unwrap().push(request.headers().get("if-match").map(|_| ()));
+            }
+            None
+        });
+        attach(&fake, &image, "a").unwrap();
+        assert_eq!(*seen.lock().unwrap(), [expected]);
+    }
+}
+
+#[test]
 fn a_writer_who_overwrites_us_is_merged_with() {
     let fake = Fake::without_referrers();
     let image = fake.image("app", "v1");
@@ -197,7 +219,7 @@ fn interrupt_puts(fake: &Fake, image: &Digest, other: &Digest, times: u32) {
 }
 
 fn real(fake: &Fake) -> Registry {
-    let host = fake.host_with([("A", "b")], NoPrograms).with_clock(Arc::new(RealClock));
+    let host = fake.host().with_clock(Arc::new(RealClock));
     Registry::new(host, Options::default()).unwrap()
 }
 
@@ -283,7 +305,7 @@ fn a_registry_that_takes_the_tag_for_the_image_for_good_is_explained() {
         None
     });
     let error = attach(&fake, &image, "a").unwrap_err();
-    assert!(error.to_string().contains("not what is read there"), "{error}");
+    assert!(error.to_string().contains("the registry returns something else"), "{error}");
 }
 
 #[test]
@@ -331,8 +353,8 @@ fn an_upload_location_may_be_relative_absolute_or_on_another_host() {
             }
             None
         });
-        let credentials = Some(oci_push::Credentials::basic("user", "hunter2"));
-        let options = Options { credentials, ..Options::default() };
+        let credentials = oci_push::Credentials::basic("user", "hunter2");
+        let options = Options::new().with_credentials("localhost:5000", credentials);
         let registry = Registry::new(fake.host(), options).unwrap();
         attach_with(&registry, &image, "a").unwrap();
         let put = fake.log().into_iter().find(|line| line.contains("&digest=")).unwrap();
@@ -350,15 +372,47 @@ fn an_upload_location_that_steps_down_to_http_is_mended_at_home_and_refused_else
             assert_eq!(request.uri().scheme_str(), Some("https"));
             None
         });
-        let resolved = block_on(
-            fake.registry().resolve(&crate::fake::reference(&format!("r.example/app@{image}"))),
-        )
-        .unwrap();
+        let resolved =
+            block_on(fake.registry().resolve(&reference(&format!("r.example/app@{image}"))))
+                .unwrap();
         block_on(fake.registry().attach(&resolved, bundle("a").as_bytes(), &BTreeMap::new()))
     };
     run("http://r.example").unwrap();
     let error = run("http://storage.example").unwrap_err();
     assert!(error.to_string().contains("from https to http://storage.example"), "{error}");
+}
+
+#[test]
+fn an_upload_location_inside_is_refused_unless_it_is_allowed() {
+    for origin in ["https://169.254.169.254", "https://localhost:6379", "https://10.0.0.1:2375"] {
+        let fake = Fake::new();
+        let image = fake.image("app", "v1");
+        fake.with(|state| state.upload_origin = origin.to_owned());
+        let prove = |options: Options| {
+            let registry = Registry::new(fake.host(), options).unwrap();
+            block_on(registry.prove_push(&reference(&format!("r.example/app@{image}"))))
+        };
+        let error = prove(Options::new()).unwrap_err();
+        assert!(error.to_string().contains("is an internal address"), "{error}");
+        assert!(fake.log().iter().all(|line| line.contains(" r.example ")), "{:?}", fake.log());
+        prove(Options::new().with_internal_addresses(true)).unwrap();
+    }
+}
+
+#[test]
+fn attaching_to_a_list_of_a_hundred_and_forty_thousand_members_takes_no_time() {
+    let fake = Fake::without_referrers();
+    let image = fake.image("app", "v1");
+    let members: Vec<String> =
+        (0..140_000).map(|n| format!(r#""member-number-{n:08}":0"#)).collect();
+    let list = format!(r#"{{"mediaType":"{INDEX_TYPE}","manifests":[],{}}}"#, members.join(","));
+    assert!(list.len() > 3 << 20, "{}", list.len());
+    let digest = fake.manifest("app", INDEX_TYPE, list.as_bytes());
+    fake.tag("app", &image.fallback_tag(), &digest);
+    let start = std::time::Instant::now();
+    attach(&fake, &image, "a").unwrap();
+    // Quadratic, this took minutes; the build of the tests is not optimised.
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -440,11 +494,10 @@ fn signatures_go_to_the_repository_that_a_variable_names() {
     for name in ["COSIGN_REPOSITORY", "AMBISIGN_REPOSITORY"] {
         let fake = Fake::without_referrers();
         let image = fake.image("app", "v1");
-        let variables =
-            std::collections::HashMap::from([(name.to_owned(), "localhost:5000/sigs".to_owned())]);
+        let variables = FakeEnv::new().with_var(name, "localhost:5000/sigs");
         let registry =
             Registry::new(fake.host_with(variables, NoPrograms), Options::default()).unwrap();
-        block_on(registry.prove_push(&crate::fake::reference("localhost:5000/app:v1"))).unwrap();
+        block_on(registry.prove_push(&reference("localhost:5000/app:v1"))).unwrap();
         let attached = attach_with(&registry, &image, "a").unwrap();
         assert_eq!(attached.repository.to_string(), "localhost:5000/sigs");
         assert!(fake.listed("sigs", &image).is_some());

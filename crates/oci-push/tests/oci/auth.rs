@@ -1,14 +1,17 @@
 use host::NoPrograms;
 use oci_push::{Access, Credentials, Error, Options, Registry};
 
-use crate::fake::{Auth, Fake, block_on, plain, reference, refusal};
+use crate::fake::{Auth, Fake};
+use crate::helpers::{MANIFEST_TYPE, block_on, plain, reference, refusal};
 
 /// `user:hunter2`
 const PAIR: &str = "dXNlcjpodW50ZXIy";
 
 fn with(fake: &Fake, credentials: Credentials) -> Registry {
-    let options = Options { credentials: Some(credentials), ..Options::default() };
-    Registry::new(fake.host_with([("A", "b")], NoPrograms), options).unwrap()
+    let options = Options::new()
+        .with_credentials("localhost:5000", credentials.clone())
+        .with_credentials("r.example", credentials);
+    Registry::new(fake.host(), options).unwrap()
 }
 
 fn known(fake: &Fake) -> Registry {
@@ -36,12 +39,12 @@ fn a_public_image_is_read_with_an_anonymous_token() {
     let fake = fake(bearer(true));
     block_on(fake.registry().resolve(&reference("localhost:5000/app:v1"))).unwrap();
     let log = fake.log();
-    assert_eq!(log[1], "HEAD localhost:5000 /v2/app/manifests/v1");
+    assert_eq!(log[1], "GET localhost:5000 /v2/app/manifests/v1");
     assert_eq!(
         log[2],
         "GET localhost:5001 /token?service=fake&scope=repository%3Aapp%3Apull&client_id=ambisign"
     );
-    assert_eq!(log[3], "HEAD localhost:5000 /v2/app/manifests/v1 [Bearer app:pull]");
+    assert_eq!(log[3], "GET localhost:5000 /v2/app/manifests/v1 [Bearer app:pull]");
 }
 
 #[test]
@@ -151,7 +154,7 @@ fn wrong_and_missing_credentials_are_told_apart_and_never_shown() {
 }
 
 #[test]
-fn someone_who_may_only_read_is_denied_the_push() {
+fn credentials_that_may_only_read_are_denied_the_push() {
     // The token service gives what it gives, and the registry then says what is missing.
     let fake = fake(bearer(true));
     fake.intercept(|_, request| {
@@ -178,7 +181,7 @@ fn refusals_to_push_say_why() {
     assert!(matches!(prove(403, "DENIED"), Error::Denied { access: Access::Push, .. }));
     let read_only = prove(405, "UNSUPPORTED").to_string();
     assert!(
-        read_only.contains("takes no uploads") && read_only.contains("UNSUPPORTED"),
+        read_only.contains("accepts no uploads") && read_only.contains("UNSUPPORTED"),
         "{read_only}"
     );
     let missing = prove(404, "NAME_UNKNOWN").to_string();
@@ -207,14 +210,72 @@ fn a_registry_that_cannot_cancel_is_no_obstacle() {
 }
 
 #[test]
-fn a_token_service_inside_is_not_believed_by_a_registry_outside() {
-    for realm in ["http://r.example/token", "https://127.0.0.1/token", "https://169.254.169.254/"] {
+fn a_token_service_inside_gets_no_credentials_from_a_registry_outside() {
+    for realm in [
+        "http://r.example/token",
+        "https://127.0.0.1/token",
+        "https://169.254.169.254/",
+        "https://metadata.google.internal/",
+    ] {
         let fake =
             fake(Auth::Bearer { realm, pair: Some(PAIR), identity: None, anonymous_pull: true });
         let error = block_on(known(&fake).resolve(&reference("r.example/app:v1"))).unwrap_err();
         assert!(matches!(error, Error::Invalid { .. }), "{error}");
-        assert!(!fake.log().iter().any(|line| line.contains("Basic")), "{:?}", fake.log());
+        assert_eq!(fake.log(), ["GET r.example /v2/app/manifests/v1"]);
     }
+}
+
+#[test]
+fn a_challenge_for_other_repositories_gets_a_token_for_ours_only() {
+    let fake = fake(bearer(true));
+    fake.intercept(|_, request| {
+        let known = request.headers().contains_key("authorization");
+        (request.uri().path().contains("/manifests/") && !known).then(|| {
+            let mut answer = plain(401, "");
+            let challenge = concat!(
+                r#"Bearer realm="http://localhost:5001/token",service="fake","#,
+                r#"scope="repository:secret:pull,push repository:app:pull,delete registry:catalog:*""#
+            );
+            answer.headers_mut().insert("www-authenticate", challenge.parse().unwrap());
+            Ok(answer)
+        })
+    });
+    block_on(known(&fake).resolve(&reference("localhost:5000/app:v1"))).unwrap();
+    let asked: Vec<String> =
+        fake.log().into_iter().filter(|line| line.contains("/token")).collect();
+    let expected = format!(
+        "GET localhost:5001 /token?service=fake&scope=repository%3Aapp%3Apull&client_id=ambisign [Basic {PAIR}]"
+    );
+    assert_eq!(asked, [expected]);
+}
+
+#[test]
+fn explicit_credentials_go_to_the_registry_they_are_for_and_to_no_other() {
+    for auth in [Auth::Basic { pair: PAIR }, bearer(false)] {
+        for credentials in [Credentials::basic("user", "hunter2"), Credentials::token("hunter2")] {
+            let fake = fake(auth.clone());
+            let options = Options::new().with_credentials("r.example", credentials);
+            let registry = Registry::new(fake.host(), options).unwrap();
+            let error =
+                block_on(registry.resolve(&reference("localhost:5000/app:v1"))).unwrap_err();
+            assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
+            let sent = fake.log().into_iter().any(|line| line.contains('['));
+            assert!(!sent, "{:?}", fake.log());
+        }
+    }
+}
+
+#[test]
+fn a_token_for_one_registry_is_not_sent_to_another() {
+    let fake = fake(bearer(true));
+    let registry = fake.registry();
+    for image in ["localhost:5000/app:v1", "localhost:5002/app:v1"] {
+        block_on(registry.resolve(&reference(image))).unwrap();
+    }
+    let first = |host: &str| {
+        fake.log().into_iter().find(|line| line.contains(&format!("{host} /v2/app/"))).unwrap()
+    };
+    assert!(!first("localhost:5002").contains("Bearer"), "{:?}", fake.log());
 }
 
 #[test]
@@ -249,9 +310,7 @@ fn a_download_redirected_elsewhere_carries_no_credentials() {
             let app = &state.repositories["app"];
             let (_, bytes) = &app.manifests[&app.tags["v1"]];
             let mut answer = http::Response::new(bytes.clone());
-            answer
-                .headers_mut()
-                .insert("content-type", crate::fake::MANIFEST_TYPE.parse().unwrap());
+            answer.headers_mut().insert("content-type", MANIFEST_TYPE.parse().unwrap());
             return Some(Ok(answer));
         }
         (path.contains("manifests") && request.headers().contains_key("authorization")).then(|| {
@@ -277,9 +336,7 @@ fn a_server_elsewhere_that_asks_who_we_are_gets_an_anonymous_token_only() {
                 let app = &state.repositories["app"];
                 let (_, bytes) = &app.manifests[&app.tags["v1"]];
                 let mut answer = http::Response::new(bytes.clone());
-                answer
-                    .headers_mut()
-                    .insert("content-type", crate::fake::MANIFEST_TYPE.parse().unwrap());
+                answer.headers_mut().insert("content-type", MANIFEST_TYPE.parse().unwrap());
                 return Some(Ok(answer));
             }
             assert_eq!(sent, None);

@@ -1,55 +1,31 @@
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use host::{
-    BoxFuture, Env, FileError, Invocation, NoPrograms, ProgramError, ProgramOutput, Programs,
-};
+use host::{FakeEnv, Invocation, NoPrograms, ProgramError, ProgramOutput, Programs};
 use oci_push::{Error, Options, Registry};
 
-use crate::fake::{Auth, Fake, block_on, reference};
+use crate::fake::{Auth, Fake};
+use crate::helpers::{block_on, reference};
 
 /// `user:hunter2`
 const PAIR: &str = "dXNlcjpodW50ZXIy";
 
-/// Writes `files` into a directory and lets `variables` with `@` name it.
-struct Machine {
-    directory: tempfile::TempDir,
-    variables: Vec<(&'static str, &'static str)>,
+/// A machine whose home is `/m`, with these variables and files below it. `@` in a variable is the
+/// home.
+fn machine(variables: &[(&str, &str)], files: &[(&str, &str)]) -> FakeEnv {
+    let env = variables
+        .iter()
+        .fold(FakeEnv::new(), |env, (name, value)| env.with_var(name, value.replace('@', "/m")));
+    files.iter().fold(env, |env, (name, content)| env.with_file(format!("/m/{name}"), *content))
 }
 
-impl Machine {
-    fn new(variables: &[(&'static str, &'static str)], files: &[(&str, &str)]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        for (name, content) in files {
-            let path = directory.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, content).unwrap();
-        }
-        Self { directory, variables: variables.to_vec() }
-    }
-}
-
-struct Variables(Vec<(&'static str, &'static str)>, PathBuf);
-
-impl Env for Variables {
-    fn var_os(&self, name: &str) -> Option<OsString> {
-        let (_, value) = self.0.iter().find(|(key, _)| *key == name)?;
-        Some(value.replace('@', self.1.to_str().unwrap()).into())
-    }
-
-    fn read<'a>(&'a self, path: &'a Path, cap: usize) -> BoxFuture<'a, Result<Vec<u8>, FileError>> {
-        Box::pin(std::future::ready(host::read_file(path, cap)))
-    }
-}
-
-fn resolve(machine: &Machine, programs: impl Programs + 'static) -> Result<(), Error> {
+fn resolve(machine: &FakeEnv, programs: impl Programs + 'static) -> Result<(), Error> {
     let fake = Fake::new();
     fake.image("team/app", "v1");
     fake.with(|state| state.auth = Auth::Basic { pair: PAIR });
-    let env = Variables(machine.variables.clone(), machine.directory.path().to_owned());
-    let registry = Registry::new(fake.host_with(env, programs), Options::default()).unwrap();
+    let host = fake.host_with(machine.clone(), programs);
+    let registry = Registry::new(host, Options::default()).unwrap();
     block_on(registry.resolve(&reference("localhost:5000/team/app:v1"))).map(|_| ())
 }
 
@@ -68,8 +44,8 @@ fn each_file_is_found_where_it_may_be() {
         (&[("HOME", "@"), ("XDG_CONFIG_HOME", "@/c")], "c/containers/auth.json"),
         (&[("HOME", "@")], ".config/containers/auth.json"),
     ] {
-        let machine = Machine::new(variables, &[(file, &good)]);
-        resolve(&machine, NoPrograms).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let env = machine(variables, &[(file, &good)]);
+        resolve(&env, NoPrograms).unwrap_or_else(|error| panic!("{file}: {error}"));
     }
 }
 
@@ -78,9 +54,8 @@ fn a_file_without_an_entry_does_not_hide_the_next() {
     let variables = [("HOME", "@"), ("REGISTRY_AUTH_FILE", "@/r.json")];
     let good = entry("localhost:5000/team");
     for first in ["{}", "", r#"{"auths":{}}"#, r#"{"auths":{"localhost:5000":{}}}"#] {
-        let machine =
-            Machine::new(&variables, &[(".docker/config.json", first), ("r.json", &good)]);
-        resolve(&machine, NoPrograms).unwrap_or_else(|error| panic!("{first}: {error}"));
+        let env = machine(&variables, &[(".docker/config.json", first), ("r.json", &good)]);
+        resolve(&env, NoPrograms).unwrap_or_else(|error| panic!("{first}: {error}"));
     }
 }
 
@@ -88,21 +63,21 @@ fn a_file_without_an_entry_does_not_hide_the_next() {
 fn a_key_for_another_path_or_port_does_not_count() {
     for key in ["localhost:5000/other", "localhost", "localhost:5001", "localhost:5000/team/app/x"]
     {
-        let machine = Machine::new(&[("HOME", "@")], &[(".docker/config.json", &entry(key))]);
-        let error = resolve(&machine, NoPrograms).unwrap_err();
+        let env = machine(&[("HOME", "@")], &[(".docker/config.json", &entry(key))]);
+        let error = resolve(&env, NoPrograms).unwrap_err();
         assert!(matches!(error, Error::Unauthorized { .. }), "{key}: {error}");
     }
     for key in ["localhost:5000/team", "localhost:5000/team/app", "http://localhost:5000/v2/"] {
-        let machine = Machine::new(&[("HOME", "@")], &[(".docker/config.json", &entry(key))]);
-        resolve(&machine, NoPrograms).unwrap_or_else(|error| panic!("{key}: {error}"));
+        let env = machine(&[("HOME", "@")], &[(".docker/config.json", &entry(key))]);
+        resolve(&env, NoPrograms).unwrap_or_else(|error| panic!("{key}: {error}"));
     }
 }
 
 #[test]
 fn a_broken_file_is_an_error_and_not_anonymous() {
     let broken = r#"{"auths":{"localhost:5000":{"auth":"hunter2""#;
-    let machine = Machine::new(&[("HOME", "@")], &[(".docker/config.json", broken)]);
-    let error = resolve(&machine, NoPrograms).unwrap_err();
+    let env = machine(&[("HOME", "@")], &[(".docker/config.json", broken)]);
+    let error = resolve(&env, NoPrograms).unwrap_err();
     assert!(matches!(error, Error::Credentials { .. }), "{error}");
     assert!(error.to_string().contains(".docker/config.json"), "{error}");
     assert!(!format!("{error:?}").contains("hunter2"));
@@ -116,7 +91,7 @@ fn with_helper(
     config: &str,
     helper: impl Fn(&Invocation) -> Result<ProgramOutput, ProgramError> + Send + Sync + 'static,
 ) -> (Result<(), Error>, Vec<Invocation>) {
-    let machine = Machine::new(&[("HOME", "@")], &[(".docker/config.json", config)]);
+    let env = machine(&[("HOME", "@")], &[(".docker/config.json", config)]);
     let seen = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&seen);
     let programs = move |invocation: Invocation| {
@@ -124,7 +99,7 @@ fn with_helper(
         log.lock().unwrap().push(invocation);
         answer
     };
-    let result = resolve(&machine, programs);
+    let result = resolve(&env, programs);
     let seen = seen.lock().unwrap().clone();
     (result, seen)
 }

@@ -1,11 +1,12 @@
 use std::path::PathBuf;
 
 use http::Method;
-use oci_push::{Digest, Error, Found, LegacyKind};
+use oci_push::{Digest, Error, Found, LegacyKind, Search};
 use serde_json::json;
 
-use crate::fake::{
-    BUNDLE_TYPE, Fake, INDEX_TYPE, MANIFEST_TYPE, block_on, bundle, plain, refusal, subject,
+use crate::fake::Fake;
+use crate::helpers::{
+    BUNDLE_TYPE, INDEX_TYPE, MANIFEST_TYPE, block_on, bundle, plain, refusal, subject,
 };
 
 fn find(fake: &Fake, image: &Digest) -> Result<Found, Error> {
@@ -61,7 +62,7 @@ fn unrelated_referrers_are_not_fetched_from_the_api() {
     }
     fake.referrer("app", &image, &bundle("a"));
     assert_eq!(find(&fake, &image).unwrap().bundles.len(), 1);
-    assert_eq!(fake.log().len(), 4, "probe, list, manifest, blob");
+    assert_eq!(fake.log().len(), 5, "probe, list, tag, manifest, blob");
 }
 
 #[test]
@@ -91,6 +92,16 @@ fn registries_without_the_api_say_so_in_many_ways() {
     }
 }
 
+/// Which error a registry's refusal with `status` is.
+fn is_refusal(error: &Error, status: u16) -> bool {
+    match status {
+        401 => matches!(error, Error::Unauthorized { .. }),
+        403 => matches!(error, Error::Denied { .. }),
+        429 => matches!(error, Error::RateLimited { .. }),
+        _ => matches!(error, Error::Answer { .. }),
+    }
+}
+
 #[test]
 fn not_being_able_to_look_is_never_nothing_found() {
     let steps =
@@ -99,7 +110,7 @@ fn not_being_able_to_look_is_never_nothing_found() {
         for status in [401, 403, 429, 500, 503] {
             let fake = Fake::without_referrers();
             let image = fake.image("app", "v1");
-            if step.starts_with('/') {
+            if ["/manifests/sha256:", "/blobs/"].contains(&step) {
                 let referrer = fake.referrer("app", &image, &bundle("a"));
                 fake.list("app", &image, &index(&[entry(&referrer, BUNDLE_TYPE)]));
             }
@@ -108,15 +119,76 @@ fn not_being_able_to_look_is_never_nothing_found() {
                 hit.then(|| Ok(refusal(status, "X", "no")))
             });
             let error = find(&fake, &image).expect_err(step);
-            let right = match status {
-                401 => matches!(error, Error::Unauthorized { .. }),
-                403 => matches!(error, Error::Denied { .. }),
-                429 => matches!(error, Error::RateLimited { .. }),
-                _ => matches!(error, Error::Answer { .. }),
-            };
-            assert!(right, "{step} {status}: {error}");
+            assert!(is_refusal(&error, status), "{step} {status}: {error}");
         }
     }
+}
+
+#[test]
+fn a_signature_is_found_although_another_candidate_or_list_is_refused() {
+    for status in [401, 403, 429, 500, 503] {
+        let fake = Fake::new();
+        let image = fake.image("app", "v1");
+        let good = fake.referrer("app", &image, &bundle("good"));
+        let forbidden = fake.referrer("app", &image, &bundle("forbidden"));
+        let lost = Digest::sha256(bundle("lost").as_bytes());
+        let broken = fake.referrer("app", &image, &bundle("lost"));
+        let path = forbidden.to_string();
+        fake.intercept(move |_, request| {
+            let hit = [path.as_str(), lost.as_str(), "/manifests/sha256-"]
+                .iter()
+                .any(|part| request.uri().path().contains(part));
+            hit.then(|| Ok(refusal(status, "X", "no")))
+        });
+        let found = find(&fake, &image).unwrap();
+        assert_eq!(found.bundles.len(), 1, "{status}");
+        assert_eq!(found.bundles[0].manifest, good);
+        assert!(found.unusable.is_empty());
+        let unreachable: Vec<&str> =
+            found.unreachable.iter().map(|one| one.what.as_str()).collect();
+        let tag = format!("localhost:5000/app:{}", image.fallback_tag());
+        assert_eq!(unreachable.len(), 3, "{unreachable:?}");
+        for part in [forbidden.as_str(), broken.as_str(), &tag] {
+            assert!(unreachable.contains(&part), "{part}: {unreachable:?}");
+        }
+        assert!(found.unreachable.iter().all(|one| is_refusal(&one.error, status)));
+    }
+}
+
+#[test]
+fn a_registry_that_refuses_everything_is_not_asked_for_a_thousand_candidates() {
+    let fake = Fake::without_referrers();
+    let image = fake.image("app", "v1");
+    let entries: Vec<_> = (0..900_u32)
+        .map(|number| entry(&Digest::sha256(&number.to_be_bytes()), BUNDLE_TYPE))
+        .collect();
+    fake.list("app", &image, &index(&entries));
+    fake.intercept(|_, request| {
+        request.uri().path().contains("/manifests/sha256:").then(|| Ok(refusal(429, "X", "no")))
+    });
+    assert!(matches!(find(&fake, &image), Err(Error::RateLimited { .. })));
+    assert!(fake.log().len() < 40, "{}", fake.log().len());
+}
+
+#[test]
+fn bundles_of_the_api_and_of_the_tag_are_both_found() {
+    let fake = Fake::new();
+    let image = fake.image("app", "v1");
+    // Under the tag only: the registry did not know the API when it was attached.
+    let signature = fake.referrer("app", &image, &bundle("signature"));
+    let attestation = fake.referrer("app", &image, &bundle("attestation"));
+    fake.list("app", &image, &index(&[entry(&signature, BUNDLE_TYPE)]));
+    let listed = index(&[entry(&attestation, BUNDLE_TYPE)]).to_string();
+    fake.intercept(move |_, request| {
+        request.uri().path().contains("referrers").then(|| {
+            let mut answer = plain(200, &listed);
+            answer.headers_mut().insert("content-type", INDEX_TYPE.parse().unwrap());
+            Ok(answer)
+        })
+    });
+    let found = find(&fake, &image).unwrap();
+    let manifests: Vec<&Digest> = found.bundles.iter().map(|bundle| &bundle.manifest).collect();
+    assert_eq!(manifests, [&attestation, &signature]);
 }
 
 #[test]
@@ -148,7 +220,7 @@ fn a_list_from_before_the_api_is_still_read() {
 }
 
 #[test]
-fn the_image_itself_under_the_tag_is_no_list() {
+fn the_image_itself_under_the_tag_is_not_a_list() {
     let fake = Fake::without_referrers();
     let child = fake.image("app", "v1");
     let image =
@@ -220,8 +292,147 @@ fn more_referrers_than_the_limit_are_counted_and_bundles_come_first() {
     fake.list("app", &image, &index(&entries));
     let found = find(&fake, &image).unwrap();
     assert_eq!(found.bundles.len(), 1);
-    assert_eq!(found.unusable.len(), 1);
-    assert_eq!(found.unusable[0].what, "4001 more referrers");
+    assert!(found.unusable.is_empty());
+    assert_eq!(found.unreachable.len(), 1);
+    let told = &found.unreachable[0];
+    assert_eq!(told.what, "4001 more referrers in localhost:5000/app");
+    assert!(told.error.to_string().ends_with("the limit is 1000"), "{}", told.error);
+}
+
+#[test]
+fn five_thousand_junk_referrers_do_not_hide_the_signature() {
+    for fake in [Fake::new(), Fake::without_referrers()] {
+        let image = fake.image("app", "v1");
+        let good = fake.referrer("app", &image, &bundle("good"));
+        let predicate = "dev.sigstore.bundle.predicateType";
+        let annotated = |digest: &Digest, predicate_type: &str| {
+            let mut entry = entry(digest, BUNDLE_TYPE);
+            entry["annotations"] = json!({predicate: predicate_type});
+            entry
+        };
+        let mut entries: Vec<_> = (0..5000_u32)
+            .map(|number| annotated(&Digest::sha256(&number.to_be_bytes()), "https://junk.example"))
+            .collect();
+        entries.push(annotated(&good, "https://sigstore.dev/cosign/sign/v1"));
+        let list = index(&entries);
+        fake.list("app", &image, &list);
+        if fake.with(|state| state.referrers) {
+            fake.intercept(move |_, request| {
+                request.uri().path().contains("referrers").then(|| {
+                    let mut answer = plain(200, &list.to_string());
+                    answer.headers_mut().insert("content-type", INDEX_TYPE.parse().unwrap());
+                    Ok(answer)
+                })
+            });
+        }
+        let found = find(&fake, &image).unwrap();
+        assert_eq!(found.bundles.len(), 1);
+        assert_eq!(found.bundles[0].manifest, good);
+        let limits = found.unreachable.iter().filter(|one| one.what.contains("more referrers"));
+        assert_eq!(limits.count(), 1, "{:?}", found.unreachable);
+
+        // Who looks for the other predicate type reads others first.
+        let search = Search::prefer("https://junk.example");
+        let registry = fake.registry();
+        let error = block_on(registry.find_with(&subject(&image), &search)).unwrap_err();
+        assert!(error.to_string().contains("more referrers"), "{error}");
+    }
+}
+
+#[test]
+fn a_blob_that_a_thousand_layers_name_is_fetched_and_kept_once() {
+    let fake = Fake::new();
+    let image = fake.image("app", "v1");
+    let content = fake.blob("app", bundle("a").as_bytes());
+    let annotations: serde_json::Map<String, serde_json::Value> =
+        (0..1000).map(|number| (format!("annotation-{number}"), "x".repeat(500).into())).collect();
+    let layer =
+        json!({"mediaType": BUNDLE_TYPE, "size": bundle("a").len(), "digest": content.as_str()});
+    for number in 0..3 {
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST_TYPE, "artifactType": BUNDLE_TYPE,
+            "layers": vec![&layer; 1000], "annotations": annotations, "number": number,
+            "subject": {"digest": image.as_str()},
+        });
+        fake.manifest("app", MANIFEST_TYPE, manifest.to_string().as_bytes());
+    }
+    let found = find(&fake, &image).unwrap();
+    assert_eq!(found.bundles.len(), 1, "the same bundle three thousand times");
+    assert_eq!(fake.log().iter().filter(|line| line.contains("/blobs/")).count(), 1);
+    let limits: Vec<_> = found.unreachable.iter().map(|one| one.what.as_str()).collect();
+    assert_eq!(limits.len(), 3, "{limits:?}");
+    assert!(limits[0].starts_with("900 more layers of sha256:"), "{limits:?}");
+}
+
+#[test]
+fn a_layer_that_states_a_wrong_size_does_not_spoil_the_blob_for_another() {
+    let fake = Fake::new();
+    let image = fake.image("app", "v1");
+    let content = fake.blob("app", bundle("good").as_bytes());
+    for (number, size) in [(0, 7), (1, bundle("good").len()), (2, 8)] {
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST_TYPE, "artifactType": BUNDLE_TYPE, "n": number,
+            "layers": [{"mediaType": BUNDLE_TYPE, "size": size, "digest": content.as_str()}],
+            "subject": {"digest": image.as_str()},
+        });
+        fake.manifest("app", MANIFEST_TYPE, manifest.to_string().as_bytes());
+    }
+    let found = find(&fake, &image).unwrap();
+    assert_eq!((found.bundles.len(), found.unusable.len()), (1, 2));
+}
+
+#[test]
+fn manifests_and_bundles_together_have_one_limit() {
+    let fake = Fake::new();
+    let image = fake.image("app", "v1");
+    let padding = "x".repeat(4_000_000);
+    for number in 0..40 {
+        let note = bundle(&number.to_string());
+        let content = fake.blob("app", note.as_bytes());
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST_TYPE, "artifactType": BUNDLE_TYPE,
+            "layers": [{"mediaType": BUNDLE_TYPE, "size": note.len(), "digest": content.as_str()}],
+            "subject": {"digest": image.as_str()}, "padding": padding,
+        });
+        fake.manifest("app", MANIFEST_TYPE, manifest.to_string().as_bytes());
+    }
+    let found = find(&fake, &image).unwrap();
+    assert_eq!(found.bundles.len(), 33, "128 MiB");
+    assert_eq!(found.unusable.len(), 7);
+    assert_eq!(found.unreachable.len(), 1, "it is said that not everything was read");
+}
+
+#[test]
+fn broken_layers_of_an_earlier_signature_among_the_referrers_are_told() {
+    let fake = Fake::new();
+    let image = fake.image("app", "v1");
+    let earlier = "application/vnd.dev.cosign.artifact.sig.v1+json";
+    let layer_type = "application/vnd.dev.cosign.simplesigning.v1+json";
+    for content in ["good", "gone"] {
+        fake.referrer_of_type("app", &image, content.as_bytes(), earlier, layer_type);
+    }
+    fake.with(|state| {
+        let app = state.repositories.get_mut("app").unwrap();
+        app.blobs.remove(Digest::sha256(b"gone").as_str());
+    });
+    let found = find(&fake, &image).unwrap();
+    assert_eq!((found.legacy.len(), found.unusable.len()), (1, 1));
+    assert!(found.unusable[0].reason.contains("does not exist"), "{:?}", found.unusable);
+}
+
+#[test]
+fn an_unsigned_sha512_image_has_no_signature() {
+    for fake in [Fake::new(), Fake::without_referrers()] {
+        let image: Digest = format!("sha512:{}", "ab".repeat(64)).parse().unwrap();
+        fake.image("app", "v1");
+        // Real registries refuse what cannot be a tag.
+        fake.intercept(|_, request| {
+            let name = request.uri().path().rsplit('/').next()?;
+            let too_long = !name.contains(':') && name.len() > 128;
+            too_long.then(|| Ok(refusal(400, "TAG_INVALID", "too long")))
+        });
+        assert!(find(&fake, &image).unwrap().is_empty());
+    }
 }
 
 #[test]
@@ -246,7 +457,7 @@ fn pages_that_lead_elsewhere_or_in_a_circle_are_refused() {
 }
 
 #[test]
-fn a_list_that_is_no_json_is_an_error() {
+fn a_list_that_is_not_json_is_an_error() {
     let fake = Fake::new();
     let image = fake.image("app", "v1");
     fake.intercept(|_, request| {

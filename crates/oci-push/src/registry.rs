@@ -1,0 +1,132 @@
+//! What a caller can do with a registry.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use host::Host;
+
+use crate::attach::Attached;
+use crate::client::Client;
+use crate::error::{Access, Error};
+use crate::found::{Found, Search};
+use crate::options::Options;
+use crate::reference::Reference;
+use crate::repository::Repository;
+use crate::resolved::Resolved;
+
+/// Access to any number of registries.
+///
+/// Clones share tokens, credentials and the locks that keep two signatures of one image from
+/// overwriting each other. A process should therefore use one value and clone it.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    client: Arc<Client>,
+}
+
+impl Registry {
+    /// Sends nothing yet. Credentials are looked up only when a registry asks for them.
+    ///
+    /// # Errors
+    /// `AMBISIGN_REPOSITORY` or `COSIGN_REPOSITORY` is set and is not a repository.
+    pub fn new(host: Host, options: Options) -> Result<Self, Error> {
+        Ok(Self { client: Arc::new(Client::new(host, options)?) })
+    }
+
+    /// The repository in which signatures of images in `repository` are stored: the same one,
+    /// unless a repository for signatures was configured.
+    pub fn signatures_of<'a>(&'a self, repository: &'a Repository) -> &'a Repository {
+        self.client.signatures_of(repository)
+    }
+
+    /// Finds the manifest that `reference` means. It is fetched and hashed, so that the digest is
+    /// that of bytes that exist, whatever the registry's headers say.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the registry says that there is no such image; every other refusal
+    /// or failure is told apart from that.
+    pub async fn resolve(&self, reference: &Reference) -> Result<Resolved, Error> {
+        self.manifest(reference).await.map(|(resolved, _)| resolved)
+    }
+
+    /// Fetches the manifest that `reference` means, at most 4 MiB, and checks its digest.
+    ///
+    /// # Errors
+    /// As [`Registry::resolve`]; [`Error::Invalid`] when digest, media type and content disagree.
+    pub async fn manifest(&self, reference: &Reference) -> Result<(Resolved, Bytes), Error> {
+        self.client.manifest(reference, Access::Pull).await
+    }
+
+    /// Every manifest that `image` lists, and that those list in turn: the platforms of an index,
+    /// and whatever else it holds. Each is in the registry, and each is named once. Empty for an
+    /// image of one platform.
+    ///
+    /// # Errors
+    /// As [`Registry::manifest`]; [`Error::NotFound`] when a manifest that is listed is not there,
+    /// and [`Error::Invalid`] for more than 1000 of them.
+    pub async fn parts(&self, image: &Resolved) -> Result<Vec<Resolved>, Error> {
+        self.client.parts(image).await
+    }
+
+    /// Proves that signatures of `reference` may be stored, by opening an upload and cancelling
+    /// it. Nothing is left behind. For use before anything is signed: an entry in a public log
+    /// cannot be taken back.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`], [`Error::Denied`] (also for read-only registries) and
+    /// [`Error::NotFound`] for a repository that must be created first, with the registry's words.
+    pub async fn prove_push(&self, reference: &Reference) -> Result<(), Error> {
+        self.client.prove_push(self.client.signatures_of(reference.repository())).await
+    }
+
+    /// Attaches the Sigstore bundle `bundle_json` to `subject`, as a manifest that refers to it.
+    ///
+    /// The manifest's annotations say when it was made and what kind of bundle it holds, as
+    /// cosign's do; `annotations` are added and win over those.
+    ///
+    /// It is safe to call this for one image from many tasks and processes at once. In one process
+    /// (through clones of one [`Registry`]) nothing is lost. Across processes, on registries
+    /// without the referrers API, the list is read back until our entry stays.
+    ///
+    /// # Errors
+    /// [`Error::Overwritten`] when other writers kept replacing the list; whatever the registry
+    /// refuses; [`Error::Invalid`] when `bundle_json` is not a bundle.
+    pub async fn attach(
+        &self,
+        subject: &Resolved,
+        bundle_json: &[u8],
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<Attached, Error> {
+        self.client.attach(subject, bundle_json, annotations).await
+    }
+
+    /// Finds the bundles attached to `subject`, through the referrers API and the fallback tag.
+    /// Where there is none, cosign's earlier formats are looked for.
+    ///
+    /// At most 1000 referrers are read, image signatures and newer ones first, 32 MiB for each
+    /// bundle and 128 MiB for all. [`Found::unreachable`] says what was left out.
+    ///
+    /// # Errors
+    /// Whatever keeps us from looking (a refusal, throttling, a failing registry) where no
+    /// signature could be read; never because there is none. Where at least one could be read, the
+    /// others are in [`Found::unreachable`].
+    pub async fn find(&self, subject: &Resolved) -> Result<Found, Error> {
+        self.find_with(subject, &Search::default()).await
+    }
+
+    /// As [`Registry::find`], with another order of reading.
+    ///
+    /// # Errors
+    /// As [`Registry::find`].
+    pub async fn find_with(&self, subject: &Resolved, search: &Search) -> Result<Found, Error> {
+        self.client.find(subject, search).await
+    }
+
+    /// Finds what is under cosign's earlier tags, `.sig` and `.att`, with its payloads.
+    ///
+    /// # Errors
+    /// As [`Registry::find`].
+    pub async fn find_legacy(&self, subject: &Resolved) -> Result<Found, Error> {
+        self.client.find_legacy(subject).await
+    }
+}
