@@ -96,11 +96,13 @@ pub(crate) fn registry(
     context: &Context,
 ) -> Result<Registry, Failure> {
     let settings = registry_settings(flags, images, context)?;
-    let options = Options {
-        allow_http: flags.allow_http_registry || flags.allow_insecure_registry,
-        credentials: credentials(flags),
-        signature_repository: None,
-    };
+    let mut options =
+        Options::new().with_http(flags.allow_http_registry || flags.allow_insecure_registry);
+    // They are for the registry that is named first, and go to no other.
+    if let (Some(credentials), Some(image)) = (credentials(flags), images.first()) {
+        let registry = image.reference().repository().registry();
+        options = options.with_credentials(registry, credentials);
+    }
     Registry::new(context.host(&settings), options)
         .map_err(|error| Failure::of(Exit::Usage, "the registry cannot be used", &error))
 }

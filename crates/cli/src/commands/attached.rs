@@ -2,7 +2,7 @@
 
 use bundle::{Bundle, Content, Envelope, SIGN_PREDICATE_TYPE, Statement};
 use keys::{Digest, HashAlgorithm};
-use oci_push::{Found, LegacyKind, LegacySignature, Registry, Resolved};
+use oci_push::{Found, LegacyKind, LegacySignature, Registry, Resolved, Search};
 use trust_root::TrustedRoot;
 use verify::{Artifact, Check, Error, Legacy, Verified, verify_legacy};
 use x509::Certificate;
@@ -44,7 +44,8 @@ impl Judge<'_> {
     /// Looks at the bundles first and, when none of them will do, at cosign's earlier formats.
     pub(super) async fn image(&self, text: &str, image: &Resolved) -> Result<Judged, Failure> {
         let could_not = |error| Failure::registry(format!("{text} could not be verified"), &error);
-        let found = self.registry.find(image).await.map_err(could_not)?;
+        let search = Search::prefer(self.predicate_type);
+        let found = self.registry.find_with(image, &search).await.map_err(could_not)?;
         let digest = digest(image)?;
         let mut judged = Judged::default();
         self.found(&found, &digest, &mut judged);
@@ -54,6 +55,11 @@ impl Judge<'_> {
         if !enough(&judged) && !found.bundles.is_empty() {
             let earlier = self.registry.find_legacy(image).await.map_err(could_not)?;
             self.found(&earlier, &digest, &mut judged);
+        }
+        if !enough(&judged)
+            && let Some(unreachable) = found.unreachable.into_iter().next()
+        {
+            return Err(could_not(unreachable.error));
         }
         for accepted in &judged.accepted {
             for warning in accepted.verified.warnings() {

@@ -112,6 +112,9 @@ async fn image(text: &str, plan: &Plan<'_>, context: &Context) -> Result<Vec<Val
         for other in &found.unusable {
             reports.push(unusable(&other.what, &other.reason));
         }
+        for other in &found.unreachable {
+            reports.push(unusable(&other.what, &chain(&other.error)));
+        }
         if reports.is_empty() {
             return Err(Failure::new(Exit::NotSigned, format!("no signatures found for {text}")));
         }
