@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use id_token::{Audience, Claims, IdToken};
+use id_token::{Audience, Claims, IdToken, SpiffeId, TrustDomain};
 use prost_types::value::Kind;
 use serde_json::{Map, Value};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Status, Streaming};
 
+use crate::bundle::{JwtBundle, X509Bundle};
 use crate::connect::{connect, failure};
+use crate::endpoint::Endpoint;
+use crate::error::Error;
 use crate::grpc::GrpcOnly;
 use crate::proto::spiffe_workload_api_client::SpiffeWorkloadApiClient;
 use crate::proto::{
@@ -20,7 +23,6 @@ use crate::svid::{
     JwtSvid, Selection, X509State, X509Svid, choose, jwt_bundles, jwt_svids, x509_bundles,
     x509_state,
 };
-use crate::{Endpoint, Error, JwtBundle, SpiffeId, TrustDomain, X509Bundle};
 
 /// The time a connection may take. A local agent accepts at once.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -156,7 +158,7 @@ impl WorkloadApi {
         jwt_bundles(&self.endpoint, response)
     }
 
-    /// Lets the Workload API verify `token` as a JWT-SVID for `audience`. Returns whose it is, and
+    /// Lets the Workload API verify `token` as a JWT-SVID for `audience`. Returns its SPIFFE ID, and
     /// its claims as the API read them. [`verify_jwt_svid`](crate::verify_jwt_svid) does the same
     /// here.
     ///

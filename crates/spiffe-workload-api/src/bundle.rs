@@ -1,18 +1,20 @@
-//! What a trust domain's SVIDs are verified with (SPIFFE Trust Domain and Bundle).
+//! The keys and certificate authorities of trust domains (SPIFFE Trust Domain and Bundle).
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
+use id_token::{SpiffeId, TrustDomain};
 use keys::PublicKey;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 use x509::Certificate;
 
-use crate::{Error, SpiffeId, TrustDomain, der};
+use crate::der;
+use crate::error::Error;
 
 /// The most keys and certificates read from one bundle.
 const MOST_AUTHORITIES: usize = 1024;
@@ -38,13 +40,13 @@ impl X509Bundle {
     /// [`Error::Malformed`].
     pub fn from_der(bytes: &[u8]) -> Result<Self, Error> {
         let malformed = |reason: String| Error::Malformed {
-            expected: "bundle of certificates",
+            expected: "a bundle of certificates",
             found: format!("{} bytes", bytes.len()),
             reason,
         };
         let parts = der::certificates(bytes)
             .filter(|parts| parts.len() <= MOST_AUTHORITIES)
-            .ok_or_else(|| malformed("it is no sequence of DER certificates".to_owned()))?;
+            .ok_or_else(|| malformed("it is not a sequence of DER certificates".to_owned()))?;
         let read = |part: &Vec<u8>| {
             Certificate::from_der(part).map_err(|error| malformed(error.to_string()))
         };
@@ -76,8 +78,8 @@ impl JwtBundle {
     /// # Errors
     /// [`Error::Malformed`].
     pub fn from_jwks(json: &[u8]) -> Result<Self, Error> {
-        let document = document(json, "JSON Web Key Set")?;
-        let keys = entries(&document, "JSON Web Key Set")?;
+        let document = document(json, "a JSON Web Key Set")?;
+        let keys = entries(&document, "a JSON Web Key Set")?;
         // There `use` may be missing, and `sig` is what OIDC calls it.
         let for_jwt =
             |jwk: &&Value| jwk.get("use").is_none_or(|usage| usage == "sig" || usage == JWT_SVID);
@@ -136,14 +138,14 @@ impl SpiffeBundle {
         }
         capped(json, EXPECTED)?;
         let map: Map = serde_json::from_slice(json)
-            .map_err(|error| malformed(json, "map of SPIFFE bundles", error.to_string()))?;
+            .map_err(|error| malformed(json, "a map of SPIFFE bundles", error.to_string()))?;
         let mut bundles = BTreeMap::new();
         for (name, bundle) in map.trust_domains.0 {
             let domain = TrustDomain::parse(&name)?;
             let bundle = Self { refresh_hint: None, ..Self::from_document(&bundle)? };
             if bundles.insert(domain, bundle).is_some() {
-                let reason = format!("the trust domain {name} is there twice");
-                return Err(malformed(json, "map of SPIFFE bundles", reason));
+                let reason = format!("the trust domain {name} appears twice");
+                return Err(malformed(json, "a map of SPIFFE bundles", reason));
             }
         }
         Ok(bundles)
@@ -256,7 +258,7 @@ fn entries<'a>(document: &'a Value, expected: &'static str) -> Result<&'a [Value
     Ok(keys)
 }
 
-/// The first certificate of `x5c` is meant; what follows is not looked at.
+/// The first certificate of `x5c`; the others are ignored.
 fn authority(jwk: &Value) -> Option<Certificate> {
     let der = STANDARD.decode(jwk.get("x5c")?.get(0)?.as_str()?).ok()?;
     Certificate::from_der(&der).ok()
@@ -264,14 +266,10 @@ fn authority(jwk: &Value) -> Option<Certificate> {
 
 fn jwt_key(jwk: &Value) -> Option<(String, PublicKey)> {
     let text = |name: &str| jwk.get(name).and_then(Value::as_str);
-    let bytes = |name: &str| URL_SAFE_NO_PAD.decode(text(name)?).ok();
     let id = text("kid").filter(|id| !id.is_empty())?;
-    let key = match text("kty")? {
-        "EC" => PublicKey::from_ec_coordinates(text("crv")?, &bytes("x")?, &bytes("y")?),
-        "RSA" => PublicKey::from_rsa_numbers(&bytes("n")?, &bytes("e")?),
-        _ => return None,
-    };
-    Some((id.to_owned(), key.ok()?))
+    // A JWT-SVID is signed with no other kind.
+    let kind = text("kty").filter(|kind| ["EC", "RSA"].contains(kind));
+    kind.and_then(|_| Some((id.to_owned(), PublicKey::from_jwk(jwk).ok()?)))
 }
 
 fn malformed(found: &[u8], expected: &'static str, reason: String) -> Error {
@@ -281,7 +279,7 @@ fn malformed(found: &[u8], expected: &'static str, reason: String) -> Error {
     Error::Malformed { expected, found, reason }
 }
 
-const EXPECTED: &str = "SPIFFE bundle";
+const EXPECTED: &str = "a SPIFFE bundle";
 const JWT_SVID: &str = "jwt-svid";
 const X509_SVID: &str = "x509-svid";
 
@@ -343,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_bundle_is_refused_with_the_reason() {
+    fn what_is_not_a_bundle_is_refused_with_the_reason() {
         assert!(reason(SpiffeBundle::from_json(b"{}")).contains("no array `keys`"));
         assert!(reason(SpiffeBundle::from_json(b"[]")).contains("no array `keys`"));
         assert!(reason(SpiffeBundle::from_json(b"{")).contains("EOF"));

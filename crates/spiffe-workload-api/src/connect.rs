@@ -1,9 +1,8 @@
-//! The connection, and what failures mean.
+//! The connection, and the errors that failures are.
 
 use std::error::Error as StdError;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,28 +10,21 @@ use std::time::Duration;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
+use id_token::SpiffeId;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tower_service::Service;
 
-use crate::{Endpoint, Error, SpiffeId, Unreachable};
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Unreachable};
 
 /// Connects, within `deadline`.
 pub(crate) async fn connect(endpoint: &Endpoint, deadline: Duration) -> Result<Channel, Error> {
-    // The authority means nothing on a socket; gRPC wants one and `localhost` is usual.
+    // The authority means nothing on a socket; gRPC requires one, and `localhost` is usual.
     let builder = tonic::transport::Endpoint::from_static("http://localhost");
-    let connecting = async {
-        match endpoint {
-            Endpoint::Tcp(address) => builder.connect_with_connector(TcpConnector(*address)).await,
-            #[cfg(unix)]
-            Endpoint::Unix(path) => {
-                builder.connect_with_connector(UnixConnector(path.clone())).await
-            }
-            #[cfg(not(unix))]
-            Endpoint::Unix(_) => builder.connect_with_connector(NoUnixSockets).await,
-        }
-    };
+    let connecting = builder.connect_with_connector(Connector(endpoint.clone()));
     match tokio::time::timeout(deadline, connecting).await {
         Ok(Ok(channel)) => Ok(channel),
         Ok(Err(error)) => Err(broken(endpoint, &error)),
@@ -40,7 +32,7 @@ pub(crate) async fn connect(endpoint: &Endpoint, deadline: Duration) -> Result<C
     }
 }
 
-/// What a status means for the caller.
+/// The error that a gRPC status is.
 pub(crate) fn failure(
     endpoint: &Endpoint,
     asked: Option<&SpiffeId>,
@@ -61,8 +53,8 @@ pub(crate) fn failure(
     }
 }
 
-/// A failure on this side of the wire. Tells apart by the operating system's reason, which lies
-/// somewhere down the chain of causes.
+/// A failure on this side of the wire, by the operating system's reason, which stands somewhere in
+/// the chain of causes.
 fn broken(endpoint: &Endpoint, error: &(dyn StdError + 'static)) -> Error {
     let endpoint = endpoint.clone();
     match io_cause(error) {
@@ -79,8 +71,7 @@ fn unreachable(endpoint: &Endpoint, cause: &io::Error) -> Unreachable {
     #[cfg(unix)]
     {
         use std::os::unix::fs::FileTypeExt as _;
-        // Connecting to a regular file is "refused" too, which would send people to look for an
-        // agent that does not run.
+        // Connecting to a regular file is "refused", too, as if an agent had stopped.
         let metadata = endpoint.path().and_then(|path| std::fs::metadata(path).ok());
         if metadata.is_some_and(|metadata| !metadata.file_type().is_socket()) {
             return Unreachable::NotASocket;
@@ -94,17 +85,13 @@ fn unreachable(endpoint: &Endpoint, cause: &io::Error) -> Unreachable {
     }
 }
 
-/// Marks an error of `connect`, so that it is not mistaken for one of a connection that existed.
+/// Marks an error of opening a connection, to tell it from one of a connection that existed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct NotConnected(String);
 
 fn is_not_connected(error: &(dyn StdError + Send + Sync + 'static)) -> bool {
     error.is::<NotConnected>()
-}
-
-fn not_connected(error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), NotConnected(error.to_string()))
 }
 
 fn copy(cause: &io::Error) -> io::Error {
@@ -151,71 +138,41 @@ fn code_name(code: Code) -> &'static str {
     }
 }
 
-type Connecting<S> = Pin<Box<dyn Future<Output = io::Result<TokioIo<S>>> + Send>>;
-
+/// Opens the connection of a channel.
 #[derive(Clone)]
-struct TcpConnector(SocketAddr);
+struct Connector(Endpoint);
 
-impl Service<Uri> for TcpConnector {
-    type Response = TokioIo<TcpStream>;
+/// A TCP or Unix stream.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Box<dyn Stream>>;
     type Error = io::Error;
-    type Future = Connecting<TcpStream>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let address = self.0;
+        let endpoint = self.0.clone();
         Box::pin(async move {
-            let stream =
-                TcpStream::connect(address).await.map_err(|error| not_connected(&error))?;
-            Ok(TokioIo::new(stream))
+            match open(&endpoint).await {
+                Ok(stream) => Ok(TokioIo::new(stream)),
+                Err(error) => Err(io::Error::new(error.kind(), NotConnected(error.to_string()))),
+            }
         })
     }
 }
 
-#[cfg(unix)]
-#[derive(Clone)]
-struct UnixConnector(std::path::PathBuf);
-
-#[cfg(unix)]
-impl Service<Uri> for UnixConnector {
-    type Response = TokioIo<tokio::net::UnixStream>;
-    type Error = io::Error;
-    type Future = Connecting<tokio::net::UnixStream>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        let path = self.0.clone();
-        Box::pin(async move {
-            let stream = tokio::net::UnixStream::connect(path)
-                .await
-                .map_err(|error| not_connected(&error))?;
-            Ok(TokioIo::new(stream))
-        })
-    }
-}
-
-#[cfg(not(unix))]
-#[derive(Clone)]
-struct NoUnixSockets;
-
-#[cfg(not(unix))]
-impl Service<Uri> for NoUnixSockets {
-    type Response = TokioIo<TcpStream>;
-    type Error = io::Error;
-    type Future = Connecting<TcpStream>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        let error = io::Error::from(io::ErrorKind::Unsupported);
-        Box::pin(std::future::ready(Err(not_connected(&error))))
+async fn open(endpoint: &Endpoint) -> io::Result<Box<dyn Stream>> {
+    match endpoint {
+        Endpoint::Tcp(address) => Ok(Box::new(TcpStream::connect(address).await?)),
+        #[cfg(unix)]
+        Endpoint::Unix(path) => Ok(Box::new(tokio::net::UnixStream::connect(path).await?)),
+        #[cfg(not(unix))]
+        Endpoint::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }

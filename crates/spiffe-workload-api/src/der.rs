@@ -1,65 +1,37 @@
-//! As much DER as is needed to tell one thing from the next.
+//! The few DER structures that neither protobuf nor the certificate parser takes apart.
 
-const SEQUENCE: u8 = 0x30;
+use der::{AnyRef, Decode as _, Reader as _, SliceReader, Tag, TagNumber};
 
-/// The first element of some bytes, and what follows it.
-struct Element<'a> {
-    tag: u8,
-    content: &'a [u8],
-    whole: &'a [u8],
-    rest: &'a [u8],
-}
-
-impl<'a> Element<'a> {
-    fn first(bytes: &'a [u8]) -> Option<Self> {
-        let (&tag, after) = bytes.split_first()?;
-        let (&first, after) = after.split_first()?;
-        let (header, length) = match first {
-            0..=0x7f => (2_usize, usize::from(first)),
-            0x81..=0x83 => {
-                let octets = after.get(..usize::from(first & 0x7f))?;
-                let length = octets.iter().fold(0, |sum, &octet| sum << 8 | usize::from(octet));
-                (octets.len().checked_add(2)?, length)
-            }
-            // Indefinite is not DER, and four octets are more than any answer holds.
-            _ => return None,
-        };
-        let (whole, rest) = bytes.split_at_checked(header.checked_add(length)?)?;
-        Some(Self { tag, content: whole.get(header..)?, whole, rest })
+/// Splits certificates that follow one another: each is a SEQUENCE with its length.
+pub(crate) fn certificates(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    if bytes.is_empty() {
+        return Some(Vec::new());
     }
-}
-
-/// Splits certificates that follow one another in DER: each is a SEQUENCE with its length.
-pub(crate) fn certificates(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut reader = SliceReader::new(bytes).ok()?;
     let mut certificates = Vec::new();
-    while !bytes.is_empty() {
-        let first = Element::first(bytes)?;
-        if first.tag != SEQUENCE {
-            return None;
-        }
-        certificates.push(first.whole.to_vec());
-        bytes = first.rest;
+    while !reader.is_finished() {
+        let certificate = reader.tlv_bytes().ok()?;
+        AnyRef::from_der(certificate)
+            .ok()?
+            .sequence(|reader| {
+                // What is inside is the certificate parser's.
+                reader.read_slice(reader.remaining_len())
+            })
+            .ok()?;
+        certificates.push(certificate.to_vec());
     }
     Some(certificates)
 }
 
 /// The URIs among the names of a SubjectAltName (RFC 5280 4.2.1.6).
 pub(crate) fn uris(subject_alt_name: &[u8]) -> Option<Vec<&str>> {
-    const URI: u8 = 0x86;
-    let all = Element::first(subject_alt_name)?;
-    if all.tag != SEQUENCE || !all.rest.is_empty() {
-        return None;
-    }
-    let mut names = all.content;
-    let mut uris = Vec::new();
-    while !names.is_empty() {
-        let name = Element::first(names)?;
-        if name.tag == URI {
-            uris.push(std::str::from_utf8(name.content).ok()?);
-        }
-        names = name.rest;
-    }
-    Some(uris)
+    const URI: Tag = Tag::ContextSpecific { constructed: false, number: TagNumber::N6 };
+    let names: Vec<AnyRef<'_>> = Vec::from_der(subject_alt_name).ok()?;
+    names
+        .iter()
+        .filter(|name| der::Tagged::tag(*name) == URI)
+        .map(|name| std::str::from_utf8(name.value()).ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -90,8 +62,8 @@ mod tests {
         let names = [0x30, 0x08, 0x82, 0x01, b'd', 0x86, 0x03, b'a', b':', b'b'];
         assert_eq!(uris(&names).unwrap(), ["a:b"]);
         assert_eq!(uris(&[0x30, 0x00]).unwrap(), Vec::<&str>::new());
-        assert_eq!(uris(&[0x30, 0x03, 0x86, 0x01, 0xff]), None, "no text");
-        assert_eq!(uris(&[0x30, 0x00, 0x00]), None, "something behind");
+        assert_eq!(uris(&[0x30, 0x03, 0x86, 0x01, 0xff]), None, "not text");
+        assert_eq!(uris(&[0x30, 0x00, 0x00]), None, "something follows");
     }
 
     proptest! {

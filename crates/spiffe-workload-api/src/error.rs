@@ -4,14 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Endpoint, SpiffeId};
+use id_token::SpiffeId;
+
+use crate::endpoint::Endpoint;
 
 /// Why there is no SVID, by what a caller can do about it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A text is not what it should be: an address, a SPIFFE ID, a bundle.
-    #[error("{found:?} is no {expected}: {reason}")]
+    #[error("{found:?} is not {expected}: {reason}")]
     Malformed {
         /// What it should be.
         expected: &'static str,
@@ -20,20 +22,20 @@ pub enum Error {
         /// Which rule it breaks, and for the usual mistakes how to write it.
         reason: String,
     },
-    /// No connection came about.
+    /// The connection could not be opened.
     #[error("cannot connect to {endpoint}: {why}")]
     Unreachable {
-        /// Where.
+        /// The Workload API.
         endpoint: Endpoint,
-        /// What is in the way.
+        /// The kind of failure.
         why: Unreachable,
         /// The operating system's reason.
         source: Arc<std::io::Error>,
     },
-    /// Something is there, and it is not a gRPC server or broke off.
-    #[error("what listens on {endpoint} does not answer as a SPIFFE Workload API does: {reason}")]
+    /// The server does not speak gRPC, or broke the connection.
+    #[error("the server at {endpoint} does not answer as a SPIFFE Workload API: {reason}")]
     NotGrpc {
-        /// Where.
+        /// The Workload API.
         endpoint: Endpoint,
         /// What it did.
         reason: String,
@@ -41,7 +43,7 @@ pub enum Error {
     /// The deadline passed.
     #[error("no answer from {endpoint} within {after:?}")]
     TimedOut {
-        /// Where.
+        /// The Workload API.
         endpoint: Endpoint,
         /// The deadline.
         after: Duration,
@@ -50,7 +52,7 @@ pub enum Error {
     /// registration that can change, so it is worth trying again for some seconds.
     #[error("{endpoint} issues no identity to this process{}: {message}", asked_for(asked.as_ref()))]
     NoIdentity {
-        /// Where.
+        /// The Workload API.
         endpoint: Endpoint,
         /// The identity asked for.
         asked: Option<SpiffeId>,
@@ -60,7 +62,7 @@ pub enum Error {
     /// Every other refusal: asking again will not help.
     #[error("{endpoint} refuses the request with {code}: {message}")]
     Refused {
-        /// Where.
+        /// The Workload API.
         endpoint: Endpoint,
         /// The name of the gRPC status code, `INVALID_ARGUMENT` for example.
         code: &'static str,
@@ -71,22 +73,22 @@ pub enum Error {
     /// again.
     #[error("{endpoint} cannot serve now: {message}")]
     Unavailable {
-        /// Where.
+        /// The Workload API.
         endpoint: Endpoint,
         /// The server's words.
         message: String,
     },
-    /// There are several identities and nothing says which one is meant. Their order is luck, so
-    /// taking the first would be signing as whoever came first.
+    /// There are several identities and no choice was made. Their order in the answer means nothing,
+    /// so that taking the first would pick one by chance.
     #[error("this process has several SPIFFE identities: {}", Offer::list(offered))]
     Several {
         /// All of them.
         offered: Vec<Offer>,
     },
-    /// An SVID is not what it says, or nobody we trust vouches for it.
+    /// An SVID, or the socket of a Workload API, does not pass the checks.
     #[error("the {kind} cannot be trusted: {reason}")]
     Untrusted {
-        /// `JWT-SVID` or `X.509-SVID`.
+        /// `JWT-SVID`, `X.509-SVID` or `socket`.
         kind: &'static str,
         /// What is wrong: expected and found.
         reason: String,
@@ -94,43 +96,44 @@ pub enum Error {
     /// The answer breaks the Workload API's own rules.
     #[error("the answer of {endpoint} cannot be used: {reason}")]
     InvalidAnswer {
-        /// Where.
+        /// The Workload API.
         endpoint: Endpoint,
         /// What is wrong: expected and found.
         reason: String,
     },
 }
 
-/// What kept a connection from coming about.
+/// Why a connection could not be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unreachable {
     /// There is no such socket.
     Missing,
-    /// There is something, and it is not a socket.
+    /// The file is not a socket.
     NotASocket,
     /// Other.
     Other,
-    /// We may not open the socket, or not enter a directory on the way.
+    /// This process may not open the socket, or not enter a directory above it.
     PermissionDenied,
-    /// A socket is there and nobody listens.
+    /// The socket exists and no server listens on it.
     Refused,
 }
 
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Missing => "there is no such socket",
-            Self::NotASocket => "this is not a socket",
+            Self::Missing => "the socket does not exist",
+            Self::NotASocket => "the file is not a socket",
             Self::Other => "the operating system gives another reason",
-            Self::PermissionDenied => "this process may not open it",
-            Self::Refused => "nobody listens there",
+            Self::PermissionDenied => "permission denied",
+            Self::Refused => "no server listens on it",
         })
     }
 }
 
-/// An identity on offer.
+/// An identity that a process may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Offer {
     /// Its SPIFFE ID.
     pub spiffe_id: SpiffeId,

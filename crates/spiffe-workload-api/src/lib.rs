@@ -1,9 +1,10 @@
 #![doc = include_str!("../README.md")]
 //!
-//! This crate does not decide what an identity may do, and keeps nothing: what was answered is
-//! handed over after a check that it is about what was asked. Whether an SVID can be trusted is
-//! another question, which [`verify_jwt_svid`] and [`verify_x509_svid`] answer.
+//! This crate does not decide what an identity may do, and keeps nothing. Answers are handed over
+//! after a check that they match the request. Whether an SVID can be trusted is another question,
+//! which [`verify_jwt_svid`] and [`verify_x509_svid`] answer.
 
+mod address;
 mod api;
 mod bundle;
 mod connect;
@@ -11,6 +12,7 @@ mod der;
 mod endpoint;
 mod error;
 mod grpc;
+mod owner;
 mod process;
 #[allow(
     clippy::all,
@@ -30,9 +32,14 @@ mod svid;
 mod validate;
 mod watch;
 
+pub use host;
+pub use id_token;
+pub use x509;
+
+pub use crate::address::ENDPOINT_VARIABLE;
 pub use crate::api::WorkloadApi;
 pub use crate::bundle::{JwtBundle, SpiffeBundle, X509Bundle};
-pub use crate::endpoint::{ENDPOINT_VARIABLE, Endpoint};
+pub use crate::endpoint::Endpoint;
 pub use crate::error::{Error, Offer, Unreachable};
 pub use crate::source::SpiffeSource;
 pub use crate::svid::{JwtSvid, Selection, X509State, X509Svid};

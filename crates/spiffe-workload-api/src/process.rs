@@ -1,10 +1,10 @@
-//! What an agent sees of this process: what a registration entry would have to name.
+//! How an agent sees this process: the selectors that a registration entry would have to name.
 
 use std::path::Path;
 
 use host::Env;
 
-/// This process, as the attestors of an agent look at it.
+/// This process, as the attestors of an agent see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
     uid: Option<u32>,
@@ -40,7 +40,7 @@ impl Process {
         namespace.chain(uid).chain(gid).chain(path).collect()
     }
 
-    /// The mend for a process without a registration.
+    /// How to register a process without a registration.
     pub(crate) fn register(&self) -> String {
         let mut selectors = self.selectors();
         if selectors.is_empty() {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn without_proc_the_mend_still_says_how() {
+    fn without_proc_the_hint_still_says_how() {
         let nothing = Process { uid: None, gid: None, executable: None, namespace: None };
         assert!(nothing.register().contains("-selector unix:uid:$(id -u)"));
         let pod = Process { namespace: Some("build".to_owned()), ..nothing };

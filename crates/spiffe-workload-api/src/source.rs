@@ -1,22 +1,26 @@
-//! The Workload API as a place where an identity token may be found.
+//! The Workload API as a source of identity tokens.
 
 use std::time::Duration;
 
 use host::{BoxFuture, Host};
-use id_token::{Absence, Audience, Broken, Found, Outcome, TokenSource};
+use id_token::{Absence, Audience, Broken, Found, Outcome, SpiffeId, TokenSource};
 
-use crate::endpoint::ENDPOINT_VARIABLE;
+use crate::address::ENDPOINT_VARIABLE;
+use crate::api::WorkloadApi;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Unreachable};
+use crate::owner;
 use crate::process::Process;
-use crate::{Endpoint, Error, JwtSvid, Selection, SpiffeId, Unreachable, WorkloadApi};
+use crate::svid::{JwtSvid, Selection};
 
-/// Where SPIRE's agent listens unless it is told otherwise.
+/// Where SPIRE's agent listens by default.
 const DEFAULT_SOCKET: &str = "/tmp/spire-agent/public/api.sock";
 
 /// How long an agent that was named is asked again while it says "no identity" or "not now". Agents
 /// learn of a new registration every five seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// So that a token that is due is really there.
+/// Waited in addition for a token that is due.
 const MARGIN: Duration = Duration::from_secs(1);
 
 /// The pauses between attempts, ten seconds together.
@@ -33,60 +37,69 @@ const PAUSES: [Duration; 6] = [
 #[derive(Clone, Debug)]
 pub struct SpiffeSource {
     host: Host,
-    place: Place,
+    endpoint: Configured,
     selection: Selection,
 }
 
+/// How the address is known.
 #[derive(Clone, Debug)]
-enum Place {
-    Default(Endpoint),
+enum Configured {
     Given(Endpoint),
+    Guessed(Endpoint),
     Variable,
 }
 
 impl SpiffeSource {
-    /// The API that the variable `SPIFFE_ENDPOINT_SOCKET` names. Where it is unset this source is
-    /// not here; where it is set and does not work this source is certainly broken.
+    /// The API that the variable `SPIFFE_ENDPOINT_SOCKET` names. If it is unset, this source is
+    /// absent; if it is set and does not work, this source is certainly broken.
     pub fn from_env(host: Host) -> Self {
-        Self { host, place: Place::Variable, selection: Selection::default() }
+        Self { host, endpoint: Configured::Variable, selection: Selection::default() }
     }
 
     /// The API at `endpoint`, wherever the variable points.
     pub fn at(host: Host, endpoint: Endpoint) -> Self {
-        Self { host, place: Place::Given(endpoint), selection: Selection::default() }
+        Self { host, endpoint: Configured::Given(endpoint), selection: Selection::default() }
     }
 
-    /// The API at the place where SPIRE's agent listens by default, `/tmp/spire-agent/public/
-    /// api.sock`: a guess, so that nothing found there is broken beyond doubt.
+    /// The API where SPIRE's agent listens by default, `/tmp/spire-agent/public/api.sock`. This is a
+    /// guess, so that a failure there is never certain.
     pub fn at_default(host: Host) -> Self {
         Self::guessed_at(host, Endpoint::Unix(DEFAULT_SOCKET.into()))
     }
 
-    /// The API that may be at `endpoint`, as [`Self::at_default`]. An agent that is there and has
-    /// no identity for us is asked once more, for the case that it is only starting.
+    /// The API that may be at `endpoint`, as [`Self::at_default`]. An agent that has no identity for
+    /// this process is asked once more, because it may be starting.
+    ///
+    /// A socket is used only if root or this process's user owns it and every directory above it,
+    /// and nobody else may write to those: anyone could have put it there otherwise, and chosen as
+    /// whom this process signs.
     pub fn guessed_at(host: Host, endpoint: Endpoint) -> Self {
-        Self { host, place: Place::Default(endpoint), selection: Selection::default() }
+        Self { host, endpoint: Configured::Guessed(endpoint), selection: Selection::default() }
     }
 
-    /// Takes this identity where there are several.
+    /// Chooses this identity where there are several.
     #[must_use]
     pub fn with_spiffe_id(self, spiffe_id: SpiffeId) -> Self {
         Self { selection: self.selection.with_spiffe_id(spiffe_id), ..self }
     }
 
-    /// Takes the identity that the operator gave this hint where there are several.
+    /// Chooses the identity that the operator gave this hint where there are several.
     #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { selection: self.selection.with_hint(hint), ..self }
     }
 
     async fn look(&self, audience: &Audience, min_ttl: Duration) -> Outcome {
-        let (endpoint, evidence, certain) = match &self.place {
-            Place::Default(endpoint) => {
-                (endpoint.clone(), format!("{endpoint} is where SPIRE's agent listens"), false)
+        let (endpoint, evidence, certain) = match &self.endpoint {
+            Configured::Guessed(endpoint) => (
+                endpoint.clone(),
+                format!("{endpoint} is where SPIRE's agent listens by default"),
+                false,
+            ),
+            Configured::Given(endpoint) => {
+                (endpoint.clone(), format!("{endpoint} was configured"), true)
             }
-            Place::Given(endpoint) => (endpoint.clone(), format!("{endpoint} was given"), true),
-            Place::Variable => {
+            Configured::Variable => {
                 let Some(value) = self.host.env.var(ENDPOINT_VARIABLE) else {
                     let evidence = format!("{ENDPOINT_VARIABLE} is not set");
                     return Outcome::Absent(Absence::new(evidence));
@@ -103,22 +116,25 @@ impl SpiffeSource {
                 }
             }
         };
+        if !certain && let Err(error) = owner::check(&endpoint).await {
+            return Outcome::Broken(self.broken(evidence, &error, false, 1).await);
+        }
         let mut attempts = 0;
         match self.fetch(&endpoint, audience, min_ttl, certain, &mut attempts).await {
             Ok(svid) => Outcome::Found(self.found(svid, evidence, min_ttl)),
             Err(Error::Unreachable { why: Unreachable::Missing, .. }) if !certain => {
-                Outcome::Absent(Absence::new(format!("there is no socket {endpoint}")))
+                Outcome::Absent(Absence::new(format!("the socket {endpoint} does not exist")))
             }
             Err(error) => Outcome::Broken(self.broken(evidence, &error, certain, attempts).await),
         }
     }
 
-    /// The token, with what is odd about it.
+    /// The token, with remarks about it in the evidence.
     fn found(&self, svid: JwtSvid, mut evidence: String, min_ttl: Duration) -> Found {
         if svid.token.claims().issuer().is_none() {
             tracing::warn!(spiffe_id = %svid.spiffe_id, "the JWT-SVID has no `iss`");
             evidence.push_str(
-                "; the JWT-SVID has no `iss`, so that nobody can look up its keys: set \
+                "; the JWT-SVID has no `iss`, so that Fulcio cannot look up its keys: set \
                  `jwt_issuer` on the SPIRE server and run its OIDC discovery provider",
             );
         }
@@ -250,8 +266,8 @@ impl TokenSource for SpiffeSource {
     }
 }
 
-/// Whether the answer may be another in a moment. A socket that nobody listens at may be waited for
-/// only where somebody said that there is one.
+/// Whether the answer may be another one in a moment. A socket without a server is waited for only
+/// if it was configured.
 fn is_worth_waiting(error: &Error, named: bool) -> bool {
     match error {
         Error::NoIdentity { .. } | Error::Unavailable { .. } => true,
@@ -265,23 +281,27 @@ fn hint(error: &Error) -> Option<&'static str> {
         Error::Malformed { .. } => {
             Some("set SPIFFE_ENDPOINT_SOCKET to unix:///absolute/path or tcp://ADDRESS:PORT")
         }
-        Error::NotGrpc { .. } => Some("check that the socket is the Workload API's own"),
+        Error::NotGrpc { .. } => Some("check that the socket is that of the Workload API"),
         Error::Several { .. } => Some(
-            "name the one to use by its SPIFFE ID or its hint (--spiffe-id, --spiffe-hint), or let \
-             the registrations' selectors leave this process one identity",
+            "choose one by its SPIFFE ID or its hint (--spiffe-id, --spiffe-hint), or change the \
+             registrations' selectors so that one identity is left for this process",
         ),
         Error::TimedOut { .. } | Error::Unavailable { .. } => {
-            Some("look at the agent's log: it may have lost its server")
+            Some("check the agent's log: it may have lost the connection to its server")
         }
         Error::Unreachable { why, .. } => match why {
             Unreachable::Missing | Unreachable::Refused => {
                 Some("start the agent, or mount its socket into this container")
             }
-            Unreachable::PermissionDenied => {
-                Some("let this user enter the socket's directory and write to the socket")
-            }
+            Unreachable::PermissionDenied => Some(
+                "give this user permission to enter the socket's directory and to write to the \
+                 socket",
+            ),
             Unreachable::NotASocket | Unreachable::Other => None,
         },
+        Error::Untrusted { kind: owner::SOCKET, .. } => {
+            Some("set SPIFFE_ENDPOINT_SOCKET to the socket if it is the right one")
+        }
         Error::InvalidAnswer { .. }
         | Error::NoIdentity { .. }
         | Error::Refused { .. }

@@ -3,22 +3,23 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use id_token::{Audience, IdToken};
+use id_token::{Audience, IdToken, SpiffeId, TrustDomain};
 use zeroize::Zeroizing;
 
-use crate::bundle::domain_of;
+use crate::bundle::{JwtBundle, X509Bundle, domain_of};
 use crate::der::certificates;
-use crate::error::Offer;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Offer};
 use crate::proto;
-use crate::{Endpoint, Error, JwtBundle, SpiffeId, TrustDomain, X509Bundle};
 
-/// The most SVIDs read from one answer. Nobody registers a process more often.
+/// The most SVIDs read from one answer, far more than a process is registered for.
 const MOST_SVIDS: usize = 1024;
 
 /// A JWT that names a workload.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct JwtSvid {
-    /// Whose it is, equal to the token's subject.
+    /// The SPIFFE ID, equal to the token's subject.
     pub spiffe_id: SpiffeId,
     /// The token. Its signature has not been verified.
     pub token: IdToken,
@@ -28,8 +29,9 @@ pub struct JwtSvid {
 
 /// A certificate and its key that name a workload.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct X509Svid {
-    /// Whose it is, as the Workload API says.
+    /// The SPIFFE ID, as the Workload API states it.
     pub spiffe_id: SpiffeId,
     /// Certificates in DER, leaf first. Nothing has been verified.
     pub chain: Vec<Vec<u8>>,
@@ -41,7 +43,7 @@ pub struct X509Svid {
     pub hint: String,
 }
 
-/// Everything that the Workload API tells of X.509-SVIDs at a moment.
+/// All that the Workload API states about X.509-SVIDs at one moment.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct X509State {
@@ -62,7 +64,7 @@ impl fmt::Debug for X509Svid {
     }
 }
 
-/// What both kinds have.
+/// Both kinds of SVID.
 pub(crate) trait Svid {
     fn offer(&self) -> Offer;
 }
@@ -79,7 +81,7 @@ impl Svid for X509Svid {
     }
 }
 
-/// Which of several identities is meant: the only one, unless something is said.
+/// Which of several identities to use. By default there must be only one.
 ///
 /// ```
 /// use spiffe_workload_api::{Selection, SpiffeId};
@@ -96,13 +98,14 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// The one of this name.
+    /// The identity of this name.
     #[must_use]
     pub fn with_spiffe_id(self, spiffe_id: SpiffeId) -> Self {
         Self { spiffe_id: Some(spiffe_id), ..self }
     }
 
-    /// The one that the operator gave this hint. Hints are unique; of several the first counts.
+    /// The identity that the operator gave this hint. Hints are unique; of several, the first is
+    /// taken.
     #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
@@ -120,20 +123,20 @@ impl From<Option<&SpiffeId>> for Selection {
     }
 }
 
-/// The one of `svids` that is meant.
+/// The SVID that `selection` chooses.
 pub(crate) fn choose<S: Svid>(
     endpoint: &Endpoint,
     mut svids: Vec<S>,
     selection: &Selection,
 ) -> Result<S, Error> {
     let offered: Vec<Offer> = svids.iter().map(Svid::offer).collect();
-    let nothing_said = *selection == Selection::default();
-    if nothing_said && offered.len() > 1 {
+    let no_choice = *selection == Selection::default();
+    if no_choice && offered.len() > 1 {
         return Err(Error::Several { offered });
     }
     match offered.iter().position(|offer| selection.admits(offer)) {
         Some(position) => Ok(svids.swap_remove(position)),
-        None if offered.is_empty() => Err(invalid(endpoint, "it holds no SVID".to_owned())),
+        None if offered.is_empty() => Err(invalid(endpoint, "it contains no SVID".to_owned())),
         None => {
             let offers = Offer::list(&offered);
             let message = match &selection.hint {
@@ -159,7 +162,7 @@ pub(crate) fn jwt_svids(
     let read = |svid: proto::Jwtsvid| {
         let spiffe_id = named(&svid.spiffe_id)?;
         let token = IdToken::parse(&svid.svid)
-            .map_err(|error| format!("the JWT-SVID of {spiffe_id} is none: {error}"))?;
+            .map_err(|error| format!("the JWT-SVID of {spiffe_id} is malformed: {error}"))?;
         let subject = token.claims().subject().unwrap_or_default();
         if SpiffeId::parse(subject).ok().as_ref() != Some(&spiffe_id) {
             let subject = host::escape_remote(subject);
@@ -228,7 +231,7 @@ fn x509_svids(
         let spiffe_id = named(&svid.spiffe_id)?;
         let part = |what: &str, bytes: &[u8]| match certificates(bytes) {
             Some(certificates) if !certificates.is_empty() => Ok(certificates),
-            _ => Err(format!("the {what} of {spiffe_id} is no sequence of DER certificates")),
+            _ => Err(format!("the {what} of {spiffe_id} is not a sequence of DER certificates")),
         };
         let chain = part("X.509-SVID", &svid.x509_svid)?;
         let bundle = part("bundle", &svid.bundle)?;
@@ -243,9 +246,11 @@ fn x509_svids(
 
 fn counted(endpoint: &Endpoint, found: usize) -> Result<(), Error> {
     match found {
-        0 => Err(invalid(endpoint, "it holds no SVID".to_owned())),
+        0 => Err(invalid(endpoint, "it contains no SVID".to_owned())),
         1..=MOST_SVIDS => Ok(()),
-        _ => Err(invalid(endpoint, format!("it holds {found} SVIDs, the limit is {MOST_SVIDS}"))),
+        _ => {
+            Err(invalid(endpoint, format!("it contains {found} SVIDs, the limit is {MOST_SVIDS}")))
+        }
     }
 }
 

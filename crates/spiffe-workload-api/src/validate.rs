@@ -1,15 +1,17 @@
-//! Whether an SVID is what it says (standards JWT-SVID and X509-SVID).
+//! Verifying SVIDs (standards JWT-SVID and X509-SVID).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use id_token::{Audience, IdToken};
+use id_token::{Audience, IdToken, SpiffeId, TrustDomain};
 use serde_json::{Map, Value};
 use x509::{Anchors, Certificate, Usage};
 
-use crate::{Error, JwtBundle, SpiffeId, TrustDomain, X509Bundle, der};
+use crate::bundle::{JwtBundle, X509Bundle};
+use crate::der;
+use crate::error::Error;
 
 /// How far two clocks may be apart (JWT-SVID section 3.3).
 const LEEWAY: Duration = Duration::from_secs(60);
@@ -18,8 +20,8 @@ const LEEWAY: Duration = Duration::from_secs(60);
 const ALGORITHMS: [&str; 9] =
     ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512"];
 
-/// Verifies `token` as a JWT-SVID for `audience` at the time `now`, with the bundle of the trust
-/// domain that it is of and no other. Returns whose it is.
+/// Verifies `token` as a JWT-SVID for `audience` at the time `now`, with the bundle of its own
+/// trust domain and no other. Returns its SPIFFE ID.
 ///
 /// # Errors
 /// [`Error::Untrusted`] names what was expected and what was found.
@@ -34,7 +36,7 @@ pub fn verify_jwt_svid(
 }
 
 /// Verifies `chain`, certificates in DER and the leaf first, as an X.509-SVID at the time `now`,
-/// with the bundle of the trust domain that it is of and no other. Returns whose it is.
+/// with the bundle of its own trust domain and no other. Returns its SPIFFE ID.
 ///
 /// Revocation lists are not looked at.
 ///
@@ -78,19 +80,19 @@ fn jwt(
     let start = claims.not_before().unwrap_or(now);
     if start.checked_sub(LEEWAY).is_some_and(|start| start > now) {
         let left = start.duration_since(now).unwrap_or_default().as_secs();
-        return Err(format!("it is good only in {left} s from now"));
+        return Err(format!("it is not valid until {left} s from now"));
     }
     let domain = id.trust_domain();
     let bundle =
-        bundles.get(&domain).ok_or_else(|| format!("there is no bundle of {domain} at hand"))?;
+        bundles.get(&domain).ok_or_else(|| format!("the bundle of {domain} is not known"))?;
     let key = bundle.key(&key_id).ok_or_else(|| {
         let shown = host::escape_remote(&key_id);
         format!("the bundle of {domain} has no key {shown:?}")
     })?;
     let signature =
-        URL_SAFE_NO_PAD.decode(signature).map_err(|_| "its signature is no base64url")?;
+        URL_SAFE_NO_PAD.decode(signature).map_err(|_| "its signature is not base64url")?;
     key.verify_jws(algorithm, signed.as_bytes(), &signature)
-        .map_err(|error| format!("its signature is not good: {error}"))?;
+        .map_err(|error| format!("its signature does not verify: {error}"))?;
     Ok(id)
 }
 
@@ -102,10 +104,10 @@ fn header(signed: &str) -> Result<String, String> {
         .decode(part)
         .ok()
         .and_then(|json| serde_json::from_slice(&json).ok())
-        .ok_or("its header is no JSON object")?;
+        .ok_or("its header is not a JSON object")?;
     if let Some(name) = header.keys().find(|name| !["alg", "kid", "typ"].contains(&name.as_str())) {
         let name = host::escape_remote(name);
-        return Err(format!("its header may hold `alg`, `kid` and `typ` only, found {name:?}"));
+        return Err(format!("its header may contain only `alg`, `kid` and `typ`, found {name:?}"));
     }
     if let Some(kind) = header.get("typ").filter(|kind| *kind != "JWT" && *kind != "JOSE") {
         let kind = host::escape_remote(&kind.to_string());
@@ -124,11 +126,11 @@ fn certificates(
 ) -> Result<SpiffeId, String> {
     let read = |der: &Vec<u8>| Certificate::from_der(der).map_err(|error| error.to_string());
     let chain: Vec<Certificate> = chain.iter().map(read).collect::<Result<_, _>>()?;
-    let (leaf, others) = chain.split_first().ok_or("it holds no certificate")?;
+    let (leaf, others) = chain.split_first().ok_or("it contains no certificate")?;
     let id = leaf_id(leaf)?;
     let domain = id.trust_domain();
     let bundle =
-        bundles.get(&domain).ok_or_else(|| format!("there is no bundle of {domain} at hand"))?;
+        bundles.get(&domain).ok_or_else(|| format!("the bundle of {domain} is not known"))?;
     let mut failure = format!("the bundle of {domain} has no authority");
     for authority in bundle.authorities() {
         let anchors = Anchors::new(vec![authority.clone()]);
@@ -170,7 +172,8 @@ fn leaf_id(leaf: &Certificate) -> Result<SpiffeId, String> {
     // A BIT STRING: tag, length, unused bits, and then the bits of RFC 5280 4.2.1.3.
     const SIGNS_LISTS: u8 = 0x02;
     if usage.value.get(3).is_some_and(|bits| bits & SIGNS_LISTS != 0) {
-        return Err("its key may sign revocation lists, which a workload's must not".to_owned());
+        return Err("its key usage permits signing revocation lists, which a workload's must not"
+            .to_owned());
     }
     Ok(id)
 }
@@ -182,7 +185,7 @@ fn signs_for(authority: &Certificate, domain: &TrustDomain) -> Result<(), String
     for uri in uris.into_iter().filter(|uri| uri.starts_with("spiffe://")) {
         let id = SpiffeId::parse(uri).map_err(|error| error.to_string())?;
         if id != domain.id() {
-            return Err(format!("an authority is named {id}, and not {}", domain.id()));
+            return Err(format!("expected an authority of {}, found {id}", domain.id()));
         }
     }
     Ok(())

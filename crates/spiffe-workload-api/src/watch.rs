@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::{BoxFuture, Clock};
+use id_token::TrustDomain;
 use tonic::{Status, Streaming};
 
-use crate::api::CALL_DEADLINE;
+use crate::api::{CALL_DEADLINE, WorkloadApi};
+use crate::bundle::{JwtBundle, X509Bundle};
 use crate::connect::failure;
-use crate::svid::{jwt_bundles, x509_bundles, x509_state};
-use crate::{Endpoint, Error, JwtBundle, TrustDomain, WorkloadApi, X509Bundle, X509State};
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::svid::{X509State, jwt_bundles, x509_bundles, x509_state};
 
 /// By how much each pause before another attempt is longer than the last.
 const STEP: Duration = Duration::from_secs(1);
@@ -46,14 +49,14 @@ pub fn watch_jwt_bundles(
     Watch::new(endpoint, clock, Feed { open, read: jwt_bundles, stream: None })
 }
 
-/// What a watch tells.
+/// A change that a watch reports.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Update<T> {
     /// The state. What is not in it any more has been revoked.
     State(T),
-    /// This process has no identity, or has one no longer: what was told before must not be used.
-    /// The watch goes on, because a registration may come.
+    /// This process has no identity (any more): earlier states must not be used. The watch goes on,
+    /// because a registration may come.
     Revoked {
         /// The server's words.
         message: String,
@@ -71,7 +74,7 @@ pub struct Watch<T> {
     failures: u32,
     /// The pause that is due before the next attempt.
     pause: Option<Duration>,
-    /// Whether [`Update::Revoked`] has been told since the last state.
+    /// Whether [`Update::Revoked`] has been reported since the last state.
     revoked: bool,
 }
 
