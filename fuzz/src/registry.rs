@@ -55,7 +55,10 @@ pub fn oci_manifest(data: &[u8]) {
         assert_eq!(*resolved.digest(), digest);
     }
     for found in [run(registry.find(&image())), run(registry.find_legacy(&image()))] {
-        check(&found.expect("looking is possible, whatever is found"));
+        // An error says that a limit was reached before anything usable was read.
+        if let Some(found) = read(found) {
+            check(&found);
+        }
     }
 }
 

@@ -83,9 +83,9 @@ fn what_is_wrong_with_a_socket_is_told_apart() {
     drop(UnixListener::bind(path("dead")).unwrap());
     let unix = |name: &str| format!("unix://{}", path(name).display());
     for (address, texts) in [
-        (unix("missing"), &["there is no such socket", "start the agent"][..]),
-        (unix("file"), &["this is not a socket"]),
-        ("tcp://127.0.0.1:1".to_owned(), &["nobody listens there"]),
+        (unix("missing"), &["the socket does not exist", "start the agent"][..]),
+        (unix("file"), &["the file is not a socket"]),
+        ("tcp://127.0.0.1:1".to_owned(), &["no server listens on it"]),
         ("tcp://localhost:1".to_owned(), &["literal IP address", "unix:///absolute/path"]),
         ("unix://run/agent.sock".to_owned(), &["write unix:///run/agent.sock"]),
         ("agent.sock".to_owned(), &["no scheme"]),
