@@ -287,6 +287,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test that measures time")]
     fn the_check_for_duplicate_members_takes_time_in_proportion_to_the_input() {
         let time = |members: usize| -> Duration {
             let members: Vec<String> = (0..members).map(|n| format!(r#""m{n:06}":0"#)).collect();
