@@ -16,11 +16,24 @@ pub enum Error {
         /// Its length in bytes.
         found: usize,
     },
-    /// Not three parts with dots between.
-    #[error("expected a JWT of three parts with dots between, found {found} part(s)")]
-    Parts {
-        /// How many parts there are.
-        found: usize,
+    /// The token stands inside something else: quotation marks, a JSON object.
+    #[error("the identity token stands {wrapping}")]
+    Wrapped {
+        /// What is around it, and how to remove it.
+        wrapping: &'static str,
+    },
+    /// Not three parts with dots between, or another kind of secret. The text is not shown.
+    #[error(
+        "expected a JWT of three parts with dots between, found {parts} part(s): {kind} of \
+         {length} bytes"
+    )]
+    NotAToken {
+        /// How many parts there are; more than five count as six.
+        parts: usize,
+        /// What the text looks like, for example `a GitHub token`.
+        kind: &'static str,
+        /// Its length in bytes.
+        length: usize,
     },
     /// A part is not base64url.
     #[error("the {part} of the identity token is not base64url")]

@@ -7,6 +7,7 @@
 
 mod claims;
 mod error;
+mod shape;
 mod source;
 mod spiffe;
 mod token;

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::claims::Claims;
 use crate::error::{Error, TOKEN_CAP};
+use crate::shape;
 
 /// A compact JWS (RFC 7519) whose claims have been read but not verified.
 #[derive(Clone)]
@@ -18,24 +19,29 @@ pub struct IdToken {
 }
 
 impl IdToken {
-    /// Reads `text`, the compact form, ignoring white space around it.
+    /// Reads `text`, the compact form, ignoring a byte order mark and white space around it.
     ///
-    /// Any algorithm is taken: it is the certificate authority that decides.
+    /// Any algorithm is accepted: the certificate authority decides.
     ///
     /// # Errors
-    /// The text is empty, larger than [`TOKEN_CAP`], not three base64url parts, or its header or
-    /// payload is not a JSON object. The text itself is never part of the error.
+    /// The text is empty, larger than [`TOKEN_CAP`], wrapped in something (quotation marks, a JSON
+    /// object), not three base64url parts, or its header or payload is not a JSON object. The text
+    /// itself is never part of the error.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let text = text.trim();
+        let text = text.trim_start_matches('\u{feff}').trim();
         if text.is_empty() {
             return Err(Error::Empty);
         }
         if text.len() > TOKEN_CAP {
             return Err(Error::TooLarge { found: text.len() });
         }
-        let parts: Vec<&str> = text.split('.').collect();
-        let &[header, payload, signature] = parts.as_slice() else {
-            return Err(Error::Parts { found: parts.len() });
+        if let Some(wrapping) = shape::wrapping(text) {
+            return Err(Error::Wrapped { wrapping });
+        }
+        let parts: Vec<&str> = text.splitn(MOST_PARTS, '.').collect();
+        let (&[header, payload, signature], None) = (parts.as_slice(), shape::known(text)) else {
+            let kind = shape::kind(text);
+            return Err(Error::NotAToken { parts: parts.len(), kind, length: text.len() });
         };
         let header = object(header, "header")?;
         let claims = Claims::new(object(payload, "payload")?);
@@ -44,7 +50,7 @@ impl IdToken {
         Ok(Self { secret: SecretString::from(text), algorithm, claims })
     }
 
-    /// What the token says of itself. Nobody has verified it.
+    /// What the token says of itself; unverified.
     pub fn claims(&self) -> &Claims {
         &self.claims
     }
@@ -69,7 +75,7 @@ impl fmt::Debug for IdToken {
     }
 }
 
-/// Whom a token is for. Sigstore's is [`Audience::SIGSTORE`].
+/// The service that a token is for. Sigstore's is [`Audience::SIGSTORE`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audience(String);
 
@@ -108,14 +114,16 @@ fn object(
     serde_json::from_slice(&decode(part, name)?).map_err(|_| Error::Json { part: name })
 }
 
-/// Some issuers pad, which RFC 7515 forbids and go-jose tolerates nowhere; reading it here lets
-/// the error come from the place that decides.
+/// Some issuers pad, which RFC 7515 forbids. It is read here, because Fulcio decides.
 fn decode(part: &str, name: &'static str) -> Result<Vec<u8>, Error> {
     URL_SAFE_NO_PAD
         .decode(part)
         .or_else(|_| URL_SAFE.decode(part))
         .map_err(|_| Error::Base64 { part: name })
 }
+
+/// An encrypted token has five parts; more are not told apart.
+const MOST_PARTS: usize = 6;
 
 #[cfg(test)]
 mod tests {
@@ -142,17 +150,72 @@ mod tests {
         let token = IdToken::parse(&text).unwrap();
         assert!(!format!("{token:?}").contains("c2lnbmF0dXJl"));
         let error = IdToken::parse("eyJ.secret").unwrap_err();
-        assert_eq!(error, Error::Parts { found: 2 });
+        assert_eq!(error, Error::NotAToken { parts: 2, kind: "text", length: 10 });
         assert!(!error.to_string().contains("secret"));
     }
 
     #[test]
-    fn what_is_no_token_is_told_apart() {
+    fn each_way_not_to_be_a_token_has_its_own_error() {
         assert_eq!(IdToken::parse(" \n").unwrap_err(), Error::Empty);
-        assert_eq!(IdToken::parse("a.b").unwrap_err(), Error::Parts { found: 2 });
         assert_eq!(IdToken::parse("!.e30.").unwrap_err(), Error::Base64 { part: "header" });
         assert_eq!(IdToken::parse("e30.W10.").unwrap_err(), Error::Json { part: "payload" });
         let long = "a".repeat(TOKEN_CAP + 1);
         assert_eq!(IdToken::parse(&long).unwrap_err(), Error::TooLarge { found: TOKEN_CAP + 1 });
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        let text = encode("{}", "{}");
+        for given in [format!("\u{feff}{text}\r\n"), format!("\u{feff} {text}")] {
+            assert_eq!(IdToken::parse(&given).unwrap().reveal(), text);
+        }
+    }
+
+    #[test]
+    fn a_token_in_a_wrapping_is_told_to_come_out_of_it() {
+        let token = encode(r#"{"alg":"RS256"}"#, "{}");
+        for (given, told) in [
+            (format!("\"{token}\""), "in quotation marks"),
+            (format!("'{token}'"), "in quotation marks"),
+            (format!("Bearer {token}"), "after `Bearer`"),
+            (format!("authorization: bearer {token}"), "after `Bearer`"),
+            (format!("SIGSTORE_ID_TOKEN={token}"), "after `NAME=`"),
+            (format!(r#"{{"count":1,"value":"{token}"}}"#), "field `value`"),
+            (format!(r#"{{ "x" : "{token}" }}"#), "in a JSON object"),
+            (format!("[\"{token}\"]"), "in a JSON list"),
+        ] {
+            let error = IdToken::parse(&given).unwrap_err();
+            assert!(matches!(error, Error::Wrapped { .. }), "{given}: {error}");
+            let text = error.to_string();
+            assert!(text.contains(told) && !text.contains(&token), "{given}: {text}");
+        }
+    }
+
+    #[test]
+    fn another_secret_is_named_by_its_kind_and_length_and_not_shown() {
+        for (given, kind) in [
+            ("ghp_0123456789abcdef", "a GitHub token"),
+            ("github_pat_11ABC_x", "a GitHub token"),
+            ("glpat-xyzzyxyzzy", "a GitLab token"),
+            ("ya29.a0AfB_by.c3Vt", "a Google access token"),
+            ("AKIAIOSFODNN7EXAMPLE", "an AWS access key ID"),
+            ("-----BEGIN PRIVATE KEY-----\nMC4=", "PEM text"),
+            ("eyJhbGciOiJSU0EifQ.a.b.c.d", "an encrypted token (JWE)"),
+            ("/var/run/token", "a path"),
+            ("hunter2", "text"),
+        ] {
+            let error = IdToken::parse(given).unwrap_err();
+            let Error::NotAToken { kind: found, length, .. } = error else { panic!("{given}") };
+            assert_eq!((found, length), (kind, given.len()), "{given}");
+            let shown = error.to_string();
+            assert!(shown.contains(&format!("{kind} of {length} bytes")), "{shown}");
+            assert!(!shown.contains(&given[4..]), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_text_of_dots_costs_no_memory_for_its_parts() {
+        let error = IdToken::parse(&".".repeat(TOKEN_CAP)).unwrap_err();
+        assert!(matches!(error, Error::NotAToken { parts: 6, .. }), "{error}");
     }
 }
