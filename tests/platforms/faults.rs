@@ -20,7 +20,7 @@ const CASES: &[(&str, Fault, &[&str])] = &[
     ("circleci", Fault::HelperFails, &["unknown command", "too old"]),
     ("gce", Fault::IdentityMissing, &["404 Not Found", "no service account", "Cloud Build"]),
     ("gce", Fault::IdentityForbidden, &["403 Forbidden", "serviceAccountOpenIdTokenCreator"]),
-    ("gce", Fault::IdentityHtml, &["what was answered is no token"]),
+    ("gce", Fault::IdentityHtml, &["the answer is not an identity token"]),
     ("gce", Fault::IdentityRedirects, &["307", "must not go elsewhere"]),
     ("gce", Fault::IdentityWithoutEmail, &["email"]),
     (

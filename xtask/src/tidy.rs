@@ -32,6 +32,10 @@ pub(crate) const LAYERS: [&[&str]; 9] = [
 /// The judgement is pure: these reach no runtime and no network, and hold no lock.
 const PURE: [&str; 5] = ["verify", "x509", "tlog", "bundle", "trust-root"];
 
+/// Finding a token is plain HTTP and files: what signs requests lives in cloud-credentials.
+const WITHOUT_CRYPTOGRAPHY: [&str; 3] = ["host", "id-token", "oidc-ambient"];
+const CRYPTOGRAPHY: [&str; 6] = ["ambisign-keys", "elliptic-curve", "p256", "ring", "rsa", "sha2"];
+
 /// Who may name which foreign crate. Everyone else gets at it through one of these.
 const WRAPPERS: [(&[&str], &[&str]); 5] = [
     (&["hyper", "rustls", "hyper-rustls", "tokio-rustls"], &["http-client", "sandbox"]),
@@ -92,6 +96,7 @@ fn check() -> Result<(Vec<String>, Vec<String>)> {
     let mut findings = Vec::new();
     findings.extend(workspace.layers());
     findings.extend(workspace.purity());
+    findings.extend(workspace.without_cryptography());
     findings.extend(workspace.wrappers());
     findings.extend(workspace.bans());
     findings.extend(workspace.sandbox());
@@ -207,6 +212,17 @@ impl Workspace {
                     findings.push(format!("{directory} reaches {name}"));
                 }
             }
+        }
+        findings
+    }
+
+    fn without_cryptography(&self) -> Vec<String> {
+        let mut findings = Vec::new();
+        for directory in WITHOUT_CRYPTOGRAPHY {
+            let Some(package) = self.ours.get(directory) else { continue };
+            let reached = self.reached(&package.id);
+            let found = CRYPTOGRAPHY.iter().filter(|name| reached.contains(*name));
+            findings.extend(found.map(|name| format!("{directory} reaches {name}")));
         }
         findings
     }

@@ -252,7 +252,7 @@ impl From<oidc_ambient::Error> for Failure {
         let mut failure = Self::new(Exit::Failed, error.to_string());
         match error {
             Error::Broken { broken, .. } => {
-                failure.causes.push(format!("it is ours because {}", broken.evidence));
+                failure.causes.push(format!("detected because {}", broken.evidence));
                 failure.hints.extend(broken.hint);
             }
             Error::Nothing { absent, broken } => {

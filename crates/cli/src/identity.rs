@@ -175,6 +175,7 @@ async fn log_in(person: &Arc<Person>) -> Result<Arc<dyn TokenSource>, Failure> {
 
 fn sources(host: &Host, spiffe: Option<&Spiffe<'_>>) -> Sources {
     let mut sources = Sources::standard(host);
+    cloud_credentials::add_to(&mut sources, host);
     let choose = |source| match spiffe {
         Some(spiffe) => spiffe.choose(source),
         None => source,

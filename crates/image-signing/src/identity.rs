@@ -43,6 +43,7 @@ impl IdentitySearch {
     /// As [`new`](Self::new), with a choice among SPIFFE identities.
     pub fn with_spiffe(host: &Host, choice: &SpiffeChoice) -> Self {
         let mut sources = Sources::standard(host);
+        cloud_credentials::add_to(&mut sources, host);
         let choose = |mut source: SpiffeSource| {
             if let Some(id) = &choice.id {
                 source = source.with_spiffe_id(id.clone());

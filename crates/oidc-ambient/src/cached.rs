@@ -34,13 +34,13 @@ impl Cached {
     /// may give less, but never an expired one or one for another audience.
     ///
     /// # Errors
-    /// [`Error::Broken`] or [`Error::NotHere`], as the source says.
+    /// [`Error::Broken`] or [`Error::Absent`], as the source says.
     pub async fn token(&self, audience: &Audience, min_ttl: Duration) -> Result<IdToken, Error> {
         let provider = self.source.name().to_owned();
         match self.find(audience, min_ttl).await {
             Outcome::Found(found) => Ok(found.token),
             Outcome::Broken(broken) => Err(Error::Broken { provider, broken }),
-            Outcome::Absent(absence) => Err(Error::NotHere { provider, absence }),
+            Outcome::Absent(absence) => Err(Error::Absent { provider, absence }),
             _ => Err(Error::Nothing { absent: Vec::new(), broken: Vec::new() }),
         }
     }
@@ -94,8 +94,8 @@ mod tests {
     use std::time::{SystemTime, UNIX_EPOCH};
 
     use super::*;
-    use crate::outcome::here;
-    use crate::sources::testing::{block_on, jwt};
+    use crate::outcome::found;
+    use crate::testing::{block_on, jwt};
 
     /// Hands out tokens of 300 s and counts them.
     #[derive(Default)]
@@ -114,7 +114,7 @@ mod tests {
             let exp = self.now.load(Ordering::Relaxed) + 300;
             let claims = format!(r#"{{"aud":"{audience}","exp":{exp},"jti":"{number}"}}"#);
             let token = IdToken::parse(&jwt(&claims)).unwrap();
-            Box::pin(std::future::ready(here(token, "always")))
+            Box::pin(std::future::ready(found(token, "always")))
         }
     }
 

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     fn checked(claims: &str, now: u64) -> Outcome {
-        let token = IdToken::parse(&crate::sources::testing::jwt(claims)).unwrap();
+        let token = IdToken::parse(&crate::testing::jwt(claims)).unwrap();
         let found = Found::new(token, "E");
         check(found, &Audience::sigstore(), UNIX_EPOCH + Duration::from_secs(now), true)
     }

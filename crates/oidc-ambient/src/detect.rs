@@ -9,7 +9,7 @@ use id_token::{Absence, Audience, Broken, Found, IdToken, Outcome, TokenSource};
 use crate::cached::Cached;
 use crate::check;
 use crate::error::Error;
-use crate::sources::{Sources, Stage};
+use crate::table::{Sources, Stage};
 
 /// The identity that was found.
 #[derive(Clone)]
@@ -61,7 +61,7 @@ impl std::fmt::Debug for Detected {
 ///
 /// # Errors
 /// [`Error::Broken`] where the place is beyond doubt ours, or was asked for by name, and does not
-/// work; [`Error::Nothing`] or [`Error::NotHere`] where there is nothing.
+/// work; [`Error::Nothing`] or [`Error::Absent`] where there is nothing.
 pub async fn detect(
     sources: &Sources,
     audience: &Audience,
@@ -219,7 +219,7 @@ impl<'a> Search<'a> {
         if self.sources.is_named() {
             // Several sources may share a name; the first says best what is missing.
             if let Some((provider, absence)) = self.absent.into_iter().next() {
-                return Err(Error::NotHere { provider, absence });
+                return Err(Error::Absent { provider, absence });
             }
             return Err(Error::Nothing { absent: Vec::new(), broken: Vec::new() });
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use id_token::{Absence, Broken};
 
-/// Why [`detect`](crate::detect) found no token, or the sources could not be put together.
+/// Why there is no token, or the table of sources could not be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -18,32 +18,36 @@ pub enum Error {
         /// What is wrong. Never holds a line of the file.
         reason: String,
     },
-    /// A place that is ours has an identity for us, and it cannot be had.
-    #[error("the identity of `{provider}` is here but cannot be used: {}", broken.reason)]
+    /// A source that is certainly here, or was asked for by name, gives no token.
+    #[error("the identity of `{provider}` cannot be used: {}", broken.reason)]
     Broken {
         /// The source's name.
         provider: String,
-        /// What is wrong, and the mend.
+        /// What is wrong, and what to do about it.
         broken: Broken,
     },
-    /// No place has a token for us.
+    /// No source has a token.
     #[error("no ambient identity found")]
     Nothing {
         /// What was looked for where, in order.
         absent: Vec<(String, Absence)>,
-        /// Places that may be ours and did not work.
+        /// Sources that may be here and gave no token.
         broken: Vec<(String, Broken)>,
     },
-    /// The source that was asked for by name finds nothing here.
-    #[error("the identity provider `{provider}` finds nothing here: {}", absence.evidence)]
-    NotHere {
+    /// The source that was asked for by name is not here.
+    #[error("no identity from `{provider}` here: {}", absence.evidence)]
+    Absent {
         /// The source's name.
         provider: String,
         /// What it looked for.
         absence: Absence,
     },
     /// There is no source of that name.
-    #[error("there is no identity provider `{name}`, expected one of: {}", known.join(", "))]
+    #[error(
+        "there is no identity provider `{}`{}",
+        host::escape_remote(name),
+        instead(name, known)
+    )]
     UnknownProvider {
         /// What was asked for.
         name: String,
@@ -52,6 +56,37 @@ pub enum Error {
     },
 }
 
+/// The one that was probably meant, or all of them.
+fn instead(name: &str, known: &[String]) -> String {
+    let wanted = name.to_ascii_lowercase().replace('_', "-");
+    let near =
+        |one: &&String| !wanted.is_empty() && (one.contains(&wanted) || wanted.contains(*one));
+    let near: Vec<&str> = known.iter().filter(near).map(String::as_str).collect();
+    match near.as_slice() {
+        [] => format!(", expected one of: {}", known.join(", ")),
+        near => format!(", did you mean `{}`?", near.join("` or `")),
+    }
+}
+
 fn at(line: Option<usize>) -> String {
     line.map(|line| format!(", line {line}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_nearly_right_is_answered_with_the_right_one() {
+        let known = ["github-actions", "gitlab", "google-adc"].map(str::to_owned).to_vec();
+        let told = |name: &str| {
+            Error::UnknownProvider { name: name.to_owned(), known: known.clone() }.to_string()
+        };
+        assert_eq!(
+            told("github"),
+            "there is no identity provider `github`, did you mean `github-actions`?"
+        );
+        assert!(told("GitHub_Actions").ends_with("did you mean `github-actions`?"));
+        assert!(told("jenkins").ends_with("expected one of: github-actions, gitlab, google-adc"));
+    }
 }

@@ -5,25 +5,25 @@ use std::time::Duration;
 use host::{Host, Invocation, ProgramError, ProgramOutput, escape_remote};
 use id_token::IdToken;
 
-use crate::outcome::with_causes;
+use crate::text::with_causes;
 
 /// Why a program gave no token.
 #[derive(Clone, Debug)]
-pub(crate) enum Fault {
+pub(crate) enum Failure {
     /// It is not installed.
     Missing,
-    /// It ran, and this is what it said, escaped and scrubbed.
-    Said(String),
+    /// It failed; how, and what it wrote, escaped and scrubbed.
+    Failed(String),
 }
 
-/// Runs `program` and takes what it writes as the token. Of the secrets in our environment it gets
-/// those that it `needed`.
+/// Runs `program` and takes what it writes as the token. Of the secrets in the environment it gets
+/// only those in `needed`.
 pub(crate) async fn token(
     host: &Host,
     program: &str,
     args: &[&str],
     needed: &[&str],
-) -> Result<IdToken, Fault> {
+) -> Result<IdToken, Failure> {
     let invocation = Invocation {
         program: program.into(),
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
@@ -34,15 +34,16 @@ pub(crate) async fn token(
     };
     let output = match host.programs.run(invocation).await {
         Ok(output) => output,
-        Err(ProgramError::NotFound { .. }) => return Err(Fault::Missing),
-        Err(error) => return Err(Fault::Said(with_causes(&error))),
+        Err(ProgramError::NotFound { .. }) => return Err(Failure::Missing),
+        Err(error) => return Err(Failure::Failed(with_causes(&error))),
     };
     if output.code != Some(0) {
-        return Err(Fault::Said(complaint(program, &output)));
+        return Err(Failure::Failed(complaint(program, &output)));
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    IdToken::parse(&text)
-        .map_err(|error| Fault::Said(format!("what `{program}` wrote is no token: {error}")))
+    IdToken::parse(&text).map_err(|error| {
+        Failure::Failed(format!("the output of `{program}` is not an identity token: {error}"))
+    })
 }
 
 /// How a program failed, and the last lines that it wrote for people.

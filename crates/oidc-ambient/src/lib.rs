@@ -1,26 +1,38 @@
-//! Find the OIDC identity token that the place we run in has for us: a CI job, a workload, a file.
+//! Find the OIDC identity token of the place where a program runs: a CI job, a workload, a file.
 //!
-//! [`Sources`] is the ordered table of places, [`detect`] takes the first that has a token, and
-//! [`survey`] tells of each of them what was looked at and why not. Every place answers in three
-//! states (see [`id_token::Outcome`]); one that is certainly ours and broken ends the search,
-//! because going on would sign as somebody else. [`Cached`] keeps a token and renews it in time.
+//! [`Sources`] is the ordered table of sources, [`detect`] takes the first that has a token, and
+//! [`survey`] reports what each of them looked at. Every source answers in three states (see
+//! [`id_token::Outcome`]); one that is certainly here and broken ends the search, because going on
+//! would sign as another identity. [`Cached`] keeps a token and renews it in time.
 //!
-//! Nothing here judges whether a certificate authority will take the token, opens a browser, or
-//! reads the process environment; the SPIFFE source lives in `spiffe-workload-api` and is added by
-//! the caller, [`Sources::add`].
+//! Nothing here judges whether a certificate authority will take the token, opens a browser, reads
+//! the process environment, or does cryptography: the SPIFFE source lives in
+//! `spiffe-workload-api`, those that sign their requests in `cloud-credentials`, and the caller
+//! adds them.
 
 #![doc = include_str!("../README.md")]
 
+pub mod azure;
 mod cached;
 mod check;
+mod declared;
 mod detect;
 mod error;
-mod fetch;
+pub mod fetch;
+mod files;
+pub mod google;
 mod helper;
 mod outcome;
-mod sources;
+pub mod sources;
+mod standard;
+mod table;
+#[cfg(test)]
+mod testing;
+mod text;
 
 pub use crate::cached::Cached;
 pub use crate::detect::{Detected, PassedOver, Report, State, Survey, detect, survey};
 pub use crate::error::Error;
-pub use crate::sources::{Sources, Stage};
+pub use crate::table::{Sources, Stage};
+pub use host;
+pub use id_token;

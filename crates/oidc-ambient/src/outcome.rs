@@ -2,44 +2,50 @@
 
 use id_token::{Absence, Broken, Found, IdToken, Outcome};
 
-pub(crate) fn not_here(evidence: impl Into<String>) -> Outcome {
-    Outcome::Absent(Absence::new(evidence.into()))
+use crate::fetch::Failure;
+
+pub(crate) fn absent(evidence: impl Into<String>) -> Outcome {
+    Outcome::Absent(Absence::new(evidence))
 }
 
-pub(crate) fn here(token: IdToken, evidence: impl Into<String>) -> Outcome {
+pub(crate) fn found(token: IdToken, evidence: impl Into<String>) -> Outcome {
     Outcome::Found(Found::new(token, evidence))
 }
 
-/// Here beyond doubt, and broken.
+/// Certainly here, and broken: the search ends.
 pub(crate) fn broken(
     evidence: impl Into<String>,
     reason: impl Into<String>,
     hint: impl Into<String>,
 ) -> Outcome {
-    failed(evidence.into(), reason.into(), hint.into(), true)
+    Outcome::Broken(Broken::new(evidence, reason).with_hint(hint))
 }
 
-/// Perhaps ours, and broken: the search goes on.
-pub(crate) fn doubtful(
+/// Perhaps here, or of no use for this audience: reported, and the search goes on.
+pub(crate) fn soft(
     evidence: impl Into<String>,
     reason: impl Into<String>,
     hint: impl Into<String>,
 ) -> Outcome {
-    failed(evidence.into(), reason.into(), hint.into(), false)
+    Outcome::Broken(Broken::new(evidence, reason).with_hint(hint).with_certain(false))
 }
 
-fn failed(evidence: String, reason: String, hint: String, certain: bool) -> Outcome {
-    Outcome::Broken(Broken::new(evidence, reason).with_hint(hint).with_certain(certain))
-}
-
-/// An error and its causes in one line.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
+/// What a service of the job answered. The failure's own hint comes before `hint`.
+pub(crate) fn answered(
+    answer: Result<IdToken, Failure>,
+    evidence: impl Into<String>,
+    hint: impl FnOnce(&Failure) -> &'static str,
+) -> Outcome {
+    match answer {
+        Ok(token) => found(token, evidence),
+        Err(failure) => {
+            let hint = failure.hint.clone().unwrap_or_else(|| hint(&failure).to_owned());
+            broken(evidence, failure.reason, hint)
+        }
     }
-    text
+}
+
+/// The token that the variable or file `name` holds.
+pub(crate) fn parsed(name: &str, text: &str) -> Result<IdToken, String> {
+    IdToken::parse(text).map_err(|error| format!("{name} does not hold an identity token: {error}"))
 }

@@ -2,33 +2,28 @@
 //! tokens for the audience `sigstore`; both say what would.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use host::{BoxFuture, Env, Host, Redirects};
-use http::{HeaderValue, Request};
-use id_token::{Audience, IdToken, Outcome, TOKEN_CAP, TokenSource};
-use url::Url;
+use host::Host;
+use id_token::{Audience, Outcome};
 
+use crate::azure;
 use crate::check::wrong_audience;
-use crate::fetch::{self, Fault};
-use crate::outcome::{doubtful, here, not_here, with_causes};
+use crate::files::{self, Problem};
+use crate::outcome::{absent, found, soft};
 
 /// The file that `AZURE_FEDERATED_TOKEN_FILE` names: a service account's token whose audience is
 /// Entra's.
-pub(crate) struct AzureFile {
-    env: Arc<dyn Env>,
+pub struct AzureFederatedFile {
+    host: Host,
 }
 
-impl AzureFile {
-    pub(crate) fn new(env: Arc<dyn Env>) -> Self {
-        Self { env }
-    }
+token_source!(AzureFederatedFile, "azure-workload-identity");
 
-    async fn look(&self, audience: &Audience) -> Outcome {
-        let Some(path) = self.env.var(FILE) else {
-            return not_here(format!("{FILE} is not set"));
+impl AzureFederatedFile {
+    async fn look(&self, audience: &Audience, _: Duration) -> Outcome {
+        let Some(path) = self.host.env.var(FILE) else {
+            return absent(format!("{FILE} is not set"));
         };
         let evidence = format!("{FILE} is set");
         let hint = format!(
@@ -36,60 +31,34 @@ impl AzureFile {
              /var/run/sigstore/cosign: AKS with `--enable-oidc-issuer` is an issuer that the \
              public Fulcio knows"
         );
-        let bytes = match self.env.read(Path::new(&path), TOKEN_CAP).await {
-            Ok(bytes) => bytes,
-            Err(error) => return doubtful(evidence, with_causes(&error), hint),
-        };
-        let token = match IdToken::parse(&String::from_utf8_lossy(&bytes)) {
+        let token = match files::token(&self.host, Path::new(&path)).await {
             Ok(token) => token,
-            Err(error) => {
-                return doubtful(evidence, format!("the file holds no token: {error}"), hint);
-            }
+            Err(Problem::Missing) => return soft(evidence, format!("{path} does not exist"), hint),
+            Err(Problem::Unusable(reason)) => return soft(evidence, reason, hint),
         };
         match wrong_audience(token.claims(), audience) {
-            Some(reason) => doubtful(evidence, reason, hint),
-            None => here(token, evidence),
+            Some(reason) => soft(evidence, reason, hint),
+            None => found(token, evidence),
         }
     }
 }
 
-impl TokenSource for AzureFile {
-    fn name(&self) -> &str {
-        "azure-workload-identity"
-    }
-
-    fn find<'a>(&'a self, audience: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.look(audience))
-    }
-}
-
 /// The managed identity of a virtual machine, an App Service, a function or a container app.
-pub(crate) struct AzureManaged {
+pub struct AzureManagedIdentity {
     host: Host,
 }
 
-impl AzureManaged {
-    pub(crate) fn new(host: Host) -> Self {
-        Self { host }
-    }
+token_source!(AzureManagedIdentity, "azure-managed-identity");
 
-    async fn look(&self, audience: &Audience) -> Outcome {
-        let env = self.host.env.as_ref();
-        let service = env.var(ENDPOINT).zip(env.var(HEADER));
-        let evidence = if service.is_some() {
-            format!("{ENDPOINT} and {HEADER} are set")
-        } else if env
-            .read(Path::new(ASSET_TAG), 256)
-            .await
-            .unwrap_or_default()
-            .starts_with(AZURE_TAG)
-        {
-            format!("{ASSET_TAG} is Azure's")
-        } else {
-            return not_here(format!("{ENDPOINT} is not set and {ASSET_TAG} is not Azure's"));
+impl AzureManagedIdentity {
+    async fn look(&self, audience: &Audience, _: Duration) -> Outcome {
+        let service = match azure::Service::find(self.host.env.as_ref()).await {
+            Ok(service) => service,
+            Err(absence) => return absent(absence),
         };
+        let evidence = service.evidence();
         if !is_resource(audience) {
-            return doubtful(
+            return soft(
                 evidence,
                 format!(
                     "expected a token for the audience `{audience}`, Azure gives only those for \
@@ -100,56 +69,19 @@ impl AzureManaged {
                  token, elsewhere one in SIGSTORE_ID_TOKEN",
             );
         }
-        match self.fetch(service, audience).await {
-            Ok(token) => here(token, evidence),
-            Err(fault) => doubtful(
+        match service.id_token(&self.host, audience).await {
+            Ok(token) => found(token, evidence),
+            Err(failure) => soft(
                 evidence,
-                fault.reason,
-                "assign a managed identity (with several, name one in AZURE_CLIENT_ID), and see \
-                 that an application with this URI is registered in its tenant; the public Fulcio \
-                 does not know Entra as an issuer, a private one can",
+                failure.reason,
+                failure.hint.unwrap_or_else(|| {
+                    "assign a managed identity (with several, name one in AZURE_CLIENT_ID), and \
+                     check that an application with this URI is registered in its tenant; the \
+                     public Fulcio does not know Entra as an issuer, a private one can"
+                        .to_owned()
+                }),
             ),
         }
-    }
-
-    async fn fetch(
-        &self,
-        service: Option<(String, String)>,
-        audience: &Audience,
-    ) -> Result<IdToken, Fault> {
-        let (url, header, version) = match service {
-            Some((url, secret)) => {
-                let url = fetch::endpoint(ENDPOINT, &url)?;
-                (url, ("x-identity-header", fetch::secret(HEADER, &secret)?), "2019-08-01")
-            }
-            None => {
-                let url = Url::parse(METADATA).map_err(|_| Fault::new("no metadata service"))?;
-                (url, ("metadata", HeaderValue::from_static("true")), "2018-02-01")
-            }
-        };
-        let mut url = url;
-        url.query_pairs_mut()
-            .append_pair("api-version", version)
-            .append_pair("resource", audience.as_str());
-        if let Some(client) = self.host.env.var("AZURE_CLIENT_ID") {
-            url.query_pairs_mut().append_pair("client_id", &client);
-        }
-        let request = Request::get(url.as_str())
-            .header(header.0, header.1)
-            .extension(fetch::local_policy().with_redirects(Redirects::Never))
-            .body(Bytes::new())
-            .map_err(|_| Fault::new(format!("{ENDPOINT} is not a usable URL")))?;
-        fetch::json_token(&self.host, &request, "/access_token").await
-    }
-}
-
-impl TokenSource for AzureManaged {
-    fn name(&self) -> &str {
-        "azure-managed-identity"
-    }
-
-    fn find<'a>(&'a self, audience: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.look(audience))
     }
 }
 
@@ -161,32 +93,29 @@ fn is_resource(audience: &Audience) -> bool {
 }
 
 const FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
-const ENDPOINT: &str = "IDENTITY_ENDPOINT";
-const HEADER: &str = "IDENTITY_HEADER";
-const METADATA: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
-const ASSET_TAG: &str = "/sys/class/dmi/id/chassis_asset_tag";
-/// The same on every virtual machine of Azure's.
-const AZURE_TAG: &[u8] = b"7783-7084-3265-9085-8269-3286-77";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::testing::{World, block_on, broken_of, found_of, jwt};
+    use crate::testing::{World, broken_of, found_of, jwt, look};
+
+    const ENDPOINT: &str = "IDENTITY_ENDPOINT";
+    const HEADER: &str = "IDENTITY_HEADER";
+    const ASSET_TAG: &str = "/sys/class/dmi/id/chassis_asset_tag";
+    const AZURE_TAG: &str = "7783-7084-3265-9085-8269-3286-77";
 
     fn managed(world: &World, audience: &str) -> Outcome {
-        let audience = Audience::new(audience).unwrap();
-        block_on(AzureManaged::new(world.host()).look(&audience))
+        look(&AzureManagedIdentity::new(world.host()), audience)
     }
 
     fn file(world: &World, audience: &str) -> Outcome {
-        block_on(AzureFile::new(world.host().env).look(&Audience::new(audience).unwrap()))
+        look(&AzureFederatedFile::new(world.host()), audience)
     }
 
     #[test]
     fn the_audience_sigstore_is_refused_without_a_request_and_what_would_do_is_named() {
-        let tag = String::from_utf8(AZURE_TAG.to_vec()).unwrap();
         for world in [
-            World::new(&[]).with_file(ASSET_TAG, &tag),
+            World::new(&[]).with_file(ASSET_TAG, AZURE_TAG),
             World::new(&[(ENDPOINT, "http://127.0.0.1/msi"), (HEADER, "x")]),
         ] {
             let broken = broken_of(managed(&world, "sigstore"));

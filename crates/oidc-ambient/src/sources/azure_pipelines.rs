@@ -2,35 +2,31 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use host::{BoxFuture, Host};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderValue, Request};
-use id_token::{Audience, IdToken, Outcome, TokenSource};
-use url::Url;
+use host::Host;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{Method, header};
+use id_token::{Audience, IdToken, Outcome};
 
-use crate::fetch::{self, Fault};
-use crate::outcome::{broken, here, not_here};
+use crate::fetch::{self, Call, Failure};
+use crate::outcome::{absent, answered, broken, soft};
 
 /// The endpoint that gives a service connection's token. Its audience is fixed, so that only a
 /// private Fulcio that expects it has a use for it.
-pub(crate) struct AzurePipelines {
+pub struct AzurePipelines {
     host: Host,
 }
 
-impl AzurePipelines {
-    pub(crate) fn new(host: Host) -> Self {
-        Self { host }
-    }
+token_source!(AzurePipelines, "azure-pipelines");
 
-    async fn look(&self, audience: &Audience) -> Outcome {
+impl AzurePipelines {
+    async fn look(&self, audience: &Audience, _: Duration) -> Outcome {
         let var = |name| self.host.env.var(name);
         let Some(url) = var(URL) else {
-            return not_here(format!("{URL} is not set"));
+            return absent(format!("{URL} is not set"));
         };
         let evidence = format!("{URL} is set");
         if audience.as_str() != AUDIENCE {
-            return broken(
+            return soft(
                 evidence,
                 format!(
                     "expected a token for the audience `{audience}`, Azure Pipelines gives only \
@@ -52,41 +48,27 @@ impl AzurePipelines {
                 ),
             );
         };
-        match self.fetch(&url, &secret, &connection).await {
-            Ok(token) => here(token, evidence),
-            Err(fault) => broken(evidence, &fault.reason, ""),
-        }
+        answered(self.fetch(&url, &secret, &connection).await, evidence, |_| "")
     }
 
-    async fn fetch(&self, url: &str, secret: &str, connection: &str) -> Result<IdToken, Fault> {
-        let mut url = Url::parse(url)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https"))
-            .ok_or_else(|| Fault::new(format!("{URL} is not an http or https URL")))?;
+    async fn fetch(&self, url: &str, secret: &str, connection: &str) -> Result<IdToken, Failure> {
+        let mut url = fetch::endpoint(URL, url)?;
         url.query_pairs_mut()
             .append_pair("api-version", "7.1")
             .append_pair("serviceConnectionId", connection);
-        let request = Request::post(url.as_str())
-            .header(ACCEPT, HeaderValue::from_static("application/json"))
-            .header(AUTHORIZATION, fetch::secret(TOKEN, &format!("Bearer {secret}"))?)
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+        let json = HeaderValue::from_static("application/json");
+        Call::new(Method::POST, url)
+            .header(header::ACCEPT, json.clone())
+            .header(CONTENT_TYPE, json)
             .header(CONTENT_LENGTH, HeaderValue::from_static("0"))
             // Otherwise a refusal is a redirect to a page for people.
-            .header("x-tfs-fedauthredirect", HeaderValue::from_static("Suppress"))
-            .extension(fetch::policy())
-            .body(Bytes::new())
-            .map_err(|_| Fault::new(format!("{URL} is not a usable URL")))?;
-        fetch::json_token(&self.host, &request, "/oidcToken").await
-    }
-}
-
-impl TokenSource for AzurePipelines {
-    fn name(&self) -> &str {
-        "azure-pipelines"
-    }
-
-    fn find<'a>(&'a self, audience: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.look(audience))
+            .header(
+                HeaderName::from_static("x-tfs-fedauthredirect"),
+                HeaderValue::from_static("Suppress"),
+            )
+            .bearer(TOKEN, secret)?
+            .token(&self.host, "/oidcToken")
+            .await
     }
 }
 
@@ -99,14 +81,13 @@ const AUDIENCE: &str = "api://AzureADTokenExchange";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::testing::{World, block_on, broken_of, found_of, jwt};
+    use crate::testing::{World, broken_of, found_of, jwt};
 
     const JOB: [(&str, &str); 3] =
         [(URL, "https://dev.example/oidctoken"), (TOKEN, "secret"), (CONNECTION, "1-2-3")];
 
     fn look(world: &World, audience: &str) -> Outcome {
-        let audience = Audience::new(audience).unwrap();
-        block_on(AzurePipelines::new(world.host()).look(&audience))
+        crate::testing::look(&AzurePipelines::new(world.host()), audience)
     }
 
     #[test]
@@ -123,9 +104,10 @@ mod tests {
     }
 
     #[test]
-    fn another_audience_is_refused_without_a_request() {
+    fn another_audience_is_reported_without_a_request_and_the_search_goes_on() {
         let world = World::new(&JOB);
         let broken = broken_of(look(&world, "sigstore"));
+        assert!(!broken.certain);
         assert!(broken.reason.contains(AUDIENCE), "{}", broken.reason);
         assert_eq!(world.requests(), 0);
     }

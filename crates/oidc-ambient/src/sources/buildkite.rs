@@ -2,40 +2,33 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use host::{BoxFuture, Host};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Request, StatusCode};
-use id_token::{Audience, IdToken, Outcome, TokenSource};
+use host::Host;
+use http::StatusCode;
+use http::header::AUTHORIZATION;
+use id_token::{Audience, IdToken, Outcome};
 use serde_json::json;
-use url::Url;
 
-use crate::fetch::{self, Fault};
+use crate::fetch::{self, Call, Failure};
 use crate::helper;
-use crate::outcome::{broken, here, not_here};
+use crate::outcome::{absent, answered, broken, found};
 
 /// The API where its token is at hand, the program otherwise.
-pub(crate) struct Buildkite {
+pub struct Buildkite {
     host: Host,
 }
 
-impl Buildkite {
-    pub(crate) fn new(host: Host) -> Self {
-        Self { host }
-    }
+token_source!(Buildkite, "buildkite-agent");
 
+impl Buildkite {
     async fn look(&self, audience: &Audience, min_ttl: Duration) -> Outcome {
         let var = |name| self.host.env.var(name);
         match (var(TOKEN), var(JOB)) {
             (Some(secret), Some(job)) => {
-                let evidence = format!("{TOKEN} and {JOB} are set");
-                match self.fetch(&secret, &job, audience, min_ttl).await {
-                    Ok(token) => here(token, evidence),
-                    Err(fault) => broken(evidence, &fault.reason, hint_for(&fault)),
-                }
+                let answer = self.fetch(&secret, &job, audience, min_ttl).await;
+                answered(answer, format!("{TOKEN} and {JOB} are set"), hint_for)
             }
             _ if var("BUILDKITE").as_deref() == Some("true") => self.run(audience).await,
-            _ => not_here(format!("BUILDKITE is not `true` and {TOKEN} is not set")),
+            _ => absent(format!("BUILDKITE is not `true` and {TOKEN} is not set")),
         }
     }
 
@@ -45,68 +38,50 @@ impl Buildkite {
         job: &str,
         audience: &Audience,
         min_ttl: Duration,
-    ) -> Result<IdToken, Fault> {
+    ) -> Result<IdToken, Failure> {
         let base = self.host.env.var(ENDPOINT).unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
-        let url = token_url(&base, job)
-            .ok_or_else(|| Fault::new(format!("{ENDPOINT} is not an http or https URL")))?;
+        let mut url = fetch::endpoint(ENDPOINT, &base)?;
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(["jobs", job, "oidc", "tokens"]);
+        }
         let mut body = json!({ "audience": audience.as_str() });
         if min_ttl > DEFAULT_LIFE {
             body["lifetime"] = json!(min_ttl.as_secs());
         }
-        let request = Request::post(url.as_str())
-            .header(ACCEPT, HeaderValue::from_static("application/json"))
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+        Call::post_json(url, &body)
             .header(AUTHORIZATION, fetch::secret(TOKEN, &format!("Token {secret}"))?)
-            .extension(fetch::policy())
-            .body(Bytes::from(body.to_string()))
-            .map_err(|_| Fault::new(format!("{ENDPOINT} is not a usable URL")))?;
-        fetch::json_token(&self.host, &request, "/token").await
+            .token(&self.host, "/token")
+            .await
     }
 
     async fn run(&self, audience: &Audience) -> Outcome {
         let evidence = "BUILDKITE is `true`";
         let args = ["oidc", "request-token", "--audience", audience.as_str()];
         let mut answer = helper::token(&self.host, AGENT, &args, &[TOKEN]).await;
-        if matches!(&answer, Err(helper::Fault::Said(text)) if is_about_redaction(text)) {
-            // The agent wants to hide the token from the job's log and cannot reach the log. It
-            // would appear nowhere: its output goes to us alone.
+        if matches!(&answer, Err(helper::Failure::Failed(text)) if is_about_redaction(text)) {
+            // The agent wants to hide the token from the job's log and cannot reach the log. The
+            // token does not get there: only this process reads the output.
             let args = [&args[..], &["--skip-redaction"]].concat();
             answer = helper::token(&self.host, AGENT, &args, &[TOKEN]).await;
         }
         match answer {
-            Ok(token) => here(token, evidence),
-            Err(helper::Fault::Missing) => broken(
+            Ok(token) => found(token, evidence),
+            Err(helper::Failure::Missing) => broken(
                 evidence,
-                format!("neither {TOKEN} and {JOB} are set nor is the program `{AGENT}` here"),
+                format!("{TOKEN} and {JOB} are not both set and the program `{AGENT}` is not here"),
                 "if the step runs in a container, let the docker plugin set \
                  `propagate-environment: true` and `mount-buildkite-agent: true`",
             ),
-            Err(helper::Fault::Said(reason)) if is_about_redaction(&reason) => broken(
+            Err(helper::Failure::Failed(reason)) if is_about_redaction(&reason) => broken(
                 evidence,
                 reason,
                 "pass BUILDKITE_AGENT_JOB_API_SOCKET and BUILDKITE_AGENT_JOB_API_TOKEN on to the \
                  container, or set \
                  BUILDKITE_AGENT_OIDC_REQUEST_TOKEN_SKIP_TOKEN_REDACTION=true",
             ),
-            Err(helper::Fault::Said(reason)) => broken(evidence, reason, ""),
+            Err(helper::Failure::Failed(reason)) => broken(evidence, reason, ""),
         }
     }
-}
-
-impl TokenSource for Buildkite {
-    fn name(&self) -> &str {
-        "buildkite-agent"
-    }
-
-    fn find<'a>(&'a self, audience: &'a Audience, min_ttl: Duration) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.look(audience, min_ttl))
-    }
-}
-
-fn token_url(base: &str, job: &str) -> Option<Url> {
-    let mut url = Url::parse(base).ok().filter(Url::has_host)?;
-    url.path_segments_mut().ok()?.pop_if_empty().extend(["jobs", job, "oidc", "tokens"]);
-    Some(url)
 }
 
 fn is_about_redaction(text: &str) -> bool {
@@ -114,11 +89,11 @@ fn is_about_redaction(text: &str) -> bool {
     text.contains("redact") || text.contains("job api")
 }
 
-fn hint_for(fault: &Fault) -> &'static str {
-    match fault.status {
+fn hint_for(failure: &Failure) -> &'static str {
+    match failure.status {
         Some(StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED) => {
-            "the job must still run, and BUILDKITE_JOB_ID and BUILDKITE_AGENT_ACCESS_TOKEN must \
-             be those of the same job"
+            "check that the job still runs, and that BUILDKITE_JOB_ID and \
+             BUILDKITE_AGENT_ACCESS_TOKEN are those of the same job"
         }
         _ => "",
     }
@@ -136,7 +111,7 @@ mod tests {
     use host::ProgramError;
 
     use super::*;
-    use crate::sources::testing::{World, block_on, broken_of, ended, found_of, jwt};
+    use crate::testing::{World, broken_of, ended, found_of, jwt};
 
     const JOB_WITH_API: [(&str, &str); 4] = [
         ("BUILDKITE", "true"),
@@ -146,8 +121,7 @@ mod tests {
     ];
 
     fn look(world: &World, seconds: u64) -> Outcome {
-        let source = Buildkite::new(world.host());
-        block_on(source.look(&Audience::sigstore(), Duration::from_secs(seconds)))
+        crate::testing::look_for(&Buildkite::new(world.host()), "sigstore", seconds)
     }
 
     #[test]
@@ -175,7 +149,7 @@ mod tests {
         let world = World::new(&JOB_WITH_API).answering(404, r#"{"message":"Not found"}"#);
         let broken = broken_of(look(&world, 60));
         assert_eq!(broken.reason, "agent.example answered 404 Not Found: `Not found`");
-        assert!(broken.hint.unwrap().contains("must still run"));
+        assert!(broken.hint.unwrap().contains("still runs"));
     }
 
     #[test]

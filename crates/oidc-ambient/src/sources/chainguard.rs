@@ -3,58 +3,37 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use host::{BoxFuture, Env, FileError, Host};
-use id_token::{Audience, IdToken, Outcome, TOKEN_CAP, TokenSource};
+use host::{Env, Host};
+use id_token::{Audience, Outcome};
 
-use crate::outcome::{doubtful, here, not_here, with_causes};
+use crate::files::{self, Problem};
+use crate::outcome::{absent, found, soft};
 
 /// The program's cache. The program itself is not run: it may open a browser.
-pub(crate) struct Chainguard {
+pub struct Chainguard {
     host: Host,
 }
 
-impl Chainguard {
-    pub(crate) fn new(host: Host) -> Self {
-        Self { host }
-    }
+token_source!(Chainguard, "chainguard");
 
-    async fn look(&self, audience: &Audience) -> Outcome {
+impl Chainguard {
+    async fn look(&self, audience: &Audience, _: Duration) -> Outcome {
         let Some(cache) = cache_directory(self.host.env.as_ref()) else {
-            return not_here("there is no directory for caches: HOME is not set");
+            return absent("there is no directory for caches: HOME is not set");
         };
         let path = cache.join("chainguard").join(directory(audience)).join("oidc-token");
-        let evidence = || format!("{} exists", path.display());
-        let hint = || format!("run `chainctl auth login --audience {audience}`");
-        let token = match self.read(&path).await {
+        let evidence = format!("{} exists", path.display());
+        let hint = format!("run `chainctl auth login --audience {audience}`");
+        let token = match files::token(&self.host, &path).await {
             Ok(token) => token,
-            Err(None) => return not_here(format!("{} does not exist", path.display())),
-            Err(Some(reason)) => return doubtful(evidence(), reason, hint()),
+            Err(Problem::Missing) => return absent(format!("{} does not exist", path.display())),
+            Err(Problem::Unusable(reason)) => return soft(evidence, reason, hint),
         };
         let now = self.host.clock.now();
         if token.claims().expires_at().is_some_and(|end| end <= now) {
-            return doubtful(evidence(), "the token that is kept there has expired", hint());
+            return soft(evidence, "the token that is kept there has expired", hint);
         }
-        here(token, evidence())
-    }
-
-    /// `None` where there is no file.
-    async fn read(&self, path: &Path) -> Result<IdToken, Option<String>> {
-        let bytes = self.host.env.read(path, TOKEN_CAP).await.map_err(|error| match error {
-            FileError::NotFound { .. } => None,
-            error => Some(with_causes(&error)),
-        })?;
-        IdToken::parse(&String::from_utf8_lossy(&bytes))
-            .map_err(|error| Some(format!("the file holds no token: {error}")))
-    }
-}
-
-impl TokenSource for Chainguard {
-    fn name(&self) -> &str {
-        "chainguard"
-    }
-
-    fn find<'a>(&'a self, audience: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.look(audience))
+        found(token, evidence)
     }
 }
 
@@ -79,7 +58,7 @@ fn directory(audience: &Audience) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::testing::{World, block_on, broken_of, found_of, jwt};
+    use crate::testing::{World, broken_of, found_of, jwt};
 
     const ENV: [(&str, &str); 3] =
         [("HOME", "/h"), ("XDG_CACHE_HOME", "/c"), ("LOCALAPPDATA", "/c")];
@@ -90,7 +69,7 @@ mod tests {
     }
 
     fn look(world: &World, audience: &str) -> Outcome {
-        block_on(Chainguard::new(world.host()).look(&Audience::new(audience).unwrap()))
+        crate::testing::look(&Chainguard::new(world.host()), audience)
     }
 
     #[test]

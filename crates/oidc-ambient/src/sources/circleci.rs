@@ -2,61 +2,49 @@
 
 use std::time::Duration;
 
-use host::{BoxFuture, Host};
-use id_token::{Audience, Outcome, TokenSource};
+use host::Host;
+use id_token::{Audience, Outcome};
 use serde_json::json;
 
-use crate::helper::{self, Fault};
-use crate::outcome::{broken, here, not_here};
+use crate::helper::{self, Failure};
+use crate::outcome::{absent, broken, found};
 
 /// `circleci run oidc get`. The variables `CIRCLE_OIDC_TOKEN` and `CIRCLE_OIDC_TOKEN_V2` are not
-/// looked at: their audience is the organisation.
-pub(crate) struct CircleCi {
+/// used: their audience is the organisation.
+pub struct CircleCi {
     host: Host,
 }
 
-impl CircleCi {
-    pub(crate) fn new(host: Host) -> Self {
-        Self { host }
-    }
+token_source!(CircleCi, "circleci");
 
-    async fn look(&self, audience: &Audience) -> Outcome {
+impl CircleCi {
+    async fn look(&self, audience: &Audience, _: Duration) -> Outcome {
         if self.host.env.var("CIRCLECI").as_deref() != Some("true") {
-            return not_here("CIRCLECI is not `true`");
+            return absent("CIRCLECI is not `true`");
         }
         let evidence = "CIRCLECI is `true`";
         let claims = json!({ "aud": audience.as_str() }).to_string();
         let args = ["run", "oidc", "get", "--root-issuer", "--claims", &claims];
         match helper::token(&self.host, PROGRAM, &args, NEEDED).await {
-            Ok(token) => here(token, evidence),
-            Err(Fault::Missing) => broken(
+            Ok(token) => found(token, evidence),
+            Err(Failure::Missing) => broken(
                 evidence,
                 "the program `circleci` is not here",
                 "run this step in the job itself, where CircleCI provides the program, or mount \
                  it into the container",
             ),
-            Err(Fault::Said(reason)) if reason.contains("unknown command") => broken(
+            Err(Failure::Failed(reason)) if reason.contains("unknown command") => broken(
                 evidence,
                 reason,
-                "this `circleci` is too old for `circleci run oidc get`; take a newer image",
+                "take a newer image: this `circleci` is too old for `circleci run oidc get`",
             ),
-            Err(Fault::Said(reason)) => broken(
+            Err(Failure::Failed(reason)) => broken(
                 evidence,
                 reason,
-                "a build of a forked pull request gets a token only when the project allows to \
-                 pass secrets to builds from forked pull requests",
+                "for a build of a forked pull request, let the project pass secrets to builds \
+                 from forked pull requests: only then do they get a token",
             ),
         }
-    }
-}
-
-impl TokenSource for CircleCi {
-    fn name(&self) -> &str {
-        "circleci"
-    }
-
-    fn find<'a>(&'a self, audience: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.look(audience))
     }
 }
 
@@ -67,10 +55,10 @@ const NEEDED: &[&str] = &["CIRCLE_OIDC_TOKEN", "CIRCLE_OIDC_TOKEN_V2"];
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::testing::{World, block_on, broken_of, ended, found_of, jwt};
+    use crate::testing::{World, broken_of, ended, found_of, jwt};
 
     fn look(world: &World) -> Outcome {
-        block_on(CircleCi::new(world.host()).look(&Audience::new(r#"a"b"#).unwrap()))
+        crate::testing::look(&CircleCi::new(world.host()), r#"a"b"#)
     }
 
     #[test]

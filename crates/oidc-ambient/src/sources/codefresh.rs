@@ -2,41 +2,33 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use host::{BoxFuture, Host};
-use http::header::{ACCEPT, AUTHORIZATION};
-use http::{HeaderValue, Request};
-use id_token::{Audience, IdToken, Outcome, TokenSource};
-use url::Url;
+use host::Host;
+use http::header::AUTHORIZATION;
+use id_token::{Audience, IdToken, Outcome};
 
-use crate::fetch::{self, Fault};
-use crate::outcome::{broken, here, not_here};
+use crate::fetch::{self, Call, Failure};
+use crate::outcome::{absent, answered, broken, found};
 
 /// The endpoint of the build, or the variable that its marketplace step exports.
-pub(crate) struct Codefresh {
+pub struct Codefresh {
     host: Host,
 }
 
-impl Codefresh {
-    pub(crate) fn new(host: Host) -> Self {
-        Self { host }
-    }
+token_source!(Codefresh, "codefresh");
 
-    async fn look(&self, audience: &Audience) -> Outcome {
+impl Codefresh {
+    async fn look(&self, audience: &Audience, _: Duration) -> Outcome {
         let var = |name| self.host.env.var(name);
         if let (Some(url), Some(secret)) = (var(URL), var(TOKEN)) {
-            let evidence = format!("{URL} is set");
-            return match self.fetch(&url, &secret, audience).await {
-                Ok(token) => here(token, evidence),
-                Err(fault) => broken(evidence, &fault.reason, ""),
-            };
+            let answer = self.fetch(&url, &secret, audience).await;
+            return answered(answer, format!("{URL} is set"), |_| "");
         }
         if var(BUILD).is_none() {
-            return not_here(format!("neither {URL} nor {BUILD} is set"));
+            return absent(format!("neither {URL} nor {BUILD} is set"));
         }
         // `ID_TOKEN` alone would mean nothing: it is a common name.
         if let Some(token) = var("ID_TOKEN").and_then(|text| IdToken::parse(&text).ok()) {
-            return here(token, format!("{BUILD} and ID_TOKEN are set"));
+            return found(token, format!("{BUILD} and ID_TOKEN are set"));
         }
         broken(
             format!("{BUILD} is set"),
@@ -48,30 +40,17 @@ impl Codefresh {
         )
     }
 
-    async fn fetch(&self, url: &str, secret: &str, audience: &Audience) -> Result<IdToken, Fault> {
-        let mut url = Url::parse(url)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https"))
-            .ok_or_else(|| Fault::new(format!("{URL} is not an http or https URL")))?;
+    async fn fetch(
+        &self,
+        url: &str,
+        secret: &str,
+        audience: &Audience,
+    ) -> Result<IdToken, Failure> {
+        let mut url = fetch::endpoint(URL, url)?;
         url.query_pairs_mut().append_pair("audience", audience.as_str());
-        let request = Request::get(url.as_str())
-            .header(ACCEPT, HeaderValue::from_static("application/json"))
-            // The value is sent as it is, without a scheme before it.
-            .header(AUTHORIZATION, fetch::secret(TOKEN, secret)?)
-            .extension(fetch::policy())
-            .body(Bytes::new())
-            .map_err(|_| Fault::new(format!("{URL} is not a usable URL")))?;
-        fetch::json_token(&self.host, &request, "/id_token").await
-    }
-}
-
-impl TokenSource for Codefresh {
-    fn name(&self) -> &str {
-        "codefresh"
-    }
-
-    fn find<'a>(&'a self, audience: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.look(audience))
+        // The value is sent as it is, without a scheme before it.
+        let authorization = fetch::secret(TOKEN, secret)?;
+        Call::get(url).header(AUTHORIZATION, authorization).token(&self.host, "/id_token").await
     }
 }
 
@@ -82,10 +61,10 @@ const BUILD: &str = "CF_BUILD_ID";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::testing::{World, block_on, broken_of, found_of, jwt};
+    use crate::testing::{World, broken_of, found_of, jwt};
 
     fn look(world: &World) -> Outcome {
-        block_on(Codefresh::new(world.host()).look(&Audience::sigstore()))
+        crate::testing::look(&Codefresh::new(world.host()), "sigstore")
     }
 
     #[test]

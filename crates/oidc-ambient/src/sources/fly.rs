@@ -3,72 +3,52 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::Bytes;
-use host::{BoxFuture, FileError, Host};
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Request};
-use id_token::{Audience, IdToken, Outcome, TokenSource};
+use host::{FileError, Host};
+use id_token::{Audience, IdToken, Outcome};
 use serde_json::json;
+use url::Url;
 
-use crate::fetch::{self, Fault};
-use crate::outcome::{broken, here, not_here};
+use crate::fetch::{self, Call, Failure};
+use crate::outcome::{absent, answered, broken};
 
 /// The machine's API. The answer is the bare token.
-pub(crate) struct Fly {
+pub struct Fly {
     host: Host,
 }
 
-impl Fly {
-    pub(crate) fn new(host: Host) -> Self {
-        Self { host }
-    }
+token_source!(Fly, "fly");
 
-    async fn look(&self, audience: &Audience) -> Outcome {
+impl Fly {
+    async fn look(&self, audience: &Audience, _: Duration) -> Outcome {
         if self.host.env.var(MARKER).is_none() {
-            return not_here(format!("{MARKER} is not set"));
+            return absent(format!("{MARKER} is not set"));
         }
         // A socket is there and cannot be read like a file.
         match self.host.env.read(Path::new(SOCKET), 0).await {
-            Err(FileError::NotFound { .. }) => return not_here(format!("{SOCKET} does not exist")),
+            Err(FileError::NotFound { .. }) => return absent(format!("{SOCKET} does not exist")),
             Err(FileError::Io { .. }) => {
                 return broken(
                     format!("{MARKER} is set"),
-                    format!("{SOCKET} may not be looked at"),
-                    "run this as root, or let this user reach the socket",
+                    format!("this user has no access to {SOCKET}"),
+                    "run this as root, or give this user access to the socket",
                 );
             }
             _ => {}
         }
-        let evidence = format!("{MARKER} is set and {SOCKET} exists");
-        match self.fetch(audience).await {
-            Ok(token) => here(token, evidence),
-            Err(fault) => broken(
-                evidence,
-                &fault.reason,
-                "the socket is for root by default: run this as root, or let this user reach it",
-            ),
-        }
+        answered(
+            self.fetch(audience).await,
+            format!("{MARKER} is set and {SOCKET} exists"),
+            |_| "run this as root, or give this user access to the socket: by default only root has it",
+        )
     }
 
-    async fn fetch(&self, audience: &Audience) -> Result<IdToken, Fault> {
-        let body = json!({ "aud": audience.as_str() }).to_string();
-        let request = Request::post("http://localhost/v1/tokens/oidc")
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .extension(fetch::local_policy().with_unix_socket(SOCKET))
-            .body(Bytes::from(body))
-            .map_err(|_| Fault::new("no request can be made"))?;
-        let answer = fetch::send(&self.host, &request).await?;
+    async fn fetch(&self, audience: &Audience) -> Result<IdToken, Failure> {
+        let url = Url::parse("http://localhost/v1/tokens/oidc")
+            .map_err(|_| Failure::new("the request cannot be made"))?;
+        let call = Call::post_json(url, &json!({ "aud": audience.as_str() }))
+            .policy(fetch::local_policy().with_unix_socket(SOCKET));
+        let answer = call.send(&self.host).await?;
         fetch::token(&String::from_utf8_lossy(answer.body()))
-    }
-}
-
-impl TokenSource for Fly {
-    fn name(&self) -> &str {
-        "fly"
-    }
-
-    fn find<'a>(&'a self, audience: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.look(audience))
     }
 }
 
@@ -78,10 +58,10 @@ const SOCKET: &str = "/.fly/api";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::testing::{World, block_on, broken_of, found_of, jwt};
+    use crate::testing::{World, broken_of, found_of, jwt};
 
     fn look(world: &World) -> Outcome {
-        block_on(Fly::new(world.host()).look(&Audience::sigstore()))
+        crate::testing::look(&Fly::new(world.host()), "sigstore")
     }
 
     #[test]

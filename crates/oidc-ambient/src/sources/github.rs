@@ -1,41 +1,33 @@
-//! GitHub Actions, and Forgejo and Gitea that speak the same way.
+//! GitHub Actions, and Forgejo and Gitea, which use the same protocol.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use host::{BoxFuture, Host};
-use http::header::{ACCEPT, AUTHORIZATION};
-use http::{HeaderValue, Request, StatusCode};
-use id_token::{Audience, IdToken, Outcome, TokenSource};
+use host::Host;
+use http::StatusCode;
+use id_token::{Audience, IdToken, Outcome};
 use url::Url;
 
-use crate::fetch::{self, Fault};
-use crate::outcome::{broken, here, not_here};
+use crate::fetch::{self, Call, Failure};
+use crate::outcome::{absent, answered, broken};
 
-/// The token endpoint that a job with permission is told of.
-pub(crate) struct GitHub {
+/// The token endpoint that a job with the permission is given.
+pub struct GitHubActions {
     host: Host,
 }
 
-impl GitHub {
-    pub(crate) fn new(host: Host) -> Self {
-        Self { host }
-    }
+token_source!(GitHubActions, "github-actions");
 
-    async fn look(&self, audience: &Audience) -> Outcome {
+impl GitHubActions {
+    async fn look(&self, audience: &Audience, _: Duration) -> Outcome {
         let var = |name| self.host.env.var(name);
         let (url, secret) = match (var(URL), var(TOKEN)) {
             (Some(url), Some(secret)) => (url, secret),
             (url, secret) => return self.without_permission(url.is_some(), secret.is_some()),
         };
-        let evidence = format!("{URL} is set");
-        match self.fetch(&url, &secret, audience).await {
-            Ok(token) => here(token, evidence),
-            Err(fault) => broken(evidence, &fault.reason, hint_for(&fault)),
-        }
+        answered(self.fetch(&url, &secret, audience).await, format!("{URL} is set"), hint_for)
     }
 
-    /// No request is sent: the two variables are there exactly when the job may have a token.
+    /// No request is sent: the two variables are set exactly when the job may have a token.
     fn without_permission(&self, has_url: bool, has_token: bool) -> Outcome {
         let is_true = |name| self.host.env.var(name).as_deref() == Some("true");
         let forgejo = is_true("FORGEJO_ACTIONS") || is_true("GITEA_ACTIONS");
@@ -46,7 +38,7 @@ impl GitHub {
         } else if has_url || has_token {
             format!("{} is set", if has_url { URL } else { TOKEN })
         } else {
-            return not_here(format!("neither GITHUB_ACTIONS is `true` nor {URL} is set"));
+            return absent(format!("GITHUB_ACTIONS is not `true` and {URL} is not set"));
         };
         let missing = match (has_url, has_token) {
             (true, _) => format!("{TOKEN} is not set"),
@@ -56,7 +48,7 @@ impl GitHub {
         if forgejo {
             return broken(
                 evidence,
-                format!("this job may not have an identity token: {missing}"),
+                format!("this job has no permission for an identity token: {missing}"),
                 "add `enable-openid-connect: true` to the job; if a step runs in a container or \
                  under sudo, pass the two variables on to it",
             );
@@ -65,44 +57,26 @@ impl GitHub {
             evidence,
             format!("this job lacks the permission `id-token: write`: {missing}"),
             "add `permissions: {id-token: write}` to the job or the workflow, beside the others \
-             it needs (`contents: read`, `packages: write`), because naming one permission takes \
-             away the defaults; a called workflow needs it from its caller too; pull requests \
+             it needs (`contents: read`, `packages: write`), because naming one permission \
+             removes the defaults; a called workflow needs it from its caller too; pull requests \
              from forks never get it; if a step runs in a container or under sudo, pass the two \
              variables on to it",
         )
     }
 
-    async fn fetch(&self, url: &str, secret: &str, audience: &Audience) -> Result<IdToken, Fault> {
-        let url = with_audience(url, audience)?;
-        let bearer = fetch::secret(TOKEN, &format!("Bearer {secret}"))?;
-        let request = Request::get(url.as_str())
-            .header(ACCEPT, HeaderValue::from_static("application/json"))
-            .header(AUTHORIZATION, bearer)
-            .extension(fetch::policy())
-            .body(Bytes::new())
-            .map_err(|_| Fault::new(format!("{URL} is not a usable URL")))?;
-        fetch::json_token(&self.host, &request, "/value").await
+    async fn fetch(
+        &self,
+        url: &str,
+        secret: &str,
+        audience: &Audience,
+    ) -> Result<IdToken, Failure> {
+        let url = with_audience(fetch::endpoint(URL, url)?, audience);
+        Call::get(url).bearer(TOKEN, secret)?.token(&self.host, "/value").await
     }
 }
 
-impl TokenSource for GitHub {
-    fn name(&self) -> &str {
-        "github-actions"
-    }
-
-    fn find<'a>(&'a self, audience: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.look(audience))
-    }
-}
-
-/// The URL has a query already, of which nothing but the audience is ours to set.
-fn with_audience(url: &str, audience: &Audience) -> Result<Url, Fault> {
-    // The value is not shown: some servers put a secret into it.
-    let bad = || Fault::new(format!("{URL} is not an http or https URL"));
-    let mut url = Url::parse(url).map_err(|_| bad())?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(bad());
-    }
+/// The URL has a query already, of which only the audience is ours to set.
+fn with_audience(mut url: Url, audience: &Audience) -> Url {
     if url.query_pairs().any(|(name, _)| name == "audience") {
         let others: Vec<(String, String)> = url
             .query_pairs()
@@ -112,22 +86,22 @@ fn with_audience(url: &str, audience: &Audience) -> Result<Url, Fault> {
         url.query_pairs_mut().clear().extend_pairs(others);
     }
     url.query_pairs_mut().append_pair("audience", audience.as_str());
-    Ok(url)
+    url
 }
 
-fn hint_for(fault: &Fault) -> &'static str {
-    match fault.status {
+fn hint_for(failure: &Failure) -> &'static str {
+    match failure.status {
         Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-            "the two ACTIONS_ID_TOKEN_REQUEST variables are those of this very job only while it \
-             runs: do not carry them over to another job or a later step outside of it"
+            "use the two ACTIONS_ID_TOKEN_REQUEST variables only in the job that they were set \
+             for, while it runs"
         }
         Some(status) if status.is_server_error() || status.is_success() => {
-            "the token service has a problem of its own; run the job again"
+            "run the job again: the token service has a problem of its own"
         }
         Some(_) => "",
         None => {
-            "see that this job can reach the host of ACTIONS_ID_TOKEN_REQUEST_URL; behind a \
-                 proxy set HTTPS_PROXY, or NO_PROXY if it must not be used"
+            "check that this job can reach the host of ACTIONS_ID_TOKEN_REQUEST_URL; behind a \
+             proxy set HTTPS_PROXY, or NO_PROXY if it must not be used"
         }
     }
 }
@@ -137,8 +111,10 @@ const TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
 
 #[cfg(test)]
 mod tests {
+    use http::header::AUTHORIZATION;
+
     use super::*;
-    use crate::sources::testing::{World, block_on, broken_of, found_of, jwt};
+    use crate::testing::{World, broken_of, found_of, jwt};
 
     const JOB: [(&str, &str); 3] = [
         ("GITHUB_ACTIONS", "true"),
@@ -147,8 +123,7 @@ mod tests {
     ];
 
     fn look(world: &World, audience: &str) -> Outcome {
-        let audience = Audience::new(audience).unwrap();
-        block_on(GitHub::new(world.host()).look(&audience))
+        crate::testing::look(&GitHubActions::new(world.host()), audience)
     }
 
     #[test]
@@ -173,7 +148,8 @@ mod tests {
     #[test]
     fn an_audience_cannot_break_out_of_the_query() {
         let url = |from, audience| {
-            with_audience(from, &Audience::new(audience).unwrap()).unwrap().to_string()
+            let url = Url::parse(from).unwrap();
+            with_audience(url, &Audience::new(audience).unwrap()).to_string()
         };
         assert_eq!(
             url("https://h/t?placeholder=true", "a b&c=d#e"),
@@ -227,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_not_json_is_tried_again_and_then_shown() {
+    fn an_answer_that_is_not_json_is_tried_again_and_not_shown() {
         let world = World::new(&JOB)
             .answering(200, "upstream connect error")
             .answering(200, &format!(r#"{{"value":"{}"}}"#, jwt("{}")));
@@ -235,7 +211,7 @@ mod tests {
         assert_eq!(world.requests(), 2);
         let world = World::new(&JOB).answering(200, "upstream connect error");
         let broken = broken_of(look(&world, "sigstore"));
-        assert_eq!(broken.reason, "expected JSON, found `upstream connect error`");
+        assert_eq!(broken.reason, "expected JSON, found text of 22 bytes");
         assert_eq!(world.requests(), 3);
     }
 
@@ -249,7 +225,10 @@ mod tests {
         );
         let world = World::new(&JOB).answering(200, r#"{"value":"hunter2"}"#);
         let reason = broken_of(look(&world, "sigstore")).reason;
-        assert!(reason.contains("no token") && !reason.contains("hunter2"), "{reason}");
+        assert!(
+            reason.contains("not an identity token") && !reason.contains("hunter2"),
+            "{reason}"
+        );
     }
 
     #[test]

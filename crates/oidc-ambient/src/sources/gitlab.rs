@@ -1,29 +1,26 @@
 //! GitLab CI: the token is a variable that the job declares.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use host::{BoxFuture, Env};
-use id_token::{Audience, IdToken, Outcome, TokenSource};
+use host::Host;
+use id_token::{Audience, Outcome};
 
-use crate::outcome::{broken, here, not_here};
+use crate::outcome::{absent, broken, found, parsed};
 
 /// The variable that `id_tokens:` of the job defines.
-pub(crate) struct GitLab {
-    env: Arc<dyn Env>,
+pub struct GitLab {
+    host: Host,
 }
 
-impl GitLab {
-    pub(crate) fn new(env: Arc<dyn Env>) -> Self {
-        Self { env }
-    }
+token_source!(GitLab, "gitlab");
 
-    fn look(&self, audience: &Audience) -> Outcome {
-        if self.env.var("GITLAB_CI").as_deref() != Some("true") {
-            return not_here("GITLAB_CI is not `true`");
+impl GitLab {
+    async fn look(&self, audience: &Audience, _: Duration) -> Outcome {
+        if self.host.env.var("GITLAB_CI").as_deref() != Some("true") {
+            return absent("GITLAB_CI is not `true`");
         }
         let variable = variable_for(audience);
-        let Some(text) = self.env.var(&variable) else {
+        let Some(text) = self.host.env.var(&variable) else {
             return broken(
                 "GITLAB_CI is `true`",
                 format!("this job declares no identity token: {variable} is not set"),
@@ -34,28 +31,18 @@ impl GitLab {
             );
         };
         let evidence = format!("GITLAB_CI is `true` and {variable} is set");
-        match IdToken::parse(&text) {
-            Ok(token) => here(token, evidence),
-            Err(error) => broken(
+        match parsed(&variable, &text) {
+            Ok(token) => found(token, evidence),
+            Err(reason) => broken(
                 evidence,
-                format!("{variable} holds no token: {error}"),
+                reason,
                 format!("declare {variable} under `id_tokens:` and not under `variables:`"),
             ),
         }
     }
 }
 
-impl TokenSource for GitLab {
-    fn name(&self) -> &str {
-        "gitlab"
-    }
-
-    fn find<'a>(&'a self, audience: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
-        Box::pin(std::future::ready(self.look(audience)))
-    }
-}
-
-/// `<AUDIENCE>_ID_TOKEN`: capitals, and `_` for what a variable's name may not hold.
+/// `<AUDIENCE>_ID_TOKEN`: capitals, and `_` for what the name of a variable may not hold.
 fn variable_for(audience: &Audience) -> String {
     let mut name = String::new();
     for character in audience.as_str().chars() {
@@ -69,10 +56,10 @@ fn variable_for(audience: &Audience) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::testing::{World, broken_of, found_of, jwt};
+    use crate::testing::{World, broken_of, found_of, jwt};
 
     fn look(variables: &[(&str, &str)]) -> Outcome {
-        GitLab::new(World::new(variables).host().env).look(&Audience::sigstore())
+        crate::testing::look(&GitLab::new(World::new(variables).host()), "sigstore")
     }
 
     #[test]

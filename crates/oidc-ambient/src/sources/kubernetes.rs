@@ -3,53 +3,40 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::Bytes;
-use host::{BoxFuture, FileError, Host, Redirects};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Request};
-use id_token::{Audience, IdToken, Outcome, TOKEN_CAP, TokenSource};
+use host::{Host, Redirects};
+use id_token::{Audience, IdToken, Outcome};
 use serde_json::json;
 use url::Url;
 
 use crate::check::wrong_audience;
-use crate::fetch::{self, Fault};
-use crate::outcome::{doubtful, here, not_here, with_causes};
+use crate::fetch::{self, Call, Failure};
+use crate::files::{self, Problem};
+use crate::outcome::{absent, found, soft};
 
-/// The API server of the cluster that we run in.
-pub(crate) struct Kubernetes {
+/// The API server of the cluster that this pod runs in.
+pub struct Kubernetes {
     host: Host,
 }
 
-impl Kubernetes {
-    pub(crate) fn new(host: Host) -> Self {
-        Self { host }
-    }
+token_source!(Kubernetes, "kubernetes");
 
+impl Kubernetes {
     async fn look(&self, audience: &Audience, min_ttl: Duration) -> Outcome {
         let Some(server) = self.host.env.var(SERVER) else {
-            return not_here(format!("{SERVER} is not set"));
+            return absent(format!("{SERVER} is not set"));
         };
-        let own = match self.host.env.read(Path::new(TOKEN_PATH), TOKEN_CAP).await {
+        let own = match files::token(&self.host, Path::new(TOKEN_PATH)).await {
             Ok(own) => own,
-            Err(FileError::NotFound { .. }) => {
-                return not_here(format!("{TOKEN_PATH} does not exist"));
-            }
-            Err(error) => return soft(with_causes(&error), audience),
+            Err(Problem::Missing) => return absent(format!("{TOKEN_PATH} does not exist")),
+            Err(Problem::Unusable(reason)) => return unusable(reason, audience),
         };
-        let own = match IdToken::parse(&String::from_utf8_lossy(&own)) {
-            Ok(own) => own,
-            Err(error) => {
-                return soft(format!("{TOKEN_PATH} holds no token: {error}"), audience);
-            }
+        let Some(other) = wrong_audience(own.claims(), audience) else {
+            return found(own, format!("{TOKEN_PATH} is for this audience"));
         };
-        if wrong_audience(own.claims(), audience).is_none() {
-            return here(own, format!("{TOKEN_PATH} is for this audience"));
-        }
         match self.request(&server, &own, audience, min_ttl).await {
-            Ok(token) => here(token, evidence()),
-            Err(fault) => {
-                let found = wrong_audience(own.claims(), audience).unwrap_or_default();
-                soft(format!("{}; of the pod's own token: {found}", fault.reason), audience)
+            Ok(token) => found(token, evidence()),
+            Err(failure) => {
+                unusable(format!("{}; the pod's own token: {other}", failure.reason), audience)
             }
         }
     }
@@ -60,56 +47,37 @@ impl Kubernetes {
         own: &IdToken,
         audience: &Audience,
         min_ttl: Duration,
-    ) -> Result<IdToken, Fault> {
+    ) -> Result<IdToken, Failure> {
         let (namespace, account) = own
             .claims()
             .subject()
             .and_then(|subject| subject.strip_prefix("system:serviceaccount:")?.split_once(':'))
             .ok_or_else(|| {
-                Fault::new(format!("{TOKEN_PATH} does not name a service account as its subject"))
+                Failure::new(format!("{TOKEN_PATH} does not name a service account as its subject"))
             })?;
         let port = self.host.env.var(PORT).unwrap_or_else(|| "443".to_owned());
         let url = token_url(server, &port, namespace, account)
-            .ok_or_else(|| Fault::new(format!("{SERVER} and {PORT} name no server")))?;
-        let authorities = self
-            .host
-            .env
-            .read(Path::new(CA_PATH), CA_CAP)
-            .await
-            .map_err(|error| Fault::new(with_causes(&error)))?;
+            .ok_or_else(|| Failure::new(format!("{SERVER} and {PORT} do not name a server")))?;
+        let authorities = self.host.env.read(Path::new(CA_PATH), CA_CAP).await?;
         let life = min_ttl.max(SHORTEST_LIFE).as_secs();
         let body = json!({
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
             "spec": { "audiences": [audience.as_str()], "expirationSeconds": life },
         });
-        let bearer = fetch::secret(TOKEN_PATH, &format!("Bearer {}", own.reveal()))?;
-        let request = Request::post(url.as_str())
-            .header(ACCEPT, HeaderValue::from_static("application/json"))
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .header(AUTHORIZATION, bearer)
-            .extension(
-                fetch::local_policy().with_redirects(Redirects::Never).with_trust_only(authorities),
-            )
-            .body(Bytes::from(body.to_string()))
-            .map_err(|_| Fault::new(format!("{SERVER} names no server")))?;
-        fetch::json_token(&self.host, &request, "/status/token").await
-    }
-}
-
-impl TokenSource for Kubernetes {
-    fn name(&self) -> &str {
-        "kubernetes"
-    }
-
-    fn find<'a>(&'a self, audience: &'a Audience, min_ttl: Duration) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.look(audience, min_ttl))
+        let policy =
+            fetch::local_policy().with_redirects(Redirects::Never).with_trust_only(authorities);
+        Call::post_json(url, &body)
+            .bearer(TOKEN_PATH, own.reveal())?
+            .policy(policy)
+            .token(&self.host, "/status/token")
+            .await
     }
 }
 
 /// Every pod has the marker and few may ask for tokens, so this never ends the search.
-fn soft(reason: impl Into<String>, audience: &Audience) -> Outcome {
-    doubtful(evidence(), reason, mount_hint(audience))
+fn unusable(reason: String, audience: &Audience) -> Outcome {
+    soft(evidence(), reason, mount_hint(audience))
 }
 
 fn evidence() -> String {
@@ -143,7 +111,7 @@ const SHORTEST_LIFE: Duration = Duration::from_secs(600);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::testing::{World, block_on, broken_of, found_of, jwt};
+    use crate::testing::{World, broken_of, found_of, jwt};
 
     fn pod() -> World {
         let own = jwt(
@@ -155,8 +123,7 @@ mod tests {
     }
 
     fn look(world: &World) -> Outcome {
-        let source = Kubernetes::new(world.host());
-        block_on(source.look(&Audience::sigstore(), Duration::from_secs(60)))
+        crate::testing::look(&Kubernetes::new(world.host()), "sigstore")
     }
 
     #[test]

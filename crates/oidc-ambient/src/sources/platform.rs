@@ -1,111 +1,137 @@
-//! Platforms that put a token into a variable and have nothing else to say: a table.
+//! Platforms that only put a token into a variable: a table.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use host::{BoxFuture, Env};
-use id_token::{Audience, IdToken, Outcome, TokenSource};
+use host::{BoxFuture, Host};
+use id_token::{Audience, Outcome, TokenSource};
 
-use crate::outcome::{broken, here, not_here};
+use crate::check::wrong_audience;
+use crate::outcome::{absent, broken, found, parsed, soft};
 
 /// One row of the table.
-pub(crate) struct Platform {
+struct Platform {
     name: &'static str,
     /// The variable that tells the platform, and its value if only one will do.
     marker: (&'static str, Option<&'static str>),
     /// Where the token is; the first that is set.
     tokens: &'static [&'static str],
-    /// The mend when there is no token, or when it is for another audience.
+    /// Whether the audience is the platform's choice, so that a token for another one can never
+    /// be had here.
+    fixed_audience: bool,
+    /// What to do when there is no token, or when it is for another audience.
     hint: &'static str,
 }
 
-/// A row, with the environment to read.
-pub(crate) struct PlatformToken {
-    env: Arc<dyn Env>,
+/// The variable of one platform.
+pub struct PlatformVariable {
+    host: Host,
     platform: &'static Platform,
 }
 
-/// The rows, in order.
-pub(crate) static BUDDY: Platform = Platform {
+static BUDDY: Platform = Platform {
     name: "buddy",
     marker: ("BUDDY", Some("true")),
     tokens: &[],
+    fixed_audience: true,
     hint: "let the pipeline obtain an OIDC token for the audience that is needed and put it into \
            SIGSTORE_ID_TOKEN",
 };
-
-pub(crate) static BITBUCKET: Platform = Platform {
+static BITBUCKET: Platform = Platform {
     name: "bitbucket",
     marker: ("BITBUCKET_BUILD_NUMBER", None),
     tokens: &["BITBUCKET_STEP_OIDC_TOKEN"],
+    fixed_audience: false,
     hint: "set `oidc: true` on the step, and in its `oidc` section the audience that is needed; \
            the public Fulcio does not know Bitbucket as an issuer, a private one can",
 };
-
-pub(crate) static SEMAPHORE: Platform = Platform {
+static SEMAPHORE: Platform = Platform {
     name: "semaphore",
     marker: ("SEMAPHORE", Some("true")),
     tokens: &["SEMAPHORE_OIDC_TOKEN"],
-    hint: "Semaphore's tokens are always for the organisation's own URL, which the public Fulcio \
-           does not take: use a private Fulcio that expects that audience, or put another token \
-           into SIGSTORE_ID_TOKEN",
+    fixed_audience: true,
+    hint: "use a private Fulcio that expects the organisation's own URL as the audience \
+           (Semaphore gives tokens for no other), or put another token into SIGSTORE_ID_TOKEN",
 };
-
-pub(crate) static TERRAFORM: Platform = Platform {
+static TERRAFORM: Platform = Platform {
     name: "hcp-terraform",
     marker: ("TFC_RUN_ID", None),
     tokens: &["TFC_WORKLOAD_IDENTITY_TOKEN_SIGSTORE", "TFC_WORKLOAD_IDENTITY_TOKEN"],
+    fixed_audience: false,
     hint: "set TFC_WORKLOAD_IDENTITY_AUDIENCE_SIGSTORE in the workspace to the audience that is \
            needed; the public Fulcio does not know HCP Terraform as an issuer, a private one can",
 };
-
-pub(crate) static VERCEL: Platform = Platform {
+static VERCEL: Platform = Platform {
     name: "vercel",
     marker: ("VERCEL", Some("1")),
     tokens: &["VERCEL_OIDC_TOKEN"],
-    hint: "Vercel's tokens are always for the team's own URL, which the public Fulcio does not \
-           take: use a private Fulcio that expects that audience, or put another token into \
-           SIGSTORE_ID_TOKEN",
+    fixed_audience: true,
+    hint: "use a private Fulcio that expects the team's own URL as the audience (Vercel gives \
+           tokens for no other), or put another token into SIGSTORE_ID_TOKEN",
 };
 
-impl PlatformToken {
-    pub(crate) fn new(env: Arc<dyn Env>, platform: &'static Platform) -> Self {
-        Self { env, platform }
+impl PlatformVariable {
+    /// Buddy, which gives no token by itself.
+    pub fn buddy(host: Host) -> Self {
+        Self { host, platform: &BUDDY }
+    }
+
+    /// `BITBUCKET_STEP_OIDC_TOKEN`.
+    pub fn bitbucket(host: Host) -> Self {
+        Self { host, platform: &BITBUCKET }
+    }
+
+    /// `SEMAPHORE_OIDC_TOKEN`.
+    pub fn semaphore(host: Host) -> Self {
+        Self { host, platform: &SEMAPHORE }
+    }
+
+    /// `TFC_WORKLOAD_IDENTITY_TOKEN_SIGSTORE` or `TFC_WORKLOAD_IDENTITY_TOKEN`.
+    pub fn hcp_terraform(host: Host) -> Self {
+        Self { host, platform: &TERRAFORM }
+    }
+
+    /// `VERCEL_OIDC_TOKEN`.
+    pub fn vercel(host: Host) -> Self {
+        Self { host, platform: &VERCEL }
     }
 
     fn look(&self, audience: &Audience) -> Outcome {
-        let Platform { marker: (marker, value), tokens, hint, .. } = self.platform;
-        let found = tokens.iter().find_map(|name| Some((*name, self.env.var(name)?)));
-        let marked = self.env.var(marker).filter(|found| value.is_none_or(|only| only == found));
+        let env = self.host.env.as_ref();
+        let Platform { marker: (marker, value), tokens, fixed_audience, hint, .. } = self.platform;
+        let set = tokens.iter().find_map(|name| Some((*name, env.var(name)?)));
+        let marked = env.var(marker).filter(|found| value.is_none_or(|only| only == found));
         let evidence = match (&marked, value) {
             (Some(_), Some(only)) => format!("{marker} is `{only}`"),
             (Some(_), None) => format!("{marker} is set"),
-            (None, _) => match &found {
+            (None, _) => match &set {
                 Some((name, _)) => format!("{name} is set"),
-                None => return not_here(format!("{marker} is not set")),
+                None => return absent(format!("{marker} is not set")),
             },
         };
-        let Some((name, text)) = found else {
-            let missing = match tokens.first() {
-                Some(name) => format!("no identity token is here: {name} is not set"),
-                None => "this platform hands out no identity token by itself".to_owned(),
+        let Some((name, text)) = set else {
+            let reason = match tokens.first() {
+                Some(name) => format!("this job has no identity token: {name} is not set"),
+                None => "this platform gives no identity token by itself".to_owned(),
             };
-            return broken(evidence, missing, *hint);
+            return if *fixed_audience {
+                soft(evidence, reason, *hint)
+            } else {
+                broken(evidence, reason, *hint)
+            };
         };
-        let token = match IdToken::parse(&text) {
+        let token = match parsed(name, &text) {
             Ok(token) => token,
-            Err(error) => {
-                return broken(evidence, format!("{name} holds no token: {error}"), *hint);
-            }
+            Err(reason) => return broken(evidence, reason, *hint),
         };
-        match crate::check::wrong_audience(token.claims(), audience) {
+        match wrong_audience(token.claims(), audience) {
+            Some(reason) if *fixed_audience => soft(evidence, reason, *hint),
             Some(reason) => broken(evidence, reason, *hint),
-            None => here(token, evidence),
+            None => found(token, evidence),
         }
     }
 }
 
-impl TokenSource for PlatformToken {
+impl TokenSource for PlatformVariable {
     fn name(&self) -> &str {
         self.platform.name
     }
@@ -118,11 +144,11 @@ impl TokenSource for PlatformToken {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::testing::{World, broken_of, found_of, jwt};
+    use crate::testing::{World, broken_of, found_of, jwt};
 
     fn look(platform: &'static Platform, variables: &[(&str, &str)]) -> Outcome {
-        let env = World::new(variables).host().env;
-        PlatformToken::new(env, platform).look(&Audience::sigstore())
+        let host = World::new(variables).host();
+        PlatformVariable { host, platform }.look(&Audience::sigstore())
     }
 
     #[test]
@@ -141,9 +167,10 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_audience_is_named_with_what_would_do() {
+    fn a_fixed_audience_is_reported_with_what_would_do_and_does_not_end_the_search() {
         let token = jwt(r#"{"aud":"https://vercel.com/team"}"#);
         let broken = broken_of(look(&VERCEL, &[("VERCEL", "1"), ("VERCEL_OIDC_TOKEN", &token)]));
+        assert!(!broken.certain);
         assert!(broken.reason.contains("found `https://vercel.com/team`"), "{}", broken.reason);
         assert!(broken.hint.unwrap().contains("private Fulcio"));
     }
@@ -151,8 +178,15 @@ mod tests {
     #[test]
     fn a_job_without_its_token_is_broken_and_another_machine_absent() {
         let broken = broken_of(look(&BITBUCKET, &[("BITBUCKET_BUILD_NUMBER", "7")]));
-        assert!(broken.hint.unwrap().contains("`oidc: true`"));
-        assert!(broken_of(look(&BUDDY, &[("BUDDY", "true")])).certain);
+        assert!(broken.hint.as_deref().unwrap().contains("`oidc: true`"));
+        assert!(broken.certain);
+        for (platform, marker) in [
+            (&BUDDY, ("BUDDY", "true")),
+            (&SEMAPHORE, ("SEMAPHORE", "true")),
+            (&VERCEL, ("VERCEL", "1")),
+        ] {
+            assert!(!broken_of(look(platform, &[marker])).certain, "{}", platform.name);
+        }
         for platform in [&BUDDY, &BITBUCKET, &SEMAPHORE, &TERRAFORM, &VERCEL] {
             let outcome = look(platform, &[("CI", "true"), ("VERCEL", "0")]);
             assert!(matches!(outcome, Outcome::Absent(_)), "{}", platform.name);

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use oidc_ambient::{Error, Sources};
 
-use crate::world::{World, block_on};
+use crate::world::{World, block_on, every_source};
 
 const PATH: &str = "/c/ambisign/identity.toml";
 
 fn declare(world: &World) -> Result<Sources, Error> {
     let host = world.host();
-    let mut sources = Sources::standard(&host);
+    let mut sources = every_source(&host);
     block_on(sources.declare(&host, Path::new(PATH)))?;
     Ok(sources)
 }
@@ -20,9 +20,9 @@ fn a_named_file_must_be_there_and_the_usual_one_need_not() {
     let error = declare(&World::default()).unwrap_err();
     assert_eq!(error.to_string(), format!("{PATH}: {PATH} does not exist"));
     let host = World::new(&[("XDG_CONFIG_HOME", "/c")]).host();
-    let mut sources = Sources::standard(&host);
+    let mut sources = every_source(&host);
     block_on(sources.declare_default(&host)).unwrap();
-    assert_eq!(sources.names(), Sources::standard(&host).names());
+    assert_eq!(sources.names(), every_source(&host).names());
 }
 
 #[test]
@@ -30,10 +30,10 @@ fn a_mistake_in_the_usual_file_is_told_with_its_line_and_adds_nothing() {
     let text =
         "[[source]]\nname = \"a\"\nkind = \"env\"\nvariable = \"A\"\n\n[[source]]\nkind = 1\n";
     let host = World::new(&[("XDG_CONFIG_HOME", "/c")]).file(PATH, text).host();
-    let mut sources = Sources::standard(&host);
+    let mut sources = every_source(&host);
     let error = block_on(sources.declare_default(&host)).unwrap_err();
     assert!(error.to_string().starts_with(&format!("{PATH}, line 7: ")), "{error}");
-    assert_eq!(sources.names(), Sources::standard(&host).names());
+    assert_eq!(sources.names(), every_source(&host).names());
 }
 
 #[test]
@@ -44,10 +44,7 @@ fn a_declared_source_can_be_named_and_is_then_final() {
     let minute = std::time::Duration::from_secs(60);
     let audience = id_token::Audience::sigstore();
     let error = block_on(oidc_ambient::detect(&named, &audience, minute)).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the identity provider `mine` finds nothing here: MINE is not set"
-    );
+    assert_eq!(error.to_string(), "no identity from `mine` here: MINE is not set");
 }
 
 #[test]

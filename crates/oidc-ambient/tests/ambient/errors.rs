@@ -78,7 +78,7 @@ fn a_circleci_program_that_is_missing_or_too_old() {
 #[test]
 fn a_google_machine_whose_identity_is_not_there() {
     let world = google().service(IDENTITY, 404, "not found");
-    let mend = ["attach one", "that you specify", "GOOGLE_SERVICE_ACCOUNT_NAME"];
+    let mend = ["attach a service account", "that you specify", "GOOGLE_SERVICE_ACCOUNT_NAME"];
     says(&world, "google-workload-identity", &["404 Not Found"], &mend);
 }
 
@@ -155,7 +155,7 @@ fn a_metadata_service_that_hangs_or_answers_html_or_redirects() {
         says(world, "google-workload-identity", reason, &["metadata service"]);
     };
     say(&google(), &["no complete answer"]);
-    say(&google().service(IDENTITY, 200, "<html>login</html>"), &["no token"]);
+    say(&google().service(IDENTITY, 200, "<html>login</html>"), &["not an identity token"]);
     say(&google().service(IDENTITY, 302, ""), &["302", "redirect"]);
 }
 
@@ -173,7 +173,7 @@ fn a_token_of_65_kib_is_refused_wherever_it_is() {
     let variable = World::new(&[("SIGSTORE_ID_TOKEN", &large)]);
     says(&variable, "envvar", &["66560 bytes", "65536"], &["JWT itself"]);
     let file = World::new(&[("SIGSTORE_OIDC_TOKEN_FILE", "/t")]).file("/t", &large);
-    says(&file, "filesystem", &["larger than the limit of 65536"], &["nothing but a JWT"]);
+    says(&file, "filesystem", &["larger than the limit of 65536"], &["a JWT alone"]);
     let declared =
         github().service("https://gh.example/", 200, &format!(r#"{{"value":"{large}"}}"#));
     says(&declared, "github-actions", &["66560 bytes"], &[]);

@@ -17,12 +17,8 @@ fn host(env: impl Env + 'static) -> Host {
     let offline = |request: Request<Bytes>| -> Result<Response<Bytes>, TransportError> {
         panic!("nothing was to be sent, but {} was", request.uri())
     };
-    Host::new(
-        Arc::new(offline),
-        Arc::new(env),
-        Arc::new(UNIX_EPOCH + Duration::from_secs(1000)),
-        Arc::new(NoPrograms),
-    )
+    let clock = UNIX_EPOCH + Duration::from_secs(1000);
+    Host::new(Arc::new(offline), Arc::new(env), Arc::new(clock), Arc::new(NoPrograms))
 }
 
 /// A source that always says the same.
@@ -108,7 +104,7 @@ fn a_named_source_is_final_even_when_its_failure_is_only_likely() {
     assert_eq!(named("envvar").unwrap().provider, "envvar");
     let Err(Error::Broken { provider, .. }) = named("spiffe") else { panic!() };
     assert_eq!(provider, "spiffe");
-    assert!(matches!(named("google-impersonate"), Err(Error::NotHere { .. })));
+    assert!(matches!(named("google-impersonate"), Err(Error::Absent { .. })));
     assert_eq!(named("google").unwrap().provider, "google-workload-identity");
     let error = named("gogle").unwrap_err();
     assert_eq!(

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use host::{BoxFuture, CallPolicy, Clock};
 use id_token::Audience;
-use oidc_ambient::{Error, Sources, State, detect, survey};
+use oidc_ambient::{Error, State, detect, survey};
 
-use crate::world::{World, block_on};
+use crate::world::{World, block_on, every_source};
 
 fn nobody() -> World {
     World::new(&[("PATH", "/bin"), ("HOME", "/home/me"), ("LANG", "C"), ("USER", "me")])
@@ -18,7 +18,7 @@ fn a_machine_with_no_identity_is_asked_at_most_the_metadata_probe() {
     let world = nobody();
     let Err(Error::Nothing { absent, broken }) = world.detect() else { panic!() };
     assert!(broken.is_empty(), "{broken:?}");
-    assert_eq!(absent.len(), Sources::standard(&world.host()).names().len() + 1, "two are files");
+    assert_eq!(absent.len(), every_source(&world.host()).names().len() + 1, "two are files");
     let requests = world.requests();
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0].uri(), "http://169.254.169.254/");
@@ -48,7 +48,7 @@ fn waits(world: &World) -> Duration {
     let clock = Arc::new(Sleeps::default());
     let mut host = world.host();
     host.clock = Arc::clone(&clock) as Arc<dyn Clock>;
-    let sources = Sources::standard(&host);
+    let sources = every_source(&host);
     let audience = Audience::sigstore();
     assert!(block_on(detect(&sources, &audience, Duration::from_secs(30))).is_err());
     let requests = world.requests();
@@ -78,7 +78,7 @@ fn a_machine_that_says_it_is_googles_is_worth_some_patience() {
 #[test]
 fn a_survey_of_such_a_machine_asks_no_more() {
     let world = nobody();
-    let sources = Sources::standard(&world.host());
+    let sources = every_source(&world.host());
     let survey = block_on(survey(&sources, &Audience::sigstore(), Duration::from_secs(30)));
     assert!(survey.reports.iter().all(|report| report.state == State::Absent));
     assert!(survey.reports.iter().all(|report| !report.evidence.is_empty()));

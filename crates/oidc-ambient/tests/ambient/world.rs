@@ -131,9 +131,16 @@ impl World {
     }
 
     pub(crate) fn detect(&self) -> Result<Detected, Error> {
-        let sources = Sources::standard(&self.host());
+        let sources = every_source(&self.host());
         block_on(detect(&sources, &Audience::sigstore(), Duration::from_secs(30)))
     }
+}
+
+/// The whole search: the sources of this crate and those of `cloud-credentials`.
+pub(crate) fn every_source(host: &Host) -> Sources {
+    let mut sources = Sources::standard(host);
+    cloud_credentials::add_to(&mut sources, host);
+    sources
 }
 
 impl Env for World {

@@ -1,26 +1,34 @@
-//! What the tests of the sources share: a fake world.
+//! What the tests of the sources share: a fake host.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::ffi::OsString;
-use std::path::Path;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use host::{
-    BoxFuture, Env, FileError, Host, Invocation, NoPrograms, ProgramError, ProgramOutput, Programs,
-    TransportError,
+    FakeEnv, Host, Invocation, NoPrograms, ProgramError, ProgramOutput, Programs, TransportError,
 };
 use http::{Request, Response};
-use id_token::{Broken, Found, Outcome};
+use id_token::{Audience, Broken, Found, Outcome, TokenSource};
 
 /// A token that says `claims` and is signed by nobody.
 pub(crate) fn jwt(claims: &str) -> String {
     let [header, payload] = [r#"{"alg":"RS256"}"#, claims].map(|part| URL_SAFE_NO_PAD.encode(part));
     format!("{header}.{payload}.c2lnbmF0dXJl")
+}
+
+/// What `source` answers for `audience`.
+pub(crate) fn look(source: &dyn TokenSource, audience: &str) -> Outcome {
+    look_for(source, audience, 30)
+}
+
+/// The same for a token that lives for so many seconds.
+pub(crate) fn look_for(source: &dyn TokenSource, audience: &str, seconds: u64) -> Outcome {
+    let audience = Audience::new(audience).unwrap();
+    block_on(source.find(&audience, Duration::from_secs(seconds)))
 }
 
 /// Fakes never wait, so neither does this.
@@ -54,38 +62,11 @@ pub(crate) fn broken_of(outcome: Outcome) -> Broken {
     }
 }
 
-/// Variables and files that are not this process's.
-#[derive(Clone, Default)]
-pub(crate) struct Files {
-    variables: BTreeMap<String, String>,
-    files: BTreeMap<String, String>,
-}
-
-impl Files {
-    pub(crate) fn with(mut self, path: &str, content: &str) -> Self {
-        self.files.insert(path.to_owned(), content.to_owned());
-        self
-    }
-}
-
-impl Env for Files {
-    fn var_os(&self, name: &str) -> Option<OsString> {
-        self.variables.var_os(name)
-    }
-
-    fn read<'a>(&'a self, path: &'a Path, _: usize) -> BoxFuture<'a, Result<Vec<u8>, FileError>> {
-        let content = self.files.get(&path.display().to_string());
-        let missing = || FileError::NotFound { path: path.to_owned() };
-        let content = content.map(|text| text.clone().into_bytes()).ok_or_else(missing);
-        Box::pin(std::future::ready(content))
-    }
-}
-
 type Answers = Arc<Mutex<VecDeque<Result<Response<Bytes>, TransportError>>>>;
 
 /// A whole fake host: variables, files, answers and programs. The last answer repeats.
 pub(crate) struct World {
-    env: Files,
+    env: FakeEnv,
     answers: Answers,
     seen: Arc<Mutex<Vec<Request<Bytes>>>>,
     programs: Arc<dyn Programs>,
@@ -93,9 +74,8 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(variables: &[(&str, &str)]) -> Self {
-        let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         Self {
-            env: Files { variables, files: BTreeMap::new() },
+            env: variables.iter().copied().collect(),
             answers: Answers::default(),
             seen: Arc::default(),
             programs: Arc::new(NoPrograms),
@@ -103,7 +83,7 @@ impl World {
     }
 
     pub(crate) fn with_file(mut self, path: &str, content: &str) -> Self {
-        self.env = self.env.with(path, content);
+        self.env = self.env.with_file(path, content);
         self
     }
 
@@ -131,7 +111,7 @@ impl World {
     }
 
     pub(crate) fn hanging(self) -> Self {
-        let after = std::time::Duration::from_secs(3);
+        let after = Duration::from_secs(3);
         self.with_answer(Err(TransportError::Timeout { url: "http://x".to_owned(), after }))
     }
 

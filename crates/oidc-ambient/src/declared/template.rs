@@ -3,18 +3,25 @@
 
 use std::path::Path;
 
-use host::{Env, FileError};
-use id_token::{Audience, TOKEN_CAP};
+use host::Host;
+use id_token::Audience;
 
-use crate::outcome::with_causes;
+use crate::fetch::Failure;
+use crate::files::{self, Problem};
 
 /// Why a text could not be filled in.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Gap {
-    /// What it needs is not there; so we are not in such a place.
+pub(crate) enum Unfilled {
+    /// What it needs is not there, so this is not such a place.
     Absent(String),
     /// It is there and cannot be used.
     Broken(String),
+}
+
+impl From<Failure> for Unfilled {
+    fn from(failure: Failure) -> Self {
+        Self::Broken(failure.reason)
+    }
 }
 
 /// How the audience is written, so that it cannot break out of where it stands.
@@ -32,16 +39,16 @@ pub(crate) enum Escape {
 pub(crate) async fn fill(
     text: &str,
     audience: &Audience,
-    env: &dyn Env,
+    host: &Host,
     escape: Escape,
-) -> Result<String, Gap> {
+) -> Result<String, Unfilled> {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
         filled.push_str(before);
         let value = match after.split_once('}') {
             Some((mark, tail)) => {
-                value(mark, audience, env, escape).await?.map(|value| (value, tail))
+                value(mark, audience, host, escape).await?.map(|value| (value, tail))
             }
             None => None,
         };
@@ -64,21 +71,21 @@ pub(crate) async fn fill(
 async fn value(
     mark: &str,
     audience: &Audience,
-    env: &dyn Env,
+    host: &Host,
     escape: Escape,
-) -> Result<Option<String>, Gap> {
+) -> Result<Option<String>, Unfilled> {
     if mark == "audience" {
         return Ok(Some(escaped(audience.as_str(), escape)));
     }
     if let Some(name) = mark.strip_prefix("env:") {
-        let absent = || Gap::Absent(format!("{} is not set", host::escape_remote(name)));
-        return env.var(name).map(Some).ok_or_else(absent);
+        let absent = || Unfilled::Absent(format!("{} is not set", ::host::escape_remote(name)));
+        return host.env.var(name).map(Some).ok_or_else(absent);
     }
     let Some(path) = mark.strip_prefix("file:") else { return Ok(None) };
-    match env.read(Path::new(path), TOKEN_CAP).await {
+    match files::read(host, Path::new(path)).await {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
-        Err(error @ FileError::NotFound { .. }) => Err(Gap::Absent(error.to_string())),
-        Err(error) => Err(Gap::Broken(with_causes(&error))),
+        Err(Problem::Missing) => Err(Unfilled::Absent(format!("{path} does not exist"))),
+        Err(Problem::Unusable(reason)) => Err(Unfilled::Broken(reason)),
     }
 }
 
@@ -96,11 +103,13 @@ fn escaped(text: &str, escape: Escape) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::testing::{Files, block_on};
+    use crate::testing::{World, block_on};
 
-    fn filled(text: &str, audience: &str, escape: Escape) -> Result<String, Gap> {
-        let env = Files::default().with("/token", "abc\n");
-        block_on(fill(text, &Audience::new(audience).unwrap(), &env, escape))
+    fn filled(text: &str, audience: &str, escape: Escape) -> Result<String, Unfilled> {
+        let host = World::new(&[("A", "{env:B}{audience}"), ("B", "secret")])
+            .with_file("/token", "abc\n")
+            .host();
+        block_on(fill(text, &Audience::new(audience).unwrap(), &host, escape))
     }
 
     #[test]
@@ -115,16 +124,13 @@ mod tests {
 
     #[test]
     fn what_is_filled_in_is_not_looked_at_again() {
-        let env = [("A", "{env:B}{audience}"), ("B", "secret")];
-        let audience = Audience::sigstore();
-        let filled = block_on(fill("{env:A}", &audience, &env, Escape::None)).unwrap();
-        assert_eq!(filled, "{env:B}{audience}");
+        assert_eq!(filled("{env:A}", "a", Escape::None).unwrap(), "{env:B}{audience}");
     }
 
     #[test]
     fn a_variable_or_file_that_is_not_there_is_absent() {
         let absent = |text| filled(text, "a", Escape::None).unwrap_err();
-        assert_eq!(absent("{env:X}"), Gap::Absent("X is not set".to_owned()));
-        assert_eq!(absent("{file:/x}"), Gap::Absent("/x does not exist".to_owned()));
+        assert_eq!(absent("{env:X}"), Unfilled::Absent("X is not set".to_owned()));
+        assert_eq!(absent("{file:/x}"), Unfilled::Absent("/x does not exist".to_owned()));
     }
 }

@@ -1,85 +1,18 @@
-//! Sources that a user declares in a file, for places that this crate does not know.
-
-mod place;
-mod run;
-mod template;
+//! Reading the file that declares sources.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use host::{Env, FileError, Host};
-use id_token::TokenSource;
 use serde::Deserialize;
 
-use crate::error::Error;
-use crate::outcome::with_causes;
-use crate::sources::declared::place::Place;
-use crate::sources::declared::run::Declared;
-use crate::sources::{Sources, Stage};
-
-impl Sources {
-    /// Adds the sources that the file at `path` declares, in its order, before those of the job. The
-    /// crate's README describes the file.
-    ///
-    /// # Errors
-    /// [`Error::Declaration`]: the file is not there or cannot be read, is not TOML, or declares
-    /// something that cannot be. Nothing is added then.
-    pub async fn declare(&mut self, host: &Host, path: &Path) -> Result<(), Error> {
-        let wrong = |line, reason| Error::Declaration { path: path.to_owned(), line, reason };
-        let bytes = host
-            .env
-            .read(path, FILE_CAP)
-            .await
-            .map_err(|error| wrong(None, with_causes(&error)))?;
-        let text =
-            std::str::from_utf8(&bytes).map_err(|_| wrong(None, "it is not UTF-8".to_owned()))?;
-        let declared =
-            parse(text, &self.names()).map_err(|fault| wrong(fault.line, fault.reason))?;
-        for declaration in declared {
-            let source = Declared::new(host.clone(), declaration);
-            self.add(Stage::Declared, Arc::new(source) as Arc<dyn TokenSource>);
-        }
-        Ok(())
-    }
-
-    /// The same with the file where a person keeps it, `ambisign/identity.toml` below
-    /// `XDG_CONFIG_HOME` or `~/.config`. There need not be one.
-    ///
-    /// # Errors
-    /// As of [`Self::declare`], but for a file that is not there.
-    pub async fn declare_default(&mut self, host: &Host) -> Result<(), Error> {
-        let Some(path) = default_path(host.env.as_ref()) else { return Ok(()) };
-        match host.env.read(&path, FILE_CAP).await {
-            Err(FileError::NotFound { .. }) => Ok(()),
-            _ => self.declare(host, &path).await,
-        }
-    }
-}
-
-/// Where [`Sources::declare_default`] looks.
-fn default_path(env: &dyn Env) -> Option<PathBuf> {
-    let directory = |name| env.var(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let config = directory("XDG_CONFIG_HOME").or_else(|| Some(directory("HOME")?.join(".config")));
-    Some(config?.join("ambisign").join("identity.toml"))
-}
-
-/// One source, checked.
-struct Declaration {
-    name: String,
-    /// Only where this variable is set.
-    when: Option<String>,
-    /// Where in the answer the token is; `None` takes the whole text, or the usual fields.
-    field: Option<String>,
-    place: Place,
-}
+use crate::declared::declaration::{Declaration, Kind};
 
 /// What is wrong with a file.
 #[derive(Debug)]
-struct Fault {
-    line: Option<usize>,
-    reason: String,
+pub(crate) struct Invalid {
+    pub(crate) line: Option<usize>,
+    pub(crate) reason: String,
 }
 
 #[derive(Deserialize)]
@@ -113,28 +46,29 @@ struct Table {
     unix_socket: Option<String>,
 }
 
-fn parse(text: &str, taken: &[String]) -> Result<Vec<Declaration>, Fault> {
+/// The sources that `text` declares. The names of `taken` are not free.
+pub(crate) fn parse(text: &str, taken: &[String]) -> Result<Vec<Declaration>, Invalid> {
     let line_at = |offset: usize| {
         let before = text.as_bytes().get(..offset).unwrap_or_default();
         before.iter().filter(|byte| **byte == b'\n').count() + 1
     };
-    let document: Document = toml::from_str(text).map_err(|error| Fault {
+    let document: Document = toml::from_str(text).map_err(|error| Invalid {
         line: error.span().map(|span| line_at(span.start)),
         // The message alone: the parser would also show the line, and a line may hold a secret.
         reason: host::escape_remote(&without_quoted(error.message())),
     })?;
     if document.source.len() > MOST_SOURCES {
         let reason = format!("it declares more than {MOST_SOURCES} sources");
-        return Err(Fault { line: None, reason });
+        return Err(Invalid { line: None, reason });
     }
     let mut names: BTreeSet<String> = taken.iter().cloned().collect();
     let mut declared = Vec::new();
     for table in document.source {
         let line = Some(line_at(table.span().start));
-        let declaration = table.into_inner().check().map_err(|reason| Fault { line, reason })?;
+        let declaration = table.into_inner().check().map_err(|reason| Invalid { line, reason })?;
         if declaration.name == "google" || !names.insert(declaration.name.clone()) {
             let reason = format!("the name `{}` is taken already", declaration.name);
-            return Err(Fault { line, reason });
+            return Err(Invalid { line, reason });
         }
         declared.push(declaration);
     }
@@ -168,7 +102,7 @@ impl Table {
         if field.as_deref() == Some("") {
             return Err(about("`field` is empty".to_owned()));
         }
-        let place = match kind.as_str() {
+        let kind_of = match kind.as_str() {
             "exec" => self.exec(),
             "file" => self.file(),
             "env" => self.env(),
@@ -179,14 +113,14 @@ impl Table {
                 host::escape_remote(other)
             )),
         };
-        let place = place.map_err(about)?;
+        let kind_of = kind_of.map_err(about)?;
         if let Some(key) = self.left() {
             return Err(about(format!("a source of the kind {kind} takes no `{key}`")));
         }
-        Ok(Declaration { name, when, field, place })
+        Ok(Declaration { name, when, field, kind: kind_of })
     }
 
-    fn exec(&mut self) -> Result<Place, String> {
+    fn exec(&mut self) -> Result<Kind, String> {
         let command = self.command.take().filter(|command| !command.is_empty());
         let mut words = command.ok_or("it needs a `command`, a list of words")?.into_iter();
         let program = words.next().filter(|word| !word.is_empty());
@@ -203,7 +137,7 @@ impl Table {
                         see it; the variables are the program's own to read, see `pass`"
                 .to_owned());
         }
-        Ok(Place::Exec {
+        Ok(Kind::Exec {
             program: program.ok_or("its `command` names no program")?,
             args,
             pass: self.pass.take().unwrap_or_default(),
@@ -211,19 +145,19 @@ impl Table {
         })
     }
 
-    fn file(&mut self) -> Result<Place, String> {
+    fn file(&mut self) -> Result<Kind, String> {
         let path = PathBuf::from(self.path.take().ok_or("it needs a `path`")?);
         if !path.is_absolute() {
             return Err("its `path` does not start at the root".to_owned());
         }
-        Ok(Place::File(path))
+        Ok(Kind::File(path))
     }
 
-    fn env(&mut self) -> Result<Place, String> {
-        self.variable.take().map(Place::Env).ok_or_else(|| "it needs a `variable`".to_owned())
+    fn env(&mut self) -> Result<Kind, String> {
+        self.variable.take().map(Kind::Env).ok_or_else(|| "it needs a `variable`".to_owned())
     }
 
-    fn http(&mut self) -> Result<Place, String> {
+    fn http(&mut self) -> Result<Kind, String> {
         let url = self.url.take().ok_or("it needs a `url`")?;
         let body = self.body.take();
         let method = match (self.method.take().as_deref(), &body) {
@@ -245,7 +179,7 @@ impl Table {
             headers.push((name, value));
         }
         let socket = self.unix_socket.take().map(PathBuf::from);
-        Ok(Place::Http { url, method, headers, body, socket })
+        Ok(Kind::Http { url, method, headers, body, socket })
     }
 
     /// A key that the kind has no use for.
@@ -267,7 +201,6 @@ impl Table {
     }
 }
 
-const FILE_CAP: usize = 64 << 10;
 const MOST_SOURCES: usize = 32;
 const LONGEST_NAME: usize = 64;
 /// In seconds.
@@ -377,26 +310,5 @@ mod tests {
         assert!(!fault(text).1.contains("hunter2"), "{}", fault(text).1);
         let text = "[[source]]\nheaders = { a = \"hunter2\" \n";
         assert!(!fault(text).1.contains("hunter2"), "{}", fault(text).1);
-    }
-
-    #[test]
-    fn the_file_is_where_configurations_are() {
-        let path =
-            |env: &[(&str, &str)]| Some(default_path(env_of(env).as_ref())?.display().to_string());
-        assert_eq!(
-            path(&[("XDG_CONFIG_HOME", "/c"), ("HOME", "/h")]).unwrap(),
-            "/c/ambisign/identity.toml"
-        );
-        assert_eq!(
-            path(&[("XDG_CONFIG_HOME", "c"), ("HOME", "/h")]).unwrap(),
-            "/h/.config/ambisign/identity.toml"
-        );
-        assert_eq!(path(&[]), None);
-    }
-
-    fn env_of(pairs: &[(&str, &str)]) -> Arc<dyn Env> {
-        let map: BTreeMap<String, String> =
-            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Arc::new(map)
     }
 }

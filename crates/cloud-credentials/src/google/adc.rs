@@ -7,13 +7,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use host::{Env, FileError, Host};
 use id_token::{Audience, IdToken};
+use oidc_ambient::fetch::{self, Call, Failure};
+use oidc_ambient::google::{SCOPE, action, generate_access_token, generate_id_token};
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::external::External;
-use super::iam;
-use crate::fetch::{self, Fault};
-use crate::outcome::with_causes;
+use crate::google::external::External;
 
 /// A file of credentials. Its kinds are those that Google documents; the fields, those we need.
 #[derive(Deserialize)]
@@ -86,16 +86,13 @@ impl Located {
         }
     }
 
-    pub(crate) async fn read(&self, env: &dyn Env) -> Result<Credentials, Fault> {
-        let bytes =
-            env.read(&self.path, CAP).await.map_err(|error| Fault::new(with_causes(&error)))?;
+    pub(crate) async fn read(&self, env: &dyn Env) -> Result<Credentials, Failure> {
+        let bytes = env.read(&self.path, CAP).await?;
         // What the parser says may quote the file.
         serde_json::from_slice(&bytes).map_err(|error| {
             let what = if error.is_data() { "a field is missing or wrong" } else { "not JSON" };
-            Fault::hinted(
-                format!("it is no file of Google's credentials: {what}"),
-                format!("let {VARIABLE} name a JSON file of credentials, or unset it"),
-            )
+            Failure::new(format!("the file does not hold Google credentials: {what}"))
+                .with_hint(format!("let {VARIABLE} name a JSON file of credentials, or unset it"))
         })
     }
 }
@@ -112,7 +109,7 @@ impl Credentials {
         }
     }
 
-    /// Whether there is a service account behind it, which alone has identity tokens of the needed
+    /// Whether there is a service account behind it: nothing else has identity tokens of the needed
     /// form.
     pub(crate) fn is_service_account(&self) -> bool {
         !matches!(self, Self::AuthorizedUser(_) | Self::Other)
@@ -123,7 +120,7 @@ impl Credentials {
         &self,
         host: &Host,
         audience: &Audience,
-    ) -> Result<IdToken, Fault> {
+    ) -> Result<IdToken, Failure> {
         match self {
             Self::ServiceAccount(account) => account.id_token(host, audience).await,
             Self::ImpersonatedServiceAccount {
@@ -132,25 +129,30 @@ impl Credentials {
                 delegates,
             } => {
                 let access = source_credentials.base_token(host).await?;
-                let url = iam::action(url, "generateIdToken")?;
-                iam::generate_id_token(host, &url, &access, audience, delegates).await
+                let url = action(url, "generateIdToken")?;
+                generate_id_token(host, url, &access, audience, delegates).await
             }
             Self::ExternalAccount(external) => {
                 let Some(url) = external.impersonation_url() else {
-                    return Err(Fault::hinted(
+                    return Err(Failure::new(
                         "the file names no service account, and a federated principal has no \
                          identity token of Google's",
+                    )
+                    .with_hint(
                         "create the file with `gcloud iam workload-identity-pools \
                          create-cred-config --service-account=...`, or sign with the token that \
                          is federated here",
                     ));
                 };
                 let access = external.access_token(host).await?;
-                let url = iam::action(url, "generateIdToken")?;
-                iam::generate_id_token(host, &url, &access, audience, &[]).await
+                let url = action(url, "generateIdToken")?;
+                generate_id_token(host, url, &access, audience, &[]).await
             }
-            Self::AuthorizedUser(_) | Self::Other => Err(Fault::hinted(
-                format!("expected the credentials of a service account, found {}", self.kind()),
+            Self::AuthorizedUser(_) | Self::Other => Err(Failure::new(format!(
+                "expected the credentials of a service account, found {}",
+                self.kind()
+            ))
+            .with_hint(
                 "log in with `gcloud auth application-default login \
                  --impersonate-service-account=...`, or name the account to impersonate in \
                  GOOGLE_SERVICE_ACCOUNT_NAME",
@@ -159,7 +161,7 @@ impl Credentials {
     }
 
     /// An access token to impersonate with.
-    pub(crate) async fn access_token(&self, host: &Host) -> Result<String, Fault> {
+    pub(crate) async fn access_token(&self, host: &Host) -> Result<SecretString, Failure> {
         match self {
             Self::ImpersonatedServiceAccount {
                 service_account_impersonation_url: url,
@@ -167,12 +169,12 @@ impl Credentials {
                 delegates,
             } => {
                 let access = source_credentials.base_token(host).await?;
-                iam::generate_access_token(host, url, &access, delegates).await
+                generate_access_token(host, url, &access, delegates).await
             }
             Self::ExternalAccount(external) => {
                 let access = external.access_token(host).await?;
                 match external.impersonation_url() {
-                    Some(url) => iam::generate_access_token(host, url, &access, &[]).await,
+                    Some(url) => generate_access_token(host, url, &access, &[]).await,
                     None => Ok(access),
                 }
             }
@@ -181,34 +183,41 @@ impl Credentials {
     }
 
     /// The same, of credentials that stand for themselves.
-    async fn base_token(&self, host: &Host) -> Result<String, Fault> {
+    async fn base_token(&self, host: &Host) -> Result<SecretString, Failure> {
         match self {
             Self::ServiceAccount(account) => account.access_token(host).await,
             Self::ExternalAccount(external) => external.access_token(host).await,
             Self::AuthorizedUser(user) => user.access_token(host).await,
-            Self::ImpersonatedServiceAccount { .. } | Self::Other => Err(Fault::hinted(
-                format!("credentials {} cannot impersonate here", self.kind()),
-                "name the intermediate accounts in `delegates`",
-            )),
+            Self::ImpersonatedServiceAccount { .. } | Self::Other => {
+                Err(Failure::new(format!("credentials {} cannot impersonate here", self.kind()))
+                    .with_hint("name the intermediate accounts in `delegates`"))
+            }
         }
     }
 }
 
 impl ServiceAccount {
-    async fn id_token(&self, host: &Host, audience: &Audience) -> Result<IdToken, Fault> {
-        let assertion = self.assertion(host.clock.now(), "target_audience", audience.as_str())?;
-        let request = iam::form(&self.token_uri, &grant(&assertion))?;
-        fetch::json_token(host, &request, "/id_token").await.map_err(rejected)
+    async fn id_token(&self, host: &Host, audience: &Audience) -> Result<IdToken, Failure> {
+        let call = self.call(host.clock.now(), "target_audience", audience.as_str())?;
+        call.token(host, "/id_token").await.map_err(rejected)
     }
 
-    async fn access_token(&self, host: &Host) -> Result<String, Fault> {
-        let assertion = self.assertion(host.clock.now(), "scope", super::SCOPE)?;
-        let request = iam::form(&self.token_uri, &grant(&assertion))?;
-        iam::secret_field(host, &request, "access_token").await.map_err(rejected)
+    async fn access_token(&self, host: &Host) -> Result<SecretString, Failure> {
+        let call = self.call(host.clock.now(), "scope", SCOPE)?;
+        call.secret(host, "access_token").await.map_err(rejected)
+    }
+
+    fn call(&self, now: SystemTime, claim: &str, value: &str) -> Result<Call, Failure> {
+        let assertion = self.assertion(now, claim, value)?;
+        let fields = [
+            ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+            ("assertion", assertion.as_str()),
+        ];
+        Ok(Call::post_form(fetch::endpoint("`token_uri`", &self.token_uri)?, &fields))
     }
 
     /// A token that the account signs for itself (RFC 7523).
-    fn assertion(&self, now: SystemTime, claim: &str, value: &str) -> Result<String, Fault> {
+    fn assertion(&self, now: SystemTime, claim: &str, value: &str) -> Result<String, Failure> {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let header = json!({ "alg": "RS256", "typ": "JWT", "kid": self.private_key_id });
         let claims = json!({
@@ -224,14 +233,14 @@ impl ServiceAccount {
         let signed = format!("{header}.{claims}");
         let signature =
             keys::sign_rs256(&self.private_key, signed.as_bytes()).map_err(|error| {
-                Fault::hinted(error.to_string(), "create a new key for the account")
+                Failure::new(error.to_string()).with_hint("create a new key for the account")
             })?;
         Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 }
 
 impl User {
-    async fn access_token(&self, host: &Host) -> Result<String, Fault> {
+    async fn access_token(&self, host: &Host) -> Result<SecretString, Failure> {
         let base = host.env.var(TOKEN_HOST).unwrap_or_else(default_token_uri);
         let fields = [
             ("grant_type", "refresh_token"),
@@ -239,22 +248,18 @@ impl User {
             ("client_secret", &self.client_secret),
             ("refresh_token", &self.refresh_token),
         ];
-        let request = iam::form(&base, &fields)?;
-        iam::secret_field(host, &request, "access_token").await.map_err(|fault| Fault {
-            hint: Some("log in again: `gcloud auth application-default login`".to_owned()),
-            ..fault
+        let call = Call::post_form(fetch::endpoint(TOKEN_HOST, &base)?, &fields);
+        call.secret(host, "access_token").await.map_err(|failure| {
+            failure.with_hint("log in again: `gcloud auth application-default login`")
         })
     }
 }
 
-fn grant(assertion: &str) -> [(&'static str, &str); 2] {
-    [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", assertion)]
-}
-
-fn rejected(fault: Fault) -> Fault {
-    let hint = "see that the key still exists (`gcloud iam service-accounts keys list`), that the \
-                account is enabled, and that this machine's clock is right";
-    Fault { hint: Some(hint.to_owned()), ..fault }
+fn rejected(failure: Failure) -> Failure {
+    failure.with_hint(
+        "check that the key still exists (`gcloud iam service-accounts keys list`), that the \
+         account is enabled, and that this machine's clock is right",
+    )
 }
 
 fn default_token_uri() -> String {

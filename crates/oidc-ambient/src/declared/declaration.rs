@@ -1,18 +1,27 @@
-//! Where a declared source has its token.
+//! A declared source, checked.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderName, Method};
 
-/// The kinds of sources that can be declared. Texts may hold the marks of
-/// [`template`](super::template).
-pub(crate) enum Place {
+/// One declared source.
+pub(crate) struct Declaration {
+    pub(crate) name: String,
+    /// Only where this variable is set.
+    pub(crate) when: Option<String>,
+    /// Where in the answer the token is; `None` takes the whole text, or the usual fields.
+    pub(crate) field: Option<String>,
+    pub(crate) kind: Kind,
+}
+
+/// Where it has its token. Texts may hold the marks of the templates.
+pub(crate) enum Kind {
     /// What a program writes.
     Exec {
         program: String,
         args: Vec<String>,
-        /// Of [`host::Invocation::SECRETS`], those that it is for.
+        /// The variables of secrets that it may inherit.
         pass: Vec<String>,
         timeout: Duration,
     },

@@ -9,51 +9,69 @@ use http::{HeaderMap, HeaderValue, Request};
 use keys::{hmac_sha256, sha256};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::fetch::{self, Fault};
+use oidc_ambient::fetch;
 
-/// What AWS knows a caller by.
-pub(crate) struct Credentials {
-    pub(crate) id: String,
-    pub(crate) secret: SecretString,
+use crate::error::Error;
+
+/// The credentials of a caller of AWS.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Credentials {
+    /// The identifier of the access key; not secret.
+    pub access_key_id: String,
+    /// The access key.
+    pub secret_access_key: SecretString,
     /// Of temporary credentials.
-    pub(crate) session: Option<SecretString>,
+    pub session_token: Option<SecretString>,
 }
 
-/// Signs `request` with all of its headers for one service in one region.
-pub(crate) fn sign(
+impl Credentials {
+    /// Credentials of these parts.
+    pub fn new(
+        access_key_id: String,
+        secret_access_key: SecretString,
+        session_token: Option<SecretString>,
+    ) -> Self {
+        Self { access_key_id, secret_access_key, session_token }
+    }
+}
+
+/// Signs `request`, with all of its headers and its body, for `service` in `region`.
+///
+/// # Errors
+/// The credentials hold characters that a header may not hold, or `now` is not a possible time.
+pub fn sign(
     request: &mut Request<Bytes>,
     credentials: &Credentials,
     region: &str,
     service: &str,
     now: SystemTime,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     let time = timestamp(now)?;
     let day = time.get(..8).unwrap_or_default();
     let headers = request.headers_mut();
     headers.insert("x-amz-date", plain(&time)?);
-    if let Some(session) = &credentials.session {
-        let value = fetch::secret("the session token", session.expose_secret())?;
+    if let Some(session) = &credentials.session_token {
+        let value = secret("the session token", session.expose_secret())?;
         headers.insert("x-amz-security-token", value);
     }
     let (canonical, signed) = canonical(request);
     let scope = format!("{day}/{region}/{service}/aws4_request");
     let to_sign = format!("{ALGORITHM}\n{time}\n{scope}\n{}", hex(&sha256(canonical.as_bytes())));
-    let first = format!("AWS4{}", credentials.secret.expose_secret());
+    let first = format!("AWS4{}", credentials.secret_access_key.expose_secret());
     let key = [day, region, service, "aws4_request"]
         .into_iter()
         .fold(first.into_bytes(), |key, part| hmac_sha256(&key, part.as_bytes()).to_vec());
     let signature = hex(&hmac_sha256(&key, to_sign.as_bytes()));
-    let id = &credentials.id;
+    let id = &credentials.access_key_id;
     let value = format!(
         "{ALGORITHM} Credential={id}/{scope}, SignedHeaders={signed}, Signature={signature}"
     );
-    request
-        .headers_mut()
-        .insert(AUTHORIZATION, fetch::secret("the access key's identifier", &value)?);
+    request.headers_mut().insert(AUTHORIZATION, secret("the access key's identifier", &value)?);
     Ok(())
 }
 
-/// The request as both sides write it down, and the names of its headers.
+/// The canonical request that both sides compute, and the names of its headers.
 fn canonical(request: &Request<Bytes>) -> (String, String) {
     let headers = all_headers(request.headers(), request.uri());
     let names: Vec<&str> = headers.keys().map(String::as_str).collect();
@@ -82,18 +100,26 @@ fn all_headers(headers: &HeaderMap, uri: &http::Uri) -> BTreeMap<String, String>
 }
 
 /// `20150830T123600Z`.
-fn timestamp(now: SystemTime) -> Result<String, Fault> {
+fn timestamp(now: SystemTime) -> Result<String, Error> {
     jiff::Timestamp::try_from(now)
         .map(|time| time.strftime("%Y%m%dT%H%M%SZ").to_string())
-        .map_err(|_| Fault::new("the clock shows a time that cannot be"))
+        .map_err(|_| unusable("the clock shows an impossible time"))
 }
 
-fn plain(text: &str) -> Result<HeaderValue, Fault> {
-    HeaderValue::from_str(text).map_err(|_| Fault::new("the time is no header value"))
+fn plain(text: &str) -> Result<HeaderValue, Error> {
+    HeaderValue::from_str(text).map_err(|_| unusable("the time cannot be a header"))
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    base16ct::lower::encode_string(bytes)
+}
+
+fn secret(what: &str, text: &str) -> Result<HeaderValue, Error> {
+    fetch::secret(what, text).map_err(Error::unusable("AWS"))
+}
+
+fn unusable(reason: &str) -> Error {
+    Error::Unusable { cloud: "AWS", reason: reason.to_owned(), hint: None }
 }
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -112,11 +138,8 @@ mod tests {
                 .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
                 .body(Bytes::new())
                 .unwrap();
-        let credentials = Credentials {
-            id: "AKIDEXAMPLE".to_owned(),
-            secret: SecretString::from("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
-            session: None,
-        };
+        let secret = SecretString::from("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
+        let credentials = Credentials::new("AKIDEXAMPLE".to_owned(), secret, None);
         let now = UNIX_EPOCH + Duration::from_secs(1_440_938_160);
         sign(&mut request, &credentials, "us-east-1", "iam", now).unwrap();
         assert_eq!(request.headers()["x-amz-date"], "20150830T123600Z");
@@ -132,7 +155,7 @@ mod tests {
     fn a_session_is_part_of_what_is_signed_and_secret() {
         let mut request = Request::post("https://h:8/").body(Bytes::new()).unwrap();
         let session = Some(SecretString::from("hunter2"));
-        let credentials = Credentials { id: "A".to_owned(), secret: "s".into(), session };
+        let credentials = Credentials::new("A".to_owned(), "s".into(), session);
         sign(&mut request, &credentials, "r", "s", UNIX_EPOCH).unwrap();
         assert!(request.headers()["x-amz-security-token"].is_sensitive());
         let value = request.headers()[AUTHORIZATION].to_str().unwrap();

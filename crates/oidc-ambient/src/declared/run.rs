@@ -3,18 +3,18 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::Bytes;
-use host::{BoxFuture, FileError, Host, Invocation, ProgramError};
-use http::{HeaderName, Method, Request};
-use id_token::{Audience, IdToken, Outcome, TOKEN_CAP, TokenSource};
+use host::{Host, Invocation, ProgramError};
+use http::{HeaderName, Method};
+use id_token::{Audience, IdToken, Outcome, TOKEN_CAP};
 use serde_json::Value;
 
-use super::Declaration;
-use super::place::Place;
-use super::template::{Escape, Gap, fill};
-use crate::fetch::{self, Fault};
+use crate::declared::declaration::{Declaration, Kind};
+use crate::declared::template::{Escape, Unfilled, fill};
+use crate::fetch::{self, Call};
+use crate::files::{self, Problem};
 use crate::helper;
-use crate::outcome::{broken, here, not_here, with_causes};
+use crate::outcome::{absent, broken, found};
+use crate::text::with_causes;
 
 /// A source of a file.
 pub(crate) struct Declared {
@@ -23,7 +23,7 @@ pub(crate) struct Declared {
 }
 
 /// The whole of an `http` source.
-struct Call<'a> {
+struct Request<'a> {
     url: &'a str,
     method: &'a Method,
     headers: &'a [(HeaderName, String)],
@@ -37,32 +37,32 @@ impl Declared {
     }
 
     async fn look(&self, audience: &Audience) -> Outcome {
-        let Declaration { name, when, place, .. } = &self.declaration;
+        let Declaration { name, when, kind, .. } = &self.declaration;
         let mut evidence = format!("`{name}` is declared");
         if let Some(variable) = when {
             if self.host.env.var(variable).is_none() {
-                return not_here(format!("{variable} is not set"));
+                return absent(format!("{variable} is not set"));
             }
             evidence.push_str(&format!(" and {variable} is set"));
         }
-        let read = match place {
-            Place::Exec { program, args, pass, timeout } => {
+        let read = match kind {
+            Kind::Exec { program, args, pass, timeout } => {
                 self.exec(program, args, pass, *timeout, audience).await
             }
-            Place::File(path) => self.file(path).await,
-            Place::Env(variable) => self.env(variable),
-            Place::Http { url, method, headers, body, socket } => {
+            Kind::File(path) => self.file(path).await,
+            Kind::Env(variable) => self.env(variable),
+            Kind::Http { url, method, headers, body, socket } => {
                 let (body, socket) = (body.as_deref(), socket.as_deref());
-                self.http(&Call { url, method, headers, body, socket }, audience).await
+                self.http(&Request { url, method, headers, body, socket }, audience).await
             }
         };
-        match read.and_then(|text| self.token(&text).map_err(Gap::Broken)) {
-            Ok(token) => here(token, evidence),
-            Err(Gap::Absent(absence)) => not_here(absence),
-            Err(Gap::Broken(reason)) => broken(
+        match read.and_then(|text| self.token(&text).map_err(Unfilled::Broken)) {
+            Ok(token) => found(token, evidence),
+            Err(Unfilled::Absent(absence)) => absent(absence),
+            Err(Unfilled::Broken(reason)) => broken(
                 evidence,
                 reason,
-                format!("mend the source `{name}` in the file that declares it, or take it out"),
+                format!("correct the source `{name}` in the file that declares it, or remove it"),
             ),
         }
     }
@@ -74,11 +74,10 @@ impl Declared {
         pass: &[String],
         deadline: Duration,
         audience: &Audience,
-    ) -> Result<String, Gap> {
-        let env = self.host.env.as_ref();
+    ) -> Result<String, Unfilled> {
         let mut filled = Vec::new();
         for arg in args {
-            filled.push(fill(arg, audience, env, Escape::None).await?);
+            filled.push(fill(arg, audience, &self.host, Escape::None).await?);
         }
         let pass: Vec<&str> = pass.iter().map(String::as_str).collect();
         let invocation = Invocation {
@@ -92,67 +91,49 @@ impl Declared {
         let output = match self.host.programs.run(invocation).await {
             Ok(output) => output,
             Err(error @ ProgramError::NotFound { .. }) => {
-                return Err(Gap::Broken(format!("{error} in PATH")));
+                return Err(Unfilled::Broken(format!("{error} in PATH")));
             }
-            Err(error) => return Err(Gap::Broken(with_causes(&error))),
+            Err(error) => return Err(Unfilled::Broken(with_causes(&error))),
         };
         if output.code != Some(0) {
-            return Err(Gap::Broken(helper::complaint(program, &output)));
+            return Err(Unfilled::Broken(helper::complaint(program, &output)));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    async fn file(&self, path: &Path) -> Result<String, Gap> {
-        match self.host.env.read(path, TOKEN_CAP).await {
+    async fn file(&self, path: &Path) -> Result<String, Unfilled> {
+        match files::read(&self.host, path).await {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(error @ FileError::NotFound { .. }) => Err(Gap::Absent(error.to_string())),
-            Err(error) => Err(Gap::Broken(with_causes(&error))),
+            Err(Problem::Missing) => {
+                Err(Unfilled::Absent(format!("{} does not exist", path.display())))
+            }
+            Err(Problem::Unusable(reason)) => Err(Unfilled::Broken(reason)),
         }
     }
 
-    fn env(&self, variable: &str) -> Result<String, Gap> {
-        let absent = || Gap::Absent(format!("{variable} is not set"));
+    fn env(&self, variable: &str) -> Result<String, Unfilled> {
+        let absent = || Unfilled::Absent(format!("{variable} is not set"));
         self.host.env.var(variable).ok_or_else(absent)
     }
 
-    async fn http(&self, call: &Call<'_>, audience: &Audience) -> Result<String, Gap> {
-        let env = self.host.env.as_ref();
-        let url = fill(call.url, audience, env, Escape::Percent).await?;
-        let mut headers = Vec::new();
-        for (name, value) in call.headers {
-            headers.push((name, fill(value, audience, env, Escape::None).await?));
-        }
-        let body = match call.body {
-            Some(body) => {
-                let json = body.trim_start().starts_with(['{', '[']);
-                let escape = if json { Escape::Json } else { Escape::Percent };
-                fill(body, audience, env, escape).await?
-            }
-            None => String::new(),
-        };
-        let answer = self.send(call, &url, headers, body).await;
-        answer.map_err(|fault| Gap::Broken(fault.reason))
-    }
-
-    async fn send(
-        &self,
-        call: &Call<'_>,
-        url: &str,
-        headers: Vec<(&HeaderName, String)>,
-        body: String,
-    ) -> Result<String, Fault> {
-        let bad = |_| Fault::new("its request cannot be made");
-        let url = fetch::endpoint("its `url`", url)?;
-        let mut request = Request::builder().method(call.method).uri(url.as_str());
+    async fn http(&self, request: &Request<'_>, audience: &Audience) -> Result<String, Unfilled> {
+        let url = fill(request.url, audience, &self.host, Escape::Percent).await?;
+        let url = fetch::endpoint("its `url`", &url)?;
         let mut policy = fetch::policy();
-        for (name, value) in headers {
-            request = request.header(name, fetch::secret("one of its headers", &value)?);
-        }
-        if let Some(socket) = call.socket {
+        if let Some(socket) = request.socket {
             policy = policy.with_unix_socket(socket);
         }
-        let request = request.extension(policy).body(Bytes::from(body)).map_err(bad)?;
-        let answer = fetch::send(&self.host, &request).await?;
+        let mut call = Call::new(request.method.clone(), url).policy(policy);
+        for (name, value) in request.headers {
+            let value = fill(value, audience, &self.host, Escape::None).await?;
+            call = call.header(name.clone(), fetch::secret("one of its headers", &value)?);
+        }
+        if let Some(body) = request.body {
+            let json = body.trim_start().starts_with(['{', '[']);
+            let escape = if json { Escape::Json } else { Escape::Percent };
+            call = call.body(fill(body, audience, &self.host, escape).await?);
+        }
+        let answer = call.send(&self.host).await?;
         Ok(String::from_utf8_lossy(answer.body()).into_owned())
     }
 
@@ -183,12 +164,12 @@ impl Declared {
     }
 }
 
-impl TokenSource for Declared {
+impl id_token::TokenSource for Declared {
     fn name(&self) -> &str {
         &self.declaration.name
     }
 
-    fn find<'a>(&'a self, audience: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
+    fn find<'a>(&'a self, audience: &'a Audience, _: Duration) -> host::BoxFuture<'a, Outcome> {
         Box::pin(self.look(audience))
     }
 }
@@ -200,16 +181,16 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::sources::testing::{World, block_on, broken_of, ended, found_of, jwt};
+    use crate::testing::{World, broken_of, ended, found_of, jwt};
 
     fn declared(world: &World, body: &str) -> Declared {
         let text = format!("[[source]]\nname = \"x\"\n{body}");
-        let mut all = super::super::parse(&text, &[]).unwrap();
+        let mut all = crate::declared::parse::parse(&text, &[]).unwrap();
         Declared::new(world.host(), all.remove(0))
     }
 
     fn look(world: &World, body: &str) -> Outcome {
-        block_on(declared(world, body).look(&Audience::sigstore()))
+        crate::testing::look(&declared(world, body), "sigstore")
     }
 
     #[test]

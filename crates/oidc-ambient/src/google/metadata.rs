@@ -1,0 +1,164 @@
+//! The metadata service of Google's machines.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use host::{BoxFuture, CallPolicy, Host, Redirects};
+use http::header::{HeaderName, HeaderValue};
+use http::{Method, Response, StatusCode};
+use secrecy::SecretString;
+use serde_json::Value;
+use url::Url;
+
+use crate::fetch::{self, Call, Failure};
+use crate::google::iam::SCOPE;
+
+/// Where access tokens for Google's APIs come from.
+pub trait Access: Send + Sync {
+    /// An access token for [`SCOPE`].
+    fn token(&self) -> BoxFuture<'_, Result<SecretString, Failure>>;
+}
+
+/// The metadata service as a source of access tokens.
+#[derive(Clone, Debug)]
+pub struct MetadataAccess(Host);
+
+impl MetadataAccess {
+    /// Of the machine that is `host`.
+    pub fn new(host: Host) -> Self {
+        Self(host)
+    }
+}
+
+impl Access for MetadataAccess {
+    fn token(&self) -> BoxFuture<'_, Result<SecretString, Failure>> {
+        Box::pin(access_token(&self.0))
+    }
+}
+
+/// An access token of the machine's service account.
+///
+/// # Errors
+/// This is not a machine of Google's, or it has no service account.
+pub async fn access_token(host: &Host) -> Result<SecretString, Failure> {
+    let answer = ask(host, "token", &[("scopes", SCOPE)]).await.map_err(|failure| {
+        failure.with_hint(
+            "run on a machine of Google's with an attached service account, or let \
+             GOOGLE_APPLICATION_CREDENTIALS name credentials to impersonate with",
+        )
+    })?;
+    // Such tokens are not shaped like a JWT, so nothing of the answer may be shown.
+    let value: Option<Value> = serde_json::from_slice(answer.body()).ok();
+    let token = value.as_ref().and_then(|value| value.get("access_token")?.as_str());
+    token
+        .map(SecretString::from)
+        .ok_or_else(|| Failure::new("the metadata service's answer has no string `access_token`"))
+}
+
+/// What says that this is a machine of Google's, or what was looked for.
+pub(crate) async fn presence(host: &Host) -> Result<String, String> {
+    let var = |name| host.env.var(name);
+    if let Some(name) = METADATA_VARIABLES.into_iter().find(|name| var(name).is_some()) {
+        return Ok(format!("{name} is set"));
+    }
+    if var(NO_CHECK).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        return Err(format!("{NO_CHECK} is `true`"));
+    }
+    let product = host.env.read(Path::new(FIRMWARE), 256).await.unwrap_or_default();
+    if String::from_utf8_lossy(&product).trim().starts_with("Google") {
+        return Ok(format!("{FIRMWARE} says `Google`"));
+    }
+    if let Some(name) = RUNTIME_VARIABLES.into_iter().find(|name| var(name).is_some()) {
+        return Ok(format!("{name} is set"));
+    }
+    let absent = || format!("no metadata service of Google's answers at {DEFAULT_METADATA}");
+    let url = Url::parse(&format!("http://{DEFAULT_METADATA}/")).map_err(|_| absent())?;
+    match call(url, probe_policy()).send(host).await {
+        Ok(answer) if is_google(&answer) => Ok(format!("{DEFAULT_METADATA} answers as Google's")),
+        _ => Err(absent()),
+    }
+}
+
+/// Asks the metadata service for `what` of the default service account.
+pub(crate) async fn ask(
+    host: &Host,
+    what: &str,
+    query: &[(&str, &str)],
+) -> Result<Response<Bytes>, Failure> {
+    let server = METADATA_VARIABLES
+        .into_iter()
+        .find_map(|name| host.env.var(name))
+        .unwrap_or_else(|| DEFAULT_METADATA.to_owned());
+    let path =
+        format!("http://{server}/computeMetadata/v1/instance/service-accounts/default/{what}");
+    let mut url = Url::parse(&path)
+        .map_err(|_| Failure::new("the variable for the metadata service holds no host"))?;
+    url.query_pairs_mut().extend_pairs(query);
+    let answer = call(url, policy()).send(host).await?;
+    if is_google(&answer) {
+        return Ok(answer);
+    }
+    Err(Failure {
+        status: Some(answer.status()),
+        ..Failure::new(format!(
+            "expected the metadata service at {}, found something else: its answer lacks \
+             `Metadata-Flavor: Google`",
+            host::escape_remote(&server)
+        ))
+    })
+}
+
+fn call(url: Url, policy: CallPolicy) -> Call {
+    Call::new(Method::GET, url).header(FLAVOR, HeaderValue::from_static("Google")).policy(policy)
+}
+
+/// What to do about a refusal.
+pub(crate) fn hint_for(failure: &Failure) -> &'static str {
+    match failure.status {
+        Some(StatusCode::NOT_FOUND) => {
+            "attach a service account to the virtual machine, let Cloud Build run as a service \
+             account that you specify, link the Kubernetes service account to one of Google's, or \
+             impersonate one with GOOGLE_SERVICE_ACCOUNT_NAME: this machine has none that can \
+             identify itself"
+        }
+        Some(StatusCode::FORBIDDEN) => {
+            "grant the service account `roles/iam.serviceAccountOpenIdTokenCreator` on itself, and \
+             check that the metadata service is not concealed from this workload"
+        }
+        _ => {
+            "check that the metadata service answers here (`curl -H 'Metadata-Flavor: Google' \
+             http://169.254.169.254/`); if this is not a machine of Google's, set NO_GCE_CHECK=true"
+        }
+    }
+}
+
+fn is_google(answer: &Response<Bytes>) -> bool {
+    answer.headers().get(FLAVOR).is_some_and(|value| value == "Google")
+}
+
+/// Where nothing speaks for Google, a silent network must not cost more than a moment.
+fn probe_policy() -> CallPolicy {
+    fetch::local_policy()
+        .with_attempt(Duration::from_millis(200))
+        .with_total(Duration::from_millis(200))
+        .with_attempts(1)
+        .with_redirects(Redirects::Never)
+}
+
+/// GKE's metadata service is not ready in the first seconds of a pod, and refuses connections.
+fn policy() -> CallPolicy {
+    fetch::local_policy()
+        .with_attempt(Duration::from_secs(3))
+        .with_total(Duration::from_secs(10))
+        .with_attempts(8)
+        .with_redirects(Redirects::Never)
+}
+
+const METADATA_VARIABLES: [&str; 3] = ["GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP"];
+const RUNTIME_VARIABLES: [&str; 3] = ["K_SERVICE", "CLOUD_RUN_JOB", "GAE_ENV"];
+const NO_CHECK: &str = "NO_GCE_CHECK";
+/// The address and not the name: it needs no resolver.
+const DEFAULT_METADATA: &str = "169.254.169.254";
+const FIRMWARE: &str = "/sys/class/dmi/id/product_name";
+const FLAVOR: HeaderName = HeaderName::from_static("metadata-flavor");
