@@ -25,8 +25,8 @@ use self::issuer::Principal;
 use crate::ca::Authority;
 use crate::ct::CtLog;
 use crate::fault::Fault;
+use crate::issuer::IssuerKeys;
 use crate::key::encode_pem;
-use crate::oidc::IssuerKeys;
 use crate::service::{Service, answer, gateway_error, json_answer, not_found};
 
 pub use self::issuer::{IssuerKind, TrustedIssuer};

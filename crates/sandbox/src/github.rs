@@ -9,7 +9,7 @@ use http::header::AUTHORIZATION;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
-use crate::oidc::{Issuer, hex, random};
+use crate::issuer::{Issuer, random};
 use crate::platforms::misbehaviour::Misbehaviour;
 use crate::service::{Service, json_answer};
 use crate::{Error, Fault, State};
@@ -111,8 +111,9 @@ impl Github {
         clock: Arc<dyn Clock>,
         state: &State,
     ) -> Result<Self, Error> {
-        let request_token =
-            state.secret("github-request-token", || random::<20>().map(|bytes| hex(&bytes)))?;
+        let request_token = state.secret("github-request-token", || {
+            random::<20>().map(|bytes| base16ct::lower::encode_string(&bytes))
+        })?;
         let misbehaviour = Misbehaviour::new(faults);
         Ok(Self { issuer, job, request_token, misbehaviour, clock })
     }

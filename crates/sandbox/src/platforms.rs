@@ -1,88 +1,21 @@
-//! The places that jobs and workloads run in, as far as they hand out identity tokens.
+//! The endpoints of CI platforms, clouds and clusters that issue identity tokens.
 //!
-//! Each is reached by the variables, files and programs that the real place provides, so that a
-//! client is tried as in the job. What they answer is what the platforms document.
+//! What they answer is what the platforms document.
 
-mod ci;
+pub(crate) mod ci;
 pub(crate) mod claims;
+mod endpoints;
 mod google;
 pub(crate) mod kubernetes;
 pub(crate) mod misbehaviour;
-mod place;
-
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use host::Clock;
 use http::{Request, Response, StatusCode};
-use serde_json::{Map, Value, json};
 
-use self::misbehaviour::Misbehaviour;
-use crate::oidc::Oidc;
-use crate::service::{Service, answer, json_answer};
-use crate::{Error, Fault};
+use crate::service::Service;
 
-pub(crate) use self::place::Builder;
-pub use self::place::{PLATFORMS, Platform};
-
-/// The issuers of platforms that no Fulcio of ours believes, as the public one does not believe
-/// theirs.
-pub const UNTRUSTED_ISSUERS: [&str; 8] =
-    ["aws", "azure", "bitbucket", "fly", "forgejo", "semaphore", "terraform", "vercel"];
-
-/// The endpoints of all platforms, below paths of their own.
-pub(crate) struct Platforms {
-    oidc: Arc<Oidc>,
-    /// What stands in the variables for request tokens.
-    secret: String,
-    misbehaviour: Misbehaviour,
-    clock: Arc<dyn Clock>,
-}
-
-impl Platforms {
-    pub(crate) fn new(
-        oidc: Arc<Oidc>,
-        secret: String,
-        misbehaviour: Misbehaviour,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self { oidc, secret, misbehaviour, clock }
-    }
-
-    pub(crate) fn secret(&self) -> &str {
-        &self.secret
-    }
-
-    pub(crate) fn has(&self, fault: Fault) -> bool {
-        self.misbehaviour.has(fault)
-    }
-
-    /// A token of `issuer` that lives for `life` seconds.
-    pub(crate) fn mint(
-        &self,
-        issuer: &str,
-        audience: &Value,
-        claims: &Map<String, Value>,
-        life: u64,
-    ) -> Result<String, Error> {
-        let issuer = self
-            .oidc
-            .issuer(issuer)
-            .ok_or_else(|| Error::Config { reason: format!("there is no issuer {issuer:?}") })?;
-        issuer.mint_living(audience, claims, Duration::from_secs(life), self.clock.now())
-    }
-
-    /// The token as the member `field` of an object.
-    fn json(&self, field: &str, token: Result<String, Error>) -> Response<Bytes> {
-        match token {
-            Ok(token) => json_answer(StatusCode::OK, &json!({ field: token })),
-            Err(error) => {
-                answer(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", error.to_string())
-            }
-        }
-    }
-}
+pub(crate) use self::endpoints::Platforms;
+pub use self::endpoints::UNTRUSTED_ISSUERS;
 
 impl Service for Platforms {
     fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
@@ -103,25 +36,23 @@ impl Service for Platforms {
     }
 }
 
-/// The first value of `name` in the query.
-fn first(request: &Request<Bytes>, name: &str) -> Option<String> {
-    url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| value.into_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::time::SystemTime;
+    use std::sync::Arc;
+    use std::time::{Duration, SystemTime};
 
+    use host::Clock;
     use http::Method;
     use http::request::Builder as RequestBuilder;
     use id_token::IdToken;
+    use serde_json::Value;
 
+    use super::misbehaviour::Misbehaviour;
     use super::*;
-    use crate::State;
+    use crate::oidc::Oidc;
     use crate::rekor_v2::Delay;
+    use crate::{Fault, State};
 
     fn platforms(faults: &[Fault]) -> Platforms {
         let clock: Arc<dyn Clock> = Arc::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1000));

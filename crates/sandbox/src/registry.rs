@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use self::route::{Route, is_digest, is_repository, is_tag};
 use self::store::{CannotKeep, Store, digest_of, has_digest};
-use crate::oidc::{hex, random};
+use crate::issuer::random;
 use crate::service::{Service, answer, json_answer};
 use crate::{Error, Fault};
 
@@ -239,7 +239,7 @@ impl Registry {
         } else if let Some(digest) = parameter(request, "digest") {
             return self.keep_blob(repository, &digest, request.body().clone());
         }
-        let id = hex(&random::<16>().map_err(|_| Problem::UNKNOWN)?);
+        let id = base16ct::lower::encode_string(&random::<16>().map_err(|_| Problem::UNKNOWN)?);
         self.store().start_upload(&id, repository);
         upload_state(StatusCode::ACCEPTED, repository, &id, 0)
     }

@@ -1,6 +1,7 @@
 //! Rekor v1: a log that signs its own time, and answers look-ups.
 
 mod proposed;
+mod refused;
 
 use std::sync::{Arc, Mutex};
 
@@ -13,11 +14,12 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use tlog::{Hash, leaf_hash};
 
+use self::refused::Refused;
 use crate::Error;
 use crate::certificate::unix_seconds;
 use crate::key::{KeyKind, ServiceKey};
 use crate::log::{Log, lock};
-use crate::service::{Service, answer};
+use crate::service::{Service, answer, json_line};
 
 /// The most items of one `retrieve` request.
 const RETRIEVE_CAP: usize = 10;
@@ -219,7 +221,7 @@ impl RekorV1 {
             log.tree.inclusion_proof(index, log.tree.size()).map_err(|error| internal(&error))?;
         let hashes: Vec<String> = proof.hashes.iter().map(Hash::to_string).collect();
         let body = STANDARD.encode(&entry.body);
-        let log_id = hex(&self.key.public_key().id());
+        let log_id = base16ct::lower::encode_string(&self.key.public_key().id());
         let promised = json!({
             "body": body,
             "integratedTime": entry.time,
@@ -301,39 +303,6 @@ impl Service for RekorV1 {
     }
 }
 
-/// Why there is no answer, as go-openapi servers tell it.
-#[derive(Debug)]
-struct Refused {
-    status: u16,
-    /// The status again, or from 600 on which rule of the schema.
-    code: u32,
-    message: String,
-}
-
-impl Refused {
-    fn required(field: &str) -> Self {
-        Self::invalid(602, &format!("{field} in body is required"))
-    }
-
-    fn invalid(code: u32, message: &str) -> Self {
-        Self { status: 422, code, message: message.to_owned() }
-    }
-
-    fn internal(message: String) -> Self {
-        Self { status: 500, code: 500, message }
-    }
-
-    fn answer(&self) -> Response<Bytes> {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
-        json_line(status, &json!({ "code": self.code, "message": self.message }))
-    }
-}
-
-/// A JSON answer that ends with a newline, as Go's encoder leaves it.
-pub(crate) fn json_line(status: StatusCode, value: &Value) -> Response<Bytes> {
-    answer(status, "application/json", format!("{value}\n"))
-}
-
 /// An entry that is not there is a 404 without a word.
 fn nothing() -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
@@ -354,8 +323,4 @@ fn parameter(query: &str, name: &str) -> Option<String> {
 
 fn quote(text: &str) -> String {
     Value::from(text).to_string()
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 
 use crate::environment::Variables;
 use crate::github::Github;
-use crate::oidc::Issuer;
-use crate::platforms::{Builder, Platform};
+use crate::issuer::Issuer;
+use crate::platform::{Builder, Platform};
 use crate::sandbox::{SERVICES, Sandbox, Urls};
 use crate::server::Served;
 use crate::service::Service;

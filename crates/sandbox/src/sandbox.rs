@@ -15,8 +15,9 @@ use crate::certificate::unix_seconds;
 use crate::ct::CtLog;
 use crate::fulcio::{CiProvider, Fulcio, IssuerKind, TrustedIssuer};
 use crate::github::Github;
+use crate::issuer::{Issuer, random};
 use crate::key::ServiceKey;
-use crate::oidc::{Issuer, Oidc, hex, random};
+use crate::oidc::Oidc;
 use crate::platforms::kubernetes::{ApiServer, ClusterTls};
 use crate::platforms::misbehaviour::Misbehaviour;
 use crate::platforms::{Platforms, UNTRUSTED_ISSUERS};
@@ -139,8 +140,9 @@ impl Sandbox {
             state,
         )?;
 
-        let secret =
-            state.secret("platform-request-token", || random::<20>().map(|bytes| hex(&bytes)))?;
+        let secret = state.secret("platform-request-token", || {
+            random::<20>().map(|bytes| base16ct::lower::encode_string(&bytes))
+        })?;
         let misbehaviour = Misbehaviour::new(faults);
         let platforms = Platforms::new(Arc::clone(&oidc), secret, misbehaviour, Arc::clone(clock));
         let kubernetes_issuer = oidc.issuer("kubernetes").map(Arc::clone).ok_or_else(|| {

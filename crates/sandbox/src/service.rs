@@ -48,3 +48,8 @@ pub fn gateway_error(status: StatusCode, code: u32, message: &str) -> Response<B
 pub fn not_found() -> Response<Bytes> {
     gateway_error(StatusCode::NOT_FOUND, 5, "Not Found")
 }
+
+/// A JSON answer that ends with a newline, as Go's encoder leaves it.
+pub(crate) fn json_line(status: StatusCode, value: &Value) -> Response<Bytes> {
+    answer(status, "application/json", format!("{value}\n"))
+}

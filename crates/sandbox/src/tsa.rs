@@ -35,7 +35,7 @@ use crate::Error;
 use crate::ca::certificates_from_pem;
 use crate::certificate::{self, Role};
 use crate::key::{KeyKind, ServiceKey, encode_pem};
-use crate::rekor_v1::json_line;
+use crate::service::json_line;
 use crate::service::{Service, answer};
 
 const ROOT_NAME: &str = "CN=sandbox TSA root,O=sigstore-sandbox";

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::issuer::TrustedIssuer;
 use crate::certificate::unix_seconds;
-use crate::oidc::IssuerKeys;
+use crate::issuer::IssuerKeys;
 
 /// How far in the future `nbf` may lie. `exp` has no leeway at all, and `iat` is not looked at.
 const NOT_BEFORE_LEEWAY: u64 = 300;

@@ -1,33 +1,23 @@
 //! The device flow (RFC 8628).
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use super::{Challenge, Desk, Form, LOGIN_EMAIL, LoginPage, pages, refuse, trim};
-use crate::oidc::{hex, random};
+use super::pages;
+use super::progress::{
+    Challenge, Device, Form, LOGIN_EMAIL, LoginEndpoint, LoginPage, refuse, trim,
+};
+use crate::issuer::random;
 use crate::service::json_answer;
 use crate::{Error, Fault};
 
-/// A device that waits.
-pub(super) struct Device {
-    issuer: String,
-    client: String,
-    user_code: String,
-    challenge: Option<Challenge>,
-    until: SystemTime,
-    interval: Duration,
-    asked: Option<SystemTime>,
-    /// Who has let it in; `Err` when they refused.
-    decision: Option<Result<String, ()>>,
-}
-
-impl Desk<'_> {
+impl LoginEndpoint<'_> {
     /// `POST device/code`. Like Dex, it looks at the client only later.
     pub(super) fn device_code(&self, form: &Form) -> Result<Response<Bytes>, Error> {
-        let device_code = hex(&random::<16>()?);
+        let device_code = base16ct::lower::encode_string(&random::<16>()?);
         let letters: String = random::<8>()?
             .iter()
             .map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]))

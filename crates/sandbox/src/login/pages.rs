@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
-use super::LOGIN_EMAIL;
+use super::progress::LOGIN_EMAIL;
 use crate::service::answer;
 
 /// The login form. `name` and `value` are what it carries along; a code to enter is shown.

@@ -1,11 +1,15 @@
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use host::{BoxFuture, Clock};
 use http::header::CONTENT_TYPE;
 use id_token::IdToken;
-use url::form_urlencoded::Serializer;
+use url::form_urlencoded::{Serializer, byte_serialize};
 
+use super::progress::authenticate;
 use super::*;
 use crate::oidc::Oidc;
 use crate::service::Service as _;
@@ -263,7 +267,7 @@ fn a_client_with_a_secret_shows_it_in_either_way() {
 
     let part = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
     let header = format!("Basic {}", STANDARD.encode(format!("{}:{}", part(id), part(secret))));
-    let form = Form(BTreeMap::new());
+    let form = Form::read(b"");
     assert_eq!(authenticate(&form, Some(&header.parse().unwrap())).as_deref(), Some(id));
     assert_eq!(authenticate(&form, Some(&"Basic x".parse().unwrap())), None);
 }

@@ -9,12 +9,12 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Desk, Form, authenticate, person, refuse};
+use super::progress::{Form, LoginEndpoint, authenticate, claims_of, refuse};
 use crate::certificate::unix_seconds;
 use crate::service::json_answer;
 use crate::{Error, Fault};
 
-impl Desk<'_> {
+impl LoginEndpoint<'_> {
     /// `POST token`.
     pub(super) fn token(
         &self,
@@ -72,7 +72,7 @@ impl Desk<'_> {
         code: &str,
     ) -> Result<Response<Bytes>, Error> {
         let audience = json!(client);
-        let mut claims = person(self.name, email);
+        let mut claims = claims_of(self.name, email);
         claims.insert("auth_time".to_owned(), unix_seconds(self.now).into());
         if let Some(nonce) = nonce {
             let wrong = self.fault(Fault::LoginWrongNonce);

@@ -5,16 +5,17 @@ use http::header::AUTHORIZATION;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::claims;
+use super::endpoints::{Platforms, first};
 use super::misbehaviour::refusal;
-use super::{Platforms, claims, first};
-use crate::oidc::TOKEN_LIFE;
+use crate::issuer::TOKEN_LIFE;
 use crate::service::answer;
 
 /// The audience of Azure's tokens, which nobody can choose.
-pub(super) const AZURE_AUDIENCE: &str = "api://AzureADTokenExchange";
+pub(crate) const AZURE_AUDIENCE: &str = "api://AzureADTokenExchange";
 
 /// The service connection that Azure's pipeline uses.
-pub(super) const AZURE_CONNECTION: &str = "8b6f2c1e-0000-4000-8000-00000000000a";
+pub(crate) const AZURE_CONNECTION: &str = "8b6f2c1e-0000-4000-8000-00000000000a";
 
 /// What machines of Azure's sign for, whatever they are asked for.
 const HOUR: u64 = 3600;
@@ -87,7 +88,7 @@ impl Platforms {
     pub(super) fn azure_machine(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
         let header = match request.uri().path() {
             "/metadata/identity/oauth2/token" => ("metadata", "true"),
-            "/azure/msi/token" => ("x-identity-header", self.secret.as_str()),
+            "/azure/msi/token" => ("x-identity-header", self.secret()),
             _ => return None,
         };
         let (name, wanted) = header;
@@ -179,7 +180,7 @@ impl Platforms {
         let secret = given
             .filter(|given| given.to_ascii_lowercase().starts_with(&scheme.to_ascii_lowercase()))
             .and_then(|given| given.get(scheme.len()..));
-        if secret != Some(self.secret.as_str()) {
+        if secret != Some(self.secret()) {
             let message = "The request token is missing or wrong";
             return refusal(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message);
         }
@@ -196,7 +197,7 @@ fn aws_error(status: StatusCode, code: &str) -> Response<Bytes> {
 }
 
 /// What a Forgejo job's variable has behind the host.
-pub(super) const FORGEJO_PATH: &str = "/forgejo/api/actions/_apis/pipelines/workflows/7/idtoken";
+pub(crate) const FORGEJO_PATH: &str = "/forgejo/api/actions/_apis/pipelines/workflows/7/idtoken";
 
 /// In seconds.
 const LIFE: u64 = TOKEN_LIFE.as_secs();

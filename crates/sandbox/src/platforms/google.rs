@@ -6,8 +6,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::claims::{self, MACHINE, SIGNER};
+use super::endpoints::{Platforms, first};
 use super::misbehaviour::refusal;
-use super::{Platforms, first};
 use crate::Fault;
 use crate::service::{answer, json_answer};
 
@@ -144,7 +144,7 @@ impl Platforms {
         let form: Vec<(String, String)> =
             url::form_urlencoded::parse(request.body()).into_owned().collect();
         let has = |name: &str, value: &str| form.iter().any(|(n, v)| n == name && v == value);
-        if !has("grant_type", "refresh_token") || !has("refresh_token", &self.secret) {
+        if !has("grant_type", "refresh_token") || !has("refresh_token", self.secret()) {
             let error = json!({ "error": "invalid_grant", "error_description": "Bad Request" });
             return Some(json_answer(StatusCode::BAD_REQUEST, &error));
         }
@@ -157,7 +157,7 @@ impl Platforms {
     }
 
     fn access_token(&self) -> String {
-        format!("ya29.{}", self.secret)
+        format!("ya29.{}", self.secret())
     }
 }
 

@@ -21,8 +21,8 @@ use crate::certificate::{
     self, HEAD_START, Request as Certified, Role, SUBJECT_ALT_NAME, authority_key_id, der,
     extended_key_usage, extension, key_usage, parse_name, sign, tbs, whole_seconds,
 };
+use crate::issuer::Issuer;
 use crate::key::{KeyKind, ServiceKey, encode_pem};
-use crate::oidc::Issuer;
 use crate::service::{Service, json_answer};
 use crate::{Error, State};
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use keys::{Digest, HashAlgorithm, KeyAlgorithm, Payload, PublicKey, Scheme};
 use serde_json::{Value, json};
 
-use super::Refused;
+use super::refused::Refused;
 use crate::verifier::Verifier;
 
 /// Every kind that Rekor v1 knows. The sandbox logs three of them.

@@ -13,7 +13,7 @@ use tokio::net::UnixListener;
 use tonic::codegen::tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use super::SpiffeAgent;
+use super::agent::{Registration, SpiffeAgent};
 use super::authority::Lenient;
 use super::proto::spiffe_workload_api_server::{SpiffeWorkloadApi, SpiffeWorkloadApiServer};
 use super::proto::{
@@ -122,7 +122,7 @@ impl SpiffeWorkloadApi for WorkloadApi {
         _: Request<X509svidRequest>,
     ) -> Result<Response<Self::FetchX509SVIDStream>, Status> {
         let now = self.0.clock.now();
-        let issue = |registration: &super::Registration| {
+        let issue = |registration: &Registration| {
             let svid = self
                 .0
                 .authority

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use super::ci::{AZURE_AUDIENCE, AZURE_CONNECTION, FORGEJO_PATH};
-use super::claims::{self, BUILDKITE_JOB, SIGNER};
-use super::{Platforms, UNTRUSTED_ISSUERS};
 use crate::github::Github;
+use crate::platforms::ci::{AZURE_AUDIENCE, AZURE_CONNECTION, FORGEJO_PATH};
+use crate::platforms::claims::{self, BUILDKITE_JOB, SIGNER};
+use crate::platforms::{Platforms, UNTRUSTED_ISSUERS};
 use crate::sandbox::Sandbox;
 use crate::state::file_error;
 use crate::{Error, Fault};
