@@ -1,12 +1,16 @@
 //! The person at the terminal, who is asked when nothing else here has an identity.
 
 use std::io::{IsTerminal as _, Read as _};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use host::http::Request;
 use host::{BoxFuture, Env, Host};
-use http_client::SystemLoopback;
-use oidc_interactive::{Error, Flow, Login, Notice, Person, Prompt, Untrusted};
+use http_client::LoopbackListener;
+use oidc_interactive::{
+    Callbacks, Error, Flow, Login, Loopback, Notice, Page, Person, Prompt, Untrusted,
+};
 use secrecy::SecretString;
 use tokio::sync::oneshot;
 use trust_root::SigningConfig;
@@ -246,3 +250,38 @@ const CODE_CAP: usize = 8192;
 
 /// The largest file with a secret, in bytes.
 const SECRET_CAP: usize = 64 << 10;
+
+/// The listener of `http-client` for the logins of `oidc-interactive`.
+struct SystemLoopback;
+
+impl Loopback for SystemLoopback {
+    fn listen(
+        &self,
+        addresses: &[IpAddr],
+        port: u16,
+    ) -> BoxFuture<'_, Result<Box<dyn Callbacks>, std::io::Error>> {
+        let addresses = addresses.to_vec();
+        Box::pin(async move {
+            let listener = LoopbackListener::bind(&addresses, port).await?;
+            Ok(Box::new(Listener(listener)) as Box<dyn Callbacks>)
+        })
+    }
+}
+
+struct Listener(LoopbackListener);
+
+impl Callbacks for Listener {
+    fn port(&self) -> u16 {
+        self.0.port()
+    }
+
+    fn serve<'a>(
+        &'a mut self,
+        answer: &'a mut (dyn FnMut(&Request<()>) -> Page + Send),
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(self.0.serve(|request| {
+            let page = answer(request);
+            (page.response, page.last)
+        }))
+    }
+}

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use url::Url;
 use x509::Certificate;
 
-use crate::{Configuration, Error, csr, date, preflight};
+use crate::{Configuration, Error, csr, preflight};
 
 /// One Fulcio instance.
 #[derive(Clone)]
@@ -168,7 +168,7 @@ impl Fulcio {
         let now = response
             .headers()
             .get(DATE)
-            .and_then(|value| date::parse(value.to_str().ok()?))
+            .and_then(|value| httpdate::parse_http_date(value.to_str().ok()?).ok())
             // Without the authority's clock, a time of the token's own leaves the other faults.
             .or_else(|| {
                 let times = [claims.not_before(), claims.issued_at(), claims.expires_at()];

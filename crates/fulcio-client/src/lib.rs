@@ -7,7 +7,6 @@ mod claims;
 mod client;
 mod configuration;
 mod csr;
-mod date;
 mod error;
 pub mod predict;
 pub mod preflight;

@@ -10,6 +10,12 @@ pub fn is_loopback(name: &str) -> bool {
     Reach::of(name) == Reach::Loopback
 }
 
+/// Whether `name` is this machine or its cloud's metadata service. No proxy can reach either, and
+/// none may see what is said to them.
+pub fn is_local(name: &str) -> bool {
+    matches!(Reach::of(name), Reach::Loopback | Reach::LinkLocal)
+}
+
 /// Whether a token, a credential or trust data may be sent to or read from `url`: over https, or
 /// over http from this machine.
 pub fn is_https_or_loopback(url: &Uri) -> bool {

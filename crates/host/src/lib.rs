@@ -11,7 +11,6 @@ mod address;
 mod clock;
 mod env;
 mod files;
-mod loopback;
 mod programs;
 mod text;
 mod transport;
@@ -20,14 +19,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-pub use crate::address::{Forbidden, check_target, is_https_or_loopback, is_loopback};
+pub use crate::address::{Forbidden, check_target, is_https_or_loopback, is_local, is_loopback};
 pub use crate::clock::Clock;
 pub use crate::env::{Env, FakeEnv, NotUtf8};
 pub use crate::files::{FileError, read_file};
-pub use crate::loopback::{Callbacks, Loopback, Page};
 pub use crate::programs::{Invocation, Launch, NoPrograms, ProgramError, ProgramOutput, Programs};
 pub use crate::text::{causes, escape, escape_remote, scrub, shell_quote, with_causes};
 pub use crate::transport::{CallPolicy, Redirects, Transport, TransportError};
+pub use {bytes, http};
 
 /// A future that can be kept in a struct and sent between threads; what the traits here return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -57,6 +57,7 @@ impl Programs for NoPrograms {
 
 /// One run of a program. No shell is involved, and secrets belong on `stdin`, never in `args`.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Invocation {
     /// A name to look up in `PATH`, or a path.
     pub program: PathBuf,
@@ -64,53 +65,92 @@ pub struct Invocation {
     pub args: Vec<String>,
     /// What it reads.
     pub stdin: Vec<u8>,
-    /// Variables of our environment that it does not get. Start from [`Invocation::SECRETS`] and
-    /// take out what this very program needs.
+    /// Variables of our environment that it does not get.
     pub without: Vec<String>,
-    /// When it is ended.
+    /// When it is ended, together with every process that it started and that did not leave its
+    /// process group.
     pub deadline: Duration,
     /// The most it may write to each of its streams, in bytes.
     pub output_cap: usize,
 }
 
 impl Invocation {
-    /// The variables that hold an identity token, or a credential that such tokens are given for.
-    /// A helper that does something else must not inherit the right to act as this job.
-    pub const SECRETS: [&str; 16] = [
-        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
-        "ACTIONS_ID_TOKEN_REQUEST_URL",
-        "AMBISIGN_IDENTITY_TOKEN",
-        "BITBUCKET_STEP_OIDC_TOKEN",
-        "BUILDKITE_AGENT_ACCESS_TOKEN",
-        "CF_OIDC_REQUEST_TOKEN",
-        "CIRCLE_OIDC_TOKEN",
-        "CIRCLE_OIDC_TOKEN_V2",
-        "COSIGN_IDENTITY_TOKEN",
-        "SEMAPHORE_OIDC_TOKEN",
-        "SIGSTORE_IDENTITY_TOKEN",
-        "SIGSTORE_ID_TOKEN",
-        "SYSTEM_ACCESSTOKEN",
-        "TFC_WORKLOAD_IDENTITY_TOKEN",
-        "TFC_WORKLOAD_IDENTITY_TOKEN_SIGSTORE",
-        "VERCEL_OIDC_TOKEN",
-    ];
+    /// `program` with `args` and an empty input; it has 30 seconds and may write 1 MiB.
+    pub fn new(
+        program: impl Into<PathBuf>,
+        args: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        Self {
+            program: program.into(),
+            args: args.into_iter().map(Into::into).collect(),
+            stdin: Vec::new(),
+            without: Vec::new(),
+            deadline: Duration::from_secs(30),
+            output_cap: 1 << 20,
+        }
+    }
 
-    /// [`Self::SECRETS`] but those of `needed`, for [`Self::without`].
-    pub fn secrets_but(needed: &[&str]) -> Vec<String> {
-        let kept = Self::SECRETS.iter().filter(|name| !needed.contains(*name));
-        kept.map(|name| (*name).to_owned()).collect()
+    /// Gives it `stdin` to read.
+    #[must_use]
+    pub fn with_stdin(mut self, stdin: impl Into<Vec<u8>>) -> Self {
+        self.stdin = stdin.into();
+        self
+    }
+
+    /// Withholds the variables `names` of our environment. A helper that is not meant for them must
+    /// not inherit the right to act as this job.
+    #[must_use]
+    pub fn without(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.without.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Ends it after `deadline`.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Lets it write `output_cap` bytes to each of its streams.
+    #[must_use]
+    pub fn with_output_cap(mut self, output_cap: usize) -> Self {
+        self.output_cap = output_cap;
+        self
     }
 }
 
 /// A program to start for a person. No shell is involved.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Launch {
     /// A name to look up in `PATH`, or a path.
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
-    /// Variables of our environment that it does not get; see [`Invocation::without`].
+    /// Variables of our environment that it does not get.
     pub without: Vec<String>,
+}
+
+impl Launch {
+    /// `program` with `args`.
+    pub fn new(
+        program: impl Into<PathBuf>,
+        args: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        Self {
+            program: program.into(),
+            args: args.into_iter().map(Into::into).collect(),
+            without: Vec::new(),
+        }
+    }
+
+    /// Withholds the variables `names` of our environment.
+    #[must_use]
+    pub fn without(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.without.extend(names.into_iter().map(Into::into));
+        self
+    }
 }
 
 /// What a program wrote, and how it ended.
@@ -164,17 +204,4 @@ pub enum ProgramError {
         /// The operating system's reason.
         source: Arc<std::io::Error>,
     },
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_helper_keeps_only_the_secret_that_it_needs() {
-        let without = Invocation::secrets_but(&["BUILDKITE_AGENT_ACCESS_TOKEN"]);
-        assert_eq!(without.len(), Invocation::SECRETS.len() - 1);
-        assert!(without.iter().any(|name| name == "ACTIONS_ID_TOKEN_REQUEST_TOKEN"));
-        assert!(!without.iter().any(|name| name == "BUILDKITE_AGENT_ACCESS_TOKEN"));
-    }
 }

@@ -1,5 +1,5 @@
 //! The one HTTP stack of ambisign: hyper and rustls (on ring) behind [`host::Transport`], and the
-//! tokio-backed [`SystemClock`], [`SystemPrograms`] and [`SystemLoopback`].
+//! tokio-backed [`SystemEnv`], [`SystemClock`], [`SystemPrograms`] and [`LoopbackListener`].
 //!
 //! Every call has a deadline for each attempt and for all of them, a cap on its answer, and a rule
 //! for redirects and retries: the [`host::CallPolicy`] that is given with the request. Proxies
@@ -16,7 +16,6 @@ mod client;
 mod clock;
 mod connect;
 pub mod danger;
-mod date;
 mod env;
 mod exchange;
 mod failure;
@@ -34,9 +33,8 @@ mod tunnel;
 
 pub use crate::client::HttpClient;
 pub use crate::clock::SystemClock;
-pub use crate::date::http_date;
 pub use crate::env::{DiskEnv, SystemEnv};
-pub use crate::loopback::SystemLoopback;
+pub use crate::loopback::LoopbackListener;
 pub use crate::programs::SystemPrograms;
 pub use crate::settings::{Error, Roots, Settings};
 pub use crate::system::{system_host, system_host_with};

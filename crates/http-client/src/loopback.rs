@@ -7,7 +7,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use host::{BoxFuture, Callbacks, Loopback, Page};
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
@@ -19,29 +18,21 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-/// Sockets of this machine's loopback interface. Must be used inside a tokio runtime.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemLoopback;
-
-impl Loopback for SystemLoopback {
-    fn listen(
-        &self,
-        addresses: &[IpAddr],
-        port: u16,
-    ) -> BoxFuture<'_, Result<Box<dyn Callbacks>, io::Error>> {
-        let addresses = addresses.to_vec();
-        Box::pin(async move { Ok(Box::new(Door::open(&addresses, port).await?) as _) })
-    }
-}
-
-/// The sockets of one login.
-struct Door {
+/// Sockets of this machine's loopback interface, to which a browser comes back at the end of a login
+/// (RFC 8252 7.3). Must be used inside a tokio runtime.
+#[derive(Debug)]
+pub struct LoopbackListener {
     listeners: Vec<TcpListener>,
     port: u16,
 }
 
-impl Door {
-    async fn open(addresses: &[IpAddr], port: u16) -> Result<Self, io::Error> {
+impl LoopbackListener {
+    /// Listens on `port` of the first of `addresses`, and on that port of the others where it can
+    /// be done; port 0 is any free one.
+    ///
+    /// # Errors
+    /// An address is not a loopback address, or the first cannot be listened on.
+    pub async fn bind(addresses: &[IpAddr], port: u16) -> Result<Self, io::Error> {
         if let Some(other) = addresses.iter().find(|address| !address.is_loopback()) {
             let reason = format!("{other} is not a loopback address");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
@@ -59,6 +50,11 @@ impl Door {
         Ok(Self { listeners, port })
     }
 
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     async fn accept(&self) -> io::Result<TcpStream> {
         std::future::poll_fn(|context| {
             for listener in &self.listeners {
@@ -71,7 +67,13 @@ impl Door {
         .await
     }
 
-    async fn answer_all(&self, answer: &mut (dyn FnMut(&Request<()>) -> Page + Send)) {
+    /// Answers every request by `answer`, of several connections at once, and resolves when an
+    /// answer has been delivered with which `answer` returned `true`: the last one. It sets no
+    /// deadline.
+    pub async fn serve(
+        &mut self,
+        mut answer: impl FnMut(&Request<()>) -> (Response<Bytes>, bool) + Send,
+    ) {
         // Dropping the set ends the connections, speculative ones of the browser among them.
         let mut connections = JoinSet::new();
         let (asking, mut questions) = mpsc::channel::<Question>(CONNECTIONS);
@@ -87,9 +89,9 @@ impl Door {
                     Err(_) => tokio::time::sleep(PAUSE).await,
                 },
                 Some(question) = questions.recv() => {
-                    let page = answer(&question.request);
-                    let delivered = question.reply.send(page.response).is_ok();
-                    if page.last && delivered {
+                    let (page, last) = answer(&question.request);
+                    let delivered = question.reply.send(page).is_ok();
+                    if last && delivered {
                         break question.connection;
                     }
                 }
@@ -106,19 +108,6 @@ impl Door {
         });
         // A browser that does not read its page any more is not waited for.
         drop(tokio::time::timeout(GRACE, &mut flushed).await);
-    }
-}
-
-impl Callbacks for Door {
-    fn port(&self) -> u16 {
-        self.port
-    }
-
-    fn serve<'a>(
-        &'a mut self,
-        answer: &'a mut (dyn FnMut(&Request<()>) -> Page + Send),
-    ) -> BoxFuture<'a, ()> {
-        Box::pin(self.answer_all(answer))
     }
 }
 
@@ -197,10 +186,9 @@ mod tests {
     const LOCALHOST: [IpAddr; 2] =
         [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
-    fn page(request: &Request<()>) -> Page {
+    fn page(request: &Request<()>) -> (Response<Bytes>, bool) {
         let last = request.uri().path() == "/last";
-        let text = request.uri().to_string();
-        Page { response: Response::new(text.into()), last }
+        (Response::new(request.uri().to_string().into()), last)
     }
 
     async fn get(url: &str) -> Bytes {
@@ -211,8 +199,8 @@ mod tests {
 
     #[tokio::test]
     async fn pages_are_served_until_the_last_one_is_delivered() {
-        let mut door = SystemLoopback.listen(&LOCALHOST, 0).await.unwrap();
-        let port = door.port();
+        let mut listener = LoopbackListener::bind(&LOCALHOST, 0).await.unwrap();
+        let port = listener.port();
         let browser = tokio::spawn(async move {
             // A browser connects ahead of need and says nothing.
             let silent = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
@@ -221,7 +209,7 @@ mod tests {
             drop(silent);
             (icon, last)
         });
-        door.serve(&mut page).await;
+        listener.serve(page).await;
         let (icon, last) = browser.await.unwrap();
         assert_eq!(icon, "/favicon.ico");
         assert_eq!(last, "/last?code=1");
@@ -229,8 +217,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_crowd_of_silent_connections_does_not_keep_the_browser_out_for_good() {
-        let mut door = SystemLoopback.listen(&LOCALHOST[..1], 0).await.unwrap();
-        let port = door.port();
+        let mut listener = LoopbackListener::bind(&LOCALHOST[..1], 0).await.unwrap();
+        let port = listener.port();
         let browser = tokio::spawn(async move {
             let mut crowd = Vec::new();
             for _ in 0..CONNECTIONS {
@@ -243,7 +231,7 @@ mod tests {
             late.read_to_string(&mut text).await.unwrap();
             text
         });
-        door.serve(&mut page).await;
+        listener.serve(page).await;
         let text = browser.await.unwrap();
         assert!(text.starts_with("HTTP/1.1 200 OK"), "{text}");
         assert!(text.contains("connection: close"), "{text}");
@@ -251,29 +239,29 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_http_does_not_end_the_wait() {
-        let mut door = SystemLoopback.listen(&LOCALHOST[..1], 0).await.unwrap();
-        let port = door.port();
+        let mut listener = LoopbackListener::bind(&LOCALHOST[..1], 0).await.unwrap();
+        let port = listener.port();
         let browser = tokio::spawn(async move {
             let mut noise = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
             noise.write_all(b"\x16\x03\x01 not http\r\n\r\n").await.unwrap();
             drop(noise.read_to_end(&mut Vec::new()).await);
             get(&format!("http://127.0.0.1:{port}/last")).await
         });
-        door.serve(&mut page).await;
+        listener.serve(page).await;
         assert_eq!(browser.await.unwrap(), "/last");
     }
 
     #[tokio::test]
     async fn only_loopback_is_listened_on() {
         let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
-        let error = SystemLoopback.listen(&any, 0).await.err().unwrap();
+        let error = LoopbackListener::bind(&any, 0).await.err().unwrap();
         assert!(error.to_string().contains("0.0.0.0 is not a loopback address"), "{error}");
     }
 
     #[tokio::test]
     async fn a_port_that_is_taken_is_an_error() {
-        let taken = SystemLoopback.listen(&LOCALHOST[..1], 0).await.unwrap();
-        let error = SystemLoopback.listen(&LOCALHOST[..1], taken.port()).await.err().unwrap();
+        let taken = LoopbackListener::bind(&LOCALHOST[..1], 0).await.unwrap();
+        let error = LoopbackListener::bind(&LOCALHOST[..1], taken.port()).await.err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 }

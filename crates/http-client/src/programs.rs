@@ -161,14 +161,7 @@ mod tests {
     use super::*;
 
     fn shell(script: &str) -> Invocation {
-        Invocation {
-            program: "/bin/sh".into(),
-            args: vec!["-c".to_owned(), script.to_owned()],
-            stdin: Vec::new(),
-            without: Vec::new(),
-            deadline: Duration::from_secs(10),
-            output_cap: 1 << 16,
-        }
+        Invocation::new("/bin/sh", ["-c", script]).with_deadline(Duration::from_secs(10))
     }
 
     #[tokio::test]
@@ -247,11 +240,7 @@ mod tests {
     async fn a_launched_program_tells_its_code_and_lives_on_when_nobody_waits() {
         let directory = tempfile::tempdir().unwrap();
         let mark = directory.path().join("mark");
-        let launch = |script: String| Launch {
-            program: "/bin/sh".into(),
-            args: vec!["-c".to_owned(), script],
-            without: Vec::new(),
-        };
+        let launch = |script: String| Launch::new("/bin/sh", ["-c".to_owned(), script]);
         assert_eq!(SystemPrograms.launch(launch("exit 3".to_owned())).await.unwrap(), Some(3));
         let slow = launch(format!("sleep 0.3; echo > {}", mark.display()));
         let waited =
@@ -262,8 +251,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert!(mark.exists());
-        let missing =
-            Launch { program: "ambisign-no-such-program".into(), ..launch(String::new()) };
+        let missing = Launch::new("ambisign-no-such-program", [""]);
         let error = SystemPrograms.launch(missing).await.unwrap_err();
         assert!(matches!(error, ProgramError::NotFound { .. }), "{error}");
     }

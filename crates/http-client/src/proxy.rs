@@ -1,7 +1,6 @@
 //! Whether a request goes through a proxy, and through which.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use host::Env;
@@ -61,7 +60,7 @@ impl Proxies {
         };
         let Some(proxy) = proxy else { return Route::Direct };
         let host = bare_host(target.host().unwrap_or_default());
-        if is_local(host) || self.is_bypassed(target, host) {
+        if host::is_local(host) || self.is_bypassed(target, host) {
             return Route::Direct;
         }
         match proxy {
@@ -95,36 +94,6 @@ pub(crate) fn bare_host(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-/// Whether `host` is this machine or its cloud's metadata service. A proxy can reach neither, and
-/// must not see what is said to them.
-fn is_local(host: &str) -> bool {
-    let name = host.trim_end_matches('.').to_ascii_lowercase();
-    if METADATA_NAMES.contains(&name.as_str())
-        || name == "localhost"
-        || is_below(&name, "localhost")
-    {
-        return true;
-    }
-    match name.parse::<IpAddr>() {
-        Ok(IpAddr::V4(address)) => is_local_v4(address),
-        Ok(IpAddr::V6(address)) => {
-            address.to_ipv4_mapped().map_or_else(|| is_local_v6(address), is_local_v4)
-        }
-        Err(_) => false,
-    }
-}
-
-fn is_local_v4(address: Ipv4Addr) -> bool {
-    address.is_loopback() || address.is_link_local() || address.is_unspecified()
-}
-
-fn is_local_v6(address: Ipv6Addr) -> bool {
-    address.is_loopback()
-        || address.is_unspecified()
-        || address.is_unicast_link_local()
-        || address == AWS_METADATA_V6
-}
-
 fn is_below(host: &str, domain: &str) -> bool {
     let Some(at) = host.len().checked_sub(domain.len() + 1) else { return false };
     host.as_bytes().get(at) == Some(&b'.')
@@ -151,9 +120,6 @@ fn parse((name, value): (&'static str, String)) -> Result<Intercept, String> {
 
 /// A stand-in where only the "no" rules matter; nothing is ever sent there.
 const PLACEHOLDER: &str = "http://proxy.invalid";
-
-const METADATA_NAMES: [&str; 2] = ["metadata", "metadata.google.internal"];
-const AWS_METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
 #[cfg(test)]
 mod tests {

@@ -1,12 +1,9 @@
 //! Which answers are worth another try, and when.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, SystemTime};
 
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
-
-use crate::date::http_date;
 
 /// Whether the same request may succeed a moment later.
 ///
@@ -25,10 +22,7 @@ pub(crate) fn is_transient(status: StatusCode) -> bool {
 pub(crate) fn pause(attempt: u32) -> Duration {
     let doublings = attempt.saturating_sub(1).min(16);
     let full = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
-    let half = full / 2;
-    // A `RandomState` is keyed from the operating system; jitter needs no better randomness.
-    let dice = RandomState::new().hash_one(attempt) % 1024;
-    half + half.saturating_mul(u32::try_from(dice).unwrap_or(0)) / 1024
+    full.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 /// What `Retry-After` asks for, as a time to wait: seconds, or a date. A date is read against the
@@ -39,8 +33,9 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
         // More digits than fit mean "very long" and end in giving up.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
-    let at = http_date(value)?;
-    let date = headers.get(DATE).and_then(|date| date.to_str().ok()).and_then(http_date);
+    let at = httpdate::parse_http_date(value).ok()?;
+    let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+    let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
     Some(at.duration_since(date.unwrap_or(now)).unwrap_or(Duration::ZERO))
 }
 
@@ -68,11 +63,21 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_within_their_bounds() {
-        for attempt in 1..40 {
-            let full = FIRST_PAUSE.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_PAUSE);
-            let pause = pause(attempt);
-            assert!(pause >= full / 2 && pause <= full, "{attempt}: {pause:?}");
+    fn pauses_double_from_a_quarter_second_up_to_eight_and_differ_from_each_other() {
+        for (attempt, longest) in [
+            (1, 250),
+            (2, 500),
+            (3, 1000),
+            (4, 2000),
+            (5, 4000),
+            (6, 8000),
+            (7, 8000),
+            (u32::MAX, 8000),
+        ] {
+            let pauses: Vec<_> = (0..50).map(|_| pause(attempt)).collect();
+            let bounds = Duration::from_millis(longest / 2)..=Duration::from_millis(longest);
+            assert!(pauses.iter().all(|pause| bounds.contains(pause)), "{attempt}: {pauses:?}");
+            assert!(pauses.iter().any(|pause| *pause != pauses[0]), "{attempt}: always {pauses:?}");
         }
     }
 
@@ -83,6 +88,8 @@ mod tests {
         assert_eq!(wait("99999999999999999999999"), Some(Duration::from_secs(u64::MAX)));
         assert_eq!(wait("-1"), None);
         assert_eq!(wait(""), None);
+        assert_eq!(wait("tomorrow"), None);
+        assert_eq!(wait("Sun, 99 Nov 1994 08:49:37 GMT"), None);
     }
 
     #[test]

@@ -97,7 +97,8 @@ impl Tls {
             }
             Roots::Files { files, directories } => {
                 for file in files {
-                    let found = roots::read_pem_file(file).map_err(|error| with_causes(&error))?;
+                    let found =
+                        roots::read_pem_file(file).map_err(|error| host::with_causes(&error))?;
                     anchors.add_parsable_certificates(found);
                 }
                 for directory in directories {
@@ -142,16 +143,4 @@ impl Configs {
 /// Named here and nowhere installed, so that another user of rustls in the process is not disturbed.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
-}
-
-/// The reason is kept for every later connection, as text: an error value would have to be cloned.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -7,6 +7,7 @@
 
 mod claims;
 mod error;
+mod secrets;
 mod shape;
 mod source;
 mod spiffe;
@@ -14,6 +15,7 @@ mod token;
 
 pub use crate::claims::Claims;
 pub use crate::error::{Error, TOKEN_CAP};
+pub use crate::secrets::{SECRET_VARIABLES, secret_variables_but};
 pub use crate::source::{Absence, Broken, Found, Outcome, TokenSource};
 pub use crate::spiffe::{SpiffeId, TrustDomain};
 pub use crate::token::{Audience, IdToken};

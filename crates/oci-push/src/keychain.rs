@@ -79,14 +79,11 @@ async fn run(host: &Host, helper: &Helper, file: &str) -> Result<Option<Credenti
         reason,
         source,
     };
-    let invocation = Invocation {
-        program: PathBuf::from(&program),
-        args: vec!["get".to_owned()],
-        stdin: helper.server.clone().into_bytes(),
-        without: Invocation::secrets_but(&[]),
-        deadline: HELPER_DEADLINE,
-        output_cap: HELPER_OUTPUT_CAP,
-    };
+    let invocation = Invocation::new(&program, ["get"])
+        .with_stdin(helper.server.clone())
+        .without(id_token::SECRET_VARIABLES)
+        .with_deadline(HELPER_DEADLINE)
+        .with_output_cap(HELPER_OUTPUT_CAP);
     let output = host.programs.run(invocation).await.map_err(|source| {
         failed("the credential helper did not run".to_owned(), Some(source.into()))
     })?;

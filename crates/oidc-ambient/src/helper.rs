@@ -24,14 +24,10 @@ pub(crate) async fn token(
     args: &[&str],
     needed: &[&str],
 ) -> Result<IdToken, Failure> {
-    let invocation = Invocation {
-        program: program.into(),
-        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-        stdin: Vec::new(),
-        without: Invocation::secrets_but(needed),
-        deadline: DEADLINE,
-        output_cap: OUTPUT_CAP,
-    };
+    let invocation = Invocation::new(program, args.iter().copied())
+        .without(id_token::secret_variables_but(needed))
+        .with_deadline(DEADLINE)
+        .with_output_cap(OUTPUT_CAP);
     let output = match host.programs.run(invocation).await {
         Ok(output) => output,
         Err(ProgramError::NotFound { .. }) => return Err(Failure::Missing),

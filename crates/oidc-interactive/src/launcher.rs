@@ -1,6 +1,6 @@
 //! The person's browser.
 
-use host::{Invocation, Launch, ProgramError, Programs};
+use host::{Launch, ProgramError, Programs};
 
 /// Opens `url` in the browser that the person uses, and resolves when the launcher ends, with the
 /// reason if no browser came of it.
@@ -14,9 +14,8 @@ pub(crate) async fn open(programs: &dyn Programs, url: &str) -> Option<String> {
     } else {
         ("xdg-open", &[])
     };
-    let args = args.iter().copied().chain([url]).map(str::to_owned).collect();
-    let without = Invocation::secrets_but(&[]);
-    match programs.launch(Launch { program: program.into(), args, without }).await {
+    let launch = Launch::new(program, args.iter().copied().chain([url]));
+    match programs.launch(launch.without(id_token::SECRET_VARIABLES)).await {
         Ok(Some(0)) => None,
         Ok(Some(code)) => Some(format!("{program} ended with code {code}")),
         Ok(None) => Some(format!("{program} was ended by a signal")),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use host::{Host, Loopback};
+use host::Host;
 use id_token::{Audience, IdToken};
 use secrecy::SecretString;
 use url::Url;
@@ -11,6 +11,7 @@ use url::Url;
 use crate::call::Caller;
 use crate::discovery::Discovery;
 use crate::exchange::Exchange;
+use crate::loopback::Loopback;
 use crate::redirect::Redirect;
 use crate::{Error, Prompt, browser, device};
 

@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use host::{BoxFuture, Host, Loopback};
+use host::{BoxFuture, Host, with_causes};
 use id_token::{Audience, Broken, Found, IdToken, Outcome, TokenSource};
 
+use crate::loopback::Loopback;
 use crate::{Error, Login, Prompt};
 
 /// A person at a terminal, who logs in when a token is needed and not more often: a token is kept
@@ -77,7 +78,7 @@ impl TokenSource for Person {
             let evidence = format!("a person logs in at {}", self.login.issuer());
             match self.token(min_ttl).await {
                 Ok(token) => Outcome::Found(Found::new(token, evidence)),
-                Err(error) => Outcome::Broken(Broken::new(evidence, whole(&error))),
+                Err(error) => Outcome::Broken(Broken::new(evidence, with_causes(&error))),
             }
         })
     }
@@ -87,15 +88,4 @@ impl fmt::Debug for Person {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Person").field(&self.login).finish()
     }
-}
-
-/// An error and its causes, in one line.
-fn whole(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }

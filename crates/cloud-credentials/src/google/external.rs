@@ -135,15 +135,8 @@ impl Executable {
         let mut words = self.command.split_whitespace().map(str::to_owned);
         let program = words.next().ok_or_else(|| Failure::new("the program has no name"))?;
         let limit = Duration::from_millis(self.timeout_millis.unwrap_or(30_000).min(120_000));
-        let invocation = Invocation {
-            program: program.into(),
-            args: words.collect(),
-            stdin: Vec::new(),
-            // The program exists to trade the identity of this very place.
-            without: Vec::new(),
-            deadline: limit,
-            output_cap: CAP,
-        };
+        // The program exists to trade the identity of this very place: it gets every variable.
+        let invocation = Invocation::new(program, words).with_deadline(limit).with_output_cap(CAP);
         let output = host.programs.run(invocation).await?;
         let answer: Option<Value> = serde_json::from_slice(&output.stdout).ok();
         let part = |name: &str| answer.as_ref()?.get(name)?.as_str().map(str::to_owned);

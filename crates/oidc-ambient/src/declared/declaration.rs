@@ -21,7 +21,7 @@ pub(crate) enum Kind {
     Exec {
         program: String,
         args: Vec<String>,
-        /// The variables of secrets that it may inherit.
+        /// Of [`id_token::SECRET_VARIABLES`], those that it is for.
         pass: Vec<String>,
         timeout: Duration,
     },

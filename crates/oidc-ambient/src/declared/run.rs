@@ -80,14 +80,10 @@ impl Declared {
             filled.push(fill(arg, audience, &self.host, Escape::None).await?);
         }
         let pass: Vec<&str> = pass.iter().map(String::as_str).collect();
-        let invocation = Invocation {
-            program: program.into(),
-            args: filled,
-            stdin: Vec::new(),
-            without: Invocation::secrets_but(&pass),
-            deadline,
-            output_cap: TOKEN_CAP,
-        };
+        let invocation = Invocation::new(program, filled)
+            .without(id_token::secret_variables_but(&pass))
+            .with_deadline(deadline)
+            .with_output_cap(TOKEN_CAP);
         let output = match self.host.programs.run(invocation).await {
             Ok(output) => output,
             Err(error @ ProgramError::NotFound { .. }) => {

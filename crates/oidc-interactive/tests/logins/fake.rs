@@ -9,12 +9,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use host::{
-    BoxFuture, CallPolicy, Callbacks, Clock, Host, Invocation, Launch, Loopback, Page,
-    ProgramError, ProgramOutput, Programs, Transport, TransportError,
+    BoxFuture, CallPolicy, Clock, Host, Invocation, Launch, ProgramError, ProgramOutput, Programs,
+    Transport, TransportError,
 };
 use http::header::LOCATION;
 use http::{Method, Request, Response};
-use oidc_interactive::{Notice, Prompt};
+use oidc_interactive::{Callbacks, Loopback, Notice, Page, Prompt};
 use url::Url;
 use url::form_urlencoded::Serializer;
 

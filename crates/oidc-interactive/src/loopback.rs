@@ -1,11 +1,10 @@
-//! A door on this machine through which a browser comes back.
+//! The listener on this machine that a browser comes back to.
 
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use host::BoxFuture;
 use http::{Request, Response};
-
-use crate::BoxFuture;
 
 /// A way to listen on loopback for the end of a login in a browser (RFC 8252 7.3).
 pub trait Loopback: Send + Sync {
@@ -21,7 +20,7 @@ pub trait Loopback: Send + Sync {
     ) -> BoxFuture<'_, Result<Box<dyn Callbacks>, std::io::Error>>;
 }
 
-/// An open door. Dropping it closes it.
+/// An open listener. Dropping it closes it.
 pub trait Callbacks: Send {
     /// The port.
     fn port(&self) -> u16;
