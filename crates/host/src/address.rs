@@ -167,7 +167,7 @@ fn is_number(name: &str) -> bool {
 }
 
 fn port(uri: &Uri) -> u16 {
-    uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 })
+    uri.port_u16().unwrap_or_else(|| if uri.scheme_str() == Some("http") { 80 } else { 443 })
 }
 
 const METADATA_NAMES: [&str; 4] =
