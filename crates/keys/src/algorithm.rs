@@ -105,8 +105,10 @@ impl KeyAlgorithm {
     }
 }
 
-/// A signature scheme, one for each entry of Sigstore's algorithm registry that is in use.
+/// A signature scheme: those of Sigstore's algorithm registry that are in use, and those of RSA
+/// timestamp authorities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Scheme {
     /// ECDSA on P-256 with SHA-256: what keyless signing uses.
     EcdsaP256Sha256,
@@ -127,8 +129,30 @@ pub enum Scheme {
         /// The size of the modulus.
         bits: u16,
     },
+    /// RSA with PKCS #1 v1.5 padding and SHA-384. Only in timestamps: Sigstore has no name for it.
+    RsaPkcs1Sha384 {
+        /// The size of the modulus.
+        bits: u16,
+    },
+    /// RSA with PKCS #1 v1.5 padding and SHA-512. Only in timestamps: Sigstore has no name for it.
+    RsaPkcs1Sha512 {
+        /// The size of the modulus.
+        bits: u16,
+    },
     /// RSA-PSS with SHA-256, MGF1 with SHA-256, and a salt of 32 bytes.
     RsaPssSha256 {
+        /// The size of the modulus.
+        bits: u16,
+    },
+    /// RSA-PSS with SHA-384 throughout and a salt of 48 bytes. Only in timestamps: Sigstore has no
+    /// name for it.
+    RsaPssSha384 {
+        /// The size of the modulus.
+        bits: u16,
+    },
+    /// RSA-PSS with SHA-512 throughout and a salt of 64 bytes. Only in timestamps: Sigstore has no
+    /// name for it.
+    RsaPssSha512 {
         /// The size of the modulus.
         bits: u16,
     },
@@ -137,8 +161,8 @@ pub enum Scheme {
 impl Scheme {
     /// Its name in Sigstore's `PublicKeyDetails`.
     ///
-    /// The registry names RSA keys of 2048, 3072 and 4096 bits; one of another size goes by the
-    /// older name without a size (`PKIX_RSA_PKCS1V5`, `PKIX_RSA_PSS`).
+    /// The registry names RSA keys of 2048, 3072 and 4096 bits with SHA-256; others go by the older
+    /// name without size and hash (`PKIX_RSA_PKCS1V5`, `PKIX_RSA_PSS`).
     pub fn key_details(self) -> &'static str {
         match self {
             Self::EcdsaP256Sha256 => "PKIX_ECDSA_P256_SHA_256",
@@ -151,11 +175,15 @@ impl Scheme {
             Self::RsaPkcs1Sha256 { bits: 2048 } => "PKIX_RSA_PKCS1V15_2048_SHA256",
             Self::RsaPkcs1Sha256 { bits: 3072 } => "PKIX_RSA_PKCS1V15_3072_SHA256",
             Self::RsaPkcs1Sha256 { bits: 4096 } => "PKIX_RSA_PKCS1V15_4096_SHA256",
-            Self::RsaPkcs1Sha256 { .. } => "PKIX_RSA_PKCS1V5",
+            Self::RsaPkcs1Sha256 { .. }
+            | Self::RsaPkcs1Sha384 { .. }
+            | Self::RsaPkcs1Sha512 { .. } => "PKIX_RSA_PKCS1V5",
             Self::RsaPssSha256 { bits: 2048 } => "PKIX_RSA_PSS_2048_SHA256",
             Self::RsaPssSha256 { bits: 3072 } => "PKIX_RSA_PSS_3072_SHA256",
             Self::RsaPssSha256 { bits: 4096 } => "PKIX_RSA_PSS_4096_SHA256",
-            Self::RsaPssSha256 { .. } => "PKIX_RSA_PSS",
+            Self::RsaPssSha256 { .. } | Self::RsaPssSha384 { .. } | Self::RsaPssSha512 { .. } => {
+                "PKIX_RSA_PSS"
+            }
         }
     }
 
@@ -172,8 +200,13 @@ impl Scheme {
             | Self::EcdsaP521Sha256
             | Self::RsaPkcs1Sha256 { .. }
             | Self::RsaPssSha256 { .. } => Some(HashAlgorithm::Sha256),
-            Self::EcdsaP384Sha384 => Some(HashAlgorithm::Sha384),
-            Self::EcdsaP521Sha512 | Self::Ed25519ph => Some(HashAlgorithm::Sha512),
+            Self::EcdsaP384Sha384 | Self::RsaPkcs1Sha384 { .. } | Self::RsaPssSha384 { .. } => {
+                Some(HashAlgorithm::Sha384)
+            }
+            Self::EcdsaP521Sha512
+            | Self::Ed25519ph
+            | Self::RsaPkcs1Sha512 { .. }
+            | Self::RsaPssSha512 { .. } => Some(HashAlgorithm::Sha512),
             Self::Ed25519 => None,
         }
     }
@@ -185,9 +218,12 @@ impl Scheme {
             Self::EcdsaP384Sha384 | Self::EcdsaP384Sha256 => KeyAlgorithm::EcdsaP384,
             Self::EcdsaP521Sha512 | Self::EcdsaP521Sha256 => KeyAlgorithm::EcdsaP521,
             Self::Ed25519 | Self::Ed25519ph => KeyAlgorithm::Ed25519,
-            Self::RsaPkcs1Sha256 { bits } | Self::RsaPssSha256 { bits } => {
-                KeyAlgorithm::Rsa { bits }
-            }
+            Self::RsaPkcs1Sha256 { bits }
+            | Self::RsaPkcs1Sha384 { bits }
+            | Self::RsaPkcs1Sha512 { bits }
+            | Self::RsaPssSha256 { bits }
+            | Self::RsaPssSha384 { bits }
+            | Self::RsaPssSha512 { bits } => KeyAlgorithm::Rsa { bits },
         }
     }
 

@@ -1,16 +1,11 @@
 //! Keys and signatures in the forms of JOSE: bare numbers, and ECDSA without DER.
 
-use der::Encode as _;
-use der::asn1::UintRef;
-use ring::signature::{
-    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
-    RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters,
-};
-
 use crate::algorithm::{KeyAlgorithm, Scheme};
 use crate::error::Error;
 use crate::payload::Payload;
-use crate::public::{Material, PublicKey};
+use crate::public::PublicKey;
+use der::Encode as _;
+use der::asn1::UintRef;
 
 impl PublicKey {
     /// The key at a point of the curve `P-256`, `P-384` or `P-521`, from the point's coordinates as
@@ -68,20 +63,20 @@ impl PublicKey {
             let der = der.ok_or_else(|| no_signature(algorithm))?;
             self.verify(scheme, Payload::Message(message), &der)
         };
-        let rsa = |how: &'static RsaParameters| match &self.material {
-            Material::Rsa(key) if key.ring(how, message, signature) => Ok(()),
-            _ => Err(no_signature(algorithm)),
+        let rsa = |scheme| {
+            let verified = self.verify(scheme, Payload::Message(message), signature);
+            verified.map_err(|_| no_signature(algorithm))
         };
         match (algorithm, self.algorithm()) {
             ("ES256", KeyAlgorithm::EcdsaP256) => ecdsa(Scheme::EcdsaP256Sha256, 32),
             ("ES384", KeyAlgorithm::EcdsaP384) => ecdsa(Scheme::EcdsaP384Sha384, 48),
             ("ES512", KeyAlgorithm::EcdsaP521) => ecdsa(Scheme::EcdsaP521Sha512, 66),
-            ("RS256", KeyAlgorithm::Rsa { .. }) => rsa(&RSA_PKCS1_2048_8192_SHA256),
-            ("RS384", KeyAlgorithm::Rsa { .. }) => rsa(&RSA_PKCS1_2048_8192_SHA384),
-            ("RS512", KeyAlgorithm::Rsa { .. }) => rsa(&RSA_PKCS1_2048_8192_SHA512),
-            ("PS256", KeyAlgorithm::Rsa { .. }) => rsa(&RSA_PSS_2048_8192_SHA256),
-            ("PS384", KeyAlgorithm::Rsa { .. }) => rsa(&RSA_PSS_2048_8192_SHA384),
-            ("PS512", KeyAlgorithm::Rsa { .. }) => rsa(&RSA_PSS_2048_8192_SHA512),
+            ("RS256", KeyAlgorithm::Rsa { bits }) => rsa(Scheme::RsaPkcs1Sha256 { bits }),
+            ("RS384", KeyAlgorithm::Rsa { bits }) => rsa(Scheme::RsaPkcs1Sha384 { bits }),
+            ("RS512", KeyAlgorithm::Rsa { bits }) => rsa(Scheme::RsaPkcs1Sha512 { bits }),
+            ("PS256", KeyAlgorithm::Rsa { bits }) => rsa(Scheme::RsaPssSha256 { bits }),
+            ("PS384", KeyAlgorithm::Rsa { bits }) => rsa(Scheme::RsaPssSha384 { bits }),
+            ("PS512", KeyAlgorithm::Rsa { bits }) => rsa(Scheme::RsaPssSha512 { bits }),
             (other, key) => Err(Error::UnsupportedKey {
                 expected: "the key of a known JWS algorithm",
                 found: format!("{key} for {}", other.escape_debug().take(20).collect::<String>()),

@@ -32,11 +32,11 @@ const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1
 #[derive(Clone)]
 pub struct PublicKey {
     spki: Vec<u8>,
-    pub(crate) material: Material,
+    material: Material,
 }
 
 #[derive(Clone)]
-pub(crate) enum Material {
+enum Material {
     P256(p256::ecdsa::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
     P521(p521::ecdsa::VerifyingKey),
@@ -191,8 +191,7 @@ impl PublicKey {
 
     /// Checks that `signature` was made by this key over `payload`.
     ///
-    /// An ECDSA signature is the strict DER of `r` and `s`; a high `s` is accepted, as Go accepts
-    /// it. Ed25519 follows the strict rules (no keys of small order). Every scheme but pure
+    /// An ECDSA signature is the strict DER of `r` and `s`; a high `s` is accepted, as in Go. Ed25519 follows the strict rules (no keys of small order). Every scheme but pure
     /// Ed25519 verifies from the digest as well as from the message.
     ///
     /// # Errors
@@ -222,18 +221,24 @@ impl PublicKey {
                     .is_ok_and(|signature| prehash_verifies(key, &digest, &signature))
             }
             Material::Ed25519(key) => ed25519_verifies(key, scheme, payload, signature)?,
-            Material::Rsa(key) => match (scheme, payload) {
-                (Scheme::RsaPssSha256 { .. }, Payload::Message(message)) => {
-                    key.verify_pss(message, signature)
+            Material::Rsa(key) => {
+                let is_pss = matches!(
+                    scheme,
+                    Scheme::RsaPssSha256 { .. }
+                        | Scheme::RsaPssSha384 { .. }
+                        | Scheme::RsaPssSha512 { .. }
+                );
+                match (payload, scheme.hash()) {
+                    (Payload::Message(message), Some(hash)) if is_pss => {
+                        key.verify_pss(hash, message, signature)
+                    }
+                    (Payload::Message(message), Some(hash)) => {
+                        key.verify_pkcs1(hash, message, signature)
+                    }
+                    _ if is_pss => key.verify_pss_digest(&scheme.digest(payload)?, signature),
+                    _ => key.verify_pkcs1_digest(&scheme.digest(payload)?, signature),
                 }
-                (_, Payload::Message(message)) => key.verify_pkcs1(message, signature),
-                (Scheme::RsaPssSha256 { .. }, payload) => {
-                    key.verify_pss_digest(scheme.digest(payload)?.as_bytes(), signature)
-                }
-                (_, payload) => {
-                    key.verify_pkcs1_digest(scheme.digest(payload)?.as_bytes(), signature)
-                }
-            },
+            }
         };
         if verified { Ok(()) } else { Err(Error::BadSignature { scheme }) }
     }

@@ -6,10 +6,13 @@ use crypto_bigint::{U64, Uint, Word};
 use der::asn1::UintRef;
 use der::{Decode as _, Reader as _};
 use ring::signature::{
-    RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaParameters, UnparsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
+    RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters,
+    UnparsedPublicKey,
 };
 
-use crate::digest::sha256;
+use crate::algorithm::HashAlgorithm;
+use crate::digest::{Digest, sha256};
 use crate::error::Error;
 
 /// An RSA key with an odd modulus of 2048 to 8192 bits.
@@ -58,27 +61,43 @@ impl RsaKey {
         self.bits
     }
 
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    pub(crate) fn verify_pkcs1(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.ring(&RSA_PKCS1_2048_8192_SHA256, message, signature)
+    /// RSASSA-PKCS1-v1_5.
+    pub(crate) fn verify_pkcs1(
+        &self,
+        hash: HashAlgorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> bool {
+        let parameters = match hash {
+            HashAlgorithm::Sha256 => &RSA_PKCS1_2048_8192_SHA256,
+            HashAlgorithm::Sha384 => &RSA_PKCS1_2048_8192_SHA384,
+            HashAlgorithm::Sha512 => &RSA_PKCS1_2048_8192_SHA512,
+        };
+        self.ring(parameters, message, signature)
     }
 
-    /// RSASSA-PSS with SHA-256 throughout and a salt of 32 bytes.
-    pub(crate) fn verify_pss(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.ring(&RSA_PSS_2048_8192_SHA256, message, signature)
+    /// RSASSA-PSS with one hash throughout and a salt as long as its digests.
+    pub(crate) fn verify_pss(&self, hash: HashAlgorithm, message: &[u8], signature: &[u8]) -> bool {
+        let parameters = match hash {
+            HashAlgorithm::Sha256 => &RSA_PSS_2048_8192_SHA256,
+            HashAlgorithm::Sha384 => &RSA_PSS_2048_8192_SHA384,
+            HashAlgorithm::Sha512 => &RSA_PSS_2048_8192_SHA512,
+        };
+        self.ring(parameters, message, signature)
     }
 
-    /// [`Self::verify_pkcs1`] of a message with the SHA-256 `digest` (RFC 8017 8.2.2).
-    pub(crate) fn verify_pkcs1_digest(&self, digest: &[u8], signature: &[u8]) -> bool {
-        // The encoding is rebuilt and compared whole, never parsed: there is no slack to hide in.
-        let tail = [&[0][..], SHA256_DIGEST_INFO, digest].concat();
+    /// [`Self::verify_pkcs1`] of a message with this `digest` (RFC 8017 8.2.2).
+    pub(crate) fn verify_pkcs1_digest(&self, digest: &Digest, signature: &[u8]) -> bool {
+        // The encoding is rebuilt and compared whole, never parsed: nothing can be hidden in it.
+        let info = digest_info(digest.algorithm());
+        let tail = [&[0][..], &info, digest.as_bytes()].concat();
         let filler = self.modulus.len().saturating_sub(2 + tail.len());
         let expected = [&[0, 1][..], &vec![0xff; filler], &tail].concat();
         self.power(signature).is_some_and(|encoded| encoded == expected)
     }
 
-    /// [`Self::verify_pss`] of a message with the SHA-256 `digest` (RFC 8017 8.1.2 and 9.1.2).
-    pub(crate) fn verify_pss_digest(&self, digest: &[u8], signature: &[u8]) -> bool {
+    /// [`Self::verify_pss`] of a message with this `digest` (RFC 8017 8.1.2 and 9.1.2).
+    pub(crate) fn verify_pss_digest(&self, digest: &Digest, signature: &[u8]) -> bool {
         self.power(signature).is_some_and(|encoded| {
             // The encoded message has one bit less than the modulus: for a modulus of 8k + 1 bits
             // that is a byte less, which must then be zero.
@@ -89,12 +108,7 @@ impl RsaKey {
         })
     }
 
-    pub(crate) fn ring(
-        &self,
-        how: &'static RsaParameters,
-        message: &[u8],
-        signature: &[u8],
-    ) -> bool {
+    fn ring(&self, how: &'static RsaParameters, message: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(how, &self.pkcs1).verify(message, signature).is_ok()
     }
 
@@ -138,14 +152,19 @@ impl std::fmt::Debug for RsaKey {
     }
 }
 
-/// DigestInfo of SHA-256 up to the digest (RFC 8017 9.2, note 1).
-const SHA256_DIGEST_INFO: &[u8] = &[
-    0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05,
-    0x00, 0x04, 0x20,
-];
-
-/// The length of a SHA-256, and of the salt.
-const HASH: usize = 32;
+/// DigestInfo up to the digest (RFC 8017 9.2, note 1): the hashes differ in the last arc of their
+/// identifier and in their length.
+fn digest_info(hash: HashAlgorithm) -> [u8; 19] {
+    let (whole, arc, length) = match hash {
+        HashAlgorithm::Sha256 => (0x31, 1, 0x20),
+        HashAlgorithm::Sha384 => (0x41, 2, 0x30),
+        HashAlgorithm::Sha512 => (0x51, 3, 0x40),
+    };
+    [
+        0x30, whole, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, arc,
+        0x05, 0x00, 0x04, length,
+    ]
+}
 
 /// Modulus and exponent, as big-endian numbers without leading zeros.
 fn parse(pkcs1: &[u8]) -> der::Result<(Vec<u8>, Vec<u8>)> {
@@ -159,9 +178,11 @@ fn parse(pkcs1: &[u8]) -> der::Result<(Vec<u8>, Vec<u8>)> {
 }
 
 /// EMSA-PSS-VERIFY (RFC 8017 9.1.2) after the first steps; `unused` bits lead the encoding.
-fn pss_fits(encoded: &[u8], unused: usize, digest: &[u8]) -> bool {
+fn pss_fits(encoded: &[u8], unused: usize, digest: &Digest) -> bool {
+    // The salt is as long.
+    let length = digest.algorithm().len();
     let Some((masked, [hash @ .., 0xbc])) =
-        encoded.len().checked_sub(HASH + 1).and_then(|middle| encoded.split_at_checked(middle))
+        encoded.len().checked_sub(length + 1).and_then(|middle| encoded.split_at_checked(middle))
     else {
         return false;
     };
@@ -169,22 +190,26 @@ fn pss_fits(encoded: &[u8], unused: usize, digest: &[u8]) -> bool {
     if masked.first().is_none_or(|first| first & !keep != 0) {
         return false;
     }
-    let mut block: Vec<u8> = masked.iter().zip(mask(hash)).map(|(a, b)| a ^ b).collect();
+    let mut block: Vec<u8> =
+        masked.iter().zip(mask(digest.algorithm(), hash)).map(|(a, b)| a ^ b).collect();
     if let Some(first) = block.first_mut() {
         *first &= keep;
     }
     let Some((padding, salt)) =
-        block.len().checked_sub(HASH).and_then(|middle| block.split_at_checked(middle))
+        block.len().checked_sub(length).and_then(|middle| block.split_at_checked(middle))
     else {
         return false;
     };
     let padded = matches!(padding, [zeros @ .., 1] if zeros.iter().all(|byte| *byte == 0));
-    padded && sha256(&[&[0; 8], digest, salt].concat()) == hash
+    let again = Digest::of(digest.algorithm(), &[&[0; 8], digest.as_bytes(), salt].concat());
+    padded && again.as_bytes() == hash
 }
 
-/// MGF1 with SHA-256 (RFC 8017 B.2.1), endless.
-fn mask(seed: &[u8]) -> impl Iterator<Item = u8> {
-    (0_u32..).flat_map(move |counter| sha256(&[seed, &counter.to_be_bytes()].concat()))
+/// MGF1 (RFC 8017 B.2.1), endless.
+fn mask(hash: HashAlgorithm, seed: &[u8]) -> impl Iterator<Item = u8> {
+    (0_u32..).flat_map(move |counter| {
+        Digest::of(hash, &[seed, &counter.to_be_bytes()].concat()).as_bytes().to_vec()
+    })
 }
 
 /// A big-endian number of at most `LIMBS` words.
@@ -278,8 +303,9 @@ mod tests {
 
     #[test]
     fn a_pss_encoding_too_short_to_be_one_does_not_fit() {
+        let sha256 = Digest::sha256(b"");
         for length in [0, 1, 32, 33, 34, 65] {
-            assert!(!pss_fits(&vec![0xbc; length], 0, &[0; 32]), "{length}");
+            assert!(!pss_fits(&vec![0xbc; length], 0, &sha256), "{length}");
         }
     }
 }

@@ -1,9 +1,11 @@
-//! Checkpoints (C2SP tlog-checkpoint): a log's promise of its size and root.
+//! Checkpoints (C2SP tlog-checkpoint): a log's statement of its size and root.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::{Error, Hash, Note};
+use crate::error::Error;
+use crate::hash::Hash;
+use crate::note::Note;
 
 /// The text of a checkpoint. Unsigned until a [`NoteKey`](crate::NoteKey) has verified its note.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,10 +21,10 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Takes a whole envelope apart into the checkpoint and the note that signs it.
+    /// Reads a whole envelope: the checkpoint and the note that signs it.
     ///
     /// # Errors
-    /// It is no signed note, or one of the first three lines is missing or malformed.
+    /// It is not a signed note, or one of the first three lines is missing or malformed.
     pub fn parse(envelope: &str) -> Result<(Self, Note), Error> {
         let note = Note::parse(envelope)?;
         let checkpoint = Self::from_text(note.text())?;

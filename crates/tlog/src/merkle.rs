@@ -1,68 +1,12 @@
-//! RFC 6962 section 2.1: hashes and proofs.
+//! Proofs (RFC 6962 section 2.1).
 
-use std::fmt;
-
-use crate::Error;
-
-/// A SHA-256 hash of a Merkle tree.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Hash(pub [u8; 32]);
-
-impl Hash {
-    /// A hash from its 32 bytes.
-    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self)
-    }
-
-    /// Its bytes.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl fmt::Display for Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Hash({self})")
-    }
-}
-
-/// The hash of a leaf: SHA-256(0x00 ‖ data).
-pub fn leaf_hash(data: &[u8]) -> Hash {
-    let mut hasher = keys::Hasher::new(keys::HashAlgorithm::Sha256);
-    hasher.update(&[0]);
-    hasher.update(data);
-    finish(hasher)
-}
-
-/// The hash of an inner node: SHA-256(0x01 ‖ left ‖ right).
-pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    let mut bytes = [1; 65];
-    bytes[1..33].copy_from_slice(&left.0);
-    bytes[33..].copy_from_slice(&right.0);
-    Hash(keys::sha256(&bytes))
-}
-
-/// The root of a tree without entries: SHA-256 of nothing.
-pub fn empty_root() -> Hash {
-    Hash(keys::sha256(&[]))
-}
-
-fn finish(hasher: keys::Hasher) -> Hash {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(hasher.finish().as_bytes());
-    Hash(hash)
-}
+use crate::error::Error;
+use crate::hash::{Hash, node_hash};
 
 /// Evidence that an entry is in a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InclusionProof {
-    /// The entry's place in the tree, from 0.
+    /// The entry's index in the tree, from 0.
     pub index: u64,
     /// The tree's size.
     pub size: u64,
@@ -176,6 +120,7 @@ fn expect_root(expected: &Hash, found: &Hash) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hash::{empty_root, leaf_hash};
     use crate::tree::tests::{classic_tree, hash};
 
     #[test]

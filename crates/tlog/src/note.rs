@@ -1,19 +1,17 @@
 //! Signed notes (C2SP signed-note), with the key ids that Sigstore gives its keys.
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keys::{KeyAlgorithm, Payload, PublicKey, Scheme, Sign};
 
-use crate::Error;
+use crate::error::Error;
 
 /// The largest note accepted, in bytes. A checkpoint with a dozen witnesses has two thousand.
 const NOTE_CAP: usize = 64 << 10;
 /// The most signature lines accepted; the specification asks for 16 at least.
 const SIGNATURE_CAP: usize = 128;
 
-/// A text with signatures whose form, and nothing else, has been checked.
+/// A text with signatures. Only the form of both has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     text: String,
@@ -23,16 +21,16 @@ pub struct Note {
 /// One signature line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoteSignature {
-    /// Who claims to have signed.
+    /// The name of the key, as the line claims.
     pub name: String,
     /// The first four bytes of the key's hash: a hint which key to try.
     pub id: [u8; 4],
-    /// What follows the id.
+    /// The signature, after the id.
     pub signature: Vec<u8>,
 }
 
 impl Note {
-    /// Takes a note apart: the text up to the last blank line, then signature lines.
+    /// Reads a note: the text up to the last blank line, then signature lines.
     ///
     /// # Errors
     /// There is no blank line or no signature, a line is malformed, the text holds control
@@ -140,7 +138,11 @@ impl NoteKey {
         let key =
             PublicKey::from_ed25519_bytes(raw).map_err(|_| malformed("not an Ed25519 key"))?;
         let this = Self::new(name, key)?;
-        if hex(&this.id()) == id { Ok(this) } else { Err(malformed("the id is not the key's")) }
+        if base16ct::lower::encode_string(&this.id()) == id {
+            Ok(this)
+        } else {
+            Err(malformed("the id is not the key's"))
+        }
     }
 
     /// The name it signs under.
@@ -176,15 +178,21 @@ impl NoteKey {
         let mut verified = false;
         for line in note.signatures.iter().filter(|line| line.name == self.name && line.id == id) {
             let payload = Payload::Message(note.text.as_bytes());
-            self.key
-                .verify(note_scheme(&self.key), payload, &line.signature)
-                .map_err(|_| Error::BadSignature { name: self.name.clone(), id: hex(&id) })?;
+            self.key.verify(note_scheme(&self.key), payload, &line.signature).map_err(|_| {
+                Error::BadSignature {
+                    name: self.name.clone(),
+                    id: base16ct::lower::encode_string(&id),
+                }
+            })?;
             verified = true;
         }
         if verified {
             Ok(())
         } else {
-            Err(Error::NoSignature { name: self.name.clone(), id: hex(&id) })
+            Err(Error::NoSignature {
+                name: self.name.clone(),
+                id: base16ct::lower::encode_string(&id),
+            })
         }
     }
 }
@@ -214,13 +222,6 @@ fn note_scheme(key: &PublicKey) -> Scheme {
 
 fn is_key_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '+')
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]
@@ -272,7 +273,7 @@ mod tests {
         let key = PublicKey::from_spki(&spki).unwrap();
         let key = NoteKey::new("log2025-1.rekor.sigstore.dev", key).unwrap();
         assert_eq!(STANDARD.encode(key.full_id()), "zxGZFVvd0FEmjR8WrFwMdcAJ9vtaY/QXf44Y1wUeP6A=");
-        assert_eq!(hex(&key.id()), "cf119915");
+        assert_eq!(base16ct::lower::encode_string(&key.id()), "cf119915");
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::tree::split_point;
-use crate::{ConsistencyProof, Error, Hash, InclusionProof, node_hash};
+use crate::error::Error;
+use crate::hash::{Hash, empty_root, node_hash};
+use crate::merkle::{ConsistencyProof, InclusionProof};
+use crate::tree::{split_point, subtree};
 
 /// How many hashes a full tile holds.
 const TILE_WIDTH: u64 = 256;
@@ -136,7 +138,7 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> TileReader<F> {
     fn range(&mut self, start: u64, end: u64) -> Result<Hash, Error> {
         let length = end - start;
         if length == 0 {
-            return Ok(crate::empty_root());
+            return Ok(empty_root());
         }
         if length.is_power_of_two() {
             let height = length.trailing_zeros() as u8;
@@ -158,7 +160,7 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> TileReader<F> {
             path: tile_path(level, first / TILE_WIDTH, TILE_WIDTH as u16),
             reason: "it ends before the hashes that the tree's size promises".to_owned(),
         })?;
-        Ok(crate::tree::subtree(hashes))
+        Ok(subtree(hashes))
     }
 
     fn tile(&mut self, level: u8, index: u64) -> Result<&[Hash], Error> {
@@ -200,7 +202,7 @@ pub struct EntryBundle {
 }
 
 impl EntryBundle {
-    /// Takes the bytes of an entry bundle apart: `u16` length, entry, and so on.
+    /// Reads the bytes of an entry bundle: `u16` length, entry, and so on.
     ///
     /// # Errors
     /// The bytes end inside an entry, or there are more than 256.
@@ -243,7 +245,7 @@ mod tests {
                 let bytes = tile.iter().flat_map(|hash| hash.0).collect::<Vec<u8>>();
                 files.insert(tile_path(level, index, tile.len() as u16), bytes);
             }
-            level_hashes = level_hashes.chunks_exact(256).map(crate::tree::subtree).collect();
+            level_hashes = level_hashes.chunks_exact(256).map(subtree).collect();
             if level_hashes.is_empty() {
                 break;
             }

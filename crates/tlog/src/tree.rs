@@ -1,7 +1,8 @@
 //! A Merkle tree in memory, for logs small enough to keep their leaves.
 
-use crate::merkle::{empty_root, node_hash};
-use crate::{ConsistencyProof, Error, Hash, InclusionProof};
+use crate::error::Error;
+use crate::hash::{Hash, empty_root, node_hash};
+use crate::merkle::{ConsistencyProof, InclusionProof};
 
 /// A tree that knows the hash of each of its leaves.
 ///
@@ -49,15 +50,15 @@ impl Tree {
             return Err(Error::OutOfRange { index, size });
         }
         let mut hashes = Vec::new();
-        let mut place = index as usize;
+        let mut position = index as usize;
         while leaves.len() > 1 {
             let (left, right) = leaves.split_at(split_point(leaves.len()));
-            if place < left.len() {
+            if position < left.len() {
                 hashes.push(subtree(right));
                 leaves = left;
             } else {
                 hashes.push(subtree(left));
-                place -= left.len();
+                position -= left.len();
                 leaves = right;
             }
         }
@@ -134,11 +135,7 @@ pub(crate) mod tests {
     use crate::leaf_hash;
 
     pub(crate) fn hash(hex: &str) -> Hash {
-        let mut bytes = [0; 32];
-        for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
-            *byte = u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-        }
-        Hash(bytes)
+        Hash::from_slice(&base16ct::lower::decode_vec(hex).unwrap()).unwrap()
     }
 
     /// The eight entries that certificate transparency's own tests have used since 2013.

@@ -1,5 +1,6 @@
 //! One certificate: its form, and what any reader wants to know of it.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,7 +11,8 @@ use keys::PublicKey;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 use x509_cert::name::Name;
 
-use crate::{Error, oid, raw};
+use crate::error::Error;
+use crate::{oid, raw};
 
 /// The largest certificate accepted, in bytes. Fulcio's have one to three thousand.
 const CERTIFICATE_CAP: usize = 64 << 10;
@@ -64,8 +66,8 @@ impl Certificate {
     /// Reads a DER certificate (RFC 5280) of at most 64 KiB, with nothing behind it.
     ///
     /// # Errors
-    /// The bytes are no certificate, an extension stands in it twice, one of those that decide
-    /// over paths is malformed, or its key is of no supported kind.
+    /// The bytes are not a certificate, an extension is in it twice, an extension that paths depend
+    /// on is malformed, or the key is of an unsupported kind.
     pub fn from_der(der: &[u8]) -> Result<Self, Error> {
         if der.len() > CERTIFICATE_CAP {
             return Err(malformed(format!("it is longer than {CERTIFICATE_CAP} bytes")));
@@ -78,10 +80,11 @@ impl Certificate {
             return Err(malformed("it names two different signature algorithms"));
         }
         let mut extensions: Vec<Extension> = Vec::new();
+        let mut seen = HashSet::new();
         for extension in tbs.extensions.iter().flatten() {
             let oid = extension.extn_id.to_string();
-            if extensions.iter().any(|other| other.oid == oid) {
-                return Err(malformed(format!("the extension {oid} stands in it twice")));
+            if !seen.insert(extension.extn_id) {
+                return Err(malformed(format!("the extension {oid} is in it twice")));
             }
             let value = extension.extn_value.as_bytes().to_vec();
             extensions.push(Extension { oid, critical: extension.critical, value });
@@ -117,7 +120,7 @@ impl Certificate {
     /// Reads the PEM form: exactly one block, `CERTIFICATE`. Text around it is passed over.
     ///
     /// # Errors
-    /// There is no such block or more than one, or what is in it is no certificate.
+    /// There is no such block or more than one, or what is in it is not a certificate.
     pub fn from_pem(text: &str) -> Result<Self, Error> {
         let mut chain = Self::chain_from_pem(text)?;
         match (chain.pop(), chain.len()) {
@@ -132,7 +135,7 @@ impl Certificate {
     /// Reads one or more `CERTIFICATE` blocks, up to 64, in their order.
     ///
     /// # Errors
-    /// There is none, a block is of another kind, or what is in one is no certificate.
+    /// There is none, a block is of another kind, or what is in one is not a certificate.
     pub fn chain_from_pem(text: &str) -> Result<Vec<Self>, Error> {
         let wrong = |reason: String| Error::Malformed { expected: "PEM certificate", reason };
         if text.len() > PEM_CAP {
@@ -265,7 +268,7 @@ impl Certificate {
     /// How to speak of it in an error: its subject, or its serial number if it has none.
     pub(crate) fn described(&self, role: &str) -> String {
         if self.inner.subject_text.is_empty() {
-            let serial: String = self.serial().iter().map(|byte| format!("{byte:02x}")).collect();
+            let serial = base16ct::lower::encode_string(self.serial());
             format!("{role} certificate with the serial number {serial}")
         } else {
             format!("{role} certificate \"{}\"", printable(&self.inner.subject_text))
@@ -317,7 +320,7 @@ fn attribute(name: &Name, oid: ObjectIdentifier) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// Why a text is no PEM, without its words: what a label runs into may be a key.
+/// Why a text is not PEM, without quoting it: what follows a label may be a key.
 fn framing(error: &pem::PemError) -> String {
     match error {
         pem::PemError::MismatchedTags(..) => "its BEGIN and END lines do not match".to_owned(),
@@ -326,7 +329,7 @@ fn framing(error: &pem::PemError) -> String {
     }
 }
 
-/// At most a hundred characters, none of which moves a cursor.
+/// At most a hundred characters, control characters escaped.
 pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::new();
     for c in text.chars().take(100) {

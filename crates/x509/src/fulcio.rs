@@ -1,12 +1,13 @@
-//! What Fulcio writes into its leaves: who signed, on whose word, and in which circumstances.
+//! What Fulcio writes into its leaves: the identity, its issuer, and the circumstances.
 
 use der::Decode as _;
 use der::asn1::{ObjectIdentifier, Utf8StringRef};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
-use crate::certificate::read;
-use crate::{Certificate, Error, Extension, oid};
+use crate::certificate::{Certificate, Extension, printable, read};
+use crate::error::Error;
+use crate::oid;
 
 /// The identity that a certificate was issued for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -51,7 +52,7 @@ pub struct FulcioExtension {
     pub oid: String,
     /// What Fulcio calls it; `Unknown` if it is newer than this crate.
     pub name: &'static str,
-    /// Its text. Of an unknown one that is no UTF8String, the bytes in hexadecimal.
+    /// Its text. Of an unknown one that is not a UTF8String, the bytes in hexadecimal.
     pub value: String,
 }
 
@@ -111,9 +112,9 @@ impl Certificate {
                 oid: oid::ISSUER_V2.to_owned(),
                 reason: format!(
                     "it names the issuer \"{}\", and {} the issuer \"{}\"",
-                    crate::certificate::printable(&new),
+                    printable(&new),
                     oid::ISSUER,
-                    crate::certificate::printable(&old),
+                    printable(&old),
                 ),
             }),
             (new, old) => Ok(new.or(old)),
@@ -132,7 +133,7 @@ impl Certificate {
                 let (name, value) = match (oid::name(&extension.oid), text(extension)) {
                     (Some(name), text) => (name, text?),
                     (None, Ok(text)) => ("Unknown", text),
-                    (None, Err(_)) => ("Unknown", hex(&extension.value)),
+                    (None, Err(_)) => ("Unknown", base16ct::lower::encode_string(&extension.value)),
                 };
                 Ok(FulcioExtension { oid: extension.oid.clone(), name, value })
             })
@@ -163,8 +164,4 @@ fn text(extension: &Extension) -> Result<String, Error> {
             .map(|text| text.as_str().to_owned())
             .map_err(|_| wrong("it is not one DER UTF8String")),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

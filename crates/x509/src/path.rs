@@ -8,8 +8,10 @@ use webpki::{
     RequiredEkuNotFoundContext,
 };
 
+use crate::certificate::Certificate;
+use crate::error::Error;
+use crate::oid;
 use crate::p521::EcdsaP521Sha512;
-use crate::{Certificate, Error, oid};
 
 /// What a leaf is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,7 +6,9 @@ use der::asn1::{ObjectIdentifier, OctetStringRef};
 use der::{Decode as _, Tag};
 use keys::{KeyAlgorithm, Payload, PublicKey};
 
-use crate::{Certificate, Error, oid, raw};
+use crate::certificate::Certificate;
+use crate::error::Error;
+use crate::{oid, raw};
 
 /// A signed certificate timestamp.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -117,7 +117,7 @@ fn an_extension_that_stands_twice_is_refused() {
     let plan = Plan::leaf().with(twice.clone()).with(twice);
     assert_eq!(
         Certificate::from_der(&plan.der(&issuer.key, &issuer)).unwrap_err().to_string(),
-        "not a certificate: the extension 1.3.6.1.4.1.57264.1.8 stands in it twice"
+        "not a certificate: the extension 1.3.6.1.4.1.57264.1.8 is in it twice"
     );
 }
 
