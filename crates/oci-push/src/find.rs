@@ -109,8 +109,11 @@ impl Client {
     /// Fetches the candidates of `list` and sorts what they hold into `found`.
     async fn candidates(&self, scope: &Scope<'_>, list: Shortlist, found: &mut Found) {
         let (candidates, left_out) = list.finish(found);
-        let mut fetched = iter(&candidates)
-            .map(|candidate| async move { (candidate, self.candidate(scope, candidate).await) })
+        let mut fetched = iter(candidates)
+            .map(|candidate| async move {
+                let holds = self.candidate(scope, &candidate).await;
+                (candidate, holds)
+            })
             .buffered(AT_ONCE);
         let mut known = HashSet::new();
         let mut skipped = 0_usize;

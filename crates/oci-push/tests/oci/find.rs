@@ -588,3 +588,22 @@ fn finding_only_reads() {
     });
     find(&fake, &image).unwrap();
 }
+
+#[test]
+fn the_futures_may_move_between_threads() {
+    fn assert_send<T: Send>(_: T) {}
+    let fake = Fake::new();
+    let image = fake.image("app", "v1");
+    let (registry, subject) = (fake.registry(), subject(&image));
+    let reference = subject.reference();
+    assert_send(registry.resolve(&reference));
+    assert_send(registry.manifest(&reference));
+    assert_send(registry.parts(&subject));
+    assert_send(registry.prove_push(&reference));
+    assert_send(registry.find(&subject));
+    let search = Search::default();
+    assert_send(registry.find_with(&subject, &search));
+    assert_send(registry.find_legacy(&subject));
+    let annotations = std::collections::BTreeMap::new();
+    assert_send(registry.attach(&subject, b"", &annotations));
+}
