@@ -11,6 +11,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod hostile;
 mod interop;
 mod namespace;
 mod paths;
@@ -20,6 +21,7 @@ mod program;
 mod setup;
 mod skip;
 
+pub use crate::hostile::{HostileServer, RawRequest, Reply};
 pub use crate::interop::{Identity, Interop, Library, RegistryKind, Signer};
 pub use crate::namespace::has_namespaces;
 pub use crate::paths::{ambisign, target, workspace};

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use x509::Certificate;
 
+use crate::hostile::{HostileServer, RawRequest, Reply};
 use crate::program::Program;
 
 /// A running sandbox and an empty directory to work in.
@@ -67,6 +68,15 @@ impl Setup {
         let image = SampleImage::new(repository);
         self.runtime.block_on(image.push(&http, &base, repository, "v1")).unwrap();
         image
+    }
+
+    /// The sandbox's registry behind a server that answers some requests itself. An image of the
+    /// registry is at `ADDRESS/REPOSITORY:v1` as well.
+    pub fn hostile_registry(
+        &self,
+        rule: impl Fn(&RawRequest) -> Reply + Send + Sync + 'static,
+    ) -> HostileServer {
+        HostileServer::before(self.sandbox.registry(), rule)
     }
 
     /// Attaches `bundle` to `image` without a look at it.
