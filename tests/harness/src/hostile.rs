@@ -180,7 +180,8 @@ fn serve(
             }
         }
         Reply::Hang => {
-            client.read(&mut [0; 1])?;
+            // Until the client closes.
+            let _ended = client.read(&mut [0; 1])?;
         }
         Reply::Close => {}
     }
