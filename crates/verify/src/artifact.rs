@@ -1,16 +1,19 @@
 use bundle::{Bundle, Content, Statement, VerificationMaterial};
-use keys::{Digest, HashAlgorithm, PublicKey};
+use keys::{Digest, HashAlgorithm};
 use x509::Certificate;
 
+use crate::candidate::certificates;
 use crate::check::{Check, Error};
-use crate::signature::{check_algorithm, hashes};
+use crate::scheme::{ACCEPTED, hashes, message_hash};
+use crate::text::{digest_name, plain};
 
-/// What the signature should be of.
+/// What is known of the artifact that the signature should be about.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Artifact<'a> {
     /// Its digest: enough for everything but pure Ed25519 signatures.
     Digest(&'a Digest),
-    /// Several digests of the same artifact, each of another algorithm.
+    /// Several digests of the same artifact, each by another algorithm.
     Digests(&'a [Digest]),
     /// The artifact itself.
     Message(&'a [u8]),
@@ -28,19 +31,30 @@ impl Artifact<'_> {
         }
     }
 
-    /// The digests that are given, or the usual one of a message: for telling people.
+    /// The digests that are given, or the usual one of a message, for error messages.
     pub(crate) fn describe(&self) -> String {
         match self {
-            Self::Digest(digest) => name(digest),
+            Self::Digest(digest) => digest_name(digest),
             Self::Digests([]) => "unknown".to_owned(),
-            Self::Digests(digests) => digests.iter().map(name).collect::<Vec<_>>().join(", "),
-            Self::Message(message) => name(&Digest::sha256(message)),
+            Self::Digests(digests) => {
+                digests.iter().map(digest_name).collect::<Vec<_>>().join(", ")
+            }
+            Self::Message(message) => digest_name(&Digest::sha256(message)),
         }
+    }
+
+    /// The digest of an image. Registries name images by SHA-256, rarely by another algorithm.
+    pub(crate) fn image(&self) -> Result<Digest, Error> {
+        let digest = ACCEPTED.into_iter().find_map(|algorithm| self.digest(algorithm));
+        digest.ok_or_else(|| Error::Artifact {
+            expected: "the digest of the image".to_owned(),
+            found: self.describe(),
+        })
     }
 }
 
-/// The algorithm to hash a file with before its signature can be checked: what the signer's key
-/// takes, or what the statement names its subjects by.
+/// The algorithm to hash a file with before its signature can be verified: what the signer's key
+/// signs, or what the statement names its subjects by.
 ///
 /// This reads unverified parts of the bundle: a wrong answer makes the verification fail, never
 /// succeed.
@@ -63,49 +77,40 @@ pub fn hash_algorithm(bundle: &Bundle) -> Result<HashAlgorithm, Error> {
                 check_algorithm(&digest.algorithm, &hashes(certificate.public_key()))?;
             }
             HashAlgorithm::from_sigstore_name(&digest.algorithm).ok_or_else(|| Error::Artifact {
-                expected: format!("a digest by {}", digest.algorithm),
-                found: "an algorithm that is not supported".to_owned(),
+                expected: format!("a digest by {}, which is not supported", digest.algorithm),
+                found: "a digest by another algorithm".to_owned(),
             })
         }
-        Content::Message { digest: None, .. } => hash_of_message(bundle.material()),
+        Content::Message { digest: None, .. } => material_hash(bundle.material()),
     }
 }
 
-/// What a signer of messages hashes by: the certificate's key says so.
-pub(crate) fn hash_of_message(material: &VerificationMaterial) -> Result<HashAlgorithm, Error> {
-    match leaf(material) {
-        Some(der) => {
-            let certificate = Certificate::from_der(der).map_err(Check::Certificate)?;
-            Ok(hash_of(certificate.public_key()))
+/// The digest of a message that the certificate's key usually signs.
+pub(crate) fn material_hash(material: &VerificationMaterial) -> Result<HashAlgorithm, Error> {
+    match certificates(material) {
+        Some((leaf, _)) => {
+            let certificate = Certificate::from_der(leaf).map_err(Check::Certificate)?;
+            Ok(message_hash(certificate.public_key()))
         }
         None => Ok(HashAlgorithm::Sha256),
     }
 }
 
-/// The certificate that the bundle says is the signer's, if it has one that can be read. Nobody has
-/// verified it.
+/// The certificate that the bundle says is the signer's, if it has one that can be read. It is not
+/// verified.
 pub fn certificate(bundle: &Bundle) -> Option<Certificate> {
-    Certificate::from_der(leaf(bundle.material())?).ok()
+    material_certificate(bundle.material())
 }
 
-/// The certificate of the signer, if the bundle has one.
-pub(crate) fn leaf(material: &VerificationMaterial) -> Option<&[u8]> {
-    match material {
-        VerificationMaterial::Certificate(der) => Some(der),
-        VerificationMaterial::Chain(chain) => chain.first().map(Vec::as_slice),
-        VerificationMaterial::PublicKey { .. } => None,
+pub(crate) fn material_certificate(material: &VerificationMaterial) -> Option<Certificate> {
+    Certificate::from_der(certificates(material)?.0).ok()
+}
+
+/// Requires that the digest in a bundle, by its Sigstore name, is by one of the `signed` ones.
+pub(crate) fn check_algorithm(named: &str, signed: &[HashAlgorithm]) -> Result<(), Check> {
+    if signed.iter().any(|algorithm| algorithm.sigstore_name() == named) {
+        return Ok(());
     }
+    let expected: Vec<_> = signed.iter().map(|algorithm| algorithm.sigstore_name()).collect();
+    Err(Check::DigestAlgorithm { expected: expected.join(" or "), found: plain(named) })
 }
-
-pub(crate) fn name(digest: &Digest) -> String {
-    format!("{}:{}", digest.algorithm().name(), digest.to_hex())
-}
-
-/// Over a message an Ed25519 key signs the SHA-512 of it.
-fn hash_of(key: &PublicKey) -> HashAlgorithm {
-    key.default_scheme().hash().unwrap_or(HashAlgorithm::Sha512)
-}
-
-/// The digests that count in a statement; weaker ones never do.
-pub(crate) const ACCEPTED: [HashAlgorithm; 3] =
-    [HashAlgorithm::Sha256, HashAlgorithm::Sha384, HashAlgorithm::Sha512];

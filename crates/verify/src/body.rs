@@ -10,9 +10,9 @@ use bundle::proto_json::{Message, decode_base64};
 use keys::{Digest, HashAlgorithm, PublicKey, Scheme};
 use x509::Certificate;
 
-use crate::artifact::name;
-use crate::check::{Check, plain};
+use crate::check::Check;
 use crate::signature::Signed;
+use crate::text::{digest_name, plain};
 
 /// The kinds of entry that can be checked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -162,8 +162,8 @@ impl Body<'_> {
         }
         Err(self.differs(
             "canonical form",
-            name(&Digest::sha256(body.as_bytes())),
-            name(&Digest::sha256(logged)),
+            digest_name(&Digest::sha256(body.as_bytes())),
+            digest_name(&Digest::sha256(logged)),
         ))
     }
 
@@ -206,8 +206,8 @@ impl Body<'_> {
     fn same_content(&self, logged: &Digest) -> Result<(), Check> {
         match self.signed.digest(logged.algorithm()) {
             Some(digest) if digest == *logged => Ok(()),
-            Some(digest) => Err(self.differs("digest", name(&digest), name(logged))),
-            None => Err(self.differs("digest", self.signed.artifact.describe(), name(logged))),
+            Some(digest) => Err(self.differs("digest", digest_name(&digest), digest_name(logged))),
+            None => Err(self.differs("digest", self.signed.artifact.describe(), digest_name(logged))),
         }
     }
 
@@ -231,7 +231,7 @@ impl Body<'_> {
         if logged == expected {
             return Ok(());
         }
-        Err(self.differs("payload hash", name(&expected), name(&logged)))
+        Err(self.differs("payload hash", digest_name(&expected), digest_name(&logged)))
     }
 
     fn same_signature(&self, logged: &[u8]) -> Result<(), Check> {
@@ -263,7 +263,7 @@ impl Body<'_> {
         match self.signed.certificate {
             Some(certificate) if certificate.der() == der => Ok(()),
             Some(certificate) => {
-                let of = |der| format!("the certificate {}", name(&Digest::sha256(der)));
+                let of = |der| format!("the certificate {}", digest_name(&Digest::sha256(der)));
                 Err(self.differs("signer", of(certificate.der()), of(der)))
             }
             None => Err(self.differs("signer", A_KEY.to_owned(), A_CERTIFICATE.to_owned())),
@@ -274,7 +274,7 @@ impl Body<'_> {
         match self.signed.certificate {
             None if self.signed.key.spki() == spki => Ok(()),
             None => {
-                let of = |spki| format!("the key {}", name(&Digest::sha256(spki)));
+                let of = |spki| format!("the key {}", digest_name(&Digest::sha256(spki)));
                 Err(self.differs("signer", of(self.signed.key.spki()), of(spki)))
             }
             Some(_) => Err(self.differs("signer", A_CERTIFICATE.to_owned(), A_KEY.to_owned())),

@@ -1,37 +1,22 @@
 use std::time::SystemTime;
 
-use crate::policy::StringMatch;
+use crate::string_match::StringMatch;
+use crate::text::{plain, quote, quoted, rfc3339};
 
 /// Why there is no [`Verified`](crate::Verified).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The artifact was given in a form this signature cannot be checked with. This says nothing
-    /// about the signature.
-    #[error("the artifact is needed as {expected}, given is {found}")]
+    /// The signature cannot be checked with what was given of the artifact. This says nothing about
+    /// the signature.
+    #[error("the artifact is known only as {found}, and this signature needs {expected}")]
     Artifact {
-        /// Which digests would do, or the whole message.
+        /// The digests that would do, or the whole artifact.
         expected: String,
         /// What was given.
         found: String,
     },
-    /// A pattern of the policy cannot be used.
-    #[error("the pattern {pattern:?} cannot be used: {reason}")]
-    Pattern {
-        /// The pattern as it was given.
-        pattern: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A policy file cannot be used.
-    #[error("{place}: {reason}")]
-    PolicyFile {
-        /// Where in it.
-        place: String,
-        /// What is wrong: expected and found.
-        reason: String,
-    },
-    /// A check failed: the bundle is not to be trusted for this artifact and policy.
+    /// A check failed: the signature does not count for this artifact and policy.
     #[error(transparent)]
     Refused(#[from] Box<Check>),
 }
@@ -44,31 +29,32 @@ impl From<Check> for Error {
 
 /// The check that failed, with what it expected and what it found.
 ///
-/// Entries and timestamps are named by their place in the bundle, from 0.
+/// Log entries and timestamps are numbered by their position in the bundle, from 0.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Check {
-    /// The statement's annotations are not those that were asked for.
-    #[error("annotation {key}: expected {expected:?}, found {}", quoted(.found.as_deref()))]
+    /// An annotation that the policy asks for is missing or has another value.
+    #[error("annotation {}: expected {expected:?}, found {}", plain(.key), quoted(.found.as_deref()))]
     Annotation {
-        /// The annotation asked for.
+        /// The annotation that the policy asks for.
         key: String,
-        /// The value asked for.
+        /// The value that the policy asks for.
         expected: String,
-        /// The value of the subject, if it has that annotation.
+        /// The value that the signer gave, if any.
         found: Option<String>,
     },
-    /// The bundle says it is of another artifact.
-    #[error("artifact: the bundle is of {expected}, the artifact is {found}")]
+    /// The bundle says that it belongs to another artifact.
+    #[error("artifact: the bundle belongs to {expected}, the artifact is {found}")]
     ArtifactDigest {
         /// The digest in the bundle, as `sha256:...`.
         expected: String,
         /// The digest of the artifact given.
         found: String,
     },
-    /// The bundle brings along a root certificate: it would vouch for itself.
+    /// The bundle holds a root certificate: it would be its own authority.
     #[error(
-        "certificate chain: expected none but the leaf and intermediates, found the root {found}"
+        "certificate chain: expected a leaf and intermediates only, found the root certificate \
+         {found}"
     )]
     BundledRoot {
         /// The digest of the root, as `sha256:...`.
@@ -77,17 +63,20 @@ pub enum Check {
     /// The signer's certificate, or one beside it, cannot be read.
     #[error("certificate: it cannot be read")]
     Certificate(#[source] x509::Error),
-    /// No trusted authority vouches for the certificate at a time it was seen to be used.
-    #[error("certificate chain: no trusted authority vouches for the certificate at {}", rfc3339(*.at))]
+    /// The certificate does not lead to an authority that was trusted at a verified time.
+    #[error(
+        "certificate chain: no authority trusted at {} issued the certificate",
+        rfc3339(*.at)
+    )]
     Chain {
         /// The verified time.
         at: SystemTime,
-        /// What the authority that came closest said.
+        /// Why the last authority that was tried did not issue it.
         #[source]
         source: x509::Error,
     },
-    /// A checkpoint is malformed, or not signed by its log.
-    #[error("checkpoint of log entry {entry}: it is not the log's")]
+    /// A checkpoint is malformed, or its log did not sign it.
+    #[error("checkpoint of log entry {entry}: it cannot be verified")]
     Checkpoint {
         /// Which entry.
         entry: usize,
@@ -95,8 +84,8 @@ pub enum Check {
         #[source]
         source: tlog::Error,
     },
-    /// A checkpoint is of another log than the entry.
-    #[error("checkpoint of log entry {entry}: expected the origin {expected}, found {found:?}")]
+    /// A checkpoint belongs to another log than the entry.
+    #[error("checkpoint of log entry {entry}: expected the origin {expected}, found {}", quote(.found))]
     CheckpointOrigin {
         /// Which entry.
         entry: usize,
@@ -105,32 +94,32 @@ pub enum Check {
         /// The origin found.
         found: String,
     },
-    /// A simple-signing document is no such document, or about another image.
+    /// A simple-signing document cannot be read, or is about another image.
     #[error("signed payload: expected the {field} {expected}, found {found}")]
     Claim {
-        /// Which field of it.
+        /// Which field of the document.
         field: &'static str,
         /// What it must be for this image.
         expected: String,
         /// What it is.
         found: String,
     },
-    /// What was logged is not what is in the bundle.
+    /// The log entry is not about the signature in the bundle.
     #[error(
-        "log entry {entry}: its {field} is not the bundle's: expected {expected}, found {found}"
+        "log entry {entry}: its {field} differs from the bundle's: expected {expected}, found {found}"
     )]
     EntryBody {
         /// Which entry.
         entry: usize,
         /// Which part of the logged body.
         field: &'static str,
-        /// What the bundle and the artifact make of it.
+        /// What the bundle and the artifact ask for.
         expected: String,
         /// What the log says.
         found: String,
     },
-    /// The kind of an entry is not one that can be checked.
-    #[error("log entry {entry}: {found} cannot be checked: {reason}")]
+    /// An entry of this kind does not count for this signature.
+    #[error("log entry {entry}: the kind {found} is not accepted: {reason}")]
     EntryKind {
         /// Which entry.
         entry: usize,
@@ -148,25 +137,53 @@ pub enum Check {
         reason: String,
     },
     /// A certificate extension is not what the policy asks for.
-    #[error("certificate extension {oid}: expected {expected}, found {}", quoted(.found.as_deref()))]
+    #[error(
+        "certificate extension {}: expected {expected}, found {}",
+        extension_name(.oid),
+        quoted(.found.as_deref())
+    )]
     Extension {
-        /// Its object identifier.
+        /// The object identifier of the extension.
         oid: String,
         /// What the policy asks for.
         expected: StringMatch,
         /// Its value, if the certificate has it.
         found: Option<String>,
     },
-    /// The certificate is of somebody else.
-    #[error("identity: expected {expected}, found {found:?}{}", partial(.expected, .found))]
+    /// The certificate belongs to an identity that the policy does not accept.
+    #[error(
+        "identity: expected {expected}, found {}{}{}",
+        quote(.found),
+        partial(.expected, .found),
+        issuer_too(.issuer.as_deref())
+    )]
     Identity {
         /// What the policy asks for.
         expected: StringMatch,
         /// The subject alternative name of the certificate.
         found: String,
+        /// What the policy asks of the OIDC issuer and what the certificate has, when that differs
+        /// as well.
+        issuer: Option<Box<(StringMatch, Option<String>)>>,
     },
-    /// The proof does not lead from the entry to the log's root.
-    #[error("inclusion proof of log entry {entry}: it does not hold")]
+    /// The certificate belongs to an identity that is not on the policy's list.
+    #[error("identity: expected {expected}, found {found}")]
+    NoAcceptedSigner {
+        /// The first entries of the list.
+        expected: String,
+        /// The identity in the certificate and its issuer.
+        found: String,
+    },
+    /// The signature is in a format that the policy does not accept.
+    #[error("format: expected {expected}, found {found}")]
+    Format {
+        /// The format of the policy.
+        expected: &'static str,
+        /// The format of the signature.
+        found: &'static str,
+    },
+    /// The proof does not lead from the entry to the log's root hash.
+    #[error("inclusion proof of log entry {entry}: it is not valid")]
     Inclusion {
         /// Which entry.
         entry: usize,
@@ -174,42 +191,44 @@ pub enum Check {
         #[source]
         source: tlog::Error,
     },
-    /// Two copies of one fact in an entry disagree.
+    /// Two copies of one value in an entry differ.
     #[error(
-        "inclusion proof of log entry {entry}: the {field} is given twice and differs: {expected} and {found}"
+        "inclusion proof of log entry {entry}: the {field} is given twice, as {expected} and as {found}"
     )]
     InclusionCopies {
         /// Which entry.
         entry: usize,
-        /// Which fact.
+        /// Which value.
         field: &'static str,
         /// The signed or outer copy.
         expected: String,
         /// The other copy.
         found: String,
     },
-    /// An entry comes without proof where only a proof counts.
-    #[error(
-        "inclusion proof of log entry {entry}: there is none, and {found} is not accepted without"
-    )]
+    /// An entry has no inclusion proof where only a proof counts.
+    #[error("inclusion proof of log entry {entry}: there is none, and {found} needs one")]
     InclusionMissing {
         /// Which entry.
         entry: usize,
         /// Its kind and version.
         found: String,
     },
-    /// The time the log claims lies outside the certificate's life or the log's own.
+    /// The time of an entry lies outside the certificate's validity or the log's window.
     #[error("log entry {entry}: its time {} is outside {outside}", rfc3339(*.found))]
     IntegratedTime {
         /// Which entry.
         entry: usize,
-        /// The time it claims.
+        /// The time of the entry.
         found: SystemTime,
-        /// What it should have been in.
+        /// The period it must lie in.
         outside: String,
     },
-    /// The identity was vouched for by somebody else.
-    #[error("issuer: expected {expected}, found {}{}", quoted(.found.as_deref()), partial(.expected, .found.as_deref().unwrap_or_default()))]
+    /// The identity comes from an OIDC issuer that the policy does not accept.
+    #[error(
+        "issuer: expected {expected}, found {}{}",
+        quoted(.found.as_deref()),
+        partial(.expected, .found.as_deref().unwrap_or_default())
+    )]
     Issuer {
         /// What the policy asks for.
         expected: StringMatch,
@@ -217,7 +236,7 @@ pub enum Check {
         found: Option<String>,
     },
     /// The certificate's subject or issuer cannot be read.
-    #[error("identity: the certificate names none that can be read")]
+    #[error("identity: the certificate has none that can be read")]
     IdentityMalformed(#[source] x509::Error),
     /// A signature in one of cosign's earlier formats cannot be read.
     #[error("{part}: {reason}")]
@@ -227,7 +246,7 @@ pub enum Check {
         /// Why.
         reason: String,
     },
-    /// The policy is for a key and the bundle has a certificate, or the other way round.
+    /// The policy is about a key and the bundle has a certificate, or the other way round.
     #[error("signer: expected a bundle with {expected}, found one with {found}")]
     Material {
         /// What the policy needs.
@@ -235,29 +254,21 @@ pub enum Check {
         /// What the bundle has.
         found: &'static str,
     },
-    /// The digest in the bundle is by another algorithm than the one that was signed by.
-    #[error("digest algorithm: the signature is over {expected}, the bundle gives {found}")]
+    /// The bundle names another digest algorithm than the one that was signed.
+    #[error("digest algorithm: the key signs {expected}, the bundle says {found}")]
     DigestAlgorithm {
-        /// What the signer's key signs over.
+        /// What the signer's key signs.
         expected: String,
         /// The algorithm in the bundle.
         found: String,
     },
-    /// The envelope's signature names another key than the one that made it.
-    #[error("key id: expected none or one of the signer's key, as {expected:?}, found {found:?}")]
-    KeyId {
-        /// The identifier by convention: base64 of the SHA-256 of the key's SPKI.
-        expected: String,
-        /// The one found.
-        found: String,
-    },
-    /// None of the certificate's authorities was trusted at that time.
+    /// The trusted root has no certificate authority for a verified time.
     #[error("certificate chain: no certificate authority is trusted at {}", rfc3339(*.at))]
     NoAuthority {
         /// The verified time.
         at: SystemTime,
     },
-    /// No entry of a log that is trusted.
+    /// There is no entry of a trusted log.
     #[error("transparency log: expected an entry of a trusted log ({expected}), found {found}")]
     NoLogEntry {
         /// The logs of the trusted root.
@@ -265,7 +276,7 @@ pub enum Check {
         /// The logs of the bundle's entries.
         found: String,
     },
-    /// Nothing says when the certificate was used.
+    /// There is no verified time of the signature.
     #[error("time: expected {expected}, found {found}")]
     NoTime {
         /// Which sources count.
@@ -273,56 +284,62 @@ pub enum Check {
         /// What there is instead.
         found: String,
     },
-    /// A timestamp is by an authority that is not in the trusted root.
-    #[error(
-        "timestamp {timestamp}: expected one of a trusted authority ({expected}), found one of another"
-    )]
+    /// A timestamp comes from an authority that is not in the trusted root.
+    #[error("timestamp {timestamp}: it is not by a trusted authority ({expected})")]
     UnknownAuthority {
         /// Which timestamp.
         timestamp: usize,
         /// The authorities of the trusted root.
         expected: String,
     },
-    /// An entry claims a time that nothing vouches for: it comes without a promise, or is of
-    /// Rekor v2, which promises none.
+    /// An entry claims a time that its log did not sign: there is no signed entry timestamp, or the
+    /// log is a Rekor v2, which signs no times.
     #[error("log entry {entry}: it claims the time {}, expected {expected}", rfc3339(*.found))]
     UnvouchedTime {
         /// Which entry.
         entry: usize,
-        /// What there should be beside it, or that there should be no time.
+        /// The signed time that is missing, or that there should be no time.
         expected: &'static str,
         /// The time it claims.
         found: SystemTime,
     },
     /// The envelope's payload is not an in-toto statement.
-    #[error("payload type: expected {expected:?}, found {found:?}")]
+    #[error("payload type: expected {expected:?}, found {}", quote(.found))]
     PayloadType {
         /// The type of an in-toto statement.
         expected: &'static str,
         /// The type found.
         found: String,
     },
-    /// The statement claims something else than what was asked for.
-    #[error("predicate type: expected {expected:?}, found {found:?}")]
+    /// The statement has another predicate type than the policy asks for.
+    #[error("predicate type: expected {}, found {}", quote(.expected), quote(.found))]
     PredicateType {
-        /// The type asked for.
+        /// The type that the policy asks for.
         expected: String,
-        /// The type of the statement; of a bundle without one, a description.
+        /// The type of the statement.
         found: String,
     },
-    /// The certificate does not prove that it was logged.
+    /// The signature was made for another purpose than the policy states.
+    #[error("purpose: expected {expected}, found {found}")]
+    Purpose {
+        /// The purpose of the policy.
+        expected: String,
+        /// What the signature is.
+        found: String,
+    },
+    /// The certificate does not prove that it was published in a certificate transparency log.
     #[error("signed certificate timestamp: {reason}")]
     Sct {
         /// What was expected and found.
         reason: String,
-        /// Why one of a known log does not hold.
+        /// Why the timestamp of a known log is not valid.
         #[source]
         source: Option<x509::Error>,
     },
-    /// The signature is not one over this artifact by this key.
-    #[error("signature: it is not one over this artifact by the signer's key")]
+    /// The signer's key did not make this signature over this artifact.
+    #[error("signature: the signer's key did not sign this artifact")]
     Signature(#[source] keys::Error),
-    /// The log's promise (SET) is not the log's, or not about this entry.
+    /// The signed entry timestamp (SET) is not by the log, or not about this entry.
     #[error("signed entry timestamp of log entry {entry}: {reason}")]
     SignedEntryTimestamp {
         /// Which entry.
@@ -333,10 +350,10 @@ pub enum Check {
         #[source]
         source: Option<keys::Error>,
     },
-    /// The payload is no in-toto statement that can be read.
+    /// The payload is not a readable in-toto statement.
     #[error("statement: the payload cannot be read")]
     Statement(#[source] bundle::Error),
-    /// The statement is about something else.
+    /// The statement is about another artifact.
     #[error("subject: the statement is about {expected}, the artifact is {found}")]
     Subject {
         /// The digests of its subjects.
@@ -344,18 +361,18 @@ pub enum Check {
         /// The digests of the artifact.
         found: String,
     },
-    /// Fewer different ones vouch than were asked for.
+    /// Fewer different logs or authorities vouch for the signature than the policy asks for.
     #[error("threshold: expected {expected} different {what}, found {found}")]
     Threshold {
-        /// Who vouches.
+        /// Logs or authorities of which kind.
         what: &'static str,
         /// How many the policy asks for.
         expected: usize,
         /// How many there are, each counted once.
         found: usize,
     },
-    /// A timestamp does not hold.
-    #[error("timestamp {timestamp}: it does not hold")]
+    /// A timestamp is not valid.
+    #[error("timestamp {timestamp}: it is not valid")]
     Timestamp {
         /// Which timestamp.
         timestamp: usize,
@@ -363,7 +380,7 @@ pub enum Check {
         #[source]
         source: tsa_client::Error,
     },
-    /// A timestamp is by an authority that was not trusted at that time.
+    /// A timestamp comes from an authority that was not trusted at that time.
     #[error("timestamp {timestamp}: its time {} is outside the authority's window, {expected}", rfc3339(*.found))]
     TimestampWindow {
         /// Which timestamp.
@@ -375,12 +392,12 @@ pub enum Check {
     },
 }
 
-/// For a pattern that fits only a part: it would have matched unanchored, which is what other
-/// tools do and what makes `github.com` accept `github.com.evil.example`.
+/// A pattern that matches only a part would have matched in tools that do not anchor patterns,
+/// where `github.com` accepts `github.com.evil.example`. The text says so.
 fn partial(expected: &StringMatch, found: &str) -> String {
     match expected {
-        StringMatch::Regexp(regexp) if regexp.fits_a_part_of(found) => format!(
-            "; the pattern {:?} fits only a part of it, and it is applied to the whole, as {}",
+        StringMatch::Regexp(regexp) if regexp.matches_a_part_of(found) => format!(
+            "; the pattern {:?} matches only a part of it and must match the whole, as {}",
             regexp.pattern(),
             regexp.anchored()
         ),
@@ -388,21 +405,13 @@ fn partial(expected: &StringMatch, found: &str) -> String {
     }
 }
 
-fn quoted(found: Option<&str>) -> String {
-    found.map_or_else(|| "none".to_owned(), |found| format!("{found:?}"))
+/// The name of a Fulcio extension beside its object identifier.
+fn extension_name(oid: &str) -> String {
+    x509::oid::name(oid).map_or_else(|| oid.to_owned(), |name| format!("{name} ({oid})"))
 }
 
-/// Text of a bundle in one line, without control characters, and cut.
-pub(crate) fn plain(text: &str) -> String {
-    const SHOWN: usize = 136;
-    let mut shown: String = text.chars().flat_map(char::escape_debug).take(SHOWN).collect();
-    if shown.chars().count() == SHOWN {
-        shown.push_str("...");
-    }
-    shown
-}
-
-pub(crate) fn rfc3339(time: SystemTime) -> String {
-    jiff::Timestamp::try_from(time)
-        .map_or_else(|_| "an impossible time".to_owned(), |t| t.to_string())
+fn issuer_too(issuer: Option<&(StringMatch, Option<String>)>) -> String {
+    issuer.map_or_else(String::new, |(expected, found)| {
+        format!("; issuer: expected {expected}, found {}", quoted(found.as_deref()))
+    })
 }

@@ -8,18 +8,26 @@ use tlog::{Checkpoint, Hash, InclusionProof, NoteKey};
 use trust_root::{Log, TrustedRoot};
 
 use crate::body::{self, Kind, kind_version};
-use crate::check::{Check, rfc3339};
+use crate::check::Check;
 use crate::signature::Signed;
-use crate::verified::{VerifiedEntry, Warning};
+use crate::text::{hex, rfc3339};
+use crate::verified::{VerifiedEntry, VerifiedTime, Warning};
 
-/// Verifies every entry of a known log, in every part; passes over those of unknown logs.
-pub(crate) fn check_all(
+/// A verified entry and its log: several of the trusted root when it has several windows.
+pub(crate) struct Checked<'a> {
+    pub(crate) entry: VerifiedEntry,
+    pub(crate) logs: Vec<&'a Log>,
+    index: usize,
+}
+
+/// Verifies every entry of a known log, in every part. Entries of unknown logs are ignored.
+pub(crate) fn check_all<'a>(
     entries: &[LogEntry],
     signed: &Signed<'_>,
     scheme: Scheme,
-    root: &TrustedRoot,
+    root: &'a TrustedRoot,
     warnings: &mut Vec<Warning>,
-) -> Result<Vec<VerifiedEntry>, Check> {
+) -> Result<Vec<Checked<'a>>, Check> {
     let mut verified = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         let logs: Vec<&Log> =
@@ -28,17 +36,36 @@ pub(crate) fn check_all(
             warnings.push(Warning::UnknownLog { entry: index, log_id: hex(&entry.log_id) });
             continue;
         }
-        verified.push(check(index, entry, signed, scheme, &logs)?);
+        let entry = check(index, entry, signed, scheme, &logs)?;
+        verified.push(Checked { entry, logs, index });
     }
     if verified.is_empty() {
         let known = root.tlogs().iter().map(Log::base_url).collect::<Vec<_>>();
         let found = entries.iter().map(|entry| hex(&entry.log_id)).collect::<Vec<_>>();
         return Err(Check::NoLogEntry {
-            expected: if known.is_empty() { "none is".to_owned() } else { known.join(", ") },
+            expected: match known.as_slice() {
+                [] => "the trusted root has none".to_owned(),
+                known => known.join(", "),
+            },
             found: if found.is_empty() { "no entry".to_owned() } else { found.join(", ") },
         });
     }
     Ok(verified)
+}
+
+/// Requires that each log was in use at one of the verified times at least. When every one of them
+/// is after its window, the entry can only come from whoever holds the key of a retired log.
+pub(crate) fn check_windows(checked: &[Checked<'_>], times: &[VerifiedTime]) -> Result<(), Check> {
+    let Some(earliest) = times.iter().map(|time| time.time).min() else { return Ok(()) };
+    for Checked { logs, index, .. } in checked {
+        let retired =
+            |log: &&Log| log.valid_for().end.is_some_and(|end| earliest > end);
+        if let (true, Some(log)) = (logs.iter().all(retired), logs.first()) {
+            let outside = format!("the log's window, {}", log.valid_for());
+            return Err(Check::IntegratedTime { entry: *index, found: earliest, outside });
+        }
+    }
+    Ok(())
 }
 
 fn check(
@@ -50,7 +77,7 @@ fn check(
 ) -> Result<VerifiedEntry, Check> {
     let kind = Kind::of(index, entry)?;
     body::check(index, entry, kind, signed, scheme)?;
-    // Several are one log with several windows: same id, same key.
+    // They have the same id and the same key, and differ in their windows.
     let Some(log) = logs.first() else {
         return Err(Check::EntryMalformed { entry: index, reason: "no log".to_owned() });
     };
@@ -58,14 +85,14 @@ fn check(
     if let (Some(time), Some(certificate)) = (claimed, signed.certificate) {
         let (start, end) = (certificate.not_before(), certificate.not_after());
         if time < start || time > end {
-            let outside = format!("the certificate's life, {} to {}", rfc3339(start), rfc3339(end));
+            let outside = format!("the certificate's validity, {} to {}", rfc3339(start), rfc3339(end));
             return Err(Check::IntegratedTime { entry: index, found: time, outside });
         }
     }
     if let Some(found) = claimed {
         let expected = match (kind.is_v2(), &entry.signed_entry_timestamp) {
-            (true, _) => Some("none of Rekor v2, which vouches for no time"),
-            (false, None) => Some("a signed entry timestamp that vouches for it"),
+            (true, _) => Some("none, because Rekor v2 signs no times"),
+            (false, None) => Some("a signed entry timestamp beside it"),
             (false, Some(_)) => None,
         };
         if let Some(expected) = expected {
@@ -74,7 +101,7 @@ fn check(
     }
     let mut integrated_time = None;
     if let Some(set) = &entry.signed_entry_timestamp {
-        let time = promise(index, entry, claimed, set, log)?;
+        let time = signed_time(index, entry, claimed, set, log)?;
         if !logs.iter().any(|log| log.valid_for().contains(time)) {
             return Err(Check::IntegratedTime {
                 entry: index,
@@ -86,7 +113,7 @@ fn check(
     }
     match &entry.inclusion_proof {
         Some(proof) => inclusion(index, entry, kind, proof, log)?,
-        // A promise alone is Rekor v1's, and only bundles of v0.1 may leave it at that.
+        // A signed entry timestamp is enough for Rekor v1: bundles of v0.1 need no more.
         None if kind.is_v2() || entry.signed_entry_timestamp.is_none() => {
             return Err(Check::InclusionMissing { entry: index, found: kind_version(entry) });
         }
@@ -95,12 +122,13 @@ fn check(
     Ok(VerifiedEntry {
         log_url: log.base_url().to_owned(),
         log_id: entry.log_id.clone(),
-        log_index: entry.log_index,
+        log_index: (kind.is_v2() || integrated_time.is_some()).then_some(entry.log_index),
+        claimed_log_index: entry.log_index,
         integrated_time,
     })
 }
 
-/// The time the entry claims for itself, believed by nobody yet.
+/// The time that the entry claims, not verified yet.
 fn claimed_time(index: usize, entry: &LogEntry) -> Result<Option<SystemTime>, Check> {
     let Some(seconds) = entry.integrated_time else { return Ok(None) };
     match SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)) {
@@ -112,8 +140,8 @@ fn claimed_time(index: usize, entry: &LogEntry) -> Result<Option<SystemTime>, Ch
     }
 }
 
-/// Rekor v1's promise (SET): the only thing that vouches for the entry's time.
-fn promise(
+/// Rekor v1's signed entry timestamp (SET): nothing else proves the entry's time.
+fn signed_time(
     index: usize,
     entry: &LogEntry,
     claimed: Option<SystemTime>,
@@ -126,19 +154,19 @@ fn promise(
         source,
     };
     let (Some(time), Some(seconds)) = (claimed, entry.integrated_time) else {
-        return Err(wrong("there is no time that it could be of", None));
+        return Err(wrong("the entry has no time", None));
     };
     // Keys sorted, no white space, nothing to escape: the canonical form (RFC 8785). The index is
     // the one over all shards.
-    let promised = format!(
+    let signed = format!(
         r#"{{"body":"{}","integratedTime":{seconds},"logID":"{}","logIndex":{}}}"#,
         STANDARD.encode(&entry.canonicalized_body),
         hex(&entry.log_id),
         entry.log_index,
     );
     log.key()
-        .verify(log.scheme(), Payload::Message(promised.as_bytes()), set)
-        .map_err(|error| wrong("it is not the log's over this entry", Some(error)))?;
+        .verify(log.scheme(), Payload::Message(signed.as_bytes()), set)
+        .map_err(|error| wrong("the log did not sign it for this entry", Some(error)))?;
     Ok(time)
 }
 
@@ -161,7 +189,7 @@ fn inclusion(
     if kind.is_v2() {
         copies("log index", entry.log_index.to_string(), proof.log_index.to_string())?;
     } else if entry.log_index < proof.log_index {
-        // The outer one counts the entries of all earlier shards as well.
+        // The index of the entry also counts the entries of all earlier shards.
         return Err(Check::InclusionCopies {
             entry: index,
             field: "log index",
@@ -179,7 +207,7 @@ fn inclusion(
         .map_err(|source| Check::Inclusion { entry: index, source })
 }
 
-/// The checkpoint, signed by the very log the entry says it is of.
+/// The checkpoint, signed by the same log that the entry names.
 fn checkpoint(index: usize, kind: Kind, envelope: &str, log: &Log) -> Result<Checkpoint, Check> {
     let wrong = |source| Check::Checkpoint { entry: index, source };
     let (checkpoint, note) = Checkpoint::parse(envelope).map_err(wrong)?;
@@ -189,14 +217,14 @@ fn checkpoint(index: usize, kind: Kind, envelope: &str, log: &Log) -> Result<Che
         found: checkpoint.origin.chars().take(200).collect(),
     };
     let name = if kind.is_v2() {
-        // The host name of the log's URL is its name.
+        // The name of the log is the host name of its URL.
         let name = log.host_name().unwrap_or_default();
         if name != checkpoint.origin {
             return Err(other_origin(name));
         }
         name
     } else {
-        // The tree follows the name; the name need not be that of the URL.
+        // The name is followed by the tree id, and need not be the host name of the URL.
         let (name, tree) = checkpoint
             .origin
             .rsplit_once(" - ")
@@ -208,8 +236,4 @@ fn checkpoint(index: usize, kind: Kind, envelope: &str, log: &Log) -> Result<Che
     };
     NoteKey::new(name, log.key().clone()).and_then(|key| key.verify(&note)).map_err(wrong)?;
     Ok(checkpoint)
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().take(64).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,6 +1,4 @@
-//! What holds of a signature and what does not, part by part, whoever signed.
-
-use std::time::SystemTime;
+//! Which parts of a signature verify and which do not, whoever signed.
 
 use bundle::{Bundle, VerificationMaterial};
 use keys::PublicKey;
@@ -8,45 +6,49 @@ use trust_root::TrustedRoot;
 use x509::Certificate;
 
 use crate::artifact::Artifact;
+use crate::candidate::Candidate;
 use crate::certificate;
 use crate::check::{Check, Error};
-use crate::judge::Matter;
-use crate::legacy::Legacy;
+use crate::entry;
+use crate::legacy::LegacySignature;
 use crate::signature::Signed;
+use crate::statement;
+use crate::time::{self, Stamped};
 use crate::verified::{TimeSource, VerifiedEntry, VerifiedTime, Warning};
-use crate::{entry, statement, time};
 
-/// What [`examine`] found. It is no verdict: nobody asked whose signature it is.
+/// What [`examine`] found. This is not a verdict: no policy was asked whether the signer and the
+/// purpose are acceptable.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Examination {
-    /// Over the artifact, by the key of the certificate.
+    /// Whether the key of the certificate made the signature over the artifact.
     pub signature: Finding<()>,
     /// The entries of trusted logs, every part of them.
     pub log: Finding<Vec<VerifiedEntry>>,
-    /// The moments that logs and authorities vouch for.
+    /// The times that logs and authorities signed.
     pub times: Finding<Vec<VerifiedTime>>,
-    /// The certificate, up to a trusted authority, at all of these moments; its path.
+    /// The path from the certificate to a trusted authority, valid at all of these times.
     pub chain: Finding<Vec<Certificate>>,
-    /// That the certificate was published.
+    /// Whether the certificate was published in a certificate transparency log.
     pub sct: Finding<()>,
-    /// What was passed over.
+    /// What was ignored.
     pub warnings: Vec<Warning>,
 }
 
-/// What became of one check.
+/// The result of one check.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Finding<T> {
-    /// It holds.
+    /// The check passes.
     Holds(T),
-    /// It does not, and why.
+    /// The check fails, and why.
     Fails(Error),
-    /// It could not be looked at, and why.
-    NotLookedAt(&'static str),
+    /// The check could not be made, and why.
+    NotChecked(&'static str),
 }
 
 impl<T> Finding<T> {
-    /// Whether it holds.
+    /// Whether the check passes.
     pub fn holds(&self) -> bool {
         matches!(self, Self::Holds(_))
     }
@@ -68,10 +70,10 @@ impl<T, E: Into<Error>> From<Result<T, E>> for Finding<T> {
     }
 }
 
-/// Looks at each part of `bundle` on its own, for telling people: every check is the one of
-/// [`verify()`](crate::verify()), and one that fails does not keep the others from being made.
+/// Checks each part of `bundle` on its own, to show to a person. The checks are those of
+/// [`verify()`](crate::verify()), and one that fails does not stop the others.
 ///
-/// A statement's subjects are not compared with anything; nor is the identity. `key` is the key of
+/// The subjects of a statement and the identity are not compared with anything. `key` is the key of
 /// a bundle without a certificate.
 pub fn examine(
     bundle: &Bundle,
@@ -79,7 +81,7 @@ pub fn examine(
     key: Option<&PublicKey>,
     root: &TrustedRoot,
 ) -> Examination {
-    let mut found = Matter::of(bundle).examine(artifact, key, root);
+    let mut found = examine_candidate(&Candidate::of(bundle), artifact, key, root);
     if let Err(check) = certificate::refuse_root(bundle.material()) {
         found.chain = Finding::Fails(check.into());
     }
@@ -87,64 +89,62 @@ pub fn examine(
 }
 
 /// As [`examine`], for a signature in one of cosign's earlier formats. The artifact of an image's
-/// signature is the payload that was signed, which the signature brings along.
+/// signature is the simple-signing document, which is part of the signature.
 pub fn examine_legacy(
-    legacy: &Legacy,
+    legacy: &LegacySignature,
     artifact: &Artifact<'_>,
     key: Option<&PublicKey>,
     root: &TrustedRoot,
 ) -> Examination {
     match legacy.payload() {
-        Some(payload) => legacy.matter().examine(&Artifact::Message(payload), key, root),
-        None => legacy.matter().examine(artifact, key, root),
+        Some(payload) => {
+            examine_candidate(&legacy.candidate(), &Artifact::Message(payload), key, root)
+        }
+        None => examine_candidate(&legacy.candidate(), artifact, key, root),
     }
 }
 
-impl Matter<'_> {
-    fn examine(
-        &self,
-        artifact: &Artifact<'_>,
-        key: Option<&PublicKey>,
-        root: &TrustedRoot,
-    ) -> Examination {
-        let (leaf, others) = match self.material {
-            VerificationMaterial::Certificate(leaf) => (Some(leaf), [].as_slice()),
-            VerificationMaterial::Chain(chain) => match chain.split_first() {
-                Some((leaf, others)) => (Some(leaf), others),
-                None => (None, [].as_slice()),
-            },
-            VerificationMaterial::PublicKey { .. } => (None, [].as_slice()),
+fn examine_candidate(
+    candidate: &Candidate<'_>,
+    artifact: &Artifact<'_>,
+    key: Option<&PublicKey>,
+    root: &TrustedRoot,
+) -> Examination {
+        let (leaf, others) = match candidate.certificates() {
+            Some((leaf, others)) => (Some(leaf), others),
+            None => (None, [].as_slice()),
         };
-        let leaf = leaf.map(|der| Certificate::from_der(der));
+        let leaf = leaf.map(Certificate::from_der);
         let certificate = leaf.as_ref().and_then(|leaf| leaf.as_ref().ok());
         let known = certificate.map(Certificate::public_key).or(match &leaf {
             None => key,
             Some(_) => None,
         });
         let mut warnings = Vec::new();
-        // Of timestamps the signer's key is no part.
-        let stamped = time::check_all(self.timestamps, self.stamped, root);
+        // Timestamps do not depend on the signer's key.
+        let stamped = time::check_all(candidate.timestamps, candidate.stamped, root);
         let Some(known) = known else {
             let unread = match leaf {
                 Some(Err(source)) => Finding::Fails(Check::Certificate(source).into()),
-                _ => Finding::NotLookedAt("the signer's key is not in the bundle"),
+                _ => Finding::NotChecked("the signer's key is not in the bundle"),
             };
             return Examination {
                 signature: unread,
-                log: Finding::NotLookedAt("the signer's key is not known"),
+                log: Finding::NotChecked("the signer's key is not known"),
                 times: stamped.map(|times| times.into_iter().map(stamp).collect()).into(),
-                chain: Finding::NotLookedAt("there is no certificate that can be read"),
-                sct: Finding::NotLookedAt("there is no certificate that can be read"),
+                chain: Finding::NotChecked("there is no certificate that can be read"),
+                sct: Finding::NotChecked("there is no certificate that can be read"),
                 warnings,
             };
         };
-        let signed = Signed::new(self, artifact, known, certificate);
+        let signed = Signed::new(candidate, artifact, known, certificate);
         let scheme = signed.verify();
-        // What the entry says must fit the usual scheme when the signature itself tells none.
+        // An entry is compared with the usual scheme when the signature does not verify by any.
         let usual = scheme.as_ref().map_or_else(|_| known.default_scheme(), |scheme| *scheme);
-        let entries = entry::check_all(self.entries, &signed, usual, root, &mut warnings);
+        let entries = entry::check_all(candidate.entries, &signed, usual, root, &mut warnings);
         let times = stamped.map(|times| {
-            let logged = entries.iter().flatten().filter_map(|entry| entry.integrated_time);
+            let entries = entries.iter().flatten();
+            let logged = entries.filter_map(|checked| checked.entry.integrated_time);
             let logged = logged.map(|time| VerifiedTime { time, source: TimeSource::Log });
             times.into_iter().map(stamp).chain(logged).collect::<Vec<_>>()
         });
@@ -152,18 +152,23 @@ impl Matter<'_> {
         let (chain, sct) = match certificate {
             None => {
                 let why = "the signer is a key, not a certificate";
-                (Finding::NotLookedAt(why), Finding::NotLookedAt(why))
+                (Finding::NotChecked(why), Finding::NotChecked(why))
             }
             Some(leaf) => path(leaf, others, times.value().map_or(&[], Vec::as_slice), root),
         };
-        let hint = match self.material {
+        let entries = entries.and_then(|entries| {
+            entry::check_windows(&entries, times.value().map_or(&[], Vec::as_slice))?;
+            Ok(entries.into_iter().map(|checked| checked.entry).collect())
+        });
+        let hint = match candidate.material {
             VerificationMaterial::PublicKey { hint } => hint.as_deref(),
             _ => None,
         };
         let signature = scheme.and_then(|scheme| {
-            statement::check_hint(self.content, artifact)?;
-            Ok(signed.check_hints(scheme, hint)?)
+            statement::check_hint(candidate.content, artifact)?;
+            Ok(signed.check_digest_algorithm(scheme)?)
         });
+        warnings.extend(signed.key_id_warning(hint));
         Examination {
             signature: signature.into(),
             log: entries.into(),
@@ -172,7 +177,6 @@ impl Matter<'_> {
             sct,
             warnings,
         }
-    }
 }
 
 fn path(
@@ -182,14 +186,14 @@ fn path(
     root: &TrustedRoot,
 ) -> (Finding<Vec<Certificate>>, Finding<()>) {
     if times.is_empty() {
-        const WHY: &str = "nothing vouches for the time at which it was used";
-        return (Finding::NotLookedAt(WHY), Finding::NotLookedAt(WHY));
+        const WHY: &str = "there is no verified time at which it was used";
+        return (Finding::NotChecked(WHY), Finding::NotChecked(WHY));
     }
     let others: Vec<Certificate> =
         others.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
     match certificate::paths(leaf, &others, root, times) {
         Err(check) => {
-            (Finding::Fails(check.into()), Finding::NotLookedAt("its issuer is not known"))
+            (Finding::Fails(check.into()), Finding::NotChecked("its issuer is not known"))
         }
         Ok(mut paths) => {
             let sct = paths.iter().try_for_each(|path| certificate::sct(leaf, path, root, 1));
@@ -199,6 +203,6 @@ fn path(
     }
 }
 
-fn stamp((_, time): (usize, SystemTime)) -> VerifiedTime {
-    VerifiedTime { time, source: TimeSource::Timestamp }
+fn stamp(stamped: Stamped<'_>) -> VerifiedTime {
+    VerifiedTime { time: stamped.time, source: TimeSource::Timestamp }
 }

@@ -1,39 +1,35 @@
-//! Signatures from before there were bundles, taken apart into what a bundle holds and judged by
-//! the same checks.
+//! Signatures in cosign's earlier formats, read into the parts that a bundle has, so that the same
+//! checks judge them.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::SystemTime;
 
 use bundle::proto_json::{Message, decode_base64};
 use bundle::{Content, Envelope, LogEntry, VerificationMaterial};
 use keys::{Digest, HashAlgorithm};
-use trust_root::TrustedRoot;
 use x509::Certificate;
 
-use crate::artifact::{self, Artifact};
+use crate::artifact::{material_certificate, material_hash};
+use crate::candidate::{Candidate, certificates};
 use crate::check::{Check, Error};
-use crate::judge::{Claim, Matter};
-use crate::policy::Policy;
-use crate::verified::Verified;
 
-/// A signature in one of cosign's earlier formats. Nobody has verified it.
+/// A signature in one of cosign's earlier formats, not verified.
 ///
-/// What proves it is weaker than in a bundle: log entries come with the log's promise alone, without
-/// a proof of inclusion.
+/// Its evidence is weaker than that of a bundle: log entries have the log's signed entry timestamp
+/// only, without a proof of inclusion.
 #[derive(Clone, Debug)]
-pub struct Legacy {
+pub struct LegacySignature {
     material: VerificationMaterial,
     content: Content,
     entries: Vec<LogEntry>,
     timestamps: Vec<Vec<u8>>,
-    /// What the timestamps are over, when that is not the signature.
+    /// The bytes that the timestamps are over, when these are not the signature.
     stamped: Option<Vec<u8>>,
-    /// A simple-signing document: it is what was signed, and it names the image.
+    /// A simple-signing document: the signed bytes, which name the image.
     payload: Option<Vec<u8>>,
 }
 
-impl Legacy {
+impl LegacySignature {
     /// An image's signature: the layer's bytes, a simple-signing document, and the annotations of
     /// its descriptor.
     ///
@@ -45,7 +41,7 @@ impl Legacy {
         annotations: &BTreeMap<String, String>,
     ) -> Result<Self, Error> {
         let signature = annotations.get(SIGNATURE).filter(|text| !text.is_empty());
-        let signature = signature.ok_or_else(|| bad(SIGNATURE, "there is none"))?;
+        let signature = signature.ok_or_else(|| bad(SIGNATURE, "it is missing"))?;
         let signature = decode_base64(signature).ok_or_else(|| bad(SIGNATURE, NOT_BASE64))?;
         let content = Content::Message { digest: None, signature };
         let payload = Some(payload.to_vec());
@@ -57,46 +53,46 @@ impl Legacy {
     ///
     /// # Errors
     ///
-    /// As [`Legacy::image_signature`].
+    /// As [`LegacySignature::image_signature`].
     pub fn attestation(
         envelope: &[u8],
         annotations: &BTreeMap<String, String>,
     ) -> Result<Self, Error> {
         let content = Envelope::from_json(envelope).map_err(|e| bad("the envelope", e))?;
-        // cosign had nothing else to stamp: an attestation's signature annotation is empty.
+        // cosign stamps the whole envelope: an attestation's signature annotation is empty.
         let stamped = Some(envelope.to_vec());
         Ok(Self { stamped, ..Self::layer(Content::Envelope(content), annotations)? })
     }
 
-    /// A file's signature as cosign's own JSON, from before Sigstore's bundles:
-    /// `{"base64Signature", "cert", "rekorBundle"}`.
+    /// A file's signature in cosign's earlier bundle format, a JSON object with
+    /// `base64Signature`, `cert` and `rekorBundle`.
     ///
     /// # Errors
     ///
-    /// As [`Legacy::image_signature`].
+    /// As [`LegacySignature::image_signature`].
     pub fn blob_bundle(json: &[u8]) -> Result<Self, Error> {
         const DOCUMENT: &str = "the bundle";
         let mut document = Message::parse(json, CAP).map_err(|e| bad(DOCUMENT, e))?;
         let mut text = |name| document.string(name).map_err(|e| bad(DOCUMENT, e));
         let signature = text("base64Signature")?
             .filter(|text| !text.is_empty())
-            .ok_or_else(|| bad("base64Signature", "there is none"))?;
+            .ok_or_else(|| bad("base64Signature", "it is missing"))?;
         let certificate = text("cert")?.filter(|text| !text.is_empty());
-        let promise = document.message("rekorBundle").map_err(|e| bad(DOCUMENT, e))?;
+        let logged = document.message("rekorBundle").map_err(|e| bad(DOCUMENT, e))?;
         document.finish().map_err(|e| bad(DOCUMENT, e))?;
         let mut legacy = Self::detached(signature.as_bytes(), certificate.as_deref(), None)?;
-        if let Some(promise) = promise {
-            legacy.entries.push(entry("rekorBundle", promise)?);
+        if let Some(logged) = logged {
+            legacy.entries.push(entry("rekorBundle", logged)?);
         }
         Ok(legacy)
     }
 
-    /// A file's signature in a file of its own (base64 or raw), beside the signer's certificate
-    /// (PEM, or base64 of PEM; none for a known key) and a timestamp (DER, `TimeStampResp`).
+    /// A file's detached signature (base64 or raw), with the signer's certificate (PEM, or base64
+    /// of PEM; none for a known key) and a timestamp (DER, `TimeStampResp`).
     ///
     /// # Errors
     ///
-    /// As [`Legacy::image_signature`].
+    /// As [`LegacySignature::image_signature`].
     pub fn detached(
         signature: &[u8],
         certificate: Option<&str>,
@@ -117,14 +113,14 @@ impl Legacy {
         })
     }
 
-    /// Whether the signer is named by a certificate; otherwise only by a key one must know.
+    /// Whether the signature comes with a certificate. Otherwise a known key is needed.
     pub fn has_certificate(&self) -> bool {
-        artifact::leaf(&self.material).is_some()
+        certificates(&self.material).is_some()
     }
 
-    /// The signer's certificate, unverified, if there is one that can be read.
+    /// The signer's certificate, not verified, if there is one that can be read.
     pub fn certificate(&self) -> Option<Certificate> {
-        Certificate::from_der(artifact::leaf(&self.material)?).ok()
+        material_certificate(&self.material)
     }
 
     /// The envelope of an attestation.
@@ -135,12 +131,12 @@ impl Legacy {
         }
     }
 
-    /// The document that was signed, of an image's signature.
+    /// The simple-signing document that was signed, of an image's signature.
     pub fn payload(&self) -> Option<&[u8]> {
         self.payload.as_deref()
     }
 
-    /// The log entries, with the log's promise alone.
+    /// The log entries. They have signed entry timestamps and no proofs.
     pub fn log_entries(&self) -> &[LogEntry] {
         &self.entries
     }
@@ -151,15 +147,15 @@ impl Legacy {
     ///
     /// When the certificate cannot be read.
     pub fn hash_algorithm(&self) -> Result<HashAlgorithm, Error> {
-        artifact::hash_of_message(&self.material)
+        material_hash(&self.material)
     }
 
-    pub(crate) fn matter(&self) -> Matter<'_> {
+    pub(crate) fn candidate(&self) -> Candidate<'_> {
         let signature: &[u8] = match &self.content {
             Content::Message { signature, .. } => signature,
             Content::Envelope(envelope) => envelope.signatures.first().map_or(&[], |s| &s.sig),
         };
-        Matter {
+        Candidate {
             material: &self.material,
             content: &self.content,
             entries: &self.entries,
@@ -176,14 +172,14 @@ impl Legacy {
             Message::parse(text.as_bytes(), CAP).map_err(|error| bad(name, error))
         }
         let mut entries = Vec::new();
-        if let Some(text) = given(PROMISE) {
-            entries.push(entry(PROMISE, parse(PROMISE, text)?)?);
+        if let Some(text) = given(LOGGED) {
+            entries.push(entry(LOGGED, parse(LOGGED, text)?)?);
         }
         let mut timestamps = Vec::new();
         if let Some(text) = given(TIMESTAMP) {
             let mut message = parse(TIMESTAMP, text)?;
             let stamp = message.bytes("SignedRFC3161Timestamp").map_err(|e| bad(TIMESTAMP, e))?;
-            timestamps.push(stamp.ok_or_else(|| bad(TIMESTAMP, "there is none in it"))?);
+            timestamps.push(stamp.ok_or_else(|| bad(TIMESTAMP, "it is empty"))?);
         }
         Ok(Self {
             material: material(CERTIFICATE, given(CERTIFICATE), given(CHAIN))?,
@@ -196,38 +192,6 @@ impl Legacy {
     }
 }
 
-/// As [`verify()`](crate::verify()), for a signature in one of cosign's earlier formats.
-///
-/// An image is given by its digest. A simple-signing document counts as the predicate type
-/// [`bundle::SIGN_PREDICATE_TYPE`], and the annotations asked for must be among its `optional`
-/// ones.
-///
-/// # Errors
-///
-/// As [`verify()`](crate::verify()).
-pub fn verify_legacy(
-    legacy: &Legacy,
-    artifact: &Artifact<'_>,
-    policy: &Policy,
-    root: &TrustedRoot,
-    now: SystemTime,
-) -> Result<Verified, Error> {
-    let matter = legacy.matter();
-    let Some(payload) = &legacy.payload else {
-        return matter.judge(artifact, Claim::Content, policy, root, now);
-    };
-    let image = image(artifact)?;
-    let claim = Claim::SimpleSigning { payload, image: &image };
-    matter.judge(&Artifact::Message(payload), claim, policy, root, now)
-}
-
-/// The image's digest: registries know it by SHA-256, hardly ever by another.
-fn image(artifact: &Artifact<'_>) -> Result<Digest, Error> {
-    artifact::ACCEPTED.into_iter().find_map(|algorithm| artifact.digest(algorithm)).ok_or_else(
-        || Error::Artifact { expected: "its digest".to_owned(), found: artifact.describe() },
-    )
-}
-
 fn material(
     part: &'static str,
     certificate: Option<&str>,
@@ -236,7 +200,7 @@ fn material(
     let Some(certificate) = certificate else {
         return Ok(VerificationMaterial::PublicKey { hint: None });
     };
-    // sign-blob wrapped the PEM in base64 once more.
+    // cosign's sign-blob encodes the PEM in base64 once more.
     let unwrapped = decode_base64(certificate.trim()).and_then(|pem| String::from_utf8(pem).ok());
     let mut all = Vec::new();
     for (part, pem) in [(part, Some(unwrapped.as_deref().unwrap_or(certificate))), (CHAIN, chain)] {
@@ -244,7 +208,7 @@ fn material(
         let chain = Certificate::chain_from_pem(pem).map_err(|error| bad(part, error))?;
         all.extend(chain.iter().map(|certificate| certificate.der().to_vec()));
         if all.is_empty() {
-            return Err(bad(part, "there is none in it"));
+            return Err(bad(part, "it is empty"));
         }
         if all.len() > MOST_CERTIFICATES {
             return Err(bad(part, format!("more than {MOST_CERTIFICATES} certificates")));
@@ -253,7 +217,7 @@ fn material(
     Ok(VerificationMaterial::Chain(all))
 }
 
-/// A log entry with the log's promise (SET) and nothing else.
+/// A log entry with a signed entry timestamp (SET) and no proof.
 fn entry(part: &'static str, mut bundle: Message<'_>) -> Result<LogEntry, Error> {
     let bad_part = |error: bundle::Error| bad(part, error);
     let set = bundle.bytes("SignedEntryTimestamp").map_err(bad_part)?;
@@ -269,7 +233,7 @@ fn entry(part: &'static str, mut bundle: Message<'_>) -> Result<LogEntry, Error>
     payload.finish().map_err(bad_part)?;
     let log_id = Digest::from_hex(HashAlgorithm::Sha256, &log_id)
         .map_err(|error| bad(part, format!("logID: {error}")))?;
-    // Only the body says of which kind it is.
+    // The kind stands in the body only.
     let mut message = Message::parse(&body, CAP).map_err(bad_part)?;
     let kind = message.string("kind").map_err(bad_part)?.unwrap_or_default();
     let version = message.string("apiVersion").map_err(bad_part)?.unwrap_or_default();
@@ -293,7 +257,7 @@ fn bad(part: &'static str, reason: impl fmt::Display) -> Error {
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
 const CHAIN: &str = "dev.sigstore.cosign/chain";
-const PROMISE: &str = "dev.sigstore.cosign/bundle";
+const LOGGED: &str = "dev.sigstore.cosign/bundle";
 const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
 
 const NOT_BASE64: &str = "it is not base64";

@@ -1,41 +1,56 @@
-//! Who may sign what, written down: a file that a team keeps in its repository.
+//! Policy files: which identities may sign which images, written down so that a team can keep it
+//! in its repository.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroUsize;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
 use keys::PublicKey;
-use regex_lite::Regex;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
-use crate::check::Error;
-use crate::policy::{Policy, StringMatch};
+use crate::accepted::AcceptedSigner;
+use crate::glob::Glob;
+use crate::policy_error::PolicyError;
+use crate::purpose::Formats;
+use crate::rule::Rule;
+use crate::string_match::StringMatch;
 
-/// Rules for images: which identities are acceptable for which, and how many of them it takes.
+/// Rules for images: which signers are acceptable for which images, and how many of them must have
+/// signed.
 #[derive(Clone, Debug)]
 pub struct PolicyFile {
-    rules: Vec<Rule>,
-}
-
-/// What a [`PolicyFile`] says of some images.
-#[derive(Clone, Debug)]
-pub struct Rule {
-    patterns: Vec<(String, Regex)>,
-    policies: Vec<Policy>,
-    threshold: NonZeroUsize,
+    rules: Vec<(Vec<Glob>, Rule)>,
 }
 
 impl PolicyFile {
+    /// Reads a policy written in TOML, or in JSON (which begins with `{`). A byte order mark is
+    /// skipped.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError::File`] when it is neither, has an unknown key, a key twice, a control
+    /// character, or a rule that cannot be applied.
+    pub fn parse(bytes: &[u8]) -> Result<Self, PolicyError> {
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| bad(THE_FILE, format!("it is not UTF-8: {error}")))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        match text.trim_start().starts_with('{') {
+            true => Self::from_json(text.as_bytes()),
+            false => Self::from_toml(text),
+        }
+    }
+
     /// Reads a policy written in TOML.
     ///
     /// # Errors
     ///
-    /// [`Error::PolicyFile`] when it is no TOML, has a key that is not known, or a rule that
-    /// cannot be applied.
-    pub fn from_toml(text: &str) -> Result<Self, Error> {
-        let document = toml::from_str(text).map_err(|error| Error::PolicyFile {
+    /// As [`PolicyFile::parse`].
+    pub fn from_toml(text: &str) -> Result<Self, PolicyError> {
+        refuse_invisible(text)?;
+        let document = toml::from_str(text).map_err(|error| PolicyError::File {
             place: error
                 .span()
-                .map_or_else(|| "the file".to_owned(), |span| line(text, span.start)),
+                .map_or_else(|| THE_FILE.to_owned(), |span| line(text, span.start)),
             reason: error.message().to_owned(),
         })?;
         Self::new(document)
@@ -45,57 +60,42 @@ impl PolicyFile {
     ///
     /// # Errors
     ///
-    /// As [`PolicyFile::from_toml`].
-    pub fn from_json(bytes: &[u8]) -> Result<Self, Error> {
-        let document = serde_json::from_slice(bytes).map_err(|error| Error::PolicyFile {
-            place: "the file".to_owned(),
-            reason: error.to_string(),
-        })?;
+    /// As [`PolicyFile::parse`].
+    pub fn from_json(bytes: &[u8]) -> Result<Self, PolicyError> {
+        refuse_invisible(&String::from_utf8_lossy(bytes))?;
+        let document = serde_json::from_slice(bytes)
+            .map_err(|error| bad(THE_FILE, error.to_string()))?;
         Self::new(document)
     }
 
     /// The first rule for the image in `repository`, which is a registry's name and a path without
-    /// tag or digest. Docker Hub goes by either of its names.
+    /// tag or digest. Docker Hub has two names, which are equal.
     pub fn rule(&self, repository: &str) -> Option<&Rule> {
         let other = match (repository.strip_prefix(HUB), repository.strip_prefix(HUB_INDEX)) {
             (Some(path), _) => Some(format!("{HUB_INDEX}{path}")),
             (None, Some(path)) => Some(format!("{HUB}{path}")),
             (None, None) => None,
         };
-        self.rules.iter().find(|rule| {
-            rule.fits(repository) || other.as_deref().is_some_and(|other| rule.fits(other))
-        })
+        let matches = |pattern: &Glob| {
+            pattern.matches(repository)
+                || other.as_deref().is_some_and(|other| pattern.matches(other))
+        };
+        let found = self.rules.iter().find(|(patterns, _)| patterns.iter().any(matches));
+        found.map(|(_, rule)| rule)
     }
 
-    fn new(document: Document) -> Result<Self, Error> {
+    /// The patterns of all rules, in their order.
+    pub fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().flat_map(|(patterns, _)| patterns).map(Glob::pattern)
+    }
+
+    fn new(document: Document) -> Result<Self, PolicyError> {
         if document.images.is_empty() {
             return Err(bad("images", "expected at least one rule"));
         }
         let rules = document.images.into_iter().enumerate();
         let rules = rules.map(|(index, rule)| rule.read(&format!("images[{index}]")));
         Ok(Self { rules: rules.collect::<Result<_, _>>()? })
-    }
-}
-
-impl Rule {
-    /// The patterns of the images it is for.
-    pub fn patterns(&self) -> impl Iterator<Item = &str> {
-        self.patterns.iter().map(|(pattern, _)| pattern.as_str())
-    }
-
-    /// The acceptable signers; a signature need only satisfy one of these.
-    pub fn policies(&self) -> &[Policy] {
-        &self.policies
-    }
-
-    /// How many different signers it takes: different subjects of the same issuer are different,
-    /// several signatures of one subject are not.
-    pub fn threshold(&self) -> NonZeroUsize {
-        self.threshold
-    }
-
-    fn fits(&self, repository: &str) -> bool {
-        self.patterns.iter().any(|(_, pattern)| pattern.is_match(repository))
     }
 }
 
@@ -109,13 +109,14 @@ struct Document {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RuleEntry {
     patterns: Vec<String>,
-    threshold: Option<NonZeroUsize>,
-    #[serde(default)]
+    threshold: Option<i64>,
+    formats: Option<String>,
+    #[serde(default, deserialize_with = "unique_keys")]
     annotations: BTreeMap<String, String>,
     identities: Vec<IdentityEntry>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct IdentityEntry {
     identity: Option<String>,
@@ -125,53 +126,67 @@ struct IdentityEntry {
     issuer: Option<String>,
     issuer_regexp: Option<String>,
     key: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unique_keys")]
     extensions: BTreeMap<String, String>,
 }
 
 impl RuleEntry {
-    fn read(self, at: &str) -> Result<Rule, Error> {
+    fn read(self, at: &str) -> Result<(Vec<Glob>, Rule), PolicyError> {
         if self.patterns.is_empty() || self.identities.is_empty() {
             return Err(bad(at, "expected at least one pattern and one identity"));
         }
-        let threshold = self.threshold.unwrap_or(NonZeroUsize::MIN);
-        let most = self.most();
-        if most.is_some_and(|most| most < threshold.get()) {
-            let most = most.unwrap_or_default();
-            let reason = format!("{threshold} are wanted, and only {most} can ever sign");
-            return Err(bad(&format!("{at}.threshold"), reason));
-        }
-        let patterns = self.patterns.into_iter().map(|pattern| {
-            let compiled =
-                glob(&pattern).map_err(|reason| bad(&format!("{at}.patterns"), reason))?;
-            Ok((pattern, compiled))
-        });
-        let patterns = patterns.collect::<Result<_, Error>>()?;
-        let identities = self.identities.into_iter().enumerate();
-        let policies = identities.map(|(index, identity)| {
-            let policy = identity.read(&format!("{at}.identities[{index}]"))?;
-            let annotations = self.annotations.iter();
-            Ok(annotations.fold(policy, |policy, (key, value)| policy.annotation(key, value)))
-        });
-        let policies = policies.collect::<Result<_, Error>>()?;
-        Ok(Rule { patterns, policies, threshold })
-    }
-
-    /// How many different signers there can be, where all of them are named.
-    fn most(&self) -> Option<usize> {
-        let named = self.identities.iter().map(|entry| match entry {
-            IdentityEntry { identity: Some(name), issuer: Some(issuer), .. } => {
-                Some((name, Some(issuer)))
+        let threshold = match self.threshold {
+            None => 1,
+            Some(threshold) => {
+                usize::try_from(threshold).ok().filter(|t| *t > 0).ok_or_else(|| {
+                    let reason = format!("expected a number of at least 1, found {threshold}");
+                    bad(&format!("{at}.threshold"), reason)
+                })?
             }
-            IdentityEntry { key: Some(key), .. } => Some((key, None)),
-            _ => None,
+        };
+        let formats = match self.formats.as_deref() {
+            None => Formats::Any,
+            Some(name) => Formats::from_name(name).ok_or_else(|| {
+                let reason = format!("expected any, bundle or legacy, found {name:?}");
+                bad(&format!("{at}.formats"), reason)
+            })?,
+        };
+        let patterns = self.patterns.iter().map(|pattern| {
+            Glob::new(pattern).map_err(|reason| bad(&format!("{at}.patterns"), reason))
         });
-        named.collect::<Option<BTreeSet<_>>>().map(|named| named.len())
+        let patterns = patterns.collect::<Result<_, _>>()?;
+        let signers = signers(self.identities, at)?;
+        let rule = Rule::new(signers, threshold).map_err(|error| {
+            bad(&format!("{at}.threshold"), error.to_string())
+        })?;
+        let annotations = self.annotations.into_iter();
+        let rule = annotations.fold(rule, |rule, (key, value)| rule.annotation(key, value));
+        Ok((patterns, rule.formats(formats)))
     }
 }
 
+/// Reads the identities of a rule. One that is listed twice would count twice.
+fn signers(
+    identities: Vec<IdentityEntry>,
+    at: &str,
+) -> Result<Vec<AcceptedSigner>, PolicyError> {
+    let mut listed: HashMap<String, usize> = HashMap::new();
+    let mut signers = Vec::new();
+    for (index, identity) in identities.into_iter().enumerate() {
+        let at = format!("{at}.identities[{index}]");
+        let name = format!("{identity:?}");
+        let signer = identity.read(&at)?;
+        let name = signer.public_key().map_or(name, PublicKey::to_pem);
+        if let Some(first) = listed.insert(name, index) {
+            return Err(bad(&at, format!("the same as identities[{first}]: list it once")));
+        }
+        signers.push(signer);
+    }
+    Ok(signers)
+}
+
 impl IdentityEntry {
-    fn read(self, at: &str) -> Result<Policy, Error> {
+    fn read(self, at: &str) -> Result<AcceptedSigner, PolicyError> {
         let subject = [
             self.identity.as_ref().map(|text| Ok(StringMatch::exact(text))),
             self.identity_regexp.as_deref().map(StringMatch::regexp),
@@ -186,37 +201,66 @@ impl IdentityEntry {
         if self.spiffe_path_prefix.is_some() && self.spiffe_trust_domain.is_none() {
             return Err(bad(at, "spiffe-path-prefix needs spiffe-trust-domain"));
         }
-        let subject: Vec<_> = subject
-            .into_iter()
-            .flatten()
-            .collect::<Result<_, _>>()
-            .map_err(|error: Error| bad(at, error.to_string()))?;
-        let issuer: Vec<_> = issuer
-            .into_iter()
-            .flatten()
-            .collect::<Result<_, _>>()
-            .map_err(|error: Error| bad(at, error.to_string()))?;
+        if [&self.identity, &self.issuer].into_iter().any(|text| text.as_deref() == Some("")) {
+            return Err(bad(at, "expected an identity and an issuer that are not empty"));
+        }
+        let all = |matches: Vec<Result<StringMatch, PolicyError>>| {
+            let matches = matches.into_iter().collect::<Result<Vec<_>, _>>();
+            matches.map_err(|error| bad(at, error.to_string()))
+        };
+        let subject = all(subject.into_iter().flatten().collect())?;
+        let issuer = all(issuer.into_iter().flatten().collect())?;
         let expected = "expected one of identity, identity-regexp and spiffe-trust-domain with one \
                         of issuer and issuer-regexp, or a key alone";
-        let mut policy = match (<[_; 1]>::try_from(subject), <[_; 1]>::try_from(issuer), self.key) {
-            (Ok([subject]), Ok([issuer]), None) => Policy::new(subject, issuer),
+        let mut signer = match (<[_; 1]>::try_from(subject), <[_; 1]>::try_from(issuer), self.key) {
+            (Ok([subject]), Ok([issuer]), None) => AcceptedSigner::identity(subject, issuer),
             (Err(subject), Err(issuer), Some(pem))
                 if subject.is_empty() && issuer.is_empty() && self.extensions.is_empty() =>
             {
                 let key = PublicKey::from_pem(&pem);
-                Policy::public_key(
+                AcceptedSigner::key(
                     key.map_err(|error| bad(&format!("{at}.key"), error.to_string()))?,
                 )
             }
             _ => return Err(bad(at, expected)),
         };
         for (name, value) in self.extensions {
-            let oid = extension(&name)
-                .ok_or_else(|| bad(&format!("{at}.extensions"), format!("{name:?} is none")))?;
-            policy = policy.extension(oid, StringMatch::exact(value));
+            let oid = extension(&name).ok_or_else(|| {
+                let reason = format!("{name:?} is not the name of a certificate extension");
+                bad(&format!("{at}.extensions"), reason)
+            })?;
+            signer = signer.extension(oid, StringMatch::exact(value));
         }
-        Ok(policy)
+        Ok(signer)
     }
+}
+
+/// Reads an object and refuses a key that it has twice: another reader might take the other value.
+fn unique_keys<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    struct Unique;
+
+    impl<'de> Visitor<'de> for Unique {
+        type Value = BTreeMap<String, String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("names and their values")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut read = BTreeMap::new();
+            while let Some((key, value)) = map.next_entry::<String, String>()? {
+                let twice = format!("the key {key:?} is given twice");
+                if read.insert(key, value).is_some() {
+                    return Err(A::Error::custom(twice));
+                }
+            }
+            Ok(read)
+        }
+    }
+
+    deserializer.deserialize_map(Unique)
 }
 
 /// The object identifier of the extension that Fulcio calls `name`.
@@ -226,35 +270,21 @@ fn extension(name: &str) -> Option<String> {
         .find(|oid| x509::oid::name(oid) == Some(name))
 }
 
-/// `*` is anything without a slash, `**` anything at all.
-fn glob(pattern: &str) -> Result<Regex, String> {
-    if pattern.is_empty() || pattern.contains(['@', '?', '[', '{']) {
-        return Err(format!(
-            "expected a repository such as ghcr.io/acme/* without tag or digest, found {pattern:?}"
-        ));
+/// Characters that make a line look different from what it says: a reviewer could not see what the
+/// policy accepts.
+fn refuse_invisible(text: &str) -> Result<(), PolicyError> {
+    let invisible = |(_, c): &(usize, char)| {
+        (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    match text.char_indices().find(invisible) {
+        Some((offset, c)) => Err(bad(
+            &line(text, offset),
+            format!("expected visible characters, found U+{:04X}", u32::from(c)),
+        )),
+        None => Ok(()),
     }
-    let mut regexp = String::from("^");
-    let mut rest = pattern;
-    while let Some(star) = rest.find('*') {
-        let (literal, tail) = rest.split_at(star);
-        regexp.push_str(&escape(literal));
-        let deep = tail.starts_with("**");
-        regexp.push_str(if deep { ".*" } else { "[^/]*" });
-        rest = tail.get(if deep { 2 } else { 1 }..).unwrap_or_default();
-    }
-    regexp.push_str(&escape(rest));
-    regexp.push('$');
-    Regex::new(&regexp).map_err(|error| format!("{pattern:?} cannot be used: {error}"))
-}
-
-fn escape(literal: &str) -> String {
-    literal
-        .chars()
-        .flat_map(|c| {
-            let special = !c.is_alphanumeric() && c.is_ascii();
-            special.then_some('\\').into_iter().chain([c])
-        })
-        .collect()
 }
 
 fn line(text: &str, offset: usize) -> String {
@@ -262,10 +292,11 @@ fn line(text: &str, offset: usize) -> String {
     format!("line {}", before + 1)
 }
 
-fn bad(place: &str, reason: impl Into<String>) -> Error {
-    Error::PolicyFile { place: place.to_owned(), reason: reason.into() }
+fn bad(place: &str, reason: impl Into<String>) -> PolicyError {
+    PolicyError::File { place: place.to_owned(), reason: reason.into() }
 }
 
+const THE_FILE: &str = "the file";
 const HUB: &str = "docker.io/";
 const HUB_INDEX: &str = "index.docker.io/";
 /// More extensions than Fulcio has.
@@ -356,7 +387,7 @@ mod tests {
             "identity = 'x'\nissuer = 'y'\nunknown = 1",
         ] {
             let refused = PolicyFile::from_toml(&with(identity));
-            assert!(matches!(refused, Err(Error::PolicyFile { .. })), "{identity}");
+            assert!(matches!(refused, Err(PolicyError::File { .. })), "{identity}");
         }
         for file in [
             "",

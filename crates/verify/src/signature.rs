@@ -4,13 +4,15 @@ use bundle::{Content, Envelope};
 use keys::{Digest, HashAlgorithm, KeyAlgorithm, Payload, PublicKey, Scheme};
 use x509::Certificate;
 
-use crate::artifact::Artifact;
-use crate::check::{Check, Error, plain};
-use crate::entry::hex;
-use crate::judge::Matter;
+use crate::artifact::{Artifact, check_algorithm};
+use crate::candidate::Candidate;
+use crate::check::{Check, Error};
+use crate::scheme::schemes;
+use crate::text::hex;
+use crate::verified::Warning;
 
-/// What was signed, by which key, as the bundle and the caller say: the one thing that log entries
-/// and timestamps are compared with.
+/// What was signed by which key, as the bundle and the caller say. Log entries and timestamps are
+/// compared with this.
 pub(crate) struct Signed<'a> {
     pub(crate) content: &'a Content,
     pub(crate) artifact: &'a Artifact<'a>,
@@ -18,22 +20,27 @@ pub(crate) struct Signed<'a> {
     pub(crate) key: &'a PublicKey,
     /// `None`: the key was known beforehand.
     pub(crate) certificate: Option<&'a Certificate>,
-    /// The bytes an envelope's signature is over.
+    /// The bytes that an envelope's signature is over.
     pub(crate) pae: Vec<u8>,
+}
+
+enum Given<'a> {
+    Digest(Digest),
+    Message(&'a [u8]),
 }
 
 impl<'a> Signed<'a> {
     pub(crate) fn new(
-        matter: &'a Matter<'a>,
+        candidate: &Candidate<'a>,
         artifact: &'a Artifact<'a>,
         key: &'a PublicKey,
         certificate: Option<&'a Certificate>,
     ) -> Self {
-        let pae = match matter.content {
+        let pae = match candidate.content {
             Content::Envelope(envelope) => envelope.pae(),
             Content::Message { .. } => Vec::new(),
         };
-        let (content, signature) = (matter.content, matter.signature);
+        let (content, signature) = (candidate.content, candidate.signature);
         Self { content, artifact, signature, key, certificate, pae }
     }
 
@@ -52,13 +59,17 @@ impl<'a> Signed<'a> {
         }
     }
 
-    /// Verifies the signature over the signed bytes, and finds by which scheme it was made.
+    /// Verifies the signature over the signed bytes, and finds the scheme it was made by.
     pub(crate) fn verify(&self) -> Result<Scheme, Error> {
         let mut wrong = None;
+        let mut needs_message = false;
         let schemes = self.schemes();
         for scheme in &schemes {
             let verified = match self.payload(*scheme) {
-                None => continue,
+                None => {
+                    needs_message |= scheme.hash().is_none();
+                    continue;
+                }
                 Some(Given::Message(message)) => {
                     self.key.verify(*scheme, Payload::Message(message), self.signature)
                 }
@@ -72,13 +83,16 @@ impl<'a> Signed<'a> {
             }
         }
         match wrong {
-            Some(error) => Err(Check::Signature(error).into()),
-            // Not even tried: the digest given is not one this key signs.
-            None => {
-                let expected = schemes
-                    .iter()
-                    .map(|scheme| scheme.hash().map_or("the message", |algorithm| algorithm.name()))
-                    .collect::<Vec<_>>();
+            Some(error) if !needs_message => Err(Check::Signature(error).into()),
+            // It may be over the whole message, which no digest can stand for; or the digest given
+            // is not one that this key signs.
+            _ => {
+                let needed = |scheme: &Scheme| match scheme.hash() {
+                    Some(algorithm) if wrong.is_none() => Some(algorithm.name()),
+                    Some(_) => None,
+                    None => Some("the file itself"),
+                };
+                let expected: Vec<_> = schemes.iter().filter_map(needed).collect();
                 Err(Error::Artifact {
                     expected: expected.join(" or "),
                     found: self.artifact.describe(),
@@ -87,31 +101,28 @@ impl<'a> Signed<'a> {
         }
     }
 
-    /// What the bundle says of the signature beside it, signed by nobody, must at least be true.
-    pub(crate) fn check_hints(&self, scheme: Scheme, hint: Option<&str>) -> Result<(), Check> {
+    /// The digest that a bundle gives beside its signature must be by the algorithm that was
+    /// signed.
+    pub(crate) fn check_digest_algorithm(&self, scheme: Scheme) -> Result<(), Check> {
         match (self.content, scheme.hash()) {
             (Content::Message { digest: Some(digest), .. }, Some(algorithm)) => {
                 check_algorithm(&digest.algorithm, &[algorithm])
             }
-            _ => self.check_key_id(hint),
+            _ => Ok(()),
         }
     }
 
-    /// A key id need not be there, and is signed by nobody; one that names another key than the one
-    /// that made the signature is a contradiction.
-    fn check_key_id(&self, hint: Option<&str>) -> Result<(), Check> {
-        let signature = self.envelope().and_then(|envelope| envelope.signatures.first());
-        let Some(found) = signature.and_then(|signature| signature.keyid.as_deref()) else {
-            return Ok(());
-        };
+    /// A key id that does not name the key which made the signature. It is not signed, and there is
+    /// more than one convention: a warning.
+    pub(crate) fn key_id_warning(&self, hint: Option<&str>) -> Option<Warning> {
+        let signature = self.envelope()?.signatures.first()?;
+        let found = signature.keyid.as_deref().filter(|found| !found.is_empty())?;
         let id = self.key.id();
         let expected = STANDARD.encode(id);
         let bare = found.strip_prefix("SHA256:").unwrap_or(found).trim_end_matches('=');
         let names_it = bare == expected.trim_end_matches('=') || bare == hex(&id);
-        if names_it || hint == Some(found) {
-            return Ok(());
-        }
-        Err(Check::KeyId { expected, found: plain(found) })
+        let known = names_it || hint == Some(found);
+        (!known).then(|| Warning::KeyId { expected, found: found.chars().take(100).collect() })
     }
 
     fn payload(&self, scheme: Scheme) -> Option<Given<'_>> {
@@ -122,8 +133,7 @@ impl<'a> Signed<'a> {
         }
     }
 
-    /// The schemes a key of this kind may have signed by, the usual one first. The others were
-    /// used by older clients, or by clients that take the pure form over messages they hold.
+    /// The schemes that this key may have signed by. Envelopes are signed whole by Ed25519 keys.
     fn schemes(&self) -> Vec<Scheme> {
         let mut schemes = schemes(self.key);
         if self.envelope().is_some() && self.key.algorithm() == KeyAlgorithm::Ed25519 {
@@ -131,36 +141,4 @@ impl<'a> Signed<'a> {
         }
         schemes
     }
-}
-
-/// By which schemes a key may have signed a message, the usual one first.
-fn schemes(key: &PublicKey) -> Vec<Scheme> {
-    match key.algorithm() {
-        KeyAlgorithm::EcdsaP256 => vec![Scheme::EcdsaP256Sha256],
-        KeyAlgorithm::EcdsaP384 => vec![Scheme::EcdsaP384Sha384, Scheme::EcdsaP384Sha256],
-        KeyAlgorithm::EcdsaP521 => vec![Scheme::EcdsaP521Sha512, Scheme::EcdsaP521Sha256],
-        KeyAlgorithm::Ed25519 => vec![Scheme::Ed25519ph, Scheme::Ed25519],
-        KeyAlgorithm::Rsa { bits } => {
-            vec![Scheme::RsaPkcs1Sha256 { bits }, Scheme::RsaPssSha256 { bits }]
-        }
-    }
-}
-
-/// Which digests of a message `key` may have signed.
-pub(crate) fn hashes(key: &PublicKey) -> Vec<HashAlgorithm> {
-    schemes(key).into_iter().filter_map(Scheme::hash).collect()
-}
-
-/// Demands that the digest in a bundle, by its Sigstore name, is by one of the `signed` ones.
-pub(crate) fn check_algorithm(named: &str, signed: &[HashAlgorithm]) -> Result<(), Check> {
-    if signed.iter().any(|algorithm| algorithm.sigstore_name() == named) {
-        return Ok(());
-    }
-    let expected: Vec<_> = signed.iter().map(|algorithm| algorithm.sigstore_name()).collect();
-    Err(Check::DigestAlgorithm { expected: expected.join(" or "), found: plain(named) })
-}
-
-enum Given<'a> {
-    Digest(Digest),
-    Message(&'a [u8]),
 }

@@ -1,45 +1,22 @@
-//! What cosign signed for an image before there were bundles: a "simple signing" document.
+//! Simple-signing documents: what cosign signed for images before there were bundles.
 
 use std::collections::BTreeMap;
 
+use bundle::Error;
 use bundle::proto_json::{Json, Message};
-use bundle::{Error, SIGN_PREDICATE_TYPE};
 use keys::Digest;
 
-use crate::artifact::name;
-use crate::check::{Check, plain};
+use crate::check::Check;
+use crate::claims::SimpleSigning;
 use crate::policy::Policy;
+use crate::text::{digest_name, quote, quoted};
 
-/// A simple-signing document: it says of which image it is.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct SimpleSigning {
-    docker_reference: Option<String>,
-    annotations: BTreeMap<String, String>,
-}
-
-impl SimpleSigning {
-    /// The repository the signer had in mind. Nothing compares it with where the image is: a copied
-    /// image keeps its signature.
-    pub fn docker_reference(&self) -> Option<&str> {
-        self.docker_reference.as_deref()
-    }
-
-    /// The signer's annotations that are strings. Others are left out, for nothing can be compared
-    /// with them.
-    pub fn annotations(&self) -> &BTreeMap<String, String> {
-        &self.annotations
-    }
-}
-
-/// Reads `payload` and holds it to `image` and the policy.
+/// Reads `payload` and compares it with `image` and the policy.
 pub(crate) fn check(
     payload: &[u8],
     image: &Digest,
     policy: &Policy,
 ) -> Result<SimpleSigning, Check> {
-    if let Some(expected) = policy.predicate_type.as_ref().filter(|t| *t != SIGN_PREDICATE_TYPE) {
-        return Err(Check::PredicateType { expected: expected.clone(), found: TYPE.to_owned() });
-    }
     let unreadable = |error: Error| Check::Claim {
         field: "document",
         expected: "a simple-signing document".to_owned(),
@@ -62,13 +39,12 @@ pub(crate) fn check(
         }
         Err(Check::Claim {
             field,
-            expected: format!("{expected:?}"),
-            found: found
-                .map_or_else(|| "none".to_owned(), |found| format!("\"{}\"", plain(&found))),
+            expected: quote(expected),
+            found: quoted(found.as_deref()),
         })
     };
     differs("critical.type", TYPE, stated)?;
-    differs("critical.image.docker-manifest-digest", &name(image), digest)?;
+    differs("critical.image.docker-manifest-digest", &digest_name(image), digest)?;
     let annotations = annotations(&mut document).map_err(unreadable)?;
     for (key, expected) in &policy.annotations {
         let found = annotations.get(key);
@@ -92,6 +68,6 @@ fn annotations(document: &mut Message<'_>) -> Result<BTreeMap<String, String>, E
     Ok(strings.collect())
 }
 
-/// What the document calls itself.
+/// The type of the document.
 const TYPE: &str = "cosign container image signature";
 const PAYLOAD_CAP: usize = 1 << 20;

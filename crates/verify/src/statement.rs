@@ -1,18 +1,28 @@
 use bundle::{Content, Envelope, INTOTO_PAYLOAD_TYPE, Statement, Subject};
 use keys::Digest;
 
-use crate::artifact::{ACCEPTED, Artifact, name};
-use crate::check::{Check, plain};
+use crate::artifact::Artifact;
+use crate::check::Check;
 use crate::policy::Policy;
+use crate::scheme::ACCEPTED;
+use crate::text::{digest_name, plain};
 
-/// The statement of an envelope, about this artifact and as the policy wants it; the artifact's
-/// digest by which it is.
+/// A statement about the artifact, as the policy wants it.
+pub(crate) struct About {
+    pub(crate) statement: Statement,
+    /// Which of its subjects is the artifact.
+    pub(crate) subject: usize,
+    /// The digest of the artifact that the subject names.
+    pub(crate) digest: Digest,
+}
+
+/// Checks the statement of an envelope against the artifact and the policy.
 pub(crate) fn check(
     envelope: &Envelope,
     artifact: &Artifact<'_>,
     policy: &Policy,
-) -> Result<(Statement, Digest), Check> {
-    // Of any other payload nobody knows what it says about the artifact.
+) -> Result<About, Check> {
+    // Any other payload type has no defined way to name the artifact.
     if envelope.payload_type != INTOTO_PAYLOAD_TYPE {
         return Err(Check::PayloadType {
             expected: INTOTO_PAYLOAD_TYPE,
@@ -20,60 +30,41 @@ pub(crate) fn check(
         });
     }
     let statement = Statement::parse(&envelope.payload).map_err(Check::Statement)?;
-    let about: Vec<(&Subject, Digest)> = statement
-        .subjects()
-        .iter()
-        .filter_map(|subject| Some((subject, matching(subject, artifact)?)))
+    if let Some(expected) = policy.purpose.predicate_type()
+        && statement.predicate_type() != expected
+    {
+        return Err(Check::PredicateType {
+            expected: expected.to_owned(),
+            found: statement.predicate_type().to_owned(),
+        });
+    }
+    let subjects = statement.subjects().iter().enumerate();
+    let about: Vec<(usize, &Subject, Digest)> = subjects
+        .filter_map(|(index, subject)| Some((index, subject, matching(subject, artifact)?)))
         .collect();
-    let Some((first, digest)) = about.first().cloned() else {
+    let lacks = |subject: &Subject| {
+        policy.annotations.iter().find(|(key, value)| subject.annotations.get(key) != Some(value))
+    };
+    // One subject must have all the annotations. What is missing is reported of the first.
+    let chosen = about.iter().find(|(_, subject, _)| lacks(subject).is_none());
+    let Some((index, subject, digest)) = chosen.or(about.first()) else {
         return Err(Check::Subject {
             expected: digests(statement.subjects()),
             found: artifact.describe(),
         });
     };
-    if let Some(expected) = &policy.predicate_type
-        && statement.predicate_type() != expected
-    {
-        return Err(Check::PredicateType {
-            expected: expected.clone(),
-            found: statement.predicate_type().to_owned(),
-        });
-    }
-    let lacks = |subject: &Subject| {
-        policy.annotations.iter().find(|(key, value)| subject.annotations.get(key) != Some(value))
-    };
-    // One subject must carry them all. What is missing is told of the first.
-    if !about.iter().any(|(subject, _)| lacks(subject).is_none())
-        && let Some((key, expected)) = lacks(first)
-    {
+    if let Some((key, expected)) = lacks(subject) {
         return Err(Check::Annotation {
             key: key.clone(),
             expected: expected.clone(),
-            found: first.annotations.get(key).cloned(),
+            found: subject.annotations.get(key).cloned(),
         });
     }
-    Ok((statement, digest))
+    let (subject, digest) = (*index, digest.clone());
+    Ok(About { statement, subject, digest })
 }
 
-/// A policy about a statement, for a bundle that has none.
-pub(crate) fn check_absent(policy: &Policy) -> Result<(), Check> {
-    if let Some(expected) = &policy.predicate_type {
-        return Err(Check::PredicateType {
-            expected: expected.clone(),
-            found: "a signature without a statement".to_owned(),
-        });
-    }
-    if let Some((key, expected)) = policy.annotations.first() {
-        return Err(Check::Annotation {
-            key: key.clone(),
-            expected: expected.clone(),
-            found: None,
-        });
-    }
-    Ok(())
-}
-
-/// Hex may be in either case; what counts are the bytes.
+/// The digest of the artifact that the subject names. The hex may be in upper or lower case.
 fn matching(subject: &Subject, artifact: &Artifact<'_>) -> Option<Digest> {
     ACCEPTED.into_iter().find_map(|algorithm| {
         let stated = subject.digests.get(algorithm.name())?;
@@ -94,10 +85,11 @@ fn digests(subjects: &[Subject]) -> String {
     if all > SHOWN {
         shown.push(format!("{} more", all - SHOWN));
     }
-    if shown.is_empty() { "nothing with a digest".to_owned() } else { shown.join(", ") }
+    if shown.is_empty() { "subjects without a digest".to_owned() } else { shown.join(", ") }
 }
 
-/// The hint of the bundle: it proves nothing, and says early that this is another file.
+/// Compares the digest in the bundle, which proves nothing but tells early that this is another
+/// file.
 pub(crate) fn check_hint(content: &Content, artifact: &Artifact<'_>) -> Result<(), Check> {
     let Content::Message { digest: Some(hint), .. } = content else { return Ok(()) };
     let Some(algorithm) = keys::HashAlgorithm::from_sigstore_name(&hint.algorithm) else {
@@ -106,7 +98,7 @@ pub(crate) fn check_hint(content: &Content, artifact: &Artifact<'_>) -> Result<(
     let Ok(stated) = Digest::new(algorithm, hint.digest.clone()) else { return Ok(()) };
     match artifact.digest(algorithm) {
         Some(digest) if digest != stated => {
-            Err(Check::ArtifactDigest { expected: name(&stated), found: name(&digest) })
+            Err(Check::ArtifactDigest { expected: digest_name(&stated), found: digest_name(&digest) })
         }
         _ => Ok(()),
     }

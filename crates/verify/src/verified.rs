@@ -4,9 +4,11 @@ use bundle::Statement;
 use keys::{Digest, PublicKey};
 use x509::{Certificate, FulcioExtension, SubjectName};
 
-use crate::simple_signing::SimpleSigning;
+use crate::accepted::Identity;
+use crate::claims::{Claims, NO_ANNOTATIONS, SimpleSigning};
+use crate::text::{plain, quote};
 
-/// A signature that was verified: by whom, when, over what.
+/// A verified signature: by which signer, when, over what.
 ///
 /// Only [`verify()`](crate::verify()) and [`verify_legacy`](crate::verify_legacy) make one.
 #[derive(Clone, Debug)]
@@ -14,38 +16,42 @@ pub struct Verified {
     pub(crate) signer: Signer,
     pub(crate) times: Vec<VerifiedTime>,
     pub(crate) entries: Vec<VerifiedEntry>,
-    pub(crate) statement: Option<Statement>,
-    pub(crate) simple_signing: Option<SimpleSigning>,
+    pub(crate) content: SignedContent,
     pub(crate) digest: Digest,
     pub(crate) warnings: Vec<Warning>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Signer {
-    Certificate {
-        certificate: Box<Certificate>,
-        subject: SubjectName,
-        issuer: Option<String>,
-        extensions: Vec<FulcioExtension>,
-    },
+    Certificate { certificate: Box<Certificate>, identity: Identity },
     Key(Box<PublicKey>),
 }
 
-/// A moment at which the signature is proven to have existed.
+/// What was signed.
+#[derive(Clone, Debug)]
+pub(crate) enum SignedContent {
+    /// The artifact itself.
+    Artifact,
+    SimpleSigning(SimpleSigning),
+    /// A statement, and which of its subjects is the artifact.
+    Statement { statement: Statement, subject: usize },
+}
+
+/// A time at which the signature is proven to have existed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct VerifiedTime {
-    /// The moment.
+    /// The time.
     pub time: SystemTime,
-    /// Who says so.
+    /// Where it comes from.
     pub source: TimeSource,
 }
 
-/// Who vouches for a time.
+/// Where a verified time comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TimeSource {
-    /// Nobody but the caller: the time verified at, when logs are ignored and there is no
-    /// timestamp.
+    /// The caller: the time of verification, when logs are ignored and there is no timestamp.
     Clock,
     /// A log, by its signed entry timestamp.
     Log,
@@ -53,33 +59,51 @@ pub enum TimeSource {
     Timestamp,
 }
 
-/// An entry of a trusted log that was verified.
+/// A verified entry of a trusted log.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct VerifiedEntry {
     /// The log's base URL in the trusted root.
     pub log_url: String,
     /// The log's id.
     pub log_id: Vec<u8>,
-    /// The index in the log, of Rekor v1 over all of its shards.
-    pub log_index: u64,
-    /// The time by the log's signed entry timestamp, if it gave one.
+    /// The index that the log signed or that the inclusion proof proves: of Rekor v1 over all of
+    /// its shards, of Rekor v2 in this log. `None` for an entry of Rekor v1 that has an inclusion
+    /// proof only: the proof is about one shard and says nothing about the index over all of them.
+    pub log_index: Option<u64>,
+    /// The index that the entry claims, verified or not.
+    pub claimed_log_index: u64,
+    /// The time in the log's signed entry timestamp, if there is one.
     pub integrated_time: Option<SystemTime>,
 }
 
-/// Something odd that does not change the verdict.
+/// Something unusual that does not change the verdict.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Warning {
-    /// The bundle hints at another key than the one it verifies with.
-    #[error("the bundle's key hint is {found:?}, the key's is {expected:?}")]
+    /// The bundle hints at another key than the one that verifies it.
+    #[error("the bundle's key hint is {}, the key's is {}", quote(.found), quote(.expected))]
     KeyHint {
-        /// The hint of the key given.
+        /// The hint of the key that verifies it.
         expected: String,
         /// The hint in the bundle.
         found: String,
     },
-    /// An entry of a log that is not in the trusted root: it counted for nothing.
-    #[error("log entry {entry} is of a log that is not trusted ({log_id}) and was passed over")]
+    /// The envelope's signature has a key id that does not name the key that made it. Key ids are
+    /// not signed, and tools form them by different conventions.
+    #[error(
+        "the envelope's key id is {}, the signer's key is {}",
+        quote(.found),
+        quote(.expected)
+    )]
+    KeyId {
+        /// The usual key id: base64 of the SHA-256 of the key's SPKI.
+        expected: String,
+        /// The key id in the envelope.
+        found: String,
+    },
+    /// An entry comes from a log that is not in the trusted root. It was ignored.
+    #[error("log entry {entry} is ignored: its log {} is not in the trusted root", plain(.log_id))]
     UnknownLog {
         /// Which entry, from 0.
         entry: usize,
@@ -99,29 +123,20 @@ impl Verified {
 
     /// The signer's identity; `None` for a known key.
     pub fn subject_name(&self) -> Option<&SubjectName> {
-        match &self.signer {
-            Signer::Certificate { subject, .. } => Some(subject),
-            Signer::Key(_) => None,
-        }
+        self.identity().map(|identity| &identity.subject)
     }
 
-    /// The OIDC issuer that vouched for the identity.
+    /// The OIDC issuer of the identity.
     pub fn issuer(&self) -> Option<&str> {
-        match &self.signer {
-            Signer::Certificate { issuer, .. } => issuer.as_deref(),
-            Signer::Key(_) => None,
-        }
+        self.identity()?.issuer.as_deref()
     }
 
-    /// Everything else Fulcio wrote about the identity, in the order of the certificate.
+    /// Everything else that Fulcio wrote about the identity, in the order of the certificate.
     pub fn extensions(&self) -> &[FulcioExtension] {
-        match &self.signer {
-            Signer::Certificate { extensions, .. } => extensions,
-            Signer::Key(_) => &[],
-        }
+        self.identity().map_or(&[], |identity| &identity.extensions)
     }
 
-    /// The key the signature is by.
+    /// The key that made the signature.
     pub fn public_key(&self) -> &PublicKey {
         match &self.signer {
             Signer::Certificate { certificate, .. } => certificate.public_key(),
@@ -129,33 +144,67 @@ impl Verified {
         }
     }
 
-    /// When it was signed, at the latest: one moment for each source. Empty only for a known key.
+    /// The verified times, one for each source; the signature existed at the earliest of them.
+    /// Empty only for a known key.
     pub fn times(&self) -> &[VerifiedTime] {
         &self.times
     }
 
-    /// The log entries. Empty only when logs were ignored.
+    /// The verified log entries. Empty only when logs were ignored.
     pub fn log_entries(&self) -> &[VerifiedEntry] {
         &self.entries
     }
 
-    /// What was stated, when the bundle holds a statement.
+    /// The statement, when the bundle holds one.
     pub fn statement(&self) -> Option<&Statement> {
-        self.statement.as_ref()
+        match &self.content {
+            SignedContent::Statement { statement, .. } => Some(statement),
+            SignedContent::Artifact | SignedContent::SimpleSigning(_) => None,
+        }
     }
 
-    /// What was claimed, when the signature is one of an image in cosign's earlier format.
+    /// The simple-signing document, when the signature is one of an image in cosign's earlier
+    /// format.
     pub fn simple_signing(&self) -> Option<&SimpleSigning> {
-        self.simple_signing.as_ref()
+        match &self.content {
+            SignedContent::SimpleSigning(document) => Some(document),
+            SignedContent::Artifact | SignedContent::Statement { .. } => None,
+        }
     }
 
-    /// The digest of the artifact that the signature, or the statement's subject, is over.
+    /// What the signer said about the artifact. Report it apart from the verified facts, which are
+    /// what the other methods return.
+    pub fn claims(&self) -> Claims<'_> {
+        let nothing = Claims { repository: None, annotations: &NO_ANNOTATIONS };
+        match &self.content {
+            SignedContent::Artifact => nothing,
+            SignedContent::SimpleSigning(document) => Claims {
+                repository: document.docker_reference(),
+                annotations: document.annotations(),
+            },
+            SignedContent::Statement { statement, subject } => {
+                statement.subjects().get(*subject).map_or(nothing, |subject| Claims {
+                    repository: subject.name.as_deref(),
+                    annotations: &subject.annotations,
+                })
+            }
+        }
+    }
+
+    /// The digest of the artifact that the signature, or the statement's subject, is about.
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
 
-    /// Oddities that do not change the verdict.
+    /// Unusual things that do not change the verdict.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        match &self.signer {
+            Signer::Certificate { identity, .. } => Some(identity),
+            Signer::Key(_) => None,
+        }
     }
 }

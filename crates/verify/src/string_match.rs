@@ -1,0 +1,345 @@
+use std::fmt;
+use std::sync::Arc;
+
+use regex_lite::Regex;
+use x509::SubjectName;
+
+use crate::policy_error::PolicyError;
+
+/// How a string of the certificate is compared.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum StringMatch {
+    /// The string must be equal to this one.
+    Exact(String),
+    /// The regular expression must match the whole string.
+    Regexp(Regexp),
+    /// The string must be a SPIFFE ID of this trust domain. A certificate has it as a URI; a user
+    /// name that looks like one does not count.
+    Spiffe(SpiffeMatch),
+}
+
+/// The SPIFFE IDs of a trust domain, or of a part of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SpiffeMatch {
+    trust_domain: String,
+    path_prefix: Option<String>,
+}
+
+/// A regular expression that must match a whole string.
+#[derive(Clone, Debug)]
+pub struct Regexp(Arc<Compiled>);
+
+#[derive(Debug)]
+struct Compiled {
+    pattern: String,
+    /// Every match begins with this. Comparing it first keeps long lists of patterns fast.
+    prefix: String,
+    anchored: Regex,
+}
+
+impl StringMatch {
+    /// Equal to `value`.
+    pub fn exact(value: impl Into<String>) -> Self {
+        Self::Exact(value.into())
+    }
+
+    /// Matched as a whole by the regular expression `pattern`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Regexp::new`].
+    pub fn regexp(pattern: &str) -> Result<Self, PolicyError> {
+        Regexp::new(pattern).map(Self::Regexp)
+    }
+
+    /// Any SPIFFE ID of `trust_domain` whose path begins with the whole segments of `path_prefix`:
+    /// `/ns/ci` accepts `/ns/ci/sa/builder` and not `/ns/cinema`.
+    ///
+    /// # Errors
+    ///
+    /// As [`SpiffeMatch::new`].
+    pub fn spiffe(trust_domain: &str, path_prefix: Option<&str>) -> Result<Self, PolicyError> {
+        SpiffeMatch::new(trust_domain, path_prefix).map(Self::Spiffe)
+    }
+
+    /// Whether `value` matches.
+    pub fn matches(&self, value: &str) -> bool {
+        match self {
+            Self::Exact(expected) => expected == value,
+            Self::Regexp(regexp) => regexp.matches(value),
+            Self::Spiffe(spiffe) => spiffe.matches(value),
+        }
+    }
+
+    /// Whether `subject` matches, in its value and its kind.
+    pub(crate) fn matches_subject(&self, subject: &SubjectName) -> bool {
+        let right_kind = match self {
+            Self::Exact(_) | Self::Regexp(_) => true,
+            Self::Spiffe(_) => matches!(subject, SubjectName::Uri(_)),
+        };
+        right_kind && self.matches(subject.as_str())
+    }
+}
+
+impl SpiffeMatch {
+    /// A trust domain, without `spiffe://`, and a path that begins with `/` and has no empty
+    /// segment; `/` at its end changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be part of any SPIFFE ID.
+    pub fn new(trust_domain: &str, path_prefix: Option<&str>) -> Result<Self, PolicyError> {
+        let unusable = |pattern: &str, reason: &str| PolicyError::Pattern {
+            pattern: pattern.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        if trust_domain.is_empty() || !trust_domain.bytes().all(|b| name(b) || b"-._".contains(&b))
+        {
+            let reason = "a trust domain has lower-case letters, digits, `.`, `-` and `_`";
+            return Err(unusable(trust_domain, reason));
+        }
+        let Some(path) = path_prefix else {
+            return Ok(Self { trust_domain: trust_domain.to_owned(), path_prefix: None });
+        };
+        let trimmed = path.strip_suffix('/').unwrap_or(path);
+        let segments: Option<Vec<&str>> =
+            trimmed.strip_prefix('/').map(|inner| inner.split('/').collect());
+        let of_segment = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+        let is_segment =
+            |segment: &&str| !["", ".", ".."].contains(segment) && segment.bytes().all(of_segment);
+        if !segments.is_some_and(|segments| segments.iter().all(is_segment)) {
+            let reason = "expected a path such as /ns/ci: segments of letters, digits, `.`, `-` \
+                          and `_`";
+            return Err(unusable(path, reason));
+        }
+        Ok(Self { trust_domain: trust_domain.to_owned(), path_prefix: Some(trimmed.to_owned()) })
+    }
+
+    /// Whether `id` is such a SPIFFE ID.
+    pub fn matches(&self, id: &str) -> bool {
+        let path = id
+            .strip_prefix("spiffe://")
+            .and_then(|rest| rest.strip_prefix(self.trust_domain.as_str()))
+            .filter(|path| path.is_empty() || path.starts_with('/'));
+        let (Some(path), prefix) = (path, self.path_prefix.as_deref().unwrap_or_default()) else {
+            return false;
+        };
+        // SPIFFE IDs have no escapes and no dot segments. A text that has them is not a SPIFFE ID,
+        // and another program might normalise it to a different one.
+        let plain = path.split('/').skip(1).all(|segment| {
+            !["", ".", ".."].contains(&segment)
+                && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+        });
+        plain
+            && path
+                .strip_prefix(prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+impl fmt::Display for SpiffeMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a SPIFFE ID in {}", self.trust_domain)?;
+        match &self.path_prefix {
+            Some(prefix) => write!(f, " below {prefix}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Regexp {
+    /// Compiles a pattern (no look-around, no back-references; classes are ASCII).
+    ///
+    /// # Errors
+    ///
+    /// When it is empty, which would match any identity, or not a regular expression.
+    pub fn new(pattern: &str) -> Result<Self, PolicyError> {
+        let unusable =
+            |reason: String| PolicyError::Pattern { pattern: pattern.to_owned(), reason };
+        if pattern.is_empty() {
+            return Err(unusable("it is empty and would match any identity".to_owned()));
+        }
+        if pattern.starts_with(['*', '+', '?']) {
+            return Err(unusable(format!(
+                "nothing stands before the first {:?}; write \".*\" for any text",
+                pattern.chars().next().unwrap_or_default()
+            )));
+        }
+        // Compiled without the anchors first: `a)|(?:b` is valid only between them, and would
+        // match more than the whole.
+        Regex::new(pattern).map_err(|error| unusable(error.to_string()))?;
+        let anchored = Regex::new(&anchor(pattern)).map_err(|error| unusable(error.to_string()))?;
+        let prefix = literal_prefix(pattern);
+        Ok(Self(Arc::new(Compiled { pattern: pattern.to_owned(), prefix, anchored })))
+    }
+
+    /// The pattern as it was given.
+    pub fn pattern(&self) -> &str {
+        &self.0.pattern
+    }
+
+    /// The pattern as it is applied.
+    pub fn anchored(&self) -> &str {
+        self.0.anchored.as_str()
+    }
+
+    /// Whether it matches the whole of `value`.
+    pub fn matches(&self, value: &str) -> bool {
+        value.starts_with(&self.0.prefix) && self.0.anchored.is_match(value)
+    }
+
+    /// Whether it matches somewhere inside `value`, but not the whole.
+    pub fn matches_a_part_of(&self, value: &str) -> bool {
+        !self.matches(value)
+            && Regex::new(&self.0.pattern).is_ok_and(|pattern| pattern.is_match(value))
+    }
+}
+
+/// Text with which every match of `pattern` begins: its characters up to the first that means
+/// something in a regular expression.
+fn literal_prefix(pattern: &str) -> String {
+    if pattern.contains('|') || pattern.starts_with("(?") {
+        return String::new();
+    }
+    let mut prefix = String::new();
+    let mut rest = pattern.strip_prefix('^').unwrap_or(pattern).chars();
+    while let Some(character) = rest.next() {
+        match character {
+            '\\' => match rest.next() {
+                Some(escaped) if escaped.is_ascii_punctuation() => prefix.push(escaped),
+                _ => return prefix,
+            },
+            // The character before may be absent.
+            '*' | '?' | '{' => {
+                prefix.pop();
+                return prefix;
+            }
+            '.' | '+' | '(' | ')' | '[' | ']' | '}' | '^' | '$' => return prefix,
+            other => prefix.push(other),
+        }
+    }
+    prefix
+}
+
+impl fmt::Display for StringMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(value) => write!(f, "{value:?}"),
+            Self::Regexp(regexp) => write!(f, "a match of {}", regexp.anchored()),
+            Self::Spiffe(spiffe) => spiffe.fmt(f),
+        }
+    }
+}
+
+fn anchor(pattern: &str) -> String {
+    format!("^(?:{pattern})$")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_must_match_the_whole() {
+        let regexp = Regexp::new("https://github.com/octo-org/.*|user@example\\.com").unwrap();
+        assert!(regexp.matches("https://github.com/octo-org/repo"));
+        assert!(regexp.matches("user@example.com"));
+        for part in [
+            "https://evil/?https://github.com/octo-org/x",
+            "user@example.com.evil",
+            "xuser@example.com",
+        ] {
+            assert!(!regexp.matches(part), "{part}");
+            assert!(regexp.matches_a_part_of(part), "{part}");
+        }
+        assert_eq!(regexp.anchored(), "^(?:https://github.com/octo-org/.*|user@example\\.com)$");
+    }
+
+    #[test]
+    fn no_pattern_escapes_from_its_anchors() {
+        assert!(Regexp::new("a)|(?:b").is_err());
+        assert!(Regexp::new("(?x)a #").is_err());
+        let multi_line = Regexp::new("(?m)a").unwrap();
+        assert!(!multi_line.matches("b\na") && !multi_line.matches("a\nb"));
+    }
+
+    #[test]
+    fn a_spiffe_path_prefix_ends_with_a_segment() {
+        let below = SpiffeMatch::new("example.org", Some("/ns/ci/")).unwrap();
+        for id in ["spiffe://example.org/ns/ci", "spiffe://example.org/ns/ci/sa/builder"] {
+            assert!(below.matches(id), "{id}");
+        }
+        for id in [
+            "spiffe://example.org/ns/cinema",
+            "spiffe://example.org/ns",
+            "spiffe://example.org",
+            "spiffe://example.org.evil/ns/ci",
+            "spiffe://example.org/ns/ci/../other",
+            "spiffe://example.org/ns/ci/%2e%2e/other",
+            "spiffe://example.org/ns/ci//sa",
+            "spiffe://user@example.org/ns/ci",
+            "https://example.org/ns/ci",
+        ] {
+            assert!(!below.matches(id), "{id}");
+        }
+        let all = SpiffeMatch::new("example.org", None).unwrap();
+        assert!(all.matches("spiffe://example.org") && all.matches("spiffe://example.org/a"));
+        assert!(!all.matches("spiffe://example.orga"));
+    }
+
+    #[test]
+    fn parts_that_no_spiffe_id_can_have_are_refused() {
+        for domain in ["", "spiffe://example.org", "Example.org", "example.org/ns"] {
+            assert!(SpiffeMatch::new(domain, None).is_err(), "{domain}");
+        }
+        for path in ["", "/", "ns", "/ns//ci", "/ns/../ci", "/n s"] {
+            assert!(SpiffeMatch::new("example.org", Some(path)).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_literal_prefix_of_a_pattern_changes_no_verdict() {
+        for (pattern, prefix) in [
+            ("https://github\\.com/acme/.*", "https://github.com/acme/"),
+            ("https?://x", "http"),
+            ("ab*c", "a"),
+            ("ab+c", "ab"),
+            ("ab{0,1}c", "a"),
+            ("a|bc", ""),
+            ("(?i)abc", ""),
+            ("a(?i)bc", "a"),
+            ("a(b|c)", ""),
+            ("a\\d", "a"),
+            ("^abc$", "abc"),
+            ("^*abc", ""),
+            ("abc$", "abc"),
+            ("a\\.\\*b", "a.*b"),
+        ] {
+            let regexp = Regexp::new(pattern).unwrap();
+            assert_eq!(regexp.0.prefix, prefix, "{pattern}");
+            for value in ["https://github.com/acme/x", "http://x", "ac", "abbc", "bc", "aBC", "ABC"]
+            {
+                assert_eq!(regexp.matches(value), regexp.0.anchored.is_match(value), "{pattern}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_begins_with_a_star_is_refused_in_plain_words() {
+        let refused = Regexp::new("*octo*").unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "the pattern \"*octo*\" cannot be used: nothing stands before the first '*'; write \
+             \".*\" for any text"
+        );
+    }
+
+    #[test]
+    fn an_empty_pattern_and_a_broken_one_are_refused() {
+        for bad in ["", "(", "a{2,1}", "(?=x)"] {
+            assert!(matches!(Regexp::new(bad), Err(PolicyError::Pattern { .. })), "{bad}");
+        }
+    }
+}
