@@ -1,5 +1,5 @@
-//! The public conformance suite, as far as it stands beside the project: every case by path and by
-//! digest. A directory that ends in `_fail` must be refused. `cargo xtask conformance` runs the same
+//! The public conformance suite, from `tests/fixtures/conformance`: every case by path and by digest.
+//! A directory whose name ends in `_fail` must be refused. `cargo xtask conformance` runs the same
 //! cases in the suite's own command protocol.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
@@ -8,12 +8,17 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use ambisign_verify::{Artifact, Policy, StringMatch, hash_algorithm, verify};
+use ambisign_verify::{
+    AcceptedSigner, Artifact, Policy, Purpose, StringMatch, hash_algorithm, verify,
+};
 use bundle::Bundle;
 use keys::{Digest, PublicKey};
 use trust_root::TrustedRoot;
 
-const SUITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/conformance");
+const SUITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/conformance");
+
+/// The directories of the suite.
+const CASES: usize = 48;
 
 const IDENTITY: &str = "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/.github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main";
 const ISSUER: &str = "https://token.actions.githubusercontent.com";
@@ -25,29 +30,47 @@ enum By {
 }
 
 #[test]
-fn every_case_comes_out_as_it_should() {
-    let Ok(cases) = fs::read_dir(SUITE) else {
-        println!("skipped: {SUITE} is not there");
-        return;
-    };
-    let mut names: Vec<String> = cases
-        .map(|case| case.unwrap())
-        .filter(|case| case.path().is_dir())
-        .map(|case| case.file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    assert!(names.len() > 40, "{} cases", names.len());
+fn every_case_passes_by_path_and_by_digest() {
+    let names = cases();
+    assert_eq!(names.len(), CASES, "cases are missing or new");
     let mut wrong = Vec::new();
+    let mut passed = 0;
     for name in &names {
         for by in [By::Path, By::Digest] {
             let verdict = judge(name, by);
             println!("{name} {by:?}: {}", verdict.as_ref().err().map_or("verifies", |e| e));
             if verdict.is_ok() == name.ends_with("_fail") {
                 wrong.push(format!("{name} {by:?}: {verdict:?}"));
+            } else {
+                passed += 1;
             }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(passed, 2 * CASES);
+}
+
+#[test]
+fn the_files_of_the_suite_are_the_ones_that_were_copied() {
+    let sums = fs::read_to_string(Path::new(SUITE).join("SHA256SUMS")).unwrap();
+    for line in sums.lines() {
+        let (sum, name) = line.split_once("  ").unwrap();
+        let content = fs::read(Path::new(SUITE).join(name)).unwrap();
+        assert_eq!(Digest::sha256(&content).to_hex(), sum, "{name}");
+    }
+    let listed = |name: &String| sums.contains(&format!("  {name}/bundle.sigstore.json\n"));
+    assert!(cases().iter().all(listed));
+}
+
+fn cases() -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(SUITE)
+        .unwrap()
+        .map(|case| case.unwrap())
+        .filter(|case| case.path().is_dir())
+        .map(|case| case.file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
 }
 
 fn judge(name: &str, by: By) -> Result<(), String> {
@@ -66,15 +89,18 @@ fn judge(name: &str, by: By) -> Result<(), String> {
         Ok(json) => TrustedRoot::from_json(&json).map_err(|error| explain(&error))?,
         Err(_) => TrustedRoot::public_good(),
     };
-    let policy = match fs::read_to_string(folder.join("key.pub")) {
-        Ok(pem) => Policy::public_key(PublicKey::from_pem(&pem).map_err(|e| explain(&e))?),
-        Err(_) => Policy::new(
+    let signer = match fs::read_to_string(folder.join("key.pub")) {
+        Ok(pem) => AcceptedSigner::key(PublicKey::from_pem(&pem).map_err(|e| explain(&e))?),
+        Err(_) => AcceptedSigner::identity(
             StringMatch::exact(text("identity", IDENTITY)),
             StringMatch::exact(text("issuer", ISSUER)),
         ),
     };
     let json = fs::read(folder.join("bundle.sigstore.json")).unwrap();
     let bundle = Bundle::from_json(&json).map_err(|error| explain(&error))?;
+    // The suite asks for no purpose: a statement about the artifact counts as well as a signature.
+    let purpose = Purpose::claimed_by(&bundle).map_err(|error| explain(&error))?;
+    let policy = Policy::new(purpose, signer);
     let digest;
     let artifact = match by {
         By::Path => Artifact::Message(&artifact),

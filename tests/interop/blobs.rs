@@ -52,7 +52,7 @@ fn we_verify(interop: &Interop, file: &Path, bundle: &Path, who: Signer) {
     let other = signer.another();
     verify(file).args(other.policy()).run().refuses(12, &format!("expected \"{}\"", other.name));
     let changed = interop.write("changed.txt", "signed by nobody\n");
-    verify(&changed).args(signer.policy()).run().refuses(12, "the bundle is of sha256:");
+    verify(&changed).args(signer.policy()).run().refuses(12, "the bundle belongs to sha256:");
 }
 
 fn cosign_verifies_our_bundle(log: RekorVersion) {

@@ -16,7 +16,7 @@ use keys::Digest;
 use sandbox::RekorVersion;
 use serde_json::{Value, json};
 use trust_root::TrustedRoot;
-use verify::{Artifact, Policy, StringMatch, verify};
+use verify::{AcceptedSigner, Artifact, Policy, Purpose, StringMatch, verify};
 
 use harness::{Identity, Interop, Library, Program, RegistryKind, Signer};
 
@@ -230,7 +230,9 @@ fn check(interop: &Interop, signer: &Identity, bundle: &str, bases: &Bases) -> O
     let (name, issuer) = (StringMatch::exact(&signer.name), StringMatch::exact(&signer.issuer));
     let artifact = std::fs::read(&bases.artifact).unwrap();
     let artifact = Artifact::Message(&artifact);
-    let policy = Policy::new(name, issuer);
+    // Whatever the bundle says that it is: the other verifiers are not asked for a purpose either.
+    let purpose = Purpose::claimed_by(&bundle).unwrap_or(Purpose::FileSignature);
+    let policy = Policy::new(purpose, AcceptedSigner::identity(name, issuer));
     match verify(&bundle, &artifact, &policy, &root, SystemTime::now()) {
         Ok(_) => None,
         Err(verify::Error::Refused(check)) => {

@@ -63,7 +63,7 @@ fn stdin_is_signed_and_verified() {
         verify.args(setup.by_workload()).run_with_stdin(content)
     };
     verify(b"piped").ends(0);
-    verify(b"other").ends(12).says(&["the bundle is of sha256:", "the artifact is sha256:"]);
+    verify(b"other").ends(12).says(&["the bundle belongs to sha256:", "the artifact is sha256:"]);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn bad_bundles_and_files_are_told_apart() {
         verify.args(setup.by_workload()).run()
     };
     verify(&file, &bundle).ends(0);
-    verify(&other, &bundle).ends(12).says(&["the bundle is of sha256:"]);
+    verify(&other, &bundle).ends(12).says(&["the bundle belongs to sha256:"]);
     verify(&file, &cut).ends(12).says(&["is not a Sigstore bundle", "not well-formed JSON"]);
     verify(&file, &other).ends(12).says(&["is not a Sigstore bundle"]);
     verify(&file, &setup.path("none")).ends(10).says(&["no signature of"]);

@@ -116,10 +116,10 @@ fn a_refusal_names_the_check_what_it_expected_and_found_and_who_signed() {
         .says(&["identity: expected \"x\", found", &signer]);
     let prefix = ["--certificate-identity-regexp", "https://github.com/octo-org"];
     verify(&[&prefix[..], &["--certificate-oidc-issuer", &issuer]].concat())
-        .says(&["fits only a part of it", "^(?:https://github.com/octo-org)$"]);
+        .says(&["matches only a part of it", "^(?:https://github.com/octo-org)$"]);
     let changed = setup.write("release.tar", "changed");
     let verify = setup.program().args(["verify-blob"]).arg(changed).args(setup.by_job());
-    verify.run().ends(12).says(&["artifact: the bundle is of sha256:", &names]);
+    verify.run().ends(12).says(&["artifact: the bundle belongs to sha256:", &names]);
 }
 
 #[test]
@@ -134,10 +134,13 @@ fn every_mistake_in_a_policy_file_is_told_with_its_place() {
         ("[[images]\n".to_owned(), "line 1"),
         (rule("identities = []"), "images[0]: expected at least one pattern and one identity"),
         (rule(&format!("treshold = 1\n{signer}")), "line 3: unknown field `treshold`"),
-        (rule(&format!("threshold = 0\n{signer}")), "line 3"),
+        (
+            rule(&format!("threshold = 0\n{signer}")),
+            "images[0].threshold: expected a number of at least 1, found 0",
+        ),
         (
             rule(&format!("threshold = 2\n{signer}")),
-            "images[0].threshold: 2 are wanted, and only 1 can ever sign",
+            "images[0].threshold: the threshold 2 can never be reached",
         ),
         (rule("[[images.identities]]\nidentity = 'x'"), "images[0].identities[0]: expected one of"),
         (
@@ -150,7 +153,7 @@ fn every_mistake_in_a_policy_file_is_told_with_its_place() {
         ),
         (
             rule(&format!("{signer}extensions = {{ SourceRepo = 'z' }}")),
-            "images[0].identities[0].extensions: \"SourceRepo\" is none",
+            "images[0].identities[0].extensions: \"SourceRepo\" is not the name",
         ),
         (rule("[[images.identities]]\nkey = 'x'"), "images[0].identities[0].key"),
         (
@@ -200,7 +203,7 @@ fn keys_of_every_kind_verify_what_openssl_signed() {
         };
         verify("message", "key.pub").ends(0).says(&["Verified OK"]);
         verify("message", "env://KEY").ends(0);
-        verify("other", "key.pub").ends(12).says(&["signature: it is not one over"]);
+        verify("other", "key.pub").ends(12).says(&["signature: the signer's key did not sign"]);
         kinds.push(text("scheme").to_owned());
     }
     for kind in ["P256", "P384", "P521", "ED25519", "RSA_PKCS1V15_2048", "RSA_PSS_4096"] {

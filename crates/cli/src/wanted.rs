@@ -1,31 +1,31 @@
 //! Whose signature is wanted, from the policy flags or a policy file.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use host::Env;
 use keys::PublicKey;
-use verify::{Check, Error, Policy, PolicyFile, StringMatch, Verified};
+use verify::{AcceptedSigner, Policy, PolicyFile, Purpose, Rule, StringMatch};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::flags::PolicyFlags;
 
-/// The signers that are acceptable, and how many different ones it takes.
+/// The acceptable signers, how many of them it takes, and the checks that flags change.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
-    policies: Vec<Policy>,
-    threshold: usize,
+    pub(crate) rule: Rule,
+    use_signed_timestamps: bool,
+    ignore_tlog: bool,
+    ignore_sct: bool,
 }
 
 impl Wanted {
-    /// Whom the flags ask for.
+    /// The signer that the flags name.
     pub(crate) fn from_flags(flags: &PolicyFlags, context: &Context) -> Result<Self, Failure> {
-        let policy = relaxed(signer(flags, &*context.env)?, flags, context);
-        Ok(Self { policies: vec![policy], threshold: 1 })
+        Ok(Self::new(signer(flags, &*context.env)?.into(), flags, context))
     }
 
-    /// Whom the file asks for, for an image in `repository`.
+    /// The signers that the file names for an image in `repository`.
     pub(crate) fn from_file(
         file: &PolicyFile,
         path: &Path,
@@ -36,61 +36,55 @@ impl Wanted {
         let Some(rule) = file.rule(repository) else {
             let problem = format!("no rule of {} is about {repository}", path.display());
             return Err(Failure::new(Exit::Failed, problem).hint(
-                "add a rule whose patterns include it: what no rule allows is not accepted",
+                "add a rule whose patterns include it: an image that no rule matches is refused",
             ));
         };
-        let policies = rule.policies().iter();
-        let policies = policies.map(|policy| relaxed(policy.clone(), flags, context)).collect();
-        Ok(Self { policies, threshold: rule.threshold().get() })
+        Ok(Self::new(rule.clone(), flags, context))
     }
 
-    /// The same, of everybody: says what verifies and by whom, and decides nothing.
+    /// Accepts any identity; for reports only.
     pub(crate) fn anybody() -> Self {
-        Self { policies: vec![verify::danger::any_identity()], threshold: 1 }
-    }
-
-    /// The same with more to ask of each.
-    pub(crate) fn each(mut self, change: impl Fn(Policy) -> Policy) -> Self {
-        self.policies = self.policies.into_iter().map(change).collect();
-        self
-    }
-
-    /// Judges by each of the acceptable signers; one must do. Of several refusals the one is told
-    /// that is about more than who signed.
-    pub(crate) fn judge(
-        &self,
-        judge: impl Fn(&Policy) -> Result<Verified, Error>,
-    ) -> Result<Verified, Error> {
-        let mut refused: Option<Error> = None;
-        for policy in &self.policies {
-            match judge(policy) {
-                Ok(verified) => return Ok(verified),
-                Err(error) => match &refused {
-                    Some(first) if !is_about_the_signer(first) => {}
-                    Some(_) if is_about_the_signer(&error) => {}
-                    _ => refused = Some(error),
-                },
-            }
+        Self {
+            rule: verify::danger::any_identity().into(),
+            use_signed_timestamps: false,
+            ignore_tlog: false,
+            ignore_sct: false,
         }
-        Err(refused.unwrap_or(Error::Artifact {
-            expected: "an acceptable signer".to_owned(),
-            found: "none".to_owned(),
-        }))
     }
 
-    /// Whether these are enough different signers; if not, how many there are and should be.
-    pub(crate) fn enough<'a>(
-        &self,
-        accepted: impl IntoIterator<Item = &'a Verified>,
-    ) -> Result<(), (usize, usize)> {
-        let signers: BTreeSet<_> = accepted
-            .into_iter()
-            .map(|verified| match verified.subject_name() {
-                Some(name) => (verified.issuer().map(str::to_owned), name.as_str().to_owned()),
-                None => (None, verified.public_key().to_pem()),
-            })
-            .collect();
-        if signers.len() >= self.threshold { Ok(()) } else { Err((signers.len(), self.threshold)) }
+    fn new(rule: Rule, flags: &PolicyFlags, context: &Context) -> Self {
+        let ignore_tlog = flags.insecure_ignore_tlog || flags.private_infrastructure;
+        if ignore_tlog {
+            context
+                .console
+                .warning("log entries are not looked at: nobody may have seen this signature");
+        }
+        if flags.insecure_ignore_sct {
+            context
+                .console
+                .warning("the certificate need not be published: its owner may not know of it");
+        }
+        Self {
+            rule,
+            use_signed_timestamps: flags.use_signed_timestamps,
+            ignore_tlog,
+            ignore_sct: flags.insecure_ignore_sct,
+        }
+    }
+
+    /// The policy for signatures of this purpose.
+    pub(crate) fn policy(&self, purpose: Purpose) -> Policy {
+        let mut policy = Policy::new(purpose, self.rule.clone());
+        if self.use_signed_timestamps {
+            policy = policy.use_signed_timestamps();
+        }
+        if self.ignore_tlog {
+            policy = verify::danger::ignore_tlog(policy);
+        }
+        if self.ignore_sct {
+            policy = verify::danger::ignore_sct(policy);
+        }
+        policy
     }
 }
 
@@ -99,17 +93,10 @@ pub(crate) fn policy_file(path: &Path, env: &dyn Env) -> Result<PolicyFile, Fail
     let problem = || format!("--identity-policy {} cannot be used", path.display());
     let bytes = crate::files::read_now(env, path, POLICY_CAP)
         .map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
-    let text =
-        std::str::from_utf8(&bytes).map_err(|error| Failure::of(Exit::Usage, problem(), &error))?;
-    let read = if text.trim_start().starts_with('{') {
-        PolicyFile::from_json(&bytes)
-    } else {
-        PolicyFile::from_toml(text)
-    };
-    read.map_err(|error| Failure::of(Exit::Usage, problem(), &error))
+    PolicyFile::parse(&bytes).map_err(|error| Failure::of(Exit::Usage, problem(), &error))
 }
 
-fn signer(flags: &PolicyFlags, env: &dyn Env) -> Result<Policy, Failure> {
+fn signer(flags: &PolicyFlags, env: &dyn Env) -> Result<AcceptedSigner, Failure> {
     if let Some(key) = &flags.key {
         let names_more = flags.extensions.wanted().next().is_some()
             || [
@@ -126,7 +113,7 @@ fn signer(flags: &PolicyFlags, env: &dyn Env) -> Result<Policy, Failure> {
             return Err(Failure::usage("--key and the --certificate flags exclude each other")
                 .hint("a key has no identity: it is all that is known of its owner"));
         }
-        return Ok(Policy::public_key(public_key(key, env)?));
+        return Ok(AcceptedSigner::key(public_key(key, env)?));
     }
     let subject = subject(flags)?;
     let issuer = one_of(
@@ -134,8 +121,8 @@ fn signer(flags: &PolicyFlags, env: &dyn Env) -> Result<Policy, Failure> {
         ("--certificate-oidc-issuer-regexp", flags.certificate_oidc_issuer_regexp.as_deref()),
     )?;
     let extensions = flags.extensions.wanted();
-    Ok(extensions
-        .fold(Policy::new(subject, issuer), |policy, (oid, value)| policy.extension(oid, value)))
+    let signer = AcceptedSigner::identity(subject, issuer);
+    Ok(extensions.fold(signer, |signer, (oid, value)| signer.extension(oid, value)))
 }
 
 fn subject(flags: &PolicyFlags) -> Result<StringMatch, Failure> {
@@ -201,37 +188,6 @@ pub(crate) fn public_key(key: &str, env: &dyn Env) -> Result<PublicKey, Failure>
             .cause("it is a private key, and verifying takes the public one"));
     }
     PublicKey::from_pem(&pem).map_err(|error| Failure::of(Exit::Failed, unusable(), &error))
-}
-
-/// `policy` with what the flags leave out of it.
-fn relaxed(mut policy: Policy, flags: &PolicyFlags, context: &Context) -> Policy {
-    if flags.use_signed_timestamps {
-        policy = policy.use_signed_timestamps();
-    }
-    if flags.insecure_ignore_tlog || flags.private_infrastructure {
-        context
-            .console
-            .warning("log entries are not looked at: nobody may have seen this signature");
-        policy = verify::danger::ignore_tlog(policy);
-    }
-    if flags.insecure_ignore_sct {
-        context
-            .console
-            .warning("the certificate need not be published: its owner may not know of it");
-        policy = verify::danger::ignore_sct(policy);
-    }
-    policy
-}
-
-fn is_about_the_signer(error: &Error) -> bool {
-    let Error::Refused(check) = error else { return false };
-    matches!(
-        **check,
-        Check::Identity { .. }
-            | Check::Issuer { .. }
-            | Check::Material { .. }
-            | Check::Signature(_)
-    )
 }
 
 const KEY_CAP: usize = 64 << 10;

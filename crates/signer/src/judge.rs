@@ -2,7 +2,7 @@
 
 use bundle::Bundle;
 use keys::Digest;
-use verify::{Artifact, Policy, StringMatch, check_certificate, danger};
+use verify::{AcceptedSigner, Artifact, Policy, Purpose, StringMatch, check_certificate, danger};
 use x509::Certificate;
 
 use crate::{Error, Identity, Signer};
@@ -14,7 +14,9 @@ pub(crate) fn certificate(
     identity: &Identity,
     signer: &Signer,
 ) -> Result<(), Error> {
-    check_certificate(leaf, &policy(identity, signer), &signer.root).map_err(untrusted)
+    // The purpose is compared when there is a bundle.
+    let policy = policy(Purpose::FileSignature, identity, signer);
+    check_certificate(leaf, &policy, &signer.root).map_err(untrusted)
 }
 
 /// Refuses a signature that is not logged yet, unless a trusted authority says when it was made.
@@ -24,7 +26,8 @@ pub(crate) fn dated(
     identity: &Identity,
     signer: &Signer,
 ) -> Result<(), Error> {
-    let policy = danger::ignore_tlog(policy(identity, signer)).timestamp_threshold(1);
+    let policy = policy(purpose(bundle)?, identity, signer);
+    let policy = danger::ignore_tlog(policy).timestamp_threshold(1);
     judge(bundle, artifact, &policy, signer)
 }
 
@@ -35,7 +38,7 @@ pub(crate) fn bundle(
     identity: &Identity,
     signer: &Signer,
 ) -> Result<(), Error> {
-    judge(bundle, artifact, &policy(identity, signer), signer)
+    judge(bundle, artifact, &policy(purpose(bundle)?, identity, signer), signer)
 }
 
 fn judge(
@@ -52,9 +55,10 @@ fn judge(
 }
 
 /// What a stranger would ask for.
-fn policy(identity: &Identity, signer: &Signer) -> Policy {
+fn policy(purpose: Purpose, identity: &Identity, signer: &Signer) -> Policy {
     let exact = |text: &str| StringMatch::exact(text);
-    let mut policy = Policy::new(exact(&identity.name), exact(&identity.issuer));
+    let ours = AcceptedSigner::identity(exact(&identity.name), exact(&identity.issuer));
+    let mut policy = Policy::new(purpose, ours);
     // An instance without a log of either kind is the user's choice: what it does not have cannot
     // be checked, and all it has is.
     if signer.services.logs.is_empty() {
@@ -64,6 +68,11 @@ fn policy(identity: &Identity, signer: &Signer) -> Policy {
         policy = danger::ignore_sct(policy);
     }
     policy
+}
+
+/// The purpose that the bundle of this session was made for.
+fn purpose(bundle: &Bundle) -> Result<Purpose, Error> {
+    Purpose::claimed_by(bundle).map_err(untrusted)
 }
 
 fn untrusted(error: verify::Error) -> Error {

@@ -230,17 +230,12 @@ fn a_network_that_fails_is_the_cause() {
     assert!(cause.to_string().contains("no complete answer"), "{cause}");
 }
 
-/// The conformance suite's bundles, where its directory lies beside the project: what they hold is
-/// stamped by other authorities than the recorded one.
+/// The bundles of the conformance suite hold timestamps of other authorities than the recorded one.
 #[test]
 fn the_conformance_suites_timestamps_are_read() {
-    let suite = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/conformance");
-    let Ok(directories) = std::fs::read_dir(suite) else {
-        eprintln!("skipped: there is no {suite}");
-        return;
-    };
+    let suite = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/conformance");
     let (mut read, mut verified) = (0, 0);
-    for directory in directories {
+    for directory in std::fs::read_dir(suite).unwrap() {
         let directory = directory.unwrap().path();
         let Ok(text) = std::fs::read_to_string(directory.join("bundle.sigstore.json")) else {
             continue;

@@ -8,7 +8,7 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 
-use ambisign_verify::{Artifact, Policy, StringMatch, verify};
+use ambisign_verify::{AcceptedSigner, Artifact, Policy, StringMatch, verify};
 use bundle::{Bundle, Content, VerificationMaterial};
 use cms::content_info::ContentInfo;
 use cms::signed_data::SignedData;
@@ -60,7 +60,7 @@ static V1: LazyLock<Case> = LazyLock::new(|| {
     Case::new(
         include_bytes!("../../../tests/fixtures/captures/bundles-v1/blob-spiffe.sigstore.json"),
         include_bytes!("../../../tests/fixtures/captures/bundles-v1/trusted_root.json"),
-        Policy::new(
+        AcceptedSigner::identity(
             StringMatch::exact("spiffe://example.org/ns/ci/sa/builder"),
             StringMatch::exact("http://localhost:8888"),
         ),
@@ -71,7 +71,7 @@ static V2: LazyLock<Case> = LazyLock::new(|| {
     Case::new(
         include_bytes!("../../../tests/fixtures/captures/bundles/blob-github.sigstore.json"),
         include_bytes!("../../../tests/fixtures/captures/bundles/trusted_root.json"),
-        Policy::new(
+        AcceptedSigner::identity(
             StringMatch::regexp("https://github\\.com/octo-org/.*").expect("a pattern"),
             StringMatch::exact("http://127.0.0.1:8890/githubci"),
         ),
@@ -88,11 +88,11 @@ struct Case {
 }
 
 impl Case {
-    fn new(bundle: &[u8], root: &[u8], policy: Policy) -> Self {
+    fn new(bundle: &[u8], root: &[u8], signer: AcceptedSigner) -> Self {
         let bundle = Bundle::from_json(bundle).expect("a bundle");
         let root = TrustedRoot::from_json(root).expect("its root");
         let signatures = signatures(&bundle, &root);
-        Self { bundle, policy, root, signatures }
+        Self { bundle, policy: Policy::file_signature(signer), root, signatures }
     }
 
     /// The quickest verification beside the quickest signature checks: what disturbs them makes

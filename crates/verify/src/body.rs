@@ -207,7 +207,9 @@ impl Body<'_> {
         match self.signed.digest(logged.algorithm()) {
             Some(digest) if digest == *logged => Ok(()),
             Some(digest) => Err(self.differs("digest", digest_name(&digest), digest_name(logged))),
-            None => Err(self.differs("digest", self.signed.artifact.describe(), digest_name(logged))),
+            None => {
+                Err(self.differs("digest", self.signed.artifact.describe(), digest_name(logged)))
+            }
         }
     }
 

@@ -58,8 +58,7 @@ pub(crate) fn check_all<'a>(
 pub(crate) fn check_windows(checked: &[Checked<'_>], times: &[VerifiedTime]) -> Result<(), Check> {
     let Some(earliest) = times.iter().map(|time| time.time).min() else { return Ok(()) };
     for Checked { logs, index, .. } in checked {
-        let retired =
-            |log: &&Log| log.valid_for().end.is_some_and(|end| earliest > end);
+        let retired = |log: &&Log| log.valid_for().end.is_some_and(|end| earliest > end);
         if let (true, Some(log)) = (logs.iter().all(retired), logs.first()) {
             let outside = format!("the log's window, {}", log.valid_for());
             return Err(Check::IntegratedTime { entry: *index, found: earliest, outside });
@@ -85,7 +84,8 @@ fn check(
     if let (Some(time), Some(certificate)) = (claimed, signed.certificate) {
         let (start, end) = (certificate.not_before(), certificate.not_after());
         if time < start || time > end {
-            let outside = format!("the certificate's validity, {} to {}", rfc3339(start), rfc3339(end));
+            let outside =
+                format!("the certificate's validity, {} to {}", rfc3339(start), rfc3339(end));
             return Err(Check::IntegratedTime { entry: index, found: time, outside });
         }
     }

@@ -110,73 +110,66 @@ fn examine_candidate(
     key: Option<&PublicKey>,
     root: &TrustedRoot,
 ) -> Examination {
-        let (leaf, others) = match candidate.certificates() {
-            Some((leaf, others)) => (Some(leaf), others),
-            None => (None, [].as_slice()),
+    let (leaf, others) = match candidate.certificates() {
+        Some((leaf, others)) => (Some(leaf), others),
+        None => (None, [].as_slice()),
+    };
+    let leaf = leaf.map(Certificate::from_der);
+    let certificate = leaf.as_ref().and_then(|leaf| leaf.as_ref().ok());
+    let known = certificate.map(Certificate::public_key).or(match &leaf {
+        None => key,
+        Some(_) => None,
+    });
+    let mut warnings = Vec::new();
+    // Timestamps do not depend on the signer's key.
+    let stamped = time::check_all(candidate.timestamps, candidate.stamped, root);
+    let Some(known) = known else {
+        let unread = match leaf {
+            Some(Err(source)) => Finding::Fails(Check::Certificate(source).into()),
+            _ => Finding::NotChecked("the signer's key is not in the bundle"),
         };
-        let leaf = leaf.map(Certificate::from_der);
-        let certificate = leaf.as_ref().and_then(|leaf| leaf.as_ref().ok());
-        let known = certificate.map(Certificate::public_key).or(match &leaf {
-            None => key,
-            Some(_) => None,
-        });
-        let mut warnings = Vec::new();
-        // Timestamps do not depend on the signer's key.
-        let stamped = time::check_all(candidate.timestamps, candidate.stamped, root);
-        let Some(known) = known else {
-            let unread = match leaf {
-                Some(Err(source)) => Finding::Fails(Check::Certificate(source).into()),
-                _ => Finding::NotChecked("the signer's key is not in the bundle"),
-            };
-            return Examination {
-                signature: unread,
-                log: Finding::NotChecked("the signer's key is not known"),
-                times: stamped.map(|times| times.into_iter().map(stamp).collect()).into(),
-                chain: Finding::NotChecked("there is no certificate that can be read"),
-                sct: Finding::NotChecked("there is no certificate that can be read"),
-                warnings,
-            };
-        };
-        let signed = Signed::new(candidate, artifact, known, certificate);
-        let scheme = signed.verify();
-        // An entry is compared with the usual scheme when the signature does not verify by any.
-        let usual = scheme.as_ref().map_or_else(|_| known.default_scheme(), |scheme| *scheme);
-        let entries = entry::check_all(candidate.entries, &signed, usual, root, &mut warnings);
-        let times = stamped.map(|times| {
-            let entries = entries.iter().flatten();
-            let logged = entries.filter_map(|checked| checked.entry.integrated_time);
-            let logged = logged.map(|time| VerifiedTime { time, source: TimeSource::Log });
-            times.into_iter().map(stamp).chain(logged).collect::<Vec<_>>()
-        });
-        let times: Finding<Vec<VerifiedTime>> = times.into();
-        let (chain, sct) = match certificate {
-            None => {
-                let why = "the signer is a key, not a certificate";
-                (Finding::NotChecked(why), Finding::NotChecked(why))
-            }
-            Some(leaf) => path(leaf, others, times.value().map_or(&[], Vec::as_slice), root),
-        };
-        let entries = entries.and_then(|entries| {
-            entry::check_windows(&entries, times.value().map_or(&[], Vec::as_slice))?;
-            Ok(entries.into_iter().map(|checked| checked.entry).collect())
-        });
-        let hint = match candidate.material {
-            VerificationMaterial::PublicKey { hint } => hint.as_deref(),
-            _ => None,
-        };
-        let signature = scheme.and_then(|scheme| {
-            statement::check_hint(candidate.content, artifact)?;
-            Ok(signed.check_digest_algorithm(scheme)?)
-        });
-        warnings.extend(signed.key_id_warning(hint));
-        Examination {
-            signature: signature.into(),
-            log: entries.into(),
-            times,
-            chain,
-            sct,
+        return Examination {
+            signature: unread,
+            log: Finding::NotChecked("the signer's key is not known"),
+            times: stamped.map(|times| times.into_iter().map(stamp).collect()).into(),
+            chain: Finding::NotChecked("there is no certificate that can be read"),
+            sct: Finding::NotChecked("there is no certificate that can be read"),
             warnings,
+        };
+    };
+    let signed = Signed::new(candidate, artifact, known, certificate);
+    let scheme = signed.verify();
+    // An entry is compared with the usual scheme when the signature does not verify by any.
+    let usual = scheme.as_ref().map_or_else(|_| known.default_scheme(), |scheme| *scheme);
+    let entries = entry::check_all(candidate.entries, &signed, usual, root, &mut warnings);
+    let times = stamped.map(|times| {
+        let entries = entries.iter().flatten();
+        let logged = entries.filter_map(|checked| checked.entry.integrated_time);
+        let logged = logged.map(|time| VerifiedTime { time, source: TimeSource::Log });
+        times.into_iter().map(stamp).chain(logged).collect::<Vec<_>>()
+    });
+    let times: Finding<Vec<VerifiedTime>> = times.into();
+    let (chain, sct) = match certificate {
+        None => {
+            let why = "the signer is a key, not a certificate";
+            (Finding::NotChecked(why), Finding::NotChecked(why))
         }
+        Some(leaf) => path(leaf, others, times.value().map_or(&[], Vec::as_slice), root),
+    };
+    let entries = entries.and_then(|entries| {
+        entry::check_windows(&entries, times.value().map_or(&[], Vec::as_slice))?;
+        Ok(entries.into_iter().map(|checked| checked.entry).collect())
+    });
+    let hint = match candidate.material {
+        VerificationMaterial::PublicKey { hint } => hint.as_deref(),
+        _ => None,
+    };
+    let signature = scheme.and_then(|scheme| {
+        statement::check_hint(candidate.content, artifact)?;
+        Ok(signed.check_digest_algorithm(scheme)?)
+    });
+    warnings.extend(signed.key_id_warning(hint));
+    Examination { signature: signature.into(), log: entries.into(), times, chain, sct, warnings }
 }
 
 fn path(

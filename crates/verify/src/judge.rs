@@ -72,14 +72,7 @@ pub fn verify_legacy(
     let candidate = legacy.candidate();
     check_formats(Formats::Legacy, policy)?;
     let Some(payload) = legacy.payload() else {
-        return judge(Judge {
-            candidate,
-            artifact,
-            binding: Binding::Content,
-            policy,
-            root,
-            now,
-        });
+        return judge(Judge { candidate, artifact, binding: Binding::Content, policy, root, now });
     };
     let image = artifact.image()?;
     let binding = Binding::SimpleSigning { payload, image: &image };
@@ -300,11 +293,9 @@ impl Judge<'_> {
     /// The signature of a file has no place for annotations.
     fn no_annotations(&self) -> Result<(), Check> {
         match self.policy.annotations.first() {
-            Some((key, expected)) => Err(Check::Annotation {
-                key: key.clone(),
-                expected: expected.clone(),
-                found: None,
-            }),
+            Some((key, expected)) => {
+                Err(Check::Annotation { key: key.clone(), expected: expected.clone(), found: None })
+            }
             None => Ok(()),
         }
     }

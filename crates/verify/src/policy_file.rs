@@ -48,9 +48,7 @@ impl PolicyFile {
     pub fn from_toml(text: &str) -> Result<Self, PolicyError> {
         refuse_invisible(text)?;
         let document = toml::from_str(text).map_err(|error| PolicyError::File {
-            place: error
-                .span()
-                .map_or_else(|| THE_FILE.to_owned(), |span| line(text, span.start)),
+            place: error.span().map_or_else(|| THE_FILE.to_owned(), |span| line(text, span.start)),
             reason: error.message().to_owned(),
         })?;
         Self::new(document)
@@ -63,8 +61,8 @@ impl PolicyFile {
     /// As [`PolicyFile::parse`].
     pub fn from_json(bytes: &[u8]) -> Result<Self, PolicyError> {
         refuse_invisible(&String::from_utf8_lossy(bytes))?;
-        let document = serde_json::from_slice(bytes)
-            .map_err(|error| bad(THE_FILE, error.to_string()))?;
+        let document =
+            serde_json::from_slice(bytes).map_err(|error| bad(THE_FILE, error.to_string()))?;
         Self::new(document)
     }
 
@@ -156,9 +154,8 @@ impl RuleEntry {
         });
         let patterns = patterns.collect::<Result<_, _>>()?;
         let signers = signers(self.identities, at)?;
-        let rule = Rule::new(signers, threshold).map_err(|error| {
-            bad(&format!("{at}.threshold"), error.to_string())
-        })?;
+        let rule = Rule::new(signers, threshold)
+            .map_err(|error| bad(&format!("{at}.threshold"), error.to_string()))?;
         let annotations = self.annotations.into_iter();
         let rule = annotations.fold(rule, |rule, (key, value)| rule.annotation(key, value));
         Ok((patterns, rule.formats(formats)))
@@ -166,10 +163,7 @@ impl RuleEntry {
 }
 
 /// Reads the identities of a rule. One that is listed twice would count twice.
-fn signers(
-    identities: Vec<IdentityEntry>,
-    at: &str,
-) -> Result<Vec<AcceptedSigner>, PolicyError> {
+fn signers(identities: Vec<IdentityEntry>, at: &str) -> Result<Vec<AcceptedSigner>, PolicyError> {
     let mut listed: HashMap<String, usize> = HashMap::new();
     let mut signers = Vec::new();
     for (index, identity) in identities.into_iter().enumerate() {
@@ -331,12 +325,13 @@ mod tests {
     "#;
 
     #[test]
-    fn the_first_rule_that_fits_the_repository_counts() {
+    fn the_first_rule_that_matches_the_repository_counts() {
         let file = PolicyFile::from_toml(POLICY).unwrap();
         let rule = file.rule("ghcr.io/acme/app").unwrap();
-        assert_eq!((rule.threshold().get(), rule.policies().len()), (2, 2));
-        assert_eq!(file.rule("docker.io/acme/team/app").unwrap().threshold().get(), 1);
-        assert_eq!(file.rule("quay.io/acme/app").unwrap().patterns().count(), 2);
+        assert_eq!((rule.threshold(), rule.signers().len()), (2, 2));
+        assert_eq!(file.rule("docker.io/acme/team/app").unwrap().threshold(), 1);
+        assert_eq!(file.rule("quay.io/acme/app").unwrap().annotations().len(), 1);
+        assert_eq!(file.patterns().count(), 3);
         for other in
             ["ghcr.io/acme/team/app", "ghcr.io/acme", "ghcrxio/acme/app", "quay.io/acme/app2", ""]
         {
@@ -357,10 +352,117 @@ mod tests {
     }
 
     #[test]
-    fn a_threshold_that_patterns_can_reach_is_taken() {
+    fn a_threshold_above_the_number_of_entries_is_refused() {
         let text = "[[images]]\npatterns = ['a']\nthreshold = 3\nidentities = \
                     [{identity-regexp='.*@x',issuer='y'}]";
-        assert_eq!(PolicyFile::from_toml(text).unwrap().rule("a").unwrap().threshold().get(), 3);
+        assert_eq!(
+            PolicyFile::from_toml(text).unwrap_err().to_string(),
+            "images[0].threshold: the threshold 3 can never be reached: 1 signer is listed, and \
+             each counts once"
+        );
+    }
+
+    #[test]
+    fn a_threshold_of_zero_is_refused_in_plain_words() {
+        for threshold in ["0", "-1"] {
+            let text = format!(
+                "[[images]]\npatterns = ['a']\nthreshold = {threshold}\n\
+                 identities = [{{identity='x',issuer='y'}}]"
+            );
+            assert_eq!(
+                PolicyFile::from_toml(&text).unwrap_err().to_string(),
+                format!("images[0].threshold: expected a number of at least 1, found {threshold}")
+            );
+        }
+    }
+
+    #[test]
+    fn a_signer_that_is_listed_twice_is_refused() {
+        let entry = "{identity='x',issuer='y',extensions={RunnerEnvironment='a'}}";
+        let file = |second: &str| {
+            format!("[[images]]\npatterns = ['a']\nthreshold = 2\nidentities = [{entry}, {second}]")
+        };
+        assert_eq!(
+            PolicyFile::from_toml(&file(entry)).unwrap_err().to_string(),
+            "images[0].identities[1]: the same as identities[0]: list it once"
+        );
+        PolicyFile::from_toml(&file(&entry.replace("'a'", "'b'"))).unwrap();
+        PolicyFile::from_toml(&file("{identity='x',issuer='y'}")).unwrap();
+    }
+
+    #[test]
+    fn a_key_that_is_given_twice_is_refused_in_json_and_in_toml() {
+        let json = |inside: &str| {
+            format!(
+                r#"{{"images": [{{"patterns": ["a"], "identities": [{{"identity": "x",
+                "issuer": "y", "extensions": {{"RunnerEnvironment": "a"}}}}]{inside}}}]}}"#
+            )
+        };
+        PolicyFile::parse(json("").as_bytes()).unwrap();
+        for (inside, twice) in [
+            (
+                r#", "annotations": {"env": "prod", "env": "test"}"#,
+                "the key \"env\" is given twice",
+            ),
+            (r#", "threshold": 1, "threshold": 1"#, "duplicate field `threshold`"),
+        ] {
+            let refused = PolicyFile::parse(json(inside).as_bytes()).unwrap_err().to_string();
+            assert!(refused.contains(twice), "{refused}");
+        }
+        let extension = json("").replace('}', r#", "RunnerEnvironment": "b"}"#);
+        let refused = PolicyFile::parse(extension.as_bytes()).unwrap_err().to_string();
+        assert!(refused.contains("\"RunnerEnvironment\" is given twice"), "{refused}");
+        let toml = "[[images]]\npatterns = ['a']\nannotations = {env='a', env='b'}\n\
+                    identities = [{identity='x',issuer='y'}]";
+        let refused = PolicyFile::parse(toml.as_bytes()).unwrap_err().to_string();
+        assert!(refused.starts_with("line 3: duplicate key"), "{refused}");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        let toml = format!("\u{feff}{POLICY}");
+        let json = "\u{feff}{\"images\": [{\"patterns\": [\"a\"], \"identities\": [\
+                    {\"identity\": \"x\", \"issuer\": \"y\"}]}]}";
+        for text in [toml.as_str(), json] {
+            PolicyFile::parse(text.as_bytes()).unwrap();
+        }
+        let refused = PolicyFile::parse(b"\xff\xfe[\0[\0").unwrap_err().to_string();
+        assert!(refused.starts_with("the file: it is not UTF-8"), "{refused}");
+    }
+
+    #[test]
+    fn characters_that_a_reviewer_cannot_see_are_refused() {
+        for hidden in ['\u{202e}', '\u{200b}', '\u{85}', '\u{1b}'] {
+            let text = format!(
+                "[[images]]\npatterns = ['a']\nidentities = [{{identity='x{hidden}',issuer='y'}}]"
+            );
+            assert_eq!(
+                PolicyFile::parse(text.as_bytes()).unwrap_err().to_string(),
+                format!("line 3: expected visible characters, found U+{:04X}", u32::from(hidden))
+            );
+        }
+    }
+
+    #[test]
+    fn formats_are_any_bundle_or_legacy() {
+        let with = |line: &str| {
+            format!(
+                "[[images]]\npatterns = ['a']\n{line}\nidentities = [{{identity='x',issuer='y'}}]"
+            )
+        };
+        for (line, formats) in [
+            ("", Formats::Any),
+            ("formats = 'any'", Formats::Any),
+            ("formats = 'bundle'", Formats::Bundle),
+            ("formats = 'legacy'", Formats::Legacy),
+        ] {
+            let file = PolicyFile::from_toml(&with(line)).unwrap();
+            assert_eq!(file.rule("a").unwrap().accepted_formats(), formats, "{line}");
+        }
+        assert_eq!(
+            PolicyFile::from_toml(&with("formats = 'dsse'")).unwrap_err().to_string(),
+            "images[0].formats: expected any, bundle or legacy, found \"dsse\""
+        );
     }
 
     #[test]
@@ -371,13 +473,15 @@ mod tests {
     }
 
     #[test]
-    fn what_would_accept_more_than_it_says_is_refused() {
+    fn an_entry_that_is_incomplete_or_contradicts_itself_is_refused() {
         let with = |identity: &str| {
             format!("[[images]]\npatterns = [\"a\"]\n[[images.identities]]\n{identity}\n")
         };
         for identity in [
             "identity = 'x'",
             "issuer = 'x'",
+            "identity = ''\nissuer = 'y'",
+            "identity = 'x'\nissuer = ''",
             "identity = 'x'\nidentity-regexp = 'x'\nissuer = 'y'",
             "identity-regexp = ''\nissuer = 'y'",
             "spiffe-path-prefix = '/x'\nidentity = 'x'\nissuer = 'y'",

@@ -131,40 +131,47 @@ impl Rule {
     /// that this rule asks for, or the same key. Otherwise one signer could satisfy two entries
     /// that overlap, and a copied signature would count twice.
     pub fn decide<'a>(&self, candidates: impl IntoIterator<Item = &'a Verified>) -> Decision {
+        self.decide_among(candidates.into_iter().map(|verified| match verified.identity() {
+            Some(identity) => Who::Identity(identity),
+            None => Who::Key(verified.public_key()),
+        }))
+    }
+
+    fn decide_among<'a>(&self, candidates: impl Iterator<Item = Who<'a>>) -> Decision {
         let mut signers = BTreeMap::new();
-        for (position, verified) in candidates.into_iter().enumerate() {
-            signers.entry(self.distinct(verified)).or_insert((position, verified));
+        for (position, who) in candidates.enumerate() {
+            signers.entry(self.distinct(who)).or_insert((position, who));
         }
         let mut matching = Matching::default();
-        for (position, verified) in signers.into_values() {
+        for (position, who) in signers.into_values() {
             if matching.size() == self.0.threshold {
                 break;
             }
-            matching.add(position, self.satisfied_by(verified));
+            matching.add(position, self.satisfied_by(who));
         }
         Decision { required: self.0.threshold, matches: matching.matches() }
     }
 
-    /// The first entries that `verified` satisfies, at most as many as the threshold: of more than
+    /// The first entries that a signer satisfies, at most as many as the threshold: of more than
     /// these one is always left, whatever the other signatures take.
-    fn satisfied_by(&self, verified: &Verified) -> Vec<usize> {
+    fn satisfied_by(&self, who: Who<'_>) -> Vec<usize> {
         let entries = self.0.signers.iter().enumerate();
-        let satisfied = entries.filter(|(_, entry)| match verified.identity() {
-            Some(identity) => entry.accepts_identity(identity),
-            None => entry.accepts_key(verified.public_key()),
+        let satisfied = entries.filter(|(_, entry)| match who {
+            Who::Identity(identity) => entry.accepts_identity(identity),
+            Who::Key(key) => entry.accepts_key(key),
         });
         satisfied.map(|(index, _)| index).take(self.0.threshold).collect()
     }
 
     /// What tells one signer from another.
-    fn distinct(&self, verified: &Verified) -> Vec<Option<String>> {
-        match verified.identity() {
-            None => vec![Some(verified.public_key().to_pem())],
-            Some(identity) => {
-                let kind = format!("{:?}", identity.subject);
+    fn distinct(&self, who: Who<'_>) -> Vec<Option<String>> {
+        match who {
+            Who::Key(key) => vec![Some(key.to_pem())],
+            Who::Identity(identity) => {
+                let subject = format!("{:?}", identity.subject);
                 let extensions = self.0.extensions.iter();
                 let values = extensions.map(|oid| identity.value(oid).map(str::to_owned));
-                [Some(kind), identity.issuer.clone()].into_iter().chain(values).collect()
+                [Some(subject), identity.issuer.clone()].into_iter().chain(values).collect()
             }
         }
     }
@@ -235,6 +242,13 @@ impl Rule {
     }
 }
 
+/// The signer of a verified signature.
+#[derive(Clone, Copy)]
+enum Who<'a> {
+    Identity(&'a Identity),
+    Key(&'a PublicKey),
+}
+
 /// A matching between signatures and entries that grows along augmenting paths: when a new
 /// signature finds its entries taken, those that took them may move to others.
 #[derive(Default)]
@@ -243,6 +257,9 @@ struct Matching {
     signatures: Vec<(usize, Vec<usize>)>,
     /// Of each taken entry: the signature (an index of `signatures`) that serves it.
     taken: BTreeMap<usize, usize>,
+    /// Entries from which no free entry can be reached, now or later: those that a search without
+    /// success passed.
+    closed: BTreeSet<usize>,
 }
 
 impl Matching {
@@ -259,7 +276,7 @@ impl Matching {
         while let Some(signature) = queue.pop_front() {
             let entries = self.signatures.get(signature).map_or(&[][..], |(_, e)| e.as_slice());
             for entry in entries {
-                if from.contains_key(entry) {
+                if self.closed.contains(entry) || from.contains_key(entry) {
                     continue;
                 }
                 from.insert(*entry, signature);
@@ -269,7 +286,7 @@ impl Matching {
                 }
             }
         }
-        // It serves none, now or later: it is no part of the matching.
+        self.closed.extend(from.into_keys());
         self.signatures.pop();
     }
 
@@ -302,3 +319,166 @@ impl Matching {
 const MOST_KEYS: usize = 1000;
 /// Of more entries than these, none is looked at to explain a refusal.
 const MOST_EXPLAINED: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use keys::{KeyPair, Sign as _};
+    use x509::{FulcioExtension, SubjectName};
+
+    use super::*;
+    use crate::string_match::StringMatch;
+
+    const ISSUER: &str = "https://issuer.test";
+    const ENVIRONMENT: &str = "1.3.6.1.4.1.57264.1.11";
+
+    fn identity(subject: &str) -> Identity {
+        Identity {
+            subject: SubjectName::Uri(subject.to_owned()),
+            issuer: Some(ISSUER.to_owned()),
+            extensions: Vec::new(),
+        }
+    }
+
+    fn accepted(pattern: &str) -> AcceptedSigner {
+        let subject = StringMatch::regexp(pattern).unwrap();
+        AcceptedSigner::identity(subject, StringMatch::exact(ISSUER))
+    }
+
+    fn rule(patterns: &[&str], threshold: usize) -> Rule {
+        Rule::new(patterns.iter().map(|pattern| accepted(pattern)).collect(), threshold).unwrap()
+    }
+
+    fn decide(rule: &Rule, signers: &[Identity]) -> Vec<(usize, usize)> {
+        let decision = rule.decide_among(signers.iter().map(Who::Identity));
+        assert_eq!(decision.required, rule.threshold());
+        assert_eq!(decision.is_enough(), decision.matches.len() == rule.threshold());
+        decision.matches.iter().map(|found| (found.signer, found.candidate)).collect()
+    }
+
+    #[test]
+    fn two_signers_that_match_the_same_entry_satisfy_one_entry() {
+        let rule = rule(&["https://ci/release", "spiffe://acme/.*"], 2);
+        let signers = [identity("spiffe://acme/a"), identity("spiffe://acme/b")];
+        assert_eq!(decide(&rule, &signers).len(), 1);
+        let signers = [identity("spiffe://acme/a"), identity("https://ci/release")];
+        assert_eq!(decide(&rule, &signers), [(0, 1), (1, 0)]);
+    }
+
+    #[test]
+    fn one_workflow_at_a_branch_and_at_a_tag_satisfies_one_entry() {
+        let rule = rule(&["https://ci/build@.*", "https://ci/review@.*"], 2);
+        let signers = [
+            identity("https://ci/build@refs/heads/main"),
+            identity("https://ci/build@refs/tags/v1"),
+        ];
+        assert_eq!(decide(&rule, &signers).len(), 1);
+    }
+
+    #[test]
+    fn a_signature_gives_way_when_it_satisfies_another_entry_too() {
+        // Taken one after the other, the first signature would take the only entry of the second.
+        let rule = rule(&["a|b", "a|c", "c|d"], 3);
+        let signers = [identity("a"), identity("b"), identity("c")];
+        assert_eq!(decide(&rule, &signers).len(), 3);
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let signers: Vec<_> = order.iter().map(|i| signers[*i].clone()).collect();
+            assert_eq!(decide(&rule, &signers).len(), 3, "{order:?}");
+        }
+    }
+
+    #[test]
+    fn every_small_matching_is_as_large_as_one_found_by_trying_all() {
+        // Each of 4 signers satisfies any subset of 3 entries.
+        for bits in 0..1_u32 << 12 {
+            let satisfies = |signer: u32, entry: u32| bits >> (signer * 3 + entry) & 1 == 1;
+            let patterns: Vec<String> = (0..3)
+                .map(|entry| {
+                    let names = (0..4).filter(|signer| satisfies(*signer, entry));
+                    let names: Vec<_> = names.map(|signer| format!("s{signer}")).collect();
+                    if names.is_empty() { "none".to_owned() } else { names.join("|") }
+                })
+                .collect();
+            let signers: Vec<_> = (0..4).map(|signer| identity(&format!("s{signer}"))).collect();
+            let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+            let largest = (0..125_u32)
+                .filter_map(|choice| {
+                    // Of each entry: the signer that serves it, or none (4).
+                    let chosen = [choice % 5, choice / 5 % 5, choice / 25];
+                    let served: Vec<_> =
+                        (0..3).zip(chosen).filter(|(_, signer)| *signer < 4).collect();
+                    let different: BTreeSet<_> = served.iter().map(|(_, signer)| signer).collect();
+                    let holds = served.iter().all(|(entry, signer)| satisfies(*signer, *entry));
+                    (holds && different.len() == served.len()).then_some(served.len())
+                })
+                .max();
+            assert_eq!(Some(decide(&rule(&patterns, 3), &signers).len()), largest, "{bits:012b}");
+        }
+    }
+
+    #[test]
+    fn signatures_of_one_signer_count_as_one_even_where_entries_overlap() {
+        let overlapping = rule(&["spiffe://acme/.*", "spiffe://acme/release"], 2);
+        let release = identity("spiffe://acme/release");
+        assert_eq!(decide(&overlapping, &[release.clone(), release.clone()]).len(), 1);
+        assert_eq!(decide(&overlapping, &[release, identity("spiffe://acme/test")]).len(), 2);
+    }
+
+    #[test]
+    fn signers_that_differ_in_an_extension_that_is_asked_for_are_different() {
+        let in_environment = |value: &str| Identity {
+            extensions: vec![FulcioExtension {
+                oid: ENVIRONMENT.to_owned(),
+                name: "RunnerEnvironment",
+                value: value.to_owned(),
+            }],
+            ..identity("https://ci/build")
+        };
+        let entry =
+            |value| accepted("https://ci/build").extension(ENVIRONMENT, StringMatch::exact(value));
+        let rule = Rule::new(vec![entry("hosted"), entry("own")], 2).unwrap();
+        assert_eq!(decide(&rule, &[in_environment("own"), in_environment("hosted")]).len(), 2);
+        assert_eq!(decide(&rule, &[in_environment("own"), in_environment("own")]).len(), 1);
+    }
+
+    #[test]
+    fn keys_count_once_each() {
+        let (one, two) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let accepted = |key: &KeyPair| AcceptedSigner::key(key.public_key().clone());
+        let rule = Rule::new(vec![accepted(&one), accepted(&two)], 2).unwrap();
+        let decide = |keys: &[&KeyPair]| {
+            rule.decide_among(keys.iter().map(|key| Who::Key(key.public_key()))).matches.len()
+        };
+        assert_eq!(decide(&[&one, &one]), 1);
+        assert_eq!(decide(&[&one, &two]), 2);
+    }
+
+    #[test]
+    fn thresholds_that_cannot_be_reached_are_refused() {
+        for (signers, threshold) in [(0, 1), (1, 0), (1, 2), (1001, 1)] {
+            let key = AcceptedSigner::key(KeyPair::generate().unwrap().public_key().clone());
+            assert!(Rule::new(vec![key; signers], threshold).is_err(), "{signers} {threshold}");
+        }
+    }
+
+    #[test]
+    fn long_lists_and_many_signatures_are_decided_in_moments() {
+        let start = Instant::now();
+        let exact = |name: String| {
+            AcceptedSigner::identity(StringMatch::exact(name), StringMatch::exact(ISSUER))
+        };
+        let list = (0..100_000).map(|i| exact(format!("https://ci/{i}"))).collect();
+        let long = Rule::new(list, 2).unwrap();
+        let signers: Vec<_> =
+            (0..300).map(|i| identity(&format!("https://ci/{}", 99_999 - i))).collect();
+        assert_eq!(decide(&long, &signers).len(), 2);
+        // The worst case of the matching: every signer satisfies every entry but the last.
+        let mut list: Vec<_> = vec![".*"; 200];
+        list.push("absent");
+        let signers: Vec<_> = (0..1000).map(|i| identity(&format!("s{i}"))).collect();
+        let many = rule(&list, 201);
+        assert_eq!(decide(&many, &signers).len(), 200);
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    }
+}

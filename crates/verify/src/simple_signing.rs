@@ -37,11 +37,7 @@ pub(crate) fn check(
         if found.as_deref() == Some(expected) {
             return Ok(());
         }
-        Err(Check::Claim {
-            field,
-            expected: quote(expected),
-            found: quoted(found.as_deref()),
-        })
+        Err(Check::Claim { field, expected: quote(expected), found: quoted(found.as_deref()) })
     };
     differs("critical.type", TYPE, stated)?;
     differs("critical.image.docker-manifest-digest", &digest_name(image), digest)?;

@@ -97,9 +97,10 @@ pub(crate) fn check_hint(content: &Content, artifact: &Artifact<'_>) -> Result<(
     };
     let Ok(stated) = Digest::new(algorithm, hint.digest.clone()) else { return Ok(()) };
     match artifact.digest(algorithm) {
-        Some(digest) if digest != stated => {
-            Err(Check::ArtifactDigest { expected: digest_name(&stated), found: digest_name(&digest) })
-        }
+        Some(digest) if digest != stated => Err(Check::ArtifactDigest {
+            expected: digest_name(&stated),
+            found: digest_name(&digest),
+        }),
         _ => Ok(()),
     }
 }

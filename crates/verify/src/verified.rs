@@ -34,7 +34,10 @@ pub(crate) enum SignedContent {
     Artifact,
     SimpleSigning(SimpleSigning),
     /// A statement, and which of its subjects is the artifact.
-    Statement { statement: Statement, subject: usize },
+    Statement {
+        statement: Statement,
+        subject: usize,
+    },
 }
 
 /// A time at which the signature is proven to have existed.

@@ -4,7 +4,9 @@ use bundle::{Bundle, Content, Envelope, SIGN_PREDICATE_TYPE, Statement};
 use keys::{Digest, HashAlgorithm};
 use oci_push::{Found, LegacyKind, LegacySignature, Registry, Resolved, Search};
 use trust_root::TrustedRoot;
-use verify::{Artifact, Check, Error, Legacy, Verified, verify_legacy};
+use verify::{
+    Artifact, Check, Error, LegacySignature as Legacy, Policy, Purpose, Verified, verify_legacy,
+};
 use x509::Certificate;
 
 use crate::context::Context;
@@ -50,7 +52,8 @@ impl Judge<'_> {
         let mut judged = Judged::default();
         self.found(&found, &digest, &mut judged);
         let enough = |judged: &Judged| {
-            self.wanted.enough(judged.accepted.iter().map(|accepted| &accepted.verified)).is_ok()
+            let verified = judged.accepted.iter().map(|accepted| &accepted.verified);
+            self.wanted.rule.decide(verified).is_enough()
         };
         if !enough(&judged) && !found.bundles.is_empty() {
             let earlier = self.registry.find_legacy(image).await.map_err(could_not)?;
@@ -100,10 +103,8 @@ impl Judge<'_> {
             return;
         }
         let artifact = Artifact::Digest(image);
-        let verdict = self.wanted.judge(|policy| {
-            let policy = policy.clone().predicate_type(self.predicate_type);
-            verify::verify(&bundle, &artifact, &policy, self.root, self.context.now())
-        });
+        let verdict =
+            verify::verify(&bundle, &artifact, &self.policy(), self.root, self.context.now());
         match verdict {
             Ok(verified) => judged.accepted.push(Accepted {
                 verified,
@@ -140,10 +141,8 @@ impl Judge<'_> {
             return;
         }
         let artifact = Artifact::Digest(image);
-        let verdict = self.wanted.judge(|policy| {
-            let policy = policy.clone().predicate_type(self.predicate_type);
-            verify_legacy(&legacy, &artifact, &policy, self.root, self.context.now())
-        });
+        let verdict =
+            verify_legacy(&legacy, &artifact, &self.policy(), self.root, self.context.now());
         match verdict {
             Ok(verified) => judged.accepted.push(Accepted {
                 verified,
@@ -152,6 +151,13 @@ impl Judge<'_> {
             }),
             Err(error) => judged.refuse(&name, &error, legacy.certificate().as_ref()),
         }
+    }
+
+    fn policy(&self) -> Policy {
+        self.wanted.policy(match self.predicate_type {
+            SIGN_PREDICATE_TYPE => Purpose::ImageSignature,
+            other => Purpose::Attestation { predicate_type: other.to_owned() },
+        })
     }
 
     /// The predicate type of a statement, when it is not the one sought.
@@ -171,10 +177,11 @@ impl Judged {
         none: impl FnOnce(&[String]) -> Failure,
     ) -> Result<Vec<Accepted>, Failure> {
         let verified = self.accepted.iter().map(|accepted| &accepted.verified);
-        let missing = match wanted.enough(verified) {
-            Ok(()) => return Ok(self.accepted),
-            Err(missing) => missing,
-        };
+        let decision = wanted.rule.decide(verified);
+        if decision.is_enough() {
+            return Ok(self.accepted);
+        }
+        let missing = (decision.matches.len(), decision.required);
         if self.accepted.is_empty() && self.refused.is_empty() {
             return Err(none(&self.others));
         }

@@ -8,7 +8,7 @@ use keys::{Digest, HashAlgorithm, PublicKey};
 use oci_push::{LegacyKind, LegacySignature, Reference, Registry};
 use serde_json::{Map, Value, json};
 use trust_root::TrustedRoot;
-use verify::{Artifact, Examination, Finding, Legacy};
+use verify::{Artifact, Examination, Finding, LegacySignature as Legacy};
 use x509::Certificate;
 
 use super::attached;
@@ -223,7 +223,7 @@ fn finish(
         let log = match &found.log {
             Finding::Holds(held) => held
                 .iter()
-                .find(|held| held.log_id == entry.log_id && held.log_index == entry.log_index)
+                .find(|held| held.log_id == entry.log_id && held.claimed_log_index == entry.log_index)
                 .map(|held| held.log_url.clone()),
             _ => None,
         };
@@ -275,7 +275,8 @@ fn finding<T>(finding: &Finding<T>) -> Value {
             json!({ "result": "not looked at", "reason": chain(error) })
         }
         Finding::Fails(error) => json!({ "result": "fails", "reason": chain(error) }),
-        Finding::NotLookedAt(why) => json!({ "result": "not looked at", "reason": why }),
+        Finding::NotChecked(why) => json!({ "result": "not looked at", "reason": why }),
+        _ => json!({ "result": "not looked at" }),
     }
 }
 

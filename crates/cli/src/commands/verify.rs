@@ -121,16 +121,16 @@ async fn verify_one(
     context: &Context,
 ) -> Result<Vec<String>, Failure> {
     let could_not = |error| Failure::registry(format!("{text} could not be verified"), &error);
-    let wanted = match &plan.whom {
+    let mut wanted = match &plan.whom {
         Whom::Flags(wanted) => wanted.clone(),
         Whom::File { file, path, flags } => {
             let repository = reference.repository().to_string();
             Wanted::from_file(file, path, &repository, flags, context)?
         }
     };
-    let wanted = wanted.each(|policy| {
-        plan.annotations.iter().fold(policy, |policy, (key, value)| policy.annotation(key, value))
-    });
+    for (key, value) in &plan.annotations {
+        wanted.rule = wanted.rule.annotation(key, value);
+    }
     let resolved = plan.registry.resolve(reference).await.map_err(could_not)?;
     let judge = Judge {
         registry: &plan.registry,
@@ -312,7 +312,9 @@ pub(super) fn facts(verified: &Verified, bundle: Option<&Digest>) -> Map<String,
     }
     if let Some(entry) = verified.log_entries().first() {
         say("LogURL", json!(entry.log_url));
-        say("LogIndex", json!(entry.log_index));
+        if let Some(index) = entry.log_index {
+            say("LogIndex", json!(index));
+        }
     }
     if let Some(bundle) = bundle {
         say("BundleDigest", json!(format!("sha256:{}", bundle.to_hex())));

@@ -8,7 +8,9 @@ use host::FileError;
 use keys::{Digest, HashAlgorithm, KeyAlgorithm};
 use serde_json::{Value, json};
 use trust_root::TrustedRoot;
-use verify::{Artifact, Check, Error, Legacy, Verified, verify_legacy};
+use verify::{
+    Artifact, Error, LegacySignature as Legacy, Policy, Purpose, Verified, verify_legacy,
+};
 use x509::Certificate;
 
 use super::attached::refusal;
@@ -47,13 +49,14 @@ pub(crate) async fn verify_blob(
     };
     let root = plan::trusted_root(&flags.trust, context).await?;
     let digests = digests(&signature, file, &flags.policy, context).await?;
-    let judged = match signature.judge(&Artifact::Digests(&digests), &wanted, &root, context) {
-        Err(Error::Refused(check))
-            if matches!(*check, Check::Signature(_))
-                && signature.may_be_over_the_message(&flags.policy, context) =>
+    let policy = wanted.policy(Purpose::FileSignature);
+    let judged = match signature.judge(&Artifact::Digests(&digests), &policy, &root, context) {
+        Err(Error::Artifact { .. })
+            if signature.may_be_over_the_message(&flags.policy, context)
+                && named_digest(file).is_none() =>
         {
             let message = whole(file).await?;
-            signature.judge(&Artifact::Message(&message), &wanted, &root, context)
+            signature.judge(&Artifact::Message(&message), &policy, &root, context)
         }
         judged => judged,
     };
@@ -79,7 +82,7 @@ pub(crate) async fn verify_blob_attestation(
     };
     let signature = attached(flags.bundle.as_deref(), &name).await?;
     let wanted = match Wanted::from_flags(&flags.policy, context) {
-        Ok(wanted) => wanted.each(|policy| policy.predicate_type(&predicate_type)),
+        Ok(wanted) => wanted,
         Err(failure) if flags.policy.names_nobody() && given.is_none() => {
             let about = (name.as_path(), &flags.policy, &flags.trust);
             return Err(name_signer(failure, about, &signature, context).await);
@@ -91,8 +94,9 @@ pub(crate) async fn verify_blob_attestation(
         Some(digest) => vec![digest],
         None => digests(&signature, &name, &flags.policy, context).await?,
     };
+    let policy = wanted.policy(Purpose::Attestation { predicate_type });
     let verified = signature
-        .judge(&Artifact::Digests(&digests), &wanted, &root, context)
+        .judge(&Artifact::Digests(&digests), &policy, &root, context)
         .map_err(|error| unacceptable(&name, &signature, &error))?;
     conclude(&name, &verified, &signature, flags.output, context);
     Ok(())
@@ -102,16 +106,16 @@ impl Signature {
     fn judge(
         &self,
         artifact: &Artifact<'_>,
-        wanted: &Wanted,
+        policy: &Policy,
         root: &TrustedRoot,
         context: &Context,
     ) -> Result<Verified, Error> {
-        wanted.judge(|policy| match self {
+        match self {
             Self::Bundle { bundle, .. } => {
                 verify::verify(bundle, artifact, policy, root, context.now())
             }
             Self::Earlier(legacy) => verify_legacy(legacy, artifact, policy, root, context.now()),
-        })
+        }
     }
 
     /// Whether the key is one that signs messages as well as digests of them, and this one is not
@@ -302,7 +306,8 @@ async fn name_signer(
     }
     let Ok(root) = plan::trusted_root(trust, context).await else { return failure };
     let Ok(digests) = digests(signature, file, policy, context).await else { return failure };
-    let judged = signature.judge(&Artifact::Digests(&digests), &Wanted::anybody(), &root, context);
+    let policy = Wanted::anybody().policy(Purpose::FileSignature);
+    let judged = signature.judge(&Artifact::Digests(&digests), &policy, &root, context);
     match judged.ok().as_ref().and_then(as_flags) {
         Some(hint) => failure.hint(hint),
         None => failure,

@@ -4,8 +4,8 @@
 use std::time::{Duration, SystemTime};
 
 use ambisign_verify::{
-    Artifact, Check, Error, Policy, StringMatch, TimeSource, Warning, danger, hash_algorithm,
-    verify,
+    AcceptedSigner, Artifact, Check, Error, Formats, Policy, Rule, StringMatch, TimeSource,
+    Warning, danger, hash_algorithm, verify,
 };
 use bundle::{Bundle, SIGN_PREDICATE_TYPE};
 use keys::{Digest, HashAlgorithm, KeyPair, Sign};
@@ -13,7 +13,7 @@ use serde_json::json;
 use trust_root::{Log, TrustedRoot, Window};
 
 use crate::{
-    ALL, ATTESTATION, Case, EMAIL, Failure, GITHUB, IMAGE, REKOR_V1, SPIFFE, now, refusal,
+    ALL, ATTESTATION, Case, EMAIL, Failure, GITHUB, IMAGE, REKOR_V1, SPIFFE, exactly, now, refusal,
 };
 
 fn regexp(pattern: &str) -> StringMatch {
@@ -69,7 +69,7 @@ fn what_was_verified_says_when_and_where() {
     let v2 = GITHUB.judge(&GITHUB.json(), &GITHUB.policy()).unwrap();
     assert_eq!(v2.times()[0].source, TimeSource::Timestamp);
     assert_eq!(v2.log_entries()[0].log_url, "http://localhost:3003");
-    assert_eq!(v2.log_entries()[0].log_index, 307);
+    assert_eq!(v2.log_entries()[0].log_index, Some(307));
     assert_eq!(v2.log_entries()[0].integrated_time, None);
     let repository = v2.extensions().iter().find(|e| e.oid == "1.3.6.1.4.1.57264.1.12").unwrap();
     assert_eq!(repository.value, "https://github.com/octo-org/octo-repo");
@@ -82,17 +82,42 @@ fn what_was_verified_says_when_and_where() {
 
 #[test]
 fn an_image_signature_states_that_it_is_one() {
-    let policy = IMAGE.policy().predicate_type(SIGN_PREDICATE_TYPE);
+    let policy = Policy::image_signature(IMAGE.signer());
     let verified = IMAGE.judge(&IMAGE.json(), &policy).unwrap();
     assert_eq!(verified.statement().unwrap().predicate_type(), SIGN_PREDICATE_TYPE);
     // An attestation offered as a signature of the image.
-    let policy = ATTESTATION.policy().predicate_type(SIGN_PREDICATE_TYPE);
-    let check = ATTESTATION.refusal(&policy);
+    let check = ATTESTATION.refusal(&Policy::image_signature(ATTESTATION.signer()));
     assert!(
         matches!(&check, Check::PredicateType { expected, .. } if expected == SIGN_PREDICATE_TYPE)
     );
-    let check = SPIFFE.refusal(&SPIFFE.policy().predicate_type(SIGN_PREDICATE_TYPE));
-    assert!(check.to_string().contains("without a statement"), "{check}");
+    let check = SPIFFE.refusal(&Policy::image_signature(SPIFFE.signer()));
+    assert_eq!(check.to_string(), "purpose: expected an image signature, found a file signature");
+}
+
+#[test]
+fn an_attestation_is_not_a_file_signature_and_neither_is_the_other() {
+    let check = ATTESTATION.refusal(&Policy::file_signature(ATTESTATION.signer()));
+    let text = check.to_string();
+    assert!(
+        text.starts_with("purpose: expected a file signature, found a statement of type http"),
+        "{text}"
+    );
+    let check =
+        SPIFFE.refusal(&Policy::attestation("https://slsa.dev/provenance/v1", SPIFFE.signer()));
+    assert!(matches!(check, Check::Purpose { .. }), "{check}");
+    let check = ATTESTATION.refusal(&Policy::attestation("https://other", ATTESTATION.signer()));
+    assert!(matches!(check, Check::PredicateType { .. }), "{check}");
+}
+
+#[test]
+fn only_the_formats_that_the_policy_accepts_count() {
+    IMAGE.judge(&IMAGE.json(), &IMAGE.policy().formats(Formats::Bundle)).unwrap();
+    let check = IMAGE.refusal(&IMAGE.policy().formats(Formats::Legacy));
+    assert!(matches!(check, Check::Format { .. }), "{check}");
+    // What a policy accepts never widens what its rule accepts.
+    let rule = Rule::from(IMAGE.signer()).formats(Formats::Legacy);
+    let check = IMAGE.refusal(&Policy::image_signature(rule).formats(Formats::Bundle));
+    assert!(matches!(check, Check::Format { .. }), "{check}");
 }
 
 #[test]
@@ -114,7 +139,7 @@ fn annotations_asked_for_must_be_those_of_the_subject() {
 #[test]
 fn another_identity_or_issuer_is_refused_by_name() {
     let exact = |subject: &str, issuer: &str| {
-        GITHUB.refusal(&Policy::new(StringMatch::exact(subject), StringMatch::exact(issuer)))
+        GITHUB.refusal(&Policy::file_signature(exactly(subject, issuer)))
     };
     let check = exact("someone@else.test", GITHUB.issuer);
     assert!(matches!(&check, Check::Identity { found, .. } if found == GITHUB.subject));
@@ -127,26 +152,30 @@ fn another_identity_or_issuer_is_refused_by_name() {
 }
 
 #[test]
-fn a_pattern_that_fits_a_part_is_refused_and_shown_anchored() {
-    let policy = |pattern: &str| Policy::new(regexp(pattern), regexp("http://127.*"));
+fn a_pattern_that_matches_a_part_is_refused_and_shown_anchored() {
+    let identity = |subject, issuer| {
+        Policy::file_signature(AcceptedSigner::identity(regexp(subject), regexp(issuer)))
+    };
+    let policy = |pattern: &'static str| identity(pattern, "http://127.*");
     GITHUB.judge(&GITHUB.json(), &policy("https://github.com/octo-org/.*")).unwrap();
     let text = GITHUB.refusal(&policy("octo-org/octo-repo")).to_string();
-    assert!(text.contains("fits only a part of it"), "{text}");
+    assert!(text.contains("matches only a part of it"), "{text}");
     assert!(text.contains("^(?:octo-org/octo-repo)$"), "{text}");
     let text = GITHUB.refusal(&policy("nobody")).to_string();
     assert!(!text.contains("part"), "{text}");
-    let issuer = Policy::new(regexp(".*"), regexp("127.0.0.1"));
+    let issuer = identity(".*", "127.0.0.1");
     assert!(GITHUB.refusal(&issuer).to_string().contains("^(?:127.0.0.1)$"));
 }
 
 #[test]
 fn extensions_asked_for_must_be_there() {
     let oid = "1.3.6.1.4.1.57264.1.12";
-    let with = |value: StringMatch| GITHUB.policy().extension(oid, value);
+    let with = |value: StringMatch| Policy::file_signature(GITHUB.signer().extension(oid, value));
     GITHUB.judge(&GITHUB.json(), &with(regexp("https://github.com/octo-org/.*"))).unwrap();
     let check = GITHUB.refusal(&with(StringMatch::exact("https://github.com/other/repo")));
     assert!(matches!(check, Check::Extension { found: Some(_), .. }), "{check}");
-    let check = EMAIL.refusal(&EMAIL.policy().extension(oid, regexp(".*")));
+    let signer = EMAIL.signer().extension(oid, regexp(".*"));
+    let check = EMAIL.refusal(&Policy::file_signature(signer));
     assert!(matches!(check, Check::Extension { found: None, .. }), "{check}");
 }
 
@@ -157,7 +186,8 @@ fn another_file_is_told_before_anything_else() {
         verify(bundle, &Artifact::Message(b"another file"), policy, root, now())
             .map_err(Failure::Refused)
     };
-    let check = refusal(judge(&danger::any_identity(), &bundle, GITHUB.root()));
+    let check =
+        refusal(judge(&Policy::file_signature(danger::any_identity()), &bundle, GITHUB.root()));
     assert!(matches!(check, Check::ArtifactDigest { .. }), "{check}");
     // The digest in the bundle is a hint: with the other file's nothing changes.
     let mut value = GITHUB.value();
@@ -402,7 +432,7 @@ fn a_checkpoint_of_another_trusted_log_is_refused() {
 #[test]
 fn a_key_and_a_certificate_are_not_taken_for_each_other() {
     let key = KeyPair::generate().unwrap().public_key().clone();
-    let check = GITHUB.refusal(&Policy::public_key(key));
+    let check = GITHUB.refusal(&Policy::file_signature(AcceptedSigner::key(key)));
     assert!(matches!(check, Check::Material { expected: "a public key", .. }), "{check}");
     let mut value = GITHUB.value();
     value["verificationMaterial"].as_object_mut().unwrap().remove("certificate");
@@ -413,7 +443,7 @@ fn a_key_and_a_certificate_are_not_taken_for_each_other() {
 
 #[test]
 fn what_switches_checks_off_is_asked_for_by_name() {
-    GITHUB.judge(&GITHUB.json(), &danger::any_identity()).unwrap();
+    GITHUB.judge(&GITHUB.json(), &Policy::file_signature(danger::any_identity())).unwrap();
     let own = GITHUB.root();
     let bundle = Bundle::from_json(&GITHUB.json()).unwrap();
     let digest = GITHUB.digest();

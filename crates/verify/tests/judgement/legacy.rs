@@ -4,15 +4,14 @@
 use std::collections::BTreeMap;
 
 use ambisign_verify::{
-    Artifact, Check, Error, Legacy, Policy, StringMatch, TimeSource, Verified, danger,
+    Artifact, Check, Error, Formats, LegacySignature, Policy, TimeSource, Verified, danger,
     verify_legacy,
 };
-use bundle::SIGN_PREDICATE_TYPE;
 use keys::{Digest, HashAlgorithm};
 use serde_json::{Value, json};
 use trust_root::TrustedRoot;
 
-use crate::{CAPTURES, REKOR_V1, SPIFFE, now};
+use crate::{CAPTURES, REKOR_V1, SPIFFE, exactly, now};
 
 type Annotations = BTreeMap<String, String>;
 
@@ -68,7 +67,7 @@ impl Image {
     }
 
     fn policy(&self) -> Policy {
-        Policy::new(StringMatch::exact(&self.subject), StringMatch::exact(&self.issuer))
+        Policy::image_signature(exactly(&self.subject, &self.issuer))
     }
 
     /// The annotations of the layer with a certificate.
@@ -86,7 +85,7 @@ impl Image {
         annotations: &Annotations,
         policy: &Policy,
     ) -> Result<Verified, Error> {
-        let legacy = Legacy::image_signature(payload, annotations)?;
+        let legacy = LegacySignature::image_signature(payload, annotations)?;
         let image = Artifact::Digest(&self.digest);
         verify_legacy(&legacy, &image, policy, &self.root, now())
     }
@@ -128,9 +127,14 @@ fn images_signed_by_ambient_identities_on_the_public_sigstore_verify_offline() {
         assert!(verified.statement().is_none());
         assert!(verified.simple_signing().unwrap().docker_reference().is_some());
         assert!(verified.warnings().is_empty());
-        // It is what an image signature is asked for by.
-        let policy = image.policy().predicate_type(SIGN_PREDICATE_TYPE);
-        image.judge(&image.keyless(), &policy).unwrap();
+        assert_eq!(
+            verified.claims().repository,
+            verified.simple_signing().unwrap().docker_reference()
+        );
+        image.judge(&image.keyless(), &image.policy().formats(Formats::Legacy)).unwrap();
+        let check =
+            refusal(image.judge(&image.keyless(), &image.policy().formats(Formats::Bundle)));
+        assert!(matches!(check, Check::Format { .. }), "{check}");
     }
 }
 
@@ -149,14 +153,17 @@ fn only_the_signer_is_the_signer() {
         for (subject, issuer) in
             [("somebody@else.test", &*image.issuer), (&image.subject, "https://else.test")]
         {
-            let policy = Policy::new(StringMatch::exact(subject), StringMatch::exact(issuer));
+            let policy = Policy::image_signature(exactly(subject, issuer));
             let check = refusal(image.judge(&layer, &policy));
             assert!(matches!(check, Check::Identity { .. } | Check::Issuer { .. }), "{check}");
         }
-        image.judge(&layer, &danger::any_identity()).unwrap();
-        let policy = image.policy().predicate_type("https://slsa.dev/provenance/v1");
-        let check = refusal(image.judge(&layer, &policy));
-        assert!(matches!(check, Check::PredicateType { .. }), "{check}");
+        image.judge(&layer, &Policy::image_signature(danger::any_identity())).unwrap();
+        let signer = || exactly(&image.subject, &image.issuer);
+        let attestation = Policy::attestation("https://slsa.dev/provenance/v1", signer());
+        for policy in [attestation, Policy::file_signature(signer())] {
+            let check = refusal(image.judge(&layer, &policy));
+            assert!(matches!(check, Check::Purpose { .. }), "{check}");
+        }
     }
 }
 
@@ -279,7 +286,7 @@ fn a_file_verifies_with_its_signature_its_certificate_and_the_logs_promise() {
         },
     });
     let judge = |old: &Value, artifact: &[u8], policy: &Policy| {
-        let legacy = Legacy::blob_bundle(old.to_string().as_bytes())?;
+        let legacy = LegacySignature::blob_bundle(old.to_string().as_bytes())?;
         assert_eq!(legacy.hash_algorithm().unwrap(), HashAlgorithm::Sha256);
         verify_legacy(&legacy, &Artifact::Message(artifact), policy, case.root(), now())
     };
@@ -288,7 +295,7 @@ fn a_file_verifies_with_its_signature_its_certificate_and_the_logs_promise() {
     assert_eq!(verified.subject_name().unwrap().as_str(), case.subject);
     let check = refusal(judge(&old, b"another file", &case.policy()));
     assert!(matches!(check, Check::Signature(_)), "{check}");
-    let other = Policy::new(StringMatch::exact("nobody"), StringMatch::exact(case.issuer));
+    let other = Policy::file_signature(exactly("nobody", case.issuer));
     assert!(matches!(refusal(judge(&old, &artifact, &other)), Check::Identity { .. }));
     let mut unlogged = old.clone();
     unlogged.as_object_mut().unwrap().remove("rekorBundle");

@@ -1,5 +1,5 @@
-//! The judgement on material nobody here made: bundles of cosign on the real services, of the other
-//! signers on the sandbox, and images of the public Sigstore.
+//! Verification of material that other programs made: bundles of cosign on the real services, of the
+//! other signers on the sandbox, and images signed on the public Sigstore.
 
 #![expect(
     clippy::expect_used,
@@ -19,7 +19,9 @@ mod timestamps;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
-use ambisign_verify::{Artifact, Check, Error, Policy, StringMatch, Verified, verify};
+use ambisign_verify::{
+    AcceptedSigner, Artifact, Check, Error, Policy, Purpose, StringMatch, Verified, verify,
+};
 use bundle::Bundle;
 use keys::{Digest, HashAlgorithm};
 use trust_root::TrustedRoot;
@@ -81,8 +83,17 @@ impl Case {
         TrustedRoot::from_json(&self.read("trusted_root.json")).unwrap()
     }
 
+    fn signer(&self) -> AcceptedSigner {
+        exactly(self.subject, self.issuer)
+    }
+
+    /// The purpose that the capture was made for.
+    fn purpose(&self) -> Purpose {
+        Purpose::claimed_by(&Bundle::from_json(&self.json()).unwrap()).unwrap()
+    }
+
     fn policy(&self) -> Policy {
-        Policy::new(StringMatch::exact(self.subject), StringMatch::exact(self.issuer))
+        Policy::new(self.purpose(), self.signer())
     }
 
     /// The digest of what was signed: of the image's manifest, or of the file.
@@ -104,6 +115,10 @@ impl Case {
     fn refusal(&self, policy: &Policy) -> Check {
         refusal(self.judge(&self.json(), policy))
     }
+}
+
+fn exactly(subject: &str, issuer: &str) -> AcceptedSigner {
+    AcceptedSigner::identity(StringMatch::exact(subject), StringMatch::exact(issuer))
 }
 
 #[derive(Debug)]

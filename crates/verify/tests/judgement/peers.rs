@@ -3,11 +3,15 @@
 use std::fs;
 use std::time::SystemTime;
 
-use ambisign_verify::{Artifact, Check, Error, Policy, StringMatch, Verified, verify};
+use ambisign_verify::{
+    AcceptedSigner, Artifact, Check, Error, Policy, StringMatch, Verified, verify,
+};
 use bundle::Bundle;
 use keys::Digest;
 use serde_json::Value;
 use trust_root::TrustedRoot;
+
+use crate::exactly;
 
 const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/peers/");
 
@@ -41,11 +45,13 @@ fn all() -> Vec<Signed> {
 
 impl Signed {
     fn policy(&self) -> Policy {
-        let exact = |text: &str| StringMatch::exact(text);
-        let policy = Policy::new(exact(&self.identity), exact(&self.issuer));
+        self.policy_by(exactly(&self.identity, &self.issuer))
+    }
+
+    fn policy_by(&self, signer: AcceptedSigner) -> Policy {
         match &self.predicate_type {
-            Some(kind) => policy.predicate_type(kind),
-            None => policy,
+            Some(kind) => Policy::attestation(kind, signer),
+            None => Policy::file_signature(signer),
         }
     }
 
@@ -103,19 +109,24 @@ fn none_of_them_verifies_for_another_signer_issuer_or_kind() {
     let artifact = read("artifact.txt");
     for signed in all() {
         let other = format!("{}x", signed.identity);
-        let policy = Policy::new(StringMatch::exact(other), StringMatch::exact(&signed.issuer));
+        let policy = signed.policy_by(exactly(&other, &signed.issuer));
         let check = signed.refusal(&artifact, &policy);
         assert!(matches!(check, Check::Identity { .. }), "{}: {check}", signed.name);
         let part = StringMatch::regexp(&signed.identity[1..].replace(['.', '@'], ".")).unwrap();
-        let check =
-            signed.refusal(&artifact, &Policy::new(part, StringMatch::exact(&signed.issuer)));
+        let part = AcceptedSigner::identity(part, StringMatch::exact(&signed.issuer));
+        let check = signed.refusal(&artifact, &signed.policy_by(part));
         assert!(matches!(check, Check::Identity { .. }), "{}: {check}", signed.name);
-        let policy =
-            Policy::new(StringMatch::exact(&signed.identity), StringMatch::exact("https://other"));
+        let policy = signed.policy_by(exactly(&signed.identity, "https://other"));
         let check = signed.refusal(&artifact, &policy);
         assert!(matches!(check, Check::Issuer { .. }), "{}: {check}", signed.name);
-        let check = signed.refusal(&artifact, &signed.policy().predicate_type("https://other"));
-        assert!(matches!(check, Check::PredicateType { .. }), "{}: {check}", signed.name);
+        let signer = exactly(&signed.identity, &signed.issuer);
+        let check = signed.refusal(&artifact, &Policy::attestation("https://other", signer));
+        match signed.predicate_type {
+            Some(_) => {
+                assert!(matches!(check, Check::PredicateType { .. }), "{}: {check}", signed.name);
+            }
+            None => assert!(matches!(check, Check::Purpose { .. }), "{}: {check}", signed.name),
+        }
     }
 }
 

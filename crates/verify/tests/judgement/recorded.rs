@@ -1,7 +1,9 @@
 //! What the real Rekor v1 and v2 answered, put into bundles with what they were asked: every kind
 //! of entry, of certificates and of keys.
 
-use ambisign_verify::{Artifact, Check, Error, Policy, Verified, danger, verify};
+use ambisign_verify::{
+    AcceptedSigner, Artifact, Check, Error, Policy, Purpose, Verified, danger, verify,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bundle::{
@@ -33,12 +35,12 @@ fn unhex(value: &Value) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
 }
 
-/// The signer in base64 of PEM, as material and as policy.
-fn signer(pem: &Value) -> (VerificationMaterial, Policy) {
+/// The signer in base64 of PEM, as material and as the acceptable signer.
+fn signer(pem: &Value) -> (VerificationMaterial, AcceptedSigner) {
     let pem = String::from_utf8(decoded(pem)).unwrap();
     if pem.contains("PUBLIC KEY") {
-        let policy = Policy::public_key(PublicKey::from_pem(&pem).unwrap());
-        return (VerificationMaterial::PublicKey { hint: None }, policy);
+        let signer = AcceptedSigner::key(PublicKey::from_pem(&pem).unwrap());
+        return (VerificationMaterial::PublicKey { hint: None }, signer);
     }
     let certificate = Certificate::from_pem(&pem).unwrap();
     (VerificationMaterial::Certificate(certificate.der().to_vec()), danger::any_identity())
@@ -69,12 +71,13 @@ fn v1_entry(answer: &Value) -> LogEntry {
 
 fn judge_v1(
     answer: &Value,
-    signer: (VerificationMaterial, Policy),
+    signer: (VerificationMaterial, AcceptedSigner),
     content: Content,
     artifact: &Digest,
 ) -> Result<Verified, Error> {
-    let (material, policy) = signer;
+    let (material, signer) = signer;
     let bundle = Bundle::new(material, content, vec![v1_entry(answer)], vec![]).unwrap();
+    let policy = Policy::new(Purpose::claimed_by(&bundle).unwrap(), signer);
     verify(&bundle, &Artifact::Digest(artifact), &policy, REKOR_V1.root(), now())
 }
 
@@ -169,7 +172,7 @@ fn the_entries_of_rekor_v2_verify_for_keys_and_prove_no_time_for_certificates() 
         let algorithm = keys::Scheme::from_key_details(details).unwrap().hash().unwrap();
         let digest = Digest::new(algorithm, decoded(&record["digest"])).unwrap();
         let content = message(&digest, &record["signature"]["content"]);
-        let (material, policy) = match &verifier["publicKey"] {
+        let (material, signer) = match &verifier["publicKey"] {
             Value::Null => (
                 VerificationMaterial::Certificate(decoded(
                     &verifier["x509Certificate"]["rawBytes"],
@@ -178,9 +181,10 @@ fn the_entries_of_rekor_v2_verify_for_keys_and_prove_no_time_for_certificates() 
             ),
             key => (
                 VerificationMaterial::PublicKey { hint: None },
-                Policy::public_key(PublicKey::from_spki(&decoded(&key["rawBytes"])).unwrap()),
+                AcceptedSigner::key(PublicKey::from_spki(&decoded(&key["rawBytes"])).unwrap()),
             ),
         };
+        let policy = Policy::file_signature(signer);
         let by_key = matches!(material, VerificationMaterial::PublicKey { .. });
         let bundle = Bundle::new(material, content, vec![entry], vec![]).unwrap();
         let artifact = Artifact::Digest(&digest);

@@ -2,7 +2,8 @@
 //! each kind of key signs.
 
 use ambisign_verify::{
-    Artifact, Check, Error, Policy, StringMatch, Verified, Warning, danger, hash_algorithm, verify,
+    AcceptedSigner, Artifact, Check, Error, Policy, Purpose, StringMatch, Verified, Warning,
+    danger, hash_algorithm, verify,
 };
 use bundle::{
     Bundle, Content, Envelope, EnvelopeSignature, INTOTO_PAYLOAD_TYPE, MAX_SUBJECTS, MessageDigest,
@@ -20,8 +21,20 @@ fn nobody() -> TrustedRoot {
     TrustedRoot::new(vec![], vec![], vec![], vec![]).unwrap()
 }
 
+const KIND: &str = "https://example.com/p";
+
+fn signer(key: &KeyPair) -> AcceptedSigner {
+    AcceptedSigner::key(key.public_key().clone())
+}
+
+/// For the signature of a file.
 fn policy(key: &KeyPair) -> Policy {
-    danger::ignore_tlog(Policy::public_key(key.public_key().clone()))
+    danger::ignore_tlog(Policy::file_signature(signer(key)))
+}
+
+/// For a statement about a file.
+fn attestation(key: &KeyPair) -> Policy {
+    danger::ignore_tlog(Policy::attestation(KIND, signer(key)))
 }
 
 fn bundle(content: Content, hint: Option<&str>) -> Bundle {
@@ -43,7 +56,7 @@ fn statement(subjects: &Value) -> Vec<u8> {
     json!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": subjects,
-        "predicateType": "https://example.com/p",
+        "predicateType": KIND,
         "predicate": {"x": 1},
     })
     .to_string()
@@ -51,7 +64,11 @@ fn statement(subjects: &Value) -> Vec<u8> {
 }
 
 fn judge(key: &KeyPair, bundle: &Bundle) -> Result<Verified, Error> {
-    verify(bundle, &Artifact::Message(FILE), &policy(key), &nobody(), now())
+    let policy = match Purpose::claimed_by(bundle) {
+        Ok(Purpose::FileSignature) => policy(key),
+        _ => attestation(key),
+    };
+    verify(bundle, &Artifact::Message(FILE), &policy, &nobody(), now())
 }
 
 fn check(judged: Result<Verified, Error>) -> Check {
@@ -82,7 +99,7 @@ fn a_statement_is_about_an_artifact_by_any_accepted_digest() {
     ] {
         let bundle = envelope(&key, INTOTO_PAYLOAD_TYPE, &statement(&about(&digests)));
         let verified = judge(&key, &bundle).unwrap();
-        assert_eq!(verified.statement().unwrap().predicate_type(), "https://example.com/p");
+        assert_eq!(verified.statement().unwrap().predicate_type(), KIND);
         assert!(verified.certificate().is_none() && verified.times().is_empty());
     }
     let sha512 = envelope(
@@ -133,12 +150,15 @@ fn one_subject_must_carry_all_the_annotations() {
     let sha256 = hex(HashAlgorithm::Sha256);
     let subject =
         |annotations: Value| json!({"digest": {"sha256": sha256}, "annotations": annotations});
-    let policy = policy(&key).annotation("a", "1").annotation("b", "2");
+    let policy = attestation(&key).annotation("a", "1").annotation("b", "2");
     let judge = |subjects: Value| {
         let bundle = envelope(&key, INTOTO_PAYLOAD_TYPE, &statement(&subjects));
         verify(&bundle, &Artifact::Message(FILE), &policy, &nobody(), now())
     };
-    judge(json!([subject(json!({"a": "1", "b": "2", "c": "3"}))])).unwrap();
+    let right =
+        json!([{"digest": {"sha256": sha256}}, subject(json!({"a": "1", "b": "2", "c": "3"}))]);
+    let verified = judge(right).unwrap();
+    assert_eq!(verified.claims().annotations.len(), 3, "of the subject that has them all");
     for subjects in [
         json!([subject(json!({"a": "1"})), subject(json!({"b": "2"}))]),
         json!([subject(json!({"a": 1, "b": "2"}))]),
@@ -189,16 +209,27 @@ fn a_digest_serves_where_the_signature_is_over_one() {
     let ed25519 = || KeyPair::generate_for(KeyAlgorithm::Ed25519).unwrap();
     let prehashed = ed25519().with_scheme(Scheme::Ed25519ph).unwrap();
     judge(&prehashed, HashAlgorithm::Sha512).unwrap();
-    // Pure Ed25519 is over the message alone: no digest can stand in for it.
+    // Pure Ed25519 signs the whole message: no digest can stand for it, and nothing is said about
+    // the signature.
     let pure = ed25519().with_scheme(Scheme::Ed25519).unwrap();
-    assert!(judge(&pure, HashAlgorithm::Sha512).is_err());
-    assert!(judge(&pure, HashAlgorithm::Sha256).is_err());
+    for (algorithm, needed) in [
+        (HashAlgorithm::Sha512, "the file itself"),
+        (HashAlgorithm::Sha256, "sha512 or the file itself"),
+    ] {
+        let judged = judge(&pure, algorithm);
+        assert!(
+            matches!(&judged, Err(Error::Artifact { expected, .. }) if expected == needed),
+            "{judged:?}"
+        );
+    }
+    let right = verify(&message(&pure), &Artifact::Message(FILE), &policy(&pure), &nobody(), now());
+    right.unwrap();
 }
 
 #[test]
 fn a_log_entry_is_demanded_of_a_key_too() {
     let key = KeyPair::generate().unwrap();
-    let policy = Policy::public_key(key.public_key().clone());
+    let policy = Policy::file_signature(signer(&key));
     let judged = verify(&message(&key), &Artifact::Message(FILE), &policy, &nobody(), now());
     assert!(matches!(check(judged), Check::NoLogEntry { .. }));
 }
@@ -206,7 +237,8 @@ fn a_log_entry_is_demanded_of_a_key_too() {
 #[test]
 fn a_key_has_no_identity_and_a_wrong_hint_is_only_odd() {
     let key = KeyPair::generate().unwrap();
-    let with_extension = policy(&key).extension("1.3.6.1.4.1.57264.1.8", StringMatch::exact("x"));
+    let signer = signer(&key).extension("1.3.6.1.4.1.57264.1.8", StringMatch::exact("x"));
+    let with_extension = Policy::file_signature(signer);
     let judged =
         verify(&message(&key), &Artifact::Message(FILE), &with_extension, &nobody(), now());
     assert!(matches!(check(judged), Check::Extension { found: None, .. }));

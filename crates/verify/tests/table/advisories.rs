@@ -11,13 +11,11 @@
 //!
 //! A key's window (GHSA-wqqc-jjcq-vfxm) there is not: a policy names a key, and no time with it.
 
-use ambisign_verify::danger;
+use ambisign_verify::{AcceptedSigner, Policy, StringMatch, danger};
 use serde_json::json;
 
 use crate::forge::{ISSUER, Plan, SctPlan, Signing, extension, seconds, statement, then, uri};
-use crate::{Case, refused, unreadable};
-
-const KIND: &str = "https://example.test/predicate/v1";
+use crate::{Case, KIND, refused, signer, unreadable};
 
 #[track_caller]
 fn holds(case: &Case) {
@@ -49,7 +47,7 @@ fn cve_2022_23649_the_entry_of_another_signature() {
 #[test]
 fn cve_2022_35929_an_attestation_of_another_type() {
     let case = Case::v2("", attested, refused("PredicateType", KIND));
-    holds(&case.policy(|policy| policy.predicate_type("https://slsa.dev/provenance/v1")));
+    holds(&case.policy(|_| Policy::attestation("https://slsa.dev/provenance/v1", signer())));
 }
 
 #[test]
@@ -112,8 +110,8 @@ fn cve_2026_31830_a_statement_about_something_else() {
 
 #[test]
 fn cve_2026_39395_the_type_of_a_files_attestation_counts_too() {
-    let case = Case::v1("", |_| (), refused("PredicateType", "without a statement"));
-    holds(&case.policy(|policy| policy.predicate_type(KIND)));
+    let case = Case::v1("", |_| (), refused("Purpose", "found a file signature"));
+    holds(&case.policy(|_| Policy::attestation(KIND, signer())));
 }
 
 #[test]
@@ -201,11 +199,9 @@ fn sigstore_js_an_extension_whose_identifier_only_begins_like_the_issuers() {
 #[test]
 fn ghsa_59jp_a_pattern_is_anchored_at_both_ends() {
     let pattern = |policy| {
-        let _: ambisign_verify::Policy = policy;
-        ambisign_verify::Policy::new(
-            ambisign_verify::StringMatch::regexp("https://ci.test/").unwrap(),
-            ambisign_verify::StringMatch::exact(ISSUER),
-        )
+        let _: Policy = policy;
+        let subject = StringMatch::regexp("https://ci.test/").unwrap();
+        Policy::file_signature(AcceptedSigner::identity(subject, StringMatch::exact(ISSUER)))
     };
     holds(&Case::v1("", |_| (), refused("Identity", "only a part")).policy(pattern));
     let before = |plan: &mut Plan| plan.names = vec![uri("https://evil.test/?https://ci.test/")];

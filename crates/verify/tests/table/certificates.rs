@@ -1,6 +1,6 @@
 //! Groups 5 to 7 and 14: the certificate, its publication, its names, its time.
 
-use ambisign_verify::{Policy, StringMatch};
+use ambisign_verify::{AcceptedSigner, Policy, StringMatch};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -35,7 +35,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::v1(
             "an SCT over the key of another issuer of the same name",
             |p| p.scts[0].right_issuer = false,
-            refused("Sct", "does not hold"),
+            refused("Sct", "is not valid"),
         ),
         Case::v1("an issuer of the same name beside the right one", |p| p.twin = true, passes()),
         Case::v1(
@@ -44,7 +44,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 p.twin = true;
                 p.scts[0].right_issuer = false;
             },
-            refused("Sct", "does not hold"),
+            refused("Sct", "is not valid"),
         ),
         Case::v1(
             "an SCT at the beginning of the log's window",
@@ -61,7 +61,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::v1(
             "a good SCT and one that does not hold",
             |p| p.scts.push(SctPlan { right_issuer: false, ..p.scts[0].clone() }),
-            refused("Sct", "does not hold"),
+            refused("Sct", "is not valid"),
         ),
         Case::v1(
             "a precertificate",
@@ -218,7 +218,7 @@ pub(crate) fn cases() -> Vec<Case> {
             |p| p.names = vec![uri(SPECIAL)],
             passes(),
         )
-        .policy(|_| Policy::new(StringMatch::exact(SPECIAL), StringMatch::exact(ISSUER))),
+        .policy(|_| file_signature(StringMatch::exact(SPECIAL))),
         Case::v1(
             "the same name, wanted as a pattern",
             |p| p.names = vec![uri(SPECIAL)],
@@ -230,7 +230,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::v1(
             "a pattern that fits a part of the name",
             |p| p.names = vec![uri("https://ci.test.evil.test/build")],
-            refused("Identity", "fits only a part"),
+            refused("Identity", "matches only a part"),
         )
         .policy(|_| by_pattern("https://ci[.]test")),
         Case::v1(
@@ -280,12 +280,12 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::v1(
             "logged a second before the certificate begins",
             |p| p.leaf.life.0 = then() + seconds(1),
-            refused("IntegratedTime", "certificate's life"),
+            refused("IntegratedTime", "certificate's validity"),
         ),
         Case::v1(
             "logged a second after the certificate ends",
             |p| p.leaf.life.1 = then() - seconds(1),
-            refused("IntegratedTime", "certificate's life"),
+            refused("IntegratedTime", "certificate's validity"),
         ),
         Case::v2(
             "stamped a second before the certificate begins",
@@ -369,7 +369,7 @@ pub(crate) fn cases() -> Vec<Case> {
             refused("TimestampWindow", ""),
         ),
         Case::v1(
-            "two times of which one lies outside the certificate's life",
+            "two times of which one lies outside the certificate's validity",
             |p| {
                 p.stamps = crate::forge::Plan::v2().stamps;
                 p.stamps[0].time = then() + seconds(3600);
@@ -430,7 +430,11 @@ fn stamp_a_minute_later(plan: &mut crate::forge::Plan) {
 const SPECIAL: &str = "https://ci.test/b(1)+[x]?.*";
 
 fn by_pattern(pattern: &str) -> Policy {
-    Policy::new(StringMatch::regexp(pattern).unwrap(), StringMatch::exact(ISSUER))
+    file_signature(StringMatch::regexp(pattern).unwrap())
+}
+
+fn file_signature(subject: StringMatch) -> Policy {
+    Policy::file_signature(AcceptedSigner::identity(subject, StringMatch::exact(ISSUER)))
 }
 
 fn ct_from_then(root: &mut serde_json::Value) {

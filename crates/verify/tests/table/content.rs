@@ -1,5 +1,6 @@
 //! Groups 1, 2 and 12: by whom it was signed, and how the bundle is written.
 
+use ambisign_verify::{AcceptedSigner, Policy};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keys::Digest;
@@ -198,9 +199,9 @@ fn keys_and_materials() -> Vec<Case> {
         Case::v1("a key where an identity is wanted", |p| p.keyed = true, refused("Material", "")),
         Case::v1("an identity where a key is wanted", |_| (), refused("Material", "")).by_key(),
         Case::v1("another key", |p| p.keyed = true, refused("Signature", ""))
-            .policy(|_| ambisign_verify::Policy::public_key(other_key())),
+            .policy(|_| Policy::file_signature(AcceptedSigner::key(other_key()))),
         Case::v1("a key of another kind", |p| p.keyed = true, refused("Signature", ""))
-            .policy(|_| ambisign_verify::Policy::public_key(ed25519_key())),
+            .policy(|_| Policy::file_signature(AcceptedSigner::key(ed25519_key()))),
         Case::v1(
             "another hint",
             |p| {
@@ -239,7 +240,7 @@ fn keys_and_materials() -> Vec<Case> {
                     });
                 }
             },
-            refused("DigestAlgorithm", "over SHA2_256, the bundle gives SHA2_512"),
+            refused("DigestAlgorithm", "signs SHA2_256, the bundle says SHA2_512"),
         ),
         Case::v1(
             "the digest under an algorithm of the same length",

@@ -3,17 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use ambisign_verify::{
-    Artifact, Check, Error, Legacy, Policy, StringMatch, Verified, verify_legacy,
-};
+use ambisign_verify::{Artifact, Check, Error, LegacySignature, Policy, Verified, verify_legacy};
 use bundle::proto_json::decode_base64;
 use keys::Digest;
 use serde_json::{Value, json};
 use trust_root::TrustedRoot;
 
-use crate::forge::{ARTIFACT, ISSUER, Made, Plan, SUBJECT, Signing, statement, then};
-
-const KIND: &str = "https://example.test/predicate/v1";
+use crate::forge::{ARTIFACT, Made, Plan, Signing, statement, then};
+use crate::{KIND, signer};
 
 fn made(kind: (&'static str, &'static str)) -> Made {
     let mut plan = Plan::v1();
@@ -64,10 +61,9 @@ const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
 
 fn judge(made: &Made, image: &Digest, kind: &str) -> Result<Verified, Error> {
     let envelope = made.bundle["dsseEnvelope"].to_string();
-    let legacy = Legacy::attestation(envelope.as_bytes(), &annotations(&made.bundle))?;
+    let legacy = LegacySignature::attestation(envelope.as_bytes(), &annotations(&made.bundle))?;
     let root = TrustedRoot::from_json(made.root.to_string().as_bytes()).unwrap();
-    let policy = Policy::new(StringMatch::exact(SUBJECT), StringMatch::exact(ISSUER));
-    let policy = policy.predicate_type(kind);
+    let policy = Policy::attestation(kind, signer());
     verify_legacy(&legacy, &Artifact::Digest(image), &policy, &root, then())
 }
 
@@ -111,9 +107,9 @@ fn judge_image(
     document: &str,
     (made, annotations): &(Made, BTreeMap<String, String>),
 ) -> Result<Verified, Error> {
-    let legacy = Legacy::image_signature(document.as_bytes(), annotations)?;
+    let legacy = LegacySignature::image_signature(document.as_bytes(), annotations)?;
     let root = TrustedRoot::from_json(made.root.to_string().as_bytes()).unwrap();
-    let policy = Policy::new(StringMatch::exact(SUBJECT), StringMatch::exact(ISSUER));
+    let policy = Policy::image_signature(signer());
     let image = Digest::sha256(ARTIFACT);
     verify_legacy(&legacy, &Artifact::Digest(&image), &policy, &root, then())
 }

@@ -16,7 +16,9 @@ mod thresholds;
 
 use std::time::SystemTime;
 
-use ambisign_verify::{Artifact, Error, Finding, Policy, StringMatch, examine, verify};
+use ambisign_verify::{
+    AcceptedSigner, Artifact, Error, Finding, Policy, Purpose, StringMatch, examine, verify,
+};
 use bundle::Bundle;
 use trust_root::TrustedRoot;
 
@@ -126,11 +128,14 @@ impl Case {
             Err(error) => return Found::Unreadable(chain(&error)),
         };
         let root = TrustedRoot::from_json(made.root.to_string().as_bytes()).unwrap();
-        let policy = match self.by_key {
-            true => Policy::public_key(made.key.clone()),
-            false => Policy::new(StringMatch::exact(SUBJECT), StringMatch::exact(ISSUER)),
+        let signer = match self.by_key {
+            true => AcceptedSigner::key(made.key.clone()),
+            false => signer(),
         };
-        let policy = (self.policy)(policy);
+        // A payload that is not a statement is judged as if it should be one.
+        let purpose = Purpose::claimed_by(&bundle)
+            .unwrap_or(Purpose::Attestation { predicate_type: KIND.to_owned() });
+        let policy = (self.policy)(Policy::new(purpose, signer));
         match verify(&bundle, &Artifact::Message(ARTIFACT), &policy, &root, then()) {
             Ok(_) => Found::Passes,
             Err(Error::Refused(check)) => {
@@ -143,8 +148,16 @@ impl Case {
     }
 }
 
-/// Checks of what somebody asked for, which nobody did where the parts are shown.
-const OF_THE_POLICY: [&str; 11] = [
+/// The signer of every bundle of the table.
+pub(crate) fn signer() -> AcceptedSigner {
+    AcceptedSigner::identity(StringMatch::exact(SUBJECT), StringMatch::exact(ISSUER))
+}
+
+/// The predicate type of the statements in the table.
+pub(crate) const KIND: &str = "https://example.test/predicate/v1";
+
+/// Checks of the policy, which `examine` does not make.
+const OF_THE_POLICY: [&str; 12] = [
     "Annotation",
     "Extension",
     "Identity",
@@ -153,6 +166,7 @@ const OF_THE_POLICY: [&str; 11] = [
     "Material",
     "PayloadType",
     "PredicateType",
+    "Purpose",
     "Statement",
     "Subject",
     "Threshold",
