@@ -5,7 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use bundle::{Bundle, Content, LogEntry, VerificationMaterial};
 use trust_root::TrustedRoot;
-use verify::{Artifact, Legacy, Verified, danger, examine, hash_algorithm, verify, verify_legacy};
+use verify::{
+    Artifact, LegacySignature, Policy, Purpose, Verified, danger, examine, hash_algorithm, verify,
+    verify_legacy,
+};
 
 use super::read;
 
@@ -13,10 +16,11 @@ use super::read;
 /// part, where, how many bytes are taken out (one byte each, two for the place), and what is put
 /// there.
 pub fn verdict(data: &[u8]) {
-    if let Some(legacy) = read(Legacy::blob_bundle(data)) {
+    if let Some(legacy) = read(LegacySignature::blob_bundle(data)) {
         let artifact = Artifact::Message(ARTIFACT);
+        let policy = Policy::file_signature(danger::any_identity());
         for root in roots() {
-            let judged = verify_legacy(&legacy, &artifact, &danger::any_identity(), root, now());
+            let judged = verify_legacy(&legacy, &artifact, &policy, root, now());
             if let Some(verified) = read(judged) {
                 assert!(is_recorded(&verified), "{verified:?}");
             }
@@ -44,7 +48,7 @@ pub fn verdict(data: &[u8]) {
 fn judge(bundle: &Bundle) {
     read(hash_algorithm(bundle));
     for root in roots() {
-        let policy = danger::any_identity();
+        let policy = policy(bundle);
         let artifact = Artifact::Message(ARTIFACT);
         let Some(verified) = read(verify(bundle, &artifact, &policy, root, now())) else {
             continue;
@@ -58,6 +62,14 @@ fn judge(bundle: &Bundle) {
         let written = Bundle::from_json(bundle.to_json().as_bytes()).expect("it is read back");
         assert!(verify(&written, &artifact, &policy, root, now()).is_ok());
     }
+}
+
+/// For any signer, and for whatever the bundle says that it is.
+fn policy(bundle: &Bundle) -> Policy {
+    Policy::new(
+        read(Purpose::claimed_by(bundle)).unwrap_or(Purpose::FileSignature),
+        danger::any_identity(),
+    )
 }
 
 /// The bundle with one of its parts changed, if it still is a bundle.
@@ -100,7 +112,7 @@ struct Recorded {
 
 /// That artifact, signer, log and time are those of one of the recorded signatures.
 fn is_recorded(found: &Verified) -> bool {
-    let entries = |verified: &Verified| -> Vec<u64> {
+    let entries = |verified: &Verified| -> Vec<Option<u64>> {
         verified.log_entries().iter().map(|entry| entry.log_index).collect()
     };
     let times = |verified: &Verified| -> Vec<SystemTime> {
@@ -129,7 +141,7 @@ fn recorded() -> &'static [Recorded] {
         let good = |(json, root): (&[u8], &TrustedRoot)| {
             let bundle = Bundle::from_json(json).expect("a recorded bundle");
             let artifact = Artifact::Message(ARTIFACT);
-            let verified = verify(&bundle, &artifact, &danger::any_identity(), root, now());
+            let verified = verify(&bundle, &artifact, &policy(&bundle), root, now());
             Recorded { bundle, verified: verified.expect("a recorded bundle verifies") }
         };
         [(V1, v1), (EMAIL, v2), (GITHUB, v2), (SPIFFE, v2), (ATTESTATION, v2)]

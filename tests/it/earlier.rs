@@ -84,7 +84,10 @@ fn cosigns_own_json_is_judged_like_a_bundle() {
     parts.verify(SIGNER, &file, &flags).ends(0).says(&["Verified OK"]);
     parts.verify("spiffe://example.org/x", &file, &flags).ends(12).says(&["identity: expected"]);
     let other = parts.write("other", "other");
-    parts.verify(SIGNER, &other, &flags).ends(12).says(&["signature: the signer's key did not sign"]);
+    parts
+        .verify(SIGNER, &other, &flags)
+        .ends(12)
+        .says(&["signature: the signer's key did not sign"]);
     // Without identity flags the signer is told, as of a bundle.
     let root = format!("{CAPTURES}bundles-v1/trusted_root.json");
     let told = Program::new(parts.directory.path()).args(["verify-blob", "--trusted-root", &root]);

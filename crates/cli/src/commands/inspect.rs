@@ -223,7 +223,9 @@ fn finish(
         let log = match &found.log {
             Finding::Holds(held) => held
                 .iter()
-                .find(|held| held.log_id == entry.log_id && held.claimed_log_index == entry.log_index)
+                .find(|held| {
+                    held.log_id == entry.log_id && held.claimed_log_index == entry.log_index
+                })
                 .map(|held| held.log_url.clone()),
             _ => None,
         };
