@@ -85,6 +85,7 @@ fn check_formats(format: Formats, policy: &Policy) -> Result<(), Check> {
     policy.formats.check(format)
 }
 
+#[derive(Clone, Copy)]
 struct Judge<'a> {
     candidate: Candidate<'a>,
     artifact: &'a Artifact<'a>,

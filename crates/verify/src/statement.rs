@@ -47,7 +47,7 @@ pub(crate) fn check(
     };
     // One subject must have all the annotations. What is missing is reported of the first.
     let chosen = about.iter().find(|(_, subject, _)| lacks(subject).is_none());
-    let Some((index, subject, digest)) = chosen.or(about.first()) else {
+    let Some((index, subject, digest)) = chosen.or_else(|| about.first()) else {
         return Err(Check::Subject {
             expected: digests(statement.subjects()),
             found: artifact.describe(),

@@ -6,6 +6,7 @@ use tsa_client::{Authority, Timestamp};
 use crate::check::Check;
 
 /// A verified timestamp.
+#[derive(Clone, Copy)]
 pub(crate) struct Stamped<'a> {
     pub(crate) authority: &'a CertificateAuthority,
     pub(crate) time: SystemTime,
