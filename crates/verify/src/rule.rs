@@ -463,6 +463,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the real clock measures what it costs")]
     fn long_lists_and_many_signatures_are_decided_in_moments() {
         let start = Instant::now();
         let exact = |name: String| {
