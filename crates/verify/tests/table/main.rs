@@ -134,7 +134,7 @@ impl Case {
         };
         // A payload that is not a statement is judged as if it should be one.
         let purpose = Purpose::claimed_by(&bundle)
-            .unwrap_or(Purpose::Attestation { predicate_type: KIND.to_owned() });
+            .unwrap_or_else(|_| Purpose::Attestation { predicate_type: KIND.to_owned() });
         let policy = (self.policy)(Policy::new(purpose, signer));
         match verify(&bundle, &Artifact::Message(ARTIFACT), &policy, &root, then()) {
             Ok(_) => Found::Passes,
