@@ -12,7 +12,6 @@ use secrecy::SecretString;
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
-
 /// Why a service gave no token.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -5,7 +5,6 @@ use std::time::Duration;
 use host::{Host, Invocation, ProgramError, ProgramOutput, escape_remote, with_causes};
 use id_token::IdToken;
 
-
 /// Why a program gave no token.
 #[derive(Clone, Debug)]
 pub(crate) enum Failure {
