@@ -170,7 +170,7 @@ fn a_login_that_fails_says_why_and_what_to_do() {
     for (fault, texts) in [
         (Fault::LoginDenied, ["nobody is logged in", "the login was denied"]),
         (Fault::LoginForged, ["cannot be trusted", "does not verify with the issuer's key"]),
-        (Fault::DeviceExpired, ["nobody finished the login in another device", "start again"]),
+        (Fault::DeviceExpired, ["the login in another device was not finished", "start again"]),
         (Fault::TokenExpired, ["it expired 60 s ago", "compare this machine's clock"]),
     ] {
         let setup = Setup::with(|config| {
