@@ -41,7 +41,7 @@ pub enum Error {
         reason: String,
     },
     /// The issuer refuses.
-    #[error("the {what} of {issuer} refused the login: {error}{}", detail(description))]
+    #[error("the {what} of {issuer} answered with an error: {error}{}", detail(description))]
     Refused {
         /// Which endpoint.
         what: &'static str,

@@ -209,7 +209,7 @@ fn the_issuers_own_error_is_told() {
         Ok(Some(0))
     });
     let error = place.log_in(&browser, &Somebody::default()).unwrap_err().to_string();
-    assert!(error.ends_with("refused the login: server_error: bad\\u{1b}[day"), "{error}");
+    assert!(error.ends_with("answered with an error: server_error: bad\\u{1b}[day"), "{error}");
 }
 
 #[test]
@@ -367,7 +367,7 @@ fn an_issuer_that_is_none_is_named() {
     let issuer = |name: &str| format!("{}/{name}", place.sandbox.oidc());
     let nowhere = "http://localhost:1/dex".to_owned();
     for (issuer, words) in [
-        (issuer("nobody"), "at its discovery document: HTTP status 404"),
+        (issuer("nobody"), "answered with an error: HTTP status 404"),
         (nowhere, "the discovery document of http://localhost:1/dex did not answer"),
         ("nonsense".to_owned(), "the URL of nonsense cannot be used"),
         ("ftp://example.com".to_owned(), "expected a URL of https"),
