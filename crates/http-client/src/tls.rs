@@ -56,7 +56,7 @@ impl Tls {
         let config = self.config(uri, http1).map_err(ConnectFailure::Unusable)?;
         let host = proxy::bare_host(uri.host().unwrap_or_default());
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-            ConnectFailure::Unusable(format!("`{host}` is not a host name that TLS can check"))
+            ConnectFailure::Unusable(format!("`{host}` cannot be checked by TLS: not a host name"))
         })?;
         TlsConnector::from(config).connect(name, io).await.map_err(ConnectFailure::tls)
     }
