@@ -12,6 +12,7 @@ use signer::Session;
 use crate::error::{Action, Error};
 use crate::event::{Event, Listener};
 use crate::image::{Image, Target};
+use crate::reserved::is_reserved;
 use crate::several::several;
 use crate::signed::SignedImage;
 
@@ -46,8 +47,13 @@ impl ImageSigner {
     /// Writes these annotations into the signed statement.
     ///
     /// # Errors
-    /// [`Error::Annotation`]: a name cannot be used.
+    /// [`Error::Annotation`]: a name is one under which verified facts are reported, as
+    /// `SourceRepositoryURI` is. A reader could take the annotation for the fact.
     pub fn with_annotations(self, annotations: BTreeMap<String, String>) -> Result<Self, Error> {
+        if let Some(name) = annotations.keys().find(|name| is_reserved(name)) {
+            let reason = "verified facts are reported under this name; choose another one";
+            return Err(Error::Annotation { name: name.clone(), reason: reason.to_owned() });
+        }
         Ok(Self { annotations, ..self })
     }
 
@@ -101,9 +107,11 @@ impl ImageSigner {
         &self,
         images: Vec<Image>,
     ) -> BoxStream<'_, (Image, Result<Vec<Target>, Error>)> {
-        several(images, LOCATED_AT_ONCE, self.in_order, move |image: Image| async move {
-            let located = self.locate(&image).await;
-            (image, located)
+        several(images, LOCATED_AT_ONCE, self.in_order, move |image: Image| {
+            Box::pin(async move {
+                let located = self.locate(&image).await;
+                (image, located)
+            })
         })
     }
 
@@ -160,9 +168,11 @@ impl ImageSigner {
         targets: Vec<Target>,
         session: &'a Session,
     ) -> BoxStream<'a, (Target, Result<SignedImage, Error>)> {
-        several(targets, SIGNED_AT_ONCE, self.in_order, move |target: Target| async move {
-            let signed = self.sign_and_attach(&target, session).await;
-            (target, signed)
+        several(targets, SIGNED_AT_ONCE, self.in_order, move |target: Target| {
+            Box::pin(async move {
+                let signed = self.sign_and_attach(&target, session).await;
+                (target, signed)
+            })
         })
     }
 }
