@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use fulcio_client::preflight::Refusal;
 use host::TransportError;
+use image_signing::{NoSignature, NotAcceptable, Reason};
+use verify::Purpose;
 
 /// How the program ends. Ordered by severity: of several results the greatest is the exit code.
 /// An end by a signal counts as "could not decide" and so stands above what is known of others,
@@ -293,8 +295,60 @@ impl From<image_signing::Error> for Failure {
                 Self { problem: format!("{problem}: {}", failure.problem), ..failure }
             }
             Error::Annotation { .. } => Self::usage(problem),
+            Error::Identity(source) => (*source).into(),
+            Error::NoRule { .. } => Self::new(Exit::Failed, problem).hint(
+                "add a rule whose patterns match it: an image that no rule matches is refused",
+            ),
+            Error::NoSignature(none) => Self::no_signature(problem, &none),
+            Error::NotAcceptable(found) => Self::not_acceptable(problem, &found),
             _ => Self::of(Exit::Failed, problem, &error),
         }
+    }
+}
+
+impl Failure {
+    fn no_signature(problem: String, none: &NoSignature) -> Self {
+        let NoSignature { image, digest, repository, purpose, others, .. } = none;
+        let failure = Self::new(Exit::NotSigned, problem).cause(format!(
+            "{repository} has none for {digest}: no referrer, no `sha256-...` tag, no `.sig` or \
+             `.att` tag"
+        ));
+        others.iter().fold(failure, |failure, other| match (purpose, other.as_str()) {
+            (Purpose::Attestation { .. }, bundle::SIGN_PREDICATE_TYPE) => {
+                failure.hint(format!("it is signed: ambisign verify {image}"))
+            }
+            (Purpose::Attestation { .. }, other) => failure.hint(format!(
+                "it has an attestation of another type: ambisign verify-attestation --type {} \
+                 {image}",
+                quoted(other)
+            )),
+            (_, other) => failure.hint(format!(
+                "it has an attestation, which says how it was made and not that it is approved: \
+                 ambisign verify-attestation --type {} {image}",
+                quoted(other)
+            )),
+        })
+    }
+
+    fn not_acceptable(problem: String, found: &NotAcceptable) -> Self {
+        let exit = match found {
+            found if found.is_undecided() => Exit::Failed,
+            found if found.certificate_missing() => Exit::NoCertificate,
+            _ => Exit::NotAcceptable,
+        };
+        let mut failure = Self::new(exit, problem);
+        for group in found.groups() {
+            failure.causes.push(group.to_string());
+            let refused = group.refusals.first().map(|refusal| &refusal.reason);
+            if let Some(Reason::Refused(error)) = refused {
+                for hint in Self::judgement("", error).hints {
+                    if !failure.hints.contains(&hint) {
+                        failure.hints.push(hint);
+                    }
+                }
+            }
+        }
+        failure
     }
 }
 

@@ -6,7 +6,6 @@
 
 mod command_line;
 mod commands;
-mod concurrent;
 mod context;
 mod cosign;
 mod env;
@@ -18,8 +17,8 @@ mod login;
 mod mask;
 mod output;
 mod plan;
+mod signers;
 mod trust;
-mod wanted;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

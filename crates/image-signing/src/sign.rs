@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bundle::{SIGN_PREDICATE_TYPE, Statement, Subject};
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use oci_push::{Registry, Resolved};
 use signer::Session;
@@ -102,17 +103,14 @@ impl ImageSigner {
         Ok(std::iter::once(Target::new(image.as_str(), resolved)).chain(parts).collect())
     }
 
-    /// As [`locate`](Self::locate), for several images at once.
-    pub fn locate_all(
-        &self,
-        images: Vec<Image>,
-    ) -> BoxStream<'_, (Image, Result<Vec<Target>, Error>)> {
-        several(images, LOCATED_AT_ONCE, self.in_order, move |image: Image| {
-            Box::pin(async move {
-                let located = self.locate(&image).await;
-                (image, located)
-            })
-        })
+    /// As [`locate`](Self::locate), for several images at once; each result with the position of its
+    /// image.
+    pub fn locate_all<'a>(
+        &'a self,
+        images: &'a [Image],
+    ) -> BoxStream<'a, (usize, Result<Vec<Target>, Error>)> {
+        let work = |image| -> BoxFuture<'a, _> { Box::pin(self.locate(image)) };
+        several(images, LOCATED_AT_ONCE, self.in_order, work)
     }
 
     /// Signs `target`: the result is logged and verified, and not attached yet.
@@ -162,18 +160,16 @@ impl ImageSigner {
         if self.attach { self.attach_signature(signed).await } else { Ok(signed) }
     }
 
-    /// As [`sign_and_attach`](Self::sign_and_attach), for several manifests at once.
+    /// As [`sign_and_attach`](Self::sign_and_attach), for several manifests at once; each result
+    /// with the position of its target.
     pub fn sign_all<'a>(
         &'a self,
-        targets: Vec<Target>,
+        targets: &'a [Target],
         session: &'a Session,
-    ) -> BoxStream<'a, (Target, Result<SignedImage, Error>)> {
-        several(targets, SIGNED_AT_ONCE, self.in_order, move |target: Target| {
-            Box::pin(async move {
-                let signed = self.sign_and_attach(&target, session).await;
-                (target, signed)
-            })
-        })
+    ) -> BoxStream<'a, (usize, Result<SignedImage, Error>)> {
+        let work =
+            move |target| -> BoxFuture<'a, _> { Box::pin(self.sign_and_attach(target, session)) };
+        several(targets, SIGNED_AT_ONCE, self.in_order, work)
     }
 }
 

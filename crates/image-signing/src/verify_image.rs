@@ -148,15 +148,14 @@ impl ImageVerifier {
         self.conclude(image, resolved, &policy, judged)
     }
 
-    /// As [`verify`](Self::verify), for several images at once.
-    pub fn verify_all(
-        &self,
-        images: Vec<Image>,
-    ) -> LocalBoxStream<'_, (Image, Result<VerifiedImage, Error>)> {
-        let work = stream::iter(images).map(move |image| async move {
-            let verified = self.verify(&image).await;
-            (image, verified)
-        });
+    /// As [`verify`](Self::verify), for several images at once; each result with the position of its
+    /// image.
+    pub fn verify_all<'a>(
+        &'a self,
+        images: &'a [Image],
+    ) -> LocalBoxStream<'a, (usize, Result<VerifiedImage, Error>)> {
+        let work = stream::iter(images.iter().enumerate())
+            .map(move |(position, image)| async move { (position, self.verify(image).await) });
         match self.in_order {
             true => work.buffered(AT_ONCE).boxed_local(),
             false => work.buffer_unordered(AT_ONCE).boxed_local(),

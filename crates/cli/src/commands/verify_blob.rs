@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use bundle::{Bundle, SIZE_CAP};
 use host::FileError;
+use image_signing::facts;
 use keys::{Digest, HashAlgorithm, KeyAlgorithm};
 use serde_json::{Value, json};
 use trust_root::TrustedRoot;
-use verify::{
-    Artifact, Error, LegacySignature as Legacy, Policy, Purpose, Verified, verify_legacy,
-};
+use verify::{Artifact, Error, LegacySignature, Policy, Purpose, Verified, verify_legacy};
 use x509::Certificate;
 
-use super::attached::refusal;
-use super::verify::{as_flags, facts};
+use super::verify::{as_flags, refusal};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::files;
@@ -22,12 +20,12 @@ use crate::flags::{
     DigestAlgorithm, Output, PolicyFlags, TrustFlags, VerifyBlobAttestationFlags, VerifyBlobFlags,
 };
 use crate::plan;
-use crate::wanted::{self, Wanted};
+use crate::signers::{self, Strictness};
 
 /// A file's signature, as it was found.
 enum Signature {
     Bundle { bundle: Box<Bundle>, digest: Digest },
-    Earlier(Box<Legacy>),
+    Earlier(Box<LegacySignature>),
 }
 
 pub(crate) async fn verify_blob(
@@ -39,17 +37,18 @@ pub(crate) async fn verify_blob(
         Some(signature) => Signature::Earlier(Box::new(detached(flags, signature, context)?)),
         None => attached(flags.bundle.as_deref(), file).await?,
     };
-    let wanted = match Wanted::from_flags(&flags.policy, context) {
-        Ok(wanted) => wanted,
+    let strictness = Strictness::from_flags(&flags.policy, context);
+    let policy = match signers::signer(&flags.policy, &*context.env) {
+        Ok(signer) => strictness.apply(Policy::file_signature(signer)),
         Err(failure) if flags.policy.names_nobody() => {
             let about = (file.as_path(), &flags.policy, &flags.trust);
-            return Err(name_signer(failure, about, &signature, context).await);
+            let purpose = Purpose::FileSignature;
+            return Err(name_signer(failure, about, purpose, &signature, context).await);
         }
         Err(failure) => return Err(failure),
     };
     let root = plan::trusted_root(&flags.trust, context).await?;
     let digests = digests(&signature, file, &flags.policy, context).await?;
-    let policy = wanted.policy(Purpose::FileSignature);
     let judged = match signature.judge(&Artifact::Digests(&digests), &policy, &root, context) {
         Err(Error::Artifact { .. })
             if signature.may_be_over_the_message(&flags.policy, context)
@@ -81,11 +80,13 @@ pub(crate) async fn verify_blob_attestation(
         }
     };
     let signature = attached(flags.bundle.as_deref(), &name).await?;
-    let wanted = match Wanted::from_flags(&flags.policy, context) {
-        Ok(wanted) => wanted,
+    let strictness = Strictness::from_flags(&flags.policy, context);
+    let policy = match signers::signer(&flags.policy, &*context.env) {
+        Ok(signer) => strictness.apply(Policy::attestation(&predicate_type, signer)),
         Err(failure) if flags.policy.names_nobody() && given.is_none() => {
             let about = (name.as_path(), &flags.policy, &flags.trust);
-            return Err(name_signer(failure, about, &signature, context).await);
+            let purpose = Purpose::Attestation { predicate_type };
+            return Err(name_signer(failure, about, purpose, &signature, context).await);
         }
         Err(failure) => return Err(failure),
     };
@@ -94,7 +95,6 @@ pub(crate) async fn verify_blob_attestation(
         Some(digest) => vec![digest],
         None => digests(&signature, &name, &flags.policy, context).await?,
     };
-    let policy = wanted.policy(Purpose::Attestation { predicate_type });
     let verified = signature
         .judge(&Artifact::Digests(&digests), &policy, &root, context)
         .map_err(|error| unacceptable(&name, &signature, &error))?;
@@ -124,7 +124,7 @@ impl Signature {
         let certificate = self.certificate();
         let key = certificate.map(|certificate| certificate.public_key().clone()).or_else(|| {
             let key = flags.key.as_deref()?;
-            wanted::public_key(key, &*context.env).ok()
+            signers::public_key(key, &*context.env).ok()
         });
         key.is_some_and(|key| key.algorithm() == KeyAlgorithm::Ed25519)
     }
@@ -158,14 +158,16 @@ async fn attached(bundle: Option<&Path>, file: &Path) -> Result<Signature, Failu
             Ok(Signature::Bundle { bundle: Box::new(bundle), digest: Digest::sha256(&bytes) })
         }
         // The format before.
-        Err(_) if has("base64Signature") => match Legacy::blob_bundle(&bytes) {
+        Err(_) if has("base64Signature") => match LegacySignature::blob_bundle(&bytes) {
             Ok(legacy) => Ok(Signature::Earlier(Box::new(legacy))),
             Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error)),
         },
-        Err(_) if has("payloadType") => match Legacy::attestation(&bytes, &Default::default()) {
-            Ok(legacy) => Ok(Signature::Earlier(Box::new(legacy))),
-            Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error)),
-        },
+        Err(_) if has("payloadType") => {
+            match LegacySignature::attestation(&bytes, &Default::default()) {
+                Ok(legacy) => Ok(Signature::Earlier(Box::new(legacy))),
+                Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error)),
+            }
+        }
         Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error)
             .hint("check that it is a bundle written by sign-blob, and complete")),
     }
@@ -218,7 +220,7 @@ fn detached(
     flags: &VerifyBlobFlags,
     signature: &str,
     context: &Context,
-) -> Result<Legacy, Failure> {
+) -> Result<LegacySignature, Failure> {
     let read = |flag: &str, path: &Path| {
         let problem = format!("{flag} {} cannot be read", path.display());
         let read = files::read_now(&*context.env, path, SIZE_CAP);
@@ -241,7 +243,7 @@ fn detached(
     let timestamp = flags.rfc3161_timestamp.as_deref();
     let timestamp = timestamp.map(|path| read("--rfc3161-timestamp", path)).transpose()?;
     let timestamp = timestamp.map(unwrap_timestamp);
-    Legacy::detached(&bytes, certificate.as_deref(), timestamp.as_deref())
+    LegacySignature::detached(&bytes, certificate.as_deref(), timestamp.as_deref())
         .map_err(|error| Failure::judgement("the signature cannot be read", &error))
 }
 
@@ -263,7 +265,7 @@ async fn digests(
     let mut algorithms =
         vec![signature.hash_algorithm().map_err(|error| unacceptable(file, signature, &error))?];
     if let Some(key) = &flags.key {
-        let key = wanted::public_key(key, &*context.env)?;
+        let key = signers::public_key(key, &*context.env)?;
         algorithms.push(key.default_scheme().hash().unwrap_or(HashAlgorithm::Sha512));
     }
     algorithms.dedup();
@@ -298,6 +300,7 @@ fn unacceptable(file: &Path, signature: &Signature, error: &Error) -> Failure {
 async fn name_signer(
     failure: Failure,
     (file, policy, trust): (&Path, &PolicyFlags, &TrustFlags),
+    purpose: Purpose,
     signature: &Signature,
     context: &Context,
 ) -> Failure {
@@ -306,8 +309,8 @@ async fn name_signer(
     }
     let Ok(root) = plan::trusted_root(trust, context).await else { return failure };
     let Ok(digests) = digests(signature, file, policy, context).await else { return failure };
-    let policy = Wanted::anybody().policy(Purpose::FileSignature);
-    let judged = signature.judge(&Artifact::Digests(&digests), &policy, &root, context);
+    let anybody = Policy::new(purpose, verify::danger::any_identity());
+    let judged = signature.judge(&Artifact::Digests(&digests), &anybody, &root, context);
     match judged.ok().as_ref().and_then(as_flags) {
         Some(hint) => failure.hint(hint),
         None => failure,

@@ -130,6 +130,11 @@ impl Console {
         self.line(text);
     }
 
+    /// A fix for a failure that was reported before.
+    pub(crate) fn hint(&self, text: &str) {
+        self.message(AnsiColor::Cyan, "hint", text);
+    }
+
     /// What failed, why, and what to do.
     pub(crate) fn failure(&self, failure: &Failure) {
         self.message(AnsiColor::Red, "error", &failure.problem);
