@@ -318,7 +318,13 @@ fn an_image_with_only_an_attestation_is_not_signed_and_says_how_to_verify_what_i
     let kind = attested_type();
     let run = |args: &[&str]| program().args(args).arg(&image).args(attester()).run();
     let hint = "ambisign verify-attestation --type ";
-    run(&["verify"]).ends(10).says(&["no signatures found", "it has an attestation", hint, &kind, &image]);
+    run(&["verify"]).ends(10).says(&[
+        "no signatures found",
+        "it has an attestation",
+        hint,
+        &kind,
+        &image,
+    ]);
 
     let verified = run(&["verify-attestation", "--type", &kind]).ends(0);
     let envelope = &verified.json()[0];
