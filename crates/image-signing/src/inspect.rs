@@ -143,6 +143,10 @@ impl Inspector {
         for other in found.unusable {
             reports.push(unusable(&other.what, other.reason));
         }
+        for other in found.unreachable {
+            let reason = format!("it could not be fetched: {}", explain(&other.error));
+            reports.push(unusable(&other.what, reason));
+        }
         Ok(reports)
     }
 

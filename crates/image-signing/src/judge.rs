@@ -45,6 +45,10 @@ impl Judge<'_> {
             let reason = Reason::Unusable(unusable.reason.clone());
             judged.refused.push(Refusal::new(&unusable.what, reason));
         }
+        for unreachable in &found.unreachable {
+            let reason = Reason::Unreachable(Box::new(unreachable.error.clone()));
+            judged.refused.push(Refusal::new(&unreachable.what, reason));
+        }
     }
 
     fn bundle(&self, name: &str, bytes: &[u8], judged: &mut Judged) {

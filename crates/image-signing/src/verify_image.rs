@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, LocalBoxStream, StreamExt as _};
 use host::Clock;
-use oci_push::{Registry, Resolved};
+use oci_push::{Registry, Resolved, Search};
 use trust_root::TrustedRoot;
 use verify::{Policy, PolicyFile, Purpose, Rule};
 
@@ -133,7 +133,11 @@ impl ImageVerifier {
         let (root, clock) = (&*self.root, &*self.clock);
         let judge = Judge { policy: &policy, root, clock, image: &digest };
         let mut judged = Judged::default();
-        let found = self.registry.find(&resolved).await.map_err(failed)?;
+        let search = match policy.purpose() {
+            Purpose::Attestation { predicate_type } => Search::prefer(predicate_type),
+            _ => Search::default(),
+        };
+        let found = self.registry.find_with(&resolved, &search).await.map_err(failed)?;
         judge.all(&found, &mut judged).await;
         // Earlier formats are looked for last: they count only when the bundles are not enough.
         if !judged.is_enough(&policy) && !found.bundles.is_empty() {
