@@ -12,7 +12,6 @@ use trust_root::TrustedRoot;
 use verify::{Artifact, Examination, Finding, LegacySignature};
 use x509::Certificate;
 
-use crate::causes::explain;
 use crate::error::{Action, Error};
 use crate::image::{self, Image};
 use crate::inspection::{
@@ -123,7 +122,7 @@ impl Inspector {
                     let bytes = Digest::sha256(&signature.bytes);
                     self.bundle(&name, &bundle, &bytes, Some(&digest))
                 }
-                Err(error) => unusable(&name, explain(&error)),
+                Err(error) => unusable(&name, host::with_causes(&error)),
             });
             yield_now().await;
         }
@@ -136,7 +135,7 @@ impl Inspector {
             };
             reports.push(match read {
                 Ok(legacy) => self.legacy(&name, &legacy, Some(&digest)),
-                Err(error) => unusable(&name, explain(&error)),
+                Err(error) => unusable(&name, host::with_causes(&error)),
             });
             yield_now().await;
         }
@@ -144,7 +143,7 @@ impl Inspector {
             reports.push(unusable(&other.what, other.reason));
         }
         for other in found.unreachable {
-            let reason = format!("it could not be fetched: {}", explain(&other.error));
+            let reason = format!("it could not be fetched: {}", host::with_causes(&other.error));
             reports.push(unusable(&other.what, reason));
         }
         Ok(reports)
@@ -301,9 +300,9 @@ fn check<T>(finding: &Finding<T>) -> CheckInspection {
         Finding::Holds(_) => (CheckResult::Holds, None),
         // Without the artifact, nothing is known about the signature.
         Finding::Fails(error @ verify::Error::Artifact { .. }) => {
-            (CheckResult::NotChecked, Some(explain(error)))
+            (CheckResult::NotChecked, Some(host::with_causes(error)))
         }
-        Finding::Fails(error) => (CheckResult::Fails, Some(explain(error))),
+        Finding::Fails(error) => (CheckResult::Fails, Some(host::with_causes(error))),
         Finding::NotChecked(why) => (CheckResult::NotChecked, Some((*why).to_owned())),
         _ => (CheckResult::NotChecked, None),
     };

@@ -2,7 +2,6 @@
 #![doc = include_str!("../README.md")]
 
 mod accepted;
-mod causes;
 mod error;
 mod event;
 mod identity;

@@ -6,8 +6,6 @@ use std::fmt;
 use verify::Check;
 use x509::Certificate;
 
-use crate::causes::causes;
-
 /// A signature that does not count, and why.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -44,14 +42,14 @@ impl Refusal {
     /// names it. Without control characters.
     pub fn explain(&self) -> String {
         let mut texts = match &self.reason {
-            Reason::Refused(error) => causes(Some(error)),
+            Reason::Refused(error) => host::causes(error),
             Reason::Unreachable(error) => {
                 let mut texts = vec!["it could not be fetched".to_owned()];
-                texts.extend(causes(Some(&**error)));
+                texts.extend(host::causes(&**error));
                 texts
             }
-            Reason::Unreadable(error) => causes(Some(&**error)),
-            Reason::Unusable(reason) => vec![host::escape_remote(reason)],
+            Reason::Unreadable(error) => host::causes(&**error),
+            Reason::Unusable(reason) => vec![host::escape(reason)],
         };
         if let Some((subject, issuer)) = self.claimed_identity() {
             texts.push(format!(
