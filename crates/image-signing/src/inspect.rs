@@ -172,7 +172,7 @@ impl Inspector {
         let signed = Signed { envelope, claimed: claimed.as_ref(), payload: None, artifact };
         let format = bundle.version().media_type().to_owned();
         let certificate = verify::certificate(bundle);
-        let mut report = report(format, signed, certificate, bundle.log_entries(), &found);
+        let mut report = report(format, signed, certificate.as_ref(), bundle.log_entries(), &found);
         report.bundle_digest = Some(format!("sha256:{}", bytes_digest.to_hex()));
         signature(name, report)
     }
@@ -189,7 +189,7 @@ impl Inspector {
         let signed = Signed { envelope, claimed: None, payload, artifact };
         let format = "a format of cosign from before bundles".to_owned();
         let certificate = legacy.certificate();
-        signature(name, report(format, signed, certificate, legacy.log_entries(), &found))
+        signature(name, report(format, signed, certificate.as_ref(), legacy.log_entries(), &found))
     }
 }
 
@@ -227,7 +227,7 @@ struct Signed<'a> {
 fn report(
     format: String,
     signed: Signed<'_>,
-    certificate: Option<Certificate>,
+    certificate: Option<&Certificate>,
     entries: &[LogEntry],
     found: &Examination,
 ) -> SignatureInspection {
@@ -241,7 +241,7 @@ fn report(
         bundle_digest: None,
         artifact_checked: about && found.signature.holds(),
         content,
-        certificate: certificate.as_ref().map(describe),
+        certificate: certificate.map(describe),
         verified_times: times
             .iter()
             .map(|time| TimeInspection {
