@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bundle::proto_json::Message;
 use bundle::{Bundle, SIZE_CAP};
 use host::FileError;
 use image_signing::facts;
 use keys::{Digest, HashAlgorithm, KeyAlgorithm};
-use serde_json::{Value, json};
+use serde_json::json;
 use trust_root::TrustedRoot;
 use verify::{Artifact, Error, LegacySignature, Policy, Purpose, Verified, verify_legacy};
 use x509::Certificate;
@@ -150,8 +151,8 @@ async fn attached(bundle: Option<&Path>, file: &Path) -> Result<Signature, Failu
     let (path, bytes) = read_bundle(bundle, file).await?;
     let problem = || format!("{} is not a Sigstore bundle", path.display());
     let has = |name: &str| {
-        let document = serde_json::from_slice::<Value>(&bytes);
-        document.is_ok_and(|document| document.get(name).is_some())
+        let document = Message::parse(&bytes, SIZE_CAP);
+        document.is_ok_and(|mut document| document.any(name).is_ok_and(|it| it.is_some()))
     };
     match Bundle::from_json(&bytes) {
         Ok(bundle) => {
@@ -249,9 +250,9 @@ fn detached(
 
 /// cosign wrote the timestamp wrapped in JSON.
 fn unwrap_timestamp(bytes: Vec<u8>) -> Vec<u8> {
-    let wrapped = serde_json::from_slice::<Value>(&bytes).ok();
-    let inner = wrapped.as_ref().and_then(|json| json.get("SignedRFC3161Timestamp")?.as_str());
-    inner.and_then(bundle::proto_json::decode_base64).unwrap_or(bytes)
+    let wrapped = Message::parse(&bytes, SIZE_CAP);
+    let inner = wrapped.ok().and_then(|mut json| json.bytes("SignedRFC3161Timestamp").ok()?);
+    inner.unwrap_or(bytes)
 }
 
 /// The digests that the signature may be over. A certificate or a bundle says which one; of a key
