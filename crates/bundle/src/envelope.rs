@@ -16,7 +16,7 @@ pub struct Envelope {
 pub struct EnvelopeSignature {
     /// The raw signature over the [`pae`].
     pub sig: Vec<u8>,
-    /// A hint to the key. It is not signed.
+    /// A hint to the key, signed by nobody.
     pub keyid: Option<String>,
 }
 

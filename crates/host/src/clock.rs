@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::future::BoxFuture;
+use crate::BoxFuture;
 
 /// What time it is, and a way to wait.
 ///

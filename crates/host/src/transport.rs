@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 
-use crate::future::BoxFuture;
+use crate::BoxFuture;
 
 /// A way to send one HTTP request and read the whole answer.
 ///
@@ -53,7 +53,7 @@ where
     }
 }
 
-/// The rules of one call: deadlines, size, retries, redirects, proxy, socket and trust.
+/// The rules of one call: its bounds, where it may go, and whom it may trust.
 ///
 /// ```
 /// # use ambisign_host as host;
@@ -218,7 +218,7 @@ pub enum TransportError {
     /// The deadline passed.
     #[error("no complete answer from {url} within {after:.1?}")]
     Timeout {
-        /// The server that did not answer.
+        /// Whom we waited for.
         url: String,
         /// How long, over all attempts.
         after: Duration,
@@ -234,7 +234,7 @@ pub enum TransportError {
     /// The connection broke, or what came over it is not HTTP.
     #[error("the exchange with {url} broke off")]
     Broken {
-        /// The server.
+        /// Whom we talked to.
         url: String,
         /// What broke.
         source: Arc<dyn std::error::Error + Send + Sync>,

@@ -7,7 +7,7 @@ use ring::digest;
 use crate::algorithm::HashAlgorithm;
 use crate::error::Error;
 
-/// The digest of some bytes, always of its algorithm's length.
+/// What a hash algorithm makes of some bytes: always of its algorithm's length.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest {
     algorithm: HashAlgorithm,
@@ -57,7 +57,7 @@ impl Digest {
         Self::of(HashAlgorithm::Sha256, data)
     }
 
-    /// The algorithm it was made with.
+    /// What it was made with.
     pub fn algorithm(&self) -> HashAlgorithm {
         self.algorithm
     }
@@ -94,17 +94,17 @@ pub struct Hasher {
 }
 
 impl Hasher {
-    /// A hasher without any input yet.
+    /// A hasher that has seen nothing yet.
     pub fn new(algorithm: HashAlgorithm) -> Self {
         Self { algorithm, context: digest::Context::new(implementation(algorithm)) }
     }
 
-    /// Hashes the next part of the stream.
+    /// Takes the next part of the stream.
     pub fn update(&mut self, data: &[u8]) {
         self.context.update(data);
     }
 
-    /// The digest of the whole stream.
+    /// The digest of everything seen.
     pub fn finish(self) -> Digest {
         Digest { algorithm: self.algorithm, bytes: self.context.finish().as_ref().to_vec() }
     }

@@ -1,4 +1,4 @@
-//! Errors.
+//! Why there is no identity.
 
 use std::path::PathBuf;
 

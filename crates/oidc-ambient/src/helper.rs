@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use host::{Host, Invocation, ProgramError, ProgramOutput, escape_remote, with_causes};
+use host::{Host, Invocation, ProgramError, ProgramOutput, escape_remote};
 use id_token::IdToken;
+
+use crate::text::with_causes;
 
 /// Why a program gave no token.
 #[derive(Clone, Debug)]

@@ -26,7 +26,7 @@ pub enum Untrusted {
         /// What the token's header says.
         found: String,
     },
-    /// Its audience is another client.
+    /// It is for somebody else.
     #[error("expected the audience {expected}, found {found}")]
     Audience {
         /// The client id.

@@ -2,8 +2,7 @@ use bundle::Envelope;
 use keys::{Digest, PublicKey, Scheme};
 use x509::Certificate;
 
-use crate::error::Error;
-use crate::version::ApiVersion;
+use crate::{ApiVersion, Error};
 
 /// What is to be logged.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +40,7 @@ pub enum Verifier<'a> {
 }
 
 impl Entry<'_> {
-    /// Refuses what the log would refuse without a clear reason, or accept although it cannot be
-    /// verified.
+    /// Refuses early what the log would refuse with less to say, or accept in vain.
     pub(crate) fn check(&self, version: ApiVersion) -> Result<(), Error> {
         let refuse = |reason: String| Err(Error::Unloggable { reason });
         match *self {

@@ -52,9 +52,9 @@ pub enum Error {
     WrongUse {
         /// Which one: the leaf, an intermediate or the trust anchor.
         certificate: String,
-        /// What is required at its position in the path.
+        /// What its place in the path demands.
         expected: String,
-        /// What the certificate has.
+        /// What it says.
         found: String,
     },
     /// There is no valid path from the leaf to the trust anchor.
@@ -76,7 +76,7 @@ pub enum Error {
     /// A signed certificate timestamp is not by this log over this certificate.
     #[error("the signed certificate timestamp does not verify with the log's key")]
     SctSignature {
-        /// Why the key refuses it.
+        /// What the key says.
         source: keys::Error,
     },
 }

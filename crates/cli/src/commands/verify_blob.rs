@@ -3,17 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bundle::proto_json::Message;
 use bundle::{Bundle, SIZE_CAP};
 use host::FileError;
-use image_signing::facts;
 use keys::{Digest, HashAlgorithm, KeyAlgorithm};
-use serde_json::json;
+use serde_json::{Value, json};
 use trust_root::TrustedRoot;
-use verify::{Artifact, Error, LegacySignature, Policy, Purpose, Verified, verify_legacy};
+use verify::{
+    Artifact, Error, LegacySignature as Legacy, Policy, Purpose, Verified, verify_legacy,
+};
 use x509::Certificate;
 
-use super::verify::{as_flags, refusal};
+use super::attached::refusal;
+use super::verify::{as_flags, facts};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::files;
@@ -21,12 +22,12 @@ use crate::flags::{
     DigestAlgorithm, Output, PolicyFlags, TrustFlags, VerifyBlobAttestationFlags, VerifyBlobFlags,
 };
 use crate::plan;
-use crate::signers::{self, Strictness};
+use crate::wanted::{self, Wanted};
 
-/// A file's signature, as it was found.
+/// The signature of a file, as it was found.
 enum Signature {
     Bundle { bundle: Box<Bundle>, digest: Digest },
-    Earlier(Box<LegacySignature>),
+    Earlier(Box<Legacy>),
 }
 
 pub(crate) async fn verify_blob(
@@ -38,18 +39,17 @@ pub(crate) async fn verify_blob(
         Some(signature) => Signature::Earlier(Box::new(detached(flags, signature, context)?)),
         None => attached(flags.bundle.as_deref(), file).await?,
     };
-    let strictness = Strictness::from_flags(&flags.policy, context);
-    let policy = match signers::signer(&flags.policy, &*context.env) {
-        Ok(signer) => strictness.apply(Policy::file_signature(signer)),
+    let wanted = match Wanted::from_flags(&flags.policy, context) {
+        Ok(wanted) => wanted,
         Err(failure) if flags.policy.names_nobody() => {
             let about = (file.as_path(), &flags.policy, &flags.trust);
-            let purpose = Purpose::FileSignature;
-            return Err(name_signer(failure, about, purpose, &signature, context).await);
+            return Err(name_signer(failure, about, &signature, context).await);
         }
         Err(failure) => return Err(failure),
     };
     let root = plan::trusted_root(&flags.trust, context).await?;
     let digests = digests(&signature, file, &flags.policy, context).await?;
+    let policy = wanted.policy(Purpose::FileSignature);
     let judged = match signature.judge(&Artifact::Digests(&digests), &policy, &root, context) {
         Err(Error::Artifact { .. })
             if signature.may_be_over_the_message(&flags.policy, context)
@@ -81,13 +81,11 @@ pub(crate) async fn verify_blob_attestation(
         }
     };
     let signature = attached(flags.bundle.as_deref(), &name).await?;
-    let strictness = Strictness::from_flags(&flags.policy, context);
-    let policy = match signers::signer(&flags.policy, &*context.env) {
-        Ok(signer) => strictness.apply(Policy::attestation(&predicate_type, signer)),
+    let wanted = match Wanted::from_flags(&flags.policy, context) {
+        Ok(wanted) => wanted,
         Err(failure) if flags.policy.names_nobody() && given.is_none() => {
             let about = (name.as_path(), &flags.policy, &flags.trust);
-            let purpose = Purpose::Attestation { predicate_type };
-            return Err(name_signer(failure, about, purpose, &signature, context).await);
+            return Err(name_signer(failure, about, &signature, context).await);
         }
         Err(failure) => return Err(failure),
     };
@@ -96,6 +94,7 @@ pub(crate) async fn verify_blob_attestation(
         Some(digest) => vec![digest],
         None => digests(&signature, &name, &flags.policy, context).await?,
     };
+    let policy = wanted.policy(Purpose::Attestation { predicate_type });
     let verified = signature
         .judge(&Artifact::Digests(&digests), &policy, &root, context)
         .map_err(|error| unacceptable(&name, &signature, &error))?;
@@ -119,18 +118,17 @@ impl Signature {
         }
     }
 
-    /// Whether the key is one that signs messages as well as digests of them, and this one is not
-    /// over a digest.
+    /// Whether the key also signs whole messages instead of digests.
     fn may_be_over_the_message(&self, flags: &PolicyFlags, context: &Context) -> bool {
         let certificate = self.certificate();
         let key = certificate.map(|certificate| certificate.public_key().clone()).or_else(|| {
             let key = flags.key.as_deref()?;
-            signers::public_key(key, &*context.env).ok()
+            wanted::public_key(key, &*context.env).ok()
         });
         key.is_some_and(|key| key.algorithm() == KeyAlgorithm::Ed25519)
     }
 
-    /// The signer's, which nobody has verified.
+    /// The certificate of the signer, not verified.
     fn certificate(&self) -> Option<Certificate> {
         match self {
             Self::Bundle { bundle, .. } => verify::certificate(bundle),
@@ -151,24 +149,22 @@ async fn attached(bundle: Option<&Path>, file: &Path) -> Result<Signature, Failu
     let (path, bytes) = read_bundle(bundle, file).await?;
     let problem = || format!("{} is not a Sigstore bundle", path.display());
     let has = |name: &str| {
-        let document = Message::parse(&bytes, SIZE_CAP);
-        document.is_ok_and(|mut document| document.any(name).is_ok_and(|it| it.is_some()))
+        let document = serde_json::from_slice::<Value>(&bytes);
+        document.is_ok_and(|document| document.get(name).is_some())
     };
     match Bundle::from_json(&bytes) {
         Ok(bundle) => {
             Ok(Signature::Bundle { bundle: Box::new(bundle), digest: Digest::sha256(&bytes) })
         }
         // The format before.
-        Err(_) if has("base64Signature") => match LegacySignature::blob_bundle(&bytes) {
+        Err(_) if has("base64Signature") => match Legacy::blob_bundle(&bytes) {
             Ok(legacy) => Ok(Signature::Earlier(Box::new(legacy))),
             Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error)),
         },
-        Err(_) if has("payloadType") => {
-            match LegacySignature::attestation(&bytes, &Default::default()) {
-                Ok(legacy) => Ok(Signature::Earlier(Box::new(legacy))),
-                Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error)),
-            }
-        }
+        Err(_) if has("payloadType") => match Legacy::attestation(&bytes, &Default::default()) {
+            Ok(legacy) => Ok(Signature::Earlier(Box::new(legacy))),
+            Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error)),
+        },
         Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error)
             .hint("check that it is a bundle written by sign-blob, and complete")),
     }
@@ -208,22 +204,22 @@ async fn read_bundle(bundle: Option<&Path>, file: &Path) -> Result<(PathBuf, Vec
     Err(failure.hint("name the bundle: --bundle FILE"))
 }
 
-/// As cosign takes it: the digest itself, unless there is a file of that name.
+/// The digest that stands in place of a file, as cosign accepts it, unless such a file exists.
 fn named_digest(file: &Path) -> Option<Digest> {
     let text = file.to_string_lossy();
     let (name, hex) = text.split_once(':').filter(|_| !file.exists())?;
     Digest::from_hex(HashAlgorithm::from_name(name)?, hex).ok()
 }
 
-/// `--signature`, which names a file or is the signature itself, `--certificate` and
+/// A detached signature: `--signature` (a file or the signature itself), `--certificate` and
 /// `--rfc3161-timestamp`.
 fn detached(
     flags: &VerifyBlobFlags,
     signature: &str,
     context: &Context,
-) -> Result<LegacySignature, Failure> {
+) -> Result<Legacy, Failure> {
     let read = |flag: &str, path: &Path| {
-        let problem = format!("{flag} {} cannot be read", path.display());
+        let problem = format!("cannot read {flag} {}", path.display());
         let read = files::read_now(&*context.env, path, SIZE_CAP);
         read.map_err(|error| Failure::of(Exit::Failed, problem, &error))
     };
@@ -232,7 +228,7 @@ fn detached(
     }
     let bytes = match read("--signature", Path::new(signature)) {
         Ok(bytes) => bytes,
-        // As cosign takes it: the signature itself.
+        // The signature itself, as cosign accepts it.
         Err(_) if bundle::proto_json::decode_base64(signature).is_some() => {
             signature.as_bytes().to_vec()
         }
@@ -244,19 +240,19 @@ fn detached(
     let timestamp = flags.rfc3161_timestamp.as_deref();
     let timestamp = timestamp.map(|path| read("--rfc3161-timestamp", path)).transpose()?;
     let timestamp = timestamp.map(unwrap_timestamp);
-    LegacySignature::detached(&bytes, certificate.as_deref(), timestamp.as_deref())
-        .map_err(|error| Failure::judgement("the signature cannot be read", &error))
+    Legacy::detached(&bytes, certificate.as_deref(), timestamp.as_deref())
+        .map_err(|error| Failure::judgement("cannot read the signature", &error))
 }
 
 /// cosign wrote the timestamp wrapped in JSON.
 fn unwrap_timestamp(bytes: Vec<u8>) -> Vec<u8> {
-    let wrapped = Message::parse(&bytes, SIZE_CAP);
-    let inner = wrapped.ok().and_then(|mut json| json.bytes("SignedRFC3161Timestamp").ok()?);
-    inner.unwrap_or(bytes)
+    let wrapped = serde_json::from_slice::<Value>(&bytes).ok();
+    let inner = wrapped.as_ref().and_then(|json| json.get("SignedRFC3161Timestamp")?.as_str());
+    inner.and_then(bundle::proto_json::decode_base64).unwrap_or(bytes)
 }
 
-/// The digests that the signature may be over. A certificate or a bundle says which one; of a key
-/// that is only known here, the key does.
+/// The digests that the signature may be over. The certificate or the bundle names the algorithm;
+/// with --key, the key may use another.
 async fn digests(
     signature: &Signature,
     file: &Path,
@@ -266,7 +262,7 @@ async fn digests(
     let mut algorithms =
         vec![signature.hash_algorithm().map_err(|error| unacceptable(file, signature, &error))?];
     if let Some(key) = &flags.key {
-        let key = signers::public_key(key, &*context.env)?;
+        let key = wanted::public_key(key, &*context.env)?;
         algorithms.push(key.default_scheme().hash().unwrap_or(HashAlgorithm::Sha512));
     }
     algorithms.dedup();
@@ -274,6 +270,7 @@ async fn digests(
         return Ok(vec![digest]);
     }
     context.console.wait_for(&format!("reading {}", file.display()));
+    let _paused = files::is_standard(file).then(|| context.pause());
     let digests = files::digests(file.to_owned(), algorithms)
         .await
         .map_err(|error| Failure::file(file, &error))?;
@@ -281,13 +278,13 @@ async fn digests(
     Ok(digests)
 }
 
-/// The file itself, for the one kind of signature that no digest stands in for.
+/// The whole file, for a pure Ed25519 signature, which is not over a digest.
 async fn whole(file: &Path) -> Result<Vec<u8>, Failure> {
     files::read(file, MESSAGE_CAP).await.map_err(|error| {
-        let problem = format!("the signature of {} could not be verified", file.display());
+        let problem = format!("cannot verify the signature of {}", file.display());
         Failure::of(Exit::Failed, problem, &error).hint(
-            "a pure Ed25519 signature is over the whole file, which must be one that can be held \
-             in memory",
+            "verify on a machine where the whole file fits into memory: a pure Ed25519 signature \
+             is not over its digest",
         )
     })
 }
@@ -297,11 +294,10 @@ fn unacceptable(file: &Path, signature: &Signature, error: &Error) -> Failure {
     refusal(problem, error, signature.certificate().as_ref())
 }
 
-/// `failure` says that nobody was named: if the signature holds, who made it is worth knowing.
+/// Adds the signer of a signature that verifies to `failure`, which says that none was named.
 async fn name_signer(
     failure: Failure,
     (file, policy, trust): (&Path, &PolicyFlags, &TrustFlags),
-    purpose: Purpose,
     signature: &Signature,
     context: &Context,
 ) -> Failure {
@@ -310,8 +306,8 @@ async fn name_signer(
     }
     let Ok(root) = plan::trusted_root(trust, context).await else { return failure };
     let Ok(digests) = digests(signature, file, policy, context).await else { return failure };
-    let anybody = Policy::new(purpose, verify::danger::any_identity());
-    let judged = signature.judge(&Artifact::Digests(&digests), &anybody, &root, context);
+    let policy = Wanted::anybody().policy(Purpose::FileSignature);
+    let judged = signature.judge(&Artifact::Digests(&digests), &policy, &root, context);
     match judged.ok().as_ref().and_then(as_flags) {
         Some(hint) => failure.hint(hint),
         None => failure,
@@ -358,5 +354,5 @@ fn algorithm(name: DigestAlgorithm) -> HashAlgorithm {
     }
 }
 
-/// The largest file that is held in memory, in bytes: cosign's limit for what is attached.
+/// The largest file that is held in memory, in bytes: cosign's limit for attachments.
 const MESSAGE_CAP: usize = 128 << 20;
