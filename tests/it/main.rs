@@ -19,6 +19,7 @@ mod interruptions;
 mod json;
 mod login;
 mod masks;
+mod misissued;
 mod network;
 mod outputs;
 mod outside;

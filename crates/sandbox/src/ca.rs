@@ -1,5 +1,6 @@
 //! The certificate authority behind Fulcio: an offline root, an intermediate that issues.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -13,21 +14,21 @@ use x509_cert::ext::pkix::name::{GeneralName, OtherName};
 use x509_cert::ext::pkix::{KeyUsages, SubjectAltName};
 use x509_cert::name::Name;
 
-use crate::Error;
 use crate::certificate::{self, Request, Role};
 use crate::ct::CtLog;
 use crate::key::{KeyKind, ServiceKey, encode_pem};
+use crate::{Error, Fault};
 
 const ROOT_NAME: &str = "CN=sandbox root,O=sigstore-sandbox";
 const INTERMEDIATE_NAME: &str = "CN=sandbox intermediate,O=sigstore-sandbox";
-/// Every leaf lives ten minutes.
-const LEAF_LIFE: Duration = Duration::from_secs(600);
 const SCT_LIST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.2");
 /// The type of an otherName that holds a user name.
 const USER_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.7");
 const FULCIO_ARC: &str = "1.3.6.1.4.1.57264.1";
 /// Extensions up to this arc hold bare text; those above a DER UTF8String.
 const LAST_BARE_ARC: u32 = 6;
+/// The OIDC issuer, in its older and its newer extension.
+const ISSUER_ARCS: [u32; 2] = [1, 8];
 
 /// The certificate authority behind Fulcio.
 pub struct Authority {
@@ -50,6 +51,24 @@ pub(crate) enum San {
     Email(String),
     Uri(String),
     UserName(String),
+}
+
+impl Identity {
+    /// The identity as faults of Fulcio change it.
+    pub(crate) fn altered(mut self, faults: &BTreeSet<Fault>) -> Self {
+        if faults.contains(&Fault::CertificateForAnother) {
+            self.san = match self.san {
+                San::Email(_) => San::Email("mallory@example.org".to_owned()),
+                San::Uri(uri) => San::Uri(format!("{uri}-mallory")),
+                San::UserName(_) => San::UserName("mallory".to_owned()),
+            };
+        }
+        if faults.contains(&Fault::CertificateByAnotherIssuer) {
+            let issuers = self.extensions.iter_mut().filter(|(arc, _)| ISSUER_ARCS.contains(arc));
+            issuers.for_each(|(_, value)| "https://mallory.example".clone_into(value));
+        }
+        self
+    }
 }
 
 impl Authority {
@@ -105,7 +124,7 @@ impl Authority {
         Ok(self.chain_der()?.iter().map(|der| encode_pem("CERTIFICATE", der)).collect())
     }
 
-    /// Certifies the key of `spki` for `identity`, ten minutes long from `now`, with a timestamp
+    /// Certifies the key of `spki` for `identity`, from a time on and for a while, with a timestamp
     /// of `log` inside, if there is one. The profile is Fulcio's: extensions in its order, an empty
     /// subject.
     pub(crate) fn issue(
@@ -113,7 +132,7 @@ impl Authority {
         identity: &Identity,
         spki: &[u8],
         log: Option<&CtLog>,
-        now: SystemTime,
+        (begin, life): (SystemTime, Duration),
     ) -> Result<Vec<u8>, Error> {
         let issuer_spki = self.key.public_key().spki();
         let mut extensions = vec![
@@ -129,13 +148,13 @@ impl Authority {
             issuer: self.chain[0].tbs_certificate.subject.clone(),
             subject: Name::default(),
             spki,
-            not_before: certificate::whole_seconds(now),
-            life: LEAF_LIFE,
+            not_before: certificate::whole_seconds(begin),
+            life,
             extensions,
         };
         let mut tbs = certificate::tbs(request, &self.key)?;
         if let Some(log) = log {
-            let scts = log.sct_list(&certificate::der(&tbs)?, issuer_spki, now)?;
+            let scts = log.sct_list(&certificate::der(&tbs)?, issuer_spki, begin)?;
             let scts = OctetString::new(scts).map_err(Error::make("an SCT list"))?;
             let scts = certificate::extension(SCT_LIST, false, &scts)?;
             tbs.extensions.get_or_insert_default().push(scts);
@@ -195,5 +214,21 @@ mod tests {
         let again = Authority::from_pem(&authority.to_pem().unwrap()).unwrap();
         assert_eq!(again.chain_der().unwrap(), authority.chain_der().unwrap());
         assert!(Authority::from_pem(&authority.key.to_pem()).is_err());
+    }
+
+    #[test]
+    fn faults_change_the_subject_or_the_issuer_and_nothing_else() {
+        let identity = Identity {
+            san: San::Uri("https://a.example".to_owned()),
+            extensions: vec![(1, "i".to_owned()), (8, "i".to_owned()), (9, "w".to_owned())],
+        };
+        let subject = identity.clone().altered(&[Fault::CertificateForAnother].into());
+        assert_eq!(subject.san, San::Uri("https://a.example-mallory".to_owned()));
+        assert_eq!(subject.extensions, identity.extensions);
+        let issuer = identity.clone().altered(&[Fault::CertificateByAnotherIssuer].into());
+        assert_eq!(issuer.san, identity.san);
+        let mallory = || "https://mallory.example".to_owned();
+        assert_eq!(issuer.extensions, [(1, mallory()), (8, mallory()), (9, "w".to_owned())]);
+        assert_eq!(identity.clone().altered(&BTreeSet::new()), identity);
     }
 }

@@ -9,6 +9,16 @@ use crate::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Fault {
+    /// Certificates name another OIDC issuer than the token's.
+    CertificateByAnotherIssuer,
+    /// Certificates expired twenty minutes ago.
+    CertificateExpired,
+    /// Certificates are for another identity than the token's.
+    CertificateForAnother,
+    /// Certificates are valid from tomorrow on.
+    CertificateNotYetValid,
+    /// Certificates are valid for ten years.
+    CertificateTenYears,
     /// Fulcio has no certificate transparency log, so that its certificates lack timestamps.
     CertificatesUnlogged,
     /// The codes of the device flow have expired when they are given.
@@ -49,6 +59,10 @@ pub enum Fault {
     RegistrationLate,
     /// The registry refuses every write.
     RegistryDeniesPush,
+    /// The registry refuses to move a tag to another manifest.
+    RegistryImmutableTags,
+    /// The registry takes the blobs of a signature and refuses its manifest.
+    RegistryRefusesSignatures,
     /// Both Rekors answer 500 to new entries.
     RekorError,
     /// Both Rekors take ten seconds for a new entry.
@@ -63,6 +77,8 @@ pub enum Fault {
     TokenWithoutIssuer,
     /// The timestamp authority answers 500.
     TsaError,
+    /// The trusted root lacks the timestamp authority that the signing configs name.
+    TsaUntrusted,
     /// The TUF repository's timestamp expired an hour ago.
     TufExpired,
     /// The targets of the TUF repository are other than its metadata says.
@@ -73,7 +89,12 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 38] = [
+        Self::CertificateByAnotherIssuer,
+        Self::CertificateExpired,
+        Self::CertificateForAnother,
+        Self::CertificateNotYetValid,
+        Self::CertificateTenYears,
         Self::CertificatesUnlogged,
         Self::DeviceExpired,
         Self::FulcioError,
@@ -94,6 +115,8 @@ impl Fault {
         Self::NoIdentity,
         Self::RegistrationLate,
         Self::RegistryDeniesPush,
+        Self::RegistryImmutableTags,
+        Self::RegistryRefusesSignatures,
         Self::RekorError,
         Self::SlowLog,
         Self::SpiffeHangs,
@@ -101,6 +124,7 @@ impl Fault {
         Self::TokenForAnother,
         Self::TokenWithoutIssuer,
         Self::TsaError,
+        Self::TsaUntrusted,
         Self::TufExpired,
         Self::TufTampered,
         Self::TufUnavailable,
@@ -109,6 +133,11 @@ impl Fault {
     /// As the command line spells it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::CertificateByAnotherIssuer => "certificate-by-another-issuer",
+            Self::CertificateExpired => "certificate-expired",
+            Self::CertificateForAnother => "certificate-for-another",
+            Self::CertificateNotYetValid => "certificate-not-yet-valid",
+            Self::CertificateTenYears => "certificate-ten-years",
             Self::CertificatesUnlogged => "certificates-unlogged",
             Self::DeviceExpired => "device-expired",
             Self::FulcioError => "fulcio-error",
@@ -129,6 +158,8 @@ impl Fault {
             Self::NoIdentity => "no-identity",
             Self::RegistrationLate => "registration-late",
             Self::RegistryDeniesPush => "registry-denies-push",
+            Self::RegistryImmutableTags => "registry-immutable-tags",
+            Self::RegistryRefusesSignatures => "registry-refuses-signatures",
             Self::RekorError => "rekor-error",
             Self::SlowLog => "slow-log",
             Self::SpiffeHangs => "spiffe-hangs",
@@ -136,6 +167,7 @@ impl Fault {
             Self::TokenForAnother => "token-for-another",
             Self::TokenWithoutIssuer => "token-without-issuer",
             Self::TsaError => "tsa-error",
+            Self::TsaUntrusted => "tsa-untrusted",
             Self::TufExpired => "tuf-expired",
             Self::TufTampered => "tuf-tampered",
             Self::TufUnavailable => "tuf-unavailable",

@@ -9,6 +9,7 @@ mod token;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
@@ -35,12 +36,16 @@ pub use self::template::CiProvider;
 /// The largest request body taken, in bytes. Rekor v2 has the same.
 pub(crate) const BODY_CAP: usize = 4 << 20;
 
+/// Every leaf lives ten minutes.
+const LEAF_LIFE: Duration = Duration::from_secs(600);
+const HALF_AN_HOUR: Duration = Duration::from_secs(1800);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// A Fulcio.
 pub struct Fulcio {
     authority: Authority,
     log: Arc<CtLog>,
-    /// Whether certificates are promised to the log.
-    logs: bool,
+    faults: BTreeSet<Fault>,
     issuers: Vec<TrustedIssuer>,
     keys: Arc<dyn IssuerKeys>,
     clock: Arc<dyn Clock>,
@@ -56,13 +61,13 @@ impl Fulcio {
         keys: Arc<dyn IssuerKeys>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { authority, log, logs: true, issuers, keys, clock }
+        Self { authority, log, faults: BTreeSet::new(), issuers, keys, clock }
     }
 
     /// Misbehaves in those of `faults` that concern it.
     #[must_use]
     pub fn with_faults(self, faults: &BTreeSet<Fault>) -> Self {
-        Self { logs: !faults.contains(&Fault::CertificatesUnlogged), ..self }
+        Self { faults: faults.clone(), ..self }
     }
 
     /// The authority it issues from.
@@ -90,11 +95,12 @@ impl Fulcio {
             .ok_or_else(|| Refused::invalid("There was an error processing the identity token"))?;
         let key = prove(&wanted, request.body(), &principal)?;
         let identity = principal.identity.map_err(Refused::invalid)?;
-        let now = self.clock.now();
-        let log = self.logs.then_some(&*self.log);
+        let has = |fault| self.faults.contains(&fault);
+        let log = (!has(Fault::CertificatesUnlogged)).then_some(&*self.log);
+        let identity = identity.altered(&self.faults);
         let leaf = self
             .authority
-            .issue(&identity, key.spki(), log, now)
+            .issue(&identity, key.spki(), log, self.validity())
             .map_err(|_| Refused::internal())?;
         let mut chain = vec![encode_pem("CERTIFICATE", &leaf)];
         chain.extend(self.authority.chain_pem().map_err(|_| Refused::internal())?);
@@ -107,6 +113,21 @@ impl Fulcio {
             }),
         };
         Ok(json_answer(StatusCode::OK, &answer))
+    }
+
+    /// When a certificate that is issued now begins, and how long it lasts.
+    fn validity(&self) -> (SystemTime, Duration) {
+        let now = self.clock.now();
+        let has = |fault| self.faults.contains(&fault);
+        let begin = if has(Fault::CertificateExpired) {
+            now.checked_sub(HALF_AN_HOUR)
+        } else if has(Fault::CertificateNotYetValid) {
+            now.checked_add(DAY)
+        } else {
+            Some(now)
+        };
+        let life = if has(Fault::CertificateTenYears) { DAY * 3650 } else { LEAF_LIFE };
+        (begin.unwrap_or(now), life)
     }
 
     fn principal(&self, wanted: &Wanted, headers: &HeaderMap) -> Option<Principal> {

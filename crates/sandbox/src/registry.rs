@@ -40,13 +40,13 @@ const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 pub struct Registry {
     store: Mutex<Store>,
     referrers: bool,
-    denies_push: bool,
+    faults: BTreeSet<Fault>,
 }
 
 impl Registry {
     /// An empty registry in memory. `referrers` says whether it has the referrers API.
     pub fn in_memory(referrers: bool) -> Self {
-        Self { store: Mutex::default(), referrers, denies_push: false }
+        Self { store: Mutex::default(), referrers, faults: BTreeSet::new() }
     }
 
     /// A registry that keeps a copy of everything in `directory`, and has what is there already.
@@ -55,13 +55,13 @@ impl Registry {
     /// The directory cannot be used, or holds something else.
     pub fn in_directory(directory: &Path, referrers: bool) -> Result<Self, Error> {
         let store = Mutex::new(Store::open(directory)?);
-        Ok(Self { store, referrers, denies_push: false })
+        Ok(Self { store, referrers, faults: BTreeSet::new() })
     }
 
     /// Lets the registry misbehave in those of these ways that are its own.
     #[must_use]
     pub fn with_faults(self, faults: &BTreeSet<Fault>) -> Self {
-        Self { denies_push: faults.contains(&Fault::RegistryDeniesPush), ..self }
+        Self { faults: faults.clone(), ..self }
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
@@ -76,7 +76,7 @@ impl Registry {
             return Err(Problem::NAME_INVALID);
         }
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        if self.denies_push && !reads {
+        if self.faults.contains(&Fault::RegistryDeniesPush) && !reads {
             return Err(Problem::DENIED);
         }
         match (request.method(), route) {
@@ -213,7 +213,18 @@ impl Registry {
         if document["mediaType"].as_str().is_some_and(|inner| inner != media_type) {
             return Err(Problem::MANIFEST_INVALID);
         }
+        let refuses = self.faults.contains(&Fault::RegistryRefusesSignatures);
+        let is_list = tag.is_some_and(|tag| tag.starts_with("sha256-"));
+        if refuses && (document["subject"].is_object() || is_list) {
+            return Err(Problem::DENIED);
+        }
         let mut store = self.store();
+        if self.faults.contains(&Fault::RegistryImmutableTags)
+            && let Some(old) = tag.and_then(|tag| store.manifest(repository, tag))
+            && *old.digest != digest
+        {
+            return Err(Problem::TAG_IMMUTABLE);
+        }
         check_references(&store, repository, &document)?;
         store.keep_manifest(repository, tag, &digest, media_type, body.clone())?;
         let mut response = empty(StatusCode::CREATED);
@@ -440,6 +451,7 @@ impl Problem {
     const NAME_INVALID: Self = Self::new(400, "NAME_INVALID", "invalid repository name");
     const NAME_UNKNOWN: Self = Self::new(404, "NAME_UNKNOWN", "repository name not known");
     const SIZE_INVALID: Self = Self::new(413, "SIZE_INVALID", "manifest too large");
+    const TAG_IMMUTABLE: Self = Self::new(400, "TAG_INVALID", "the tag is immutable");
     const TAG_INVALID: Self = Self::new(400, "TAG_INVALID", "manifest tag did not match");
     const UNKNOWN: Self = Self::new(500, "UNKNOWN", "unknown error");
     const UNSUPPORTED: Self = Self::new(405, "UNSUPPORTED", "the operation is unsupported");

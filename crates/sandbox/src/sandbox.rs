@@ -175,6 +175,7 @@ impl Sandbox {
         };
         let endpoints = urls.endpoints.clone();
         let trust = TrustFiles::new(endpoints, &fulcio, &rekor_v1, &rekor_v2, &tsa, now)?;
+        let trust = trust.with_faults(faults);
         let key = |name: &str| -> Result<TufKey, Error> {
             let pem = state.secret(name, || Ok(Tuf::generate_key()?.to_pem()))?;
             ServiceKey::from_pem(&pem).map(TufKey::new)

@@ -1,5 +1,6 @@
 //! The files that make clients trust this sandbox and nothing else.
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use base64::Engine as _;
@@ -7,12 +8,12 @@ use base64::engine::general_purpose::STANDARD;
 use keys::PublicKey;
 use serde_json::{Value, json};
 
-use crate::Error;
 use crate::certificate::{HEAD_START, unix_seconds};
 use crate::fulcio::Fulcio;
 use crate::rekor_v1::RekorV1;
 use crate::rekor_v2::RekorV2;
 use crate::tsa::Tsa;
+use crate::{Error, Fault};
 
 const OPERATOR: &str = "sigstore-sandbox";
 
@@ -105,6 +106,15 @@ impl TrustFiles {
             "timestampAuthorities": [authority(&endpoints.tsa, "sandbox TSA root", &tsa_chain)],
         });
         Ok(Self { root, endpoints, start })
+    }
+
+    /// As faults change the documents.
+    #[must_use]
+    pub fn with_faults(mut self, faults: &BTreeSet<Fault>) -> Self {
+        if faults.contains(&Fault::TsaUntrusted) {
+            self.root["timestampAuthorities"] = json!([]);
+        }
+        self
     }
 
     /// `trusted_root.json`: both logs, the CA, the CT log and the timestamp authority.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bundle::{Bundle, VerificationMaterial};
 use fulcio_client::Fulcio;
 use fulcio_client::predict::{Prediction, Profile};
-use host::{Host, Transport};
+use host::{CallPolicy, Host, Transport};
 use http_client::{HttpClient, Settings};
 use id_token::Claims;
 use oci_push::{Options, Registry};
@@ -77,6 +77,16 @@ impl Setup {
         rule: impl Fn(&RawRequest) -> Reply + Send + Sync + 'static,
     ) -> HostileServer {
         HostileServer::before(self.sandbox.registry(), rule)
+    }
+
+    /// How many entries Rekor v1 has, which the default signing config names.
+    pub fn logged(&self) -> u64 {
+        let url = format!("{}/api/v1/log", self.sandbox.endpoints().rekor_v1);
+        let request = http::Request::get(url).body(bytes::Bytes::new()).unwrap();
+        let http = HttpClient::new(&Settings::new());
+        let answer = self.runtime.block_on(http.send(request, &CallPolicy::default())).unwrap();
+        let answer: Value = serde_json::from_slice(answer.body()).unwrap();
+        answer["treeSize"].as_u64().unwrap()
     }
 
     /// Attaches `bundle` to `image` without a look at it.

@@ -240,3 +240,28 @@ fn a_registry_that_denies_pushes_still_serves_pulls() {
     assert_eq!(code(&denied), (403, "DENIED".to_owned()));
     assert_eq!(send(&registry, Method::GET, "/v2/", b"").status(), StatusCode::OK);
 }
+
+#[test]
+fn an_immutable_tag_stays_at_its_manifest() {
+    let faults = [Fault::RegistryImmutableTags].into();
+    let registry = Registry::in_memory(true).with_faults(&faults);
+    let first = image(&registry, None);
+    assert_eq!(put(&registry, "v1", &first).status(), StatusCode::CREATED);
+    assert_eq!(put(&registry, "v1", &first).status(), StatusCode::CREATED);
+    let other = image(&registry, Some(&digest_of(&first)));
+    assert_eq!(code(&put(&registry, "v1", &other)), (400, "TAG_INVALID".to_owned()));
+    assert_eq!(put(&registry, "v2", &other).status(), StatusCode::CREATED);
+}
+
+#[test]
+fn a_registry_that_refuses_signatures_takes_everything_else() {
+    let faults = [Fault::RegistryRefusesSignatures].into();
+    let registry = Registry::in_memory(true).with_faults(&faults);
+    let first = image(&registry, None);
+    assert_eq!(put(&registry, "v1", &first).status(), StatusCode::CREATED);
+    let signature = image(&registry, Some(&digest_of(&first)));
+    let digest = digest_of(&signature);
+    assert_eq!(code(&put(&registry, &digest, &signature)), (403, "DENIED".to_owned()));
+    let list = put(&registry, &digest_of(&first).replace(':', "-"), &first);
+    assert_eq!(code(&list), (403, "DENIED".to_owned()));
+}
