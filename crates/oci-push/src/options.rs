@@ -19,8 +19,8 @@ pub struct Options {
     /// Whether plain `http` may be used where `https` does not work. Loopback registries are
     /// reached by `http` without it.
     pub allow_http: bool,
-    /// Whether a registry may lead us (to upload, to download, to get a token) to a host that is
-    /// internal and not its own.
+    /// Whether a registry may lead us (to upload, to download, to get a token) to internal hosts
+    /// and unusual ports, as [`host::check_target`] has them.
     pub allow_internal_addresses: bool,
     /// Credentials by the registry they are for, used in place of Docker's and Podman's files.
     pub credentials: BTreeMap<String, Credentials>,
@@ -41,7 +41,7 @@ impl Options {
         Self { allow_http, ..self }
     }
 
-    /// Follows a registry to internal hosts other than its own.
+    /// Follows a registry to internal hosts and unusual ports.
     #[must_use]
     pub fn with_internal_addresses(self, allow_internal_addresses: bool) -> Self {
         Self { allow_internal_addresses, ..self }

@@ -1,7 +1,7 @@
 //! Repository names.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use crate::error::Error;
@@ -29,7 +29,7 @@ impl Repository {
 
     /// Whether the registry is on this machine, so that plain http exposes nothing.
     pub fn is_loopback(&self) -> bool {
-        is_loopback(host_of(&self.registry))
+        host::is_loopback(host_of(&self.registry))
     }
 
     /// The host and port that serve the registry's API.
@@ -54,14 +54,6 @@ impl fmt::Display for Repository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.registry, self.path)
     }
-}
-
-/// Whether `host` (no port, no brackets) is this machine.
-pub(crate) fn is_loopback(host: &str) -> bool {
-    host == "localhost"
-        || host.ends_with(".localhost")
-        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
-        || host.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The host of `host`, `host:port`, `[v6]` or `[v6]:port`, without brackets.

@@ -383,22 +383,28 @@ fn a_layer_that_states_a_wrong_size_does_not_spoil_the_blob_for_another() {
 
 #[test]
 fn manifests_and_bundles_together_have_one_limit() {
-    let fake = Fake::new();
+    let fake = Fake::without_referrers();
     let image = fake.image("app", "v1");
-    let padding = "x".repeat(4_000_000);
-    for number in 0..40 {
-        let note = bundle(&number.to_string());
-        let content = fake.blob("app", note.as_bytes());
+    let referrer = |layer: &Digest, size: usize, padding: usize| {
         let manifest = json!({
             "schemaVersion": 2, "mediaType": MANIFEST_TYPE, "artifactType": BUNDLE_TYPE,
-            "layers": [{"mediaType": BUNDLE_TYPE, "size": note.len(), "digest": content.as_str()}],
-            "subject": {"digest": image.as_str()}, "padding": padding,
+            "layers": [{"mediaType": BUNDLE_TYPE, "size": size, "digest": layer.as_str()}],
+            "subject": {"digest": image.as_str()}, "padding": "x".repeat(padding),
         });
-        fake.manifest("app", MANIFEST_TYPE, manifest.to_string().as_bytes());
+        entry(&fake.manifest("app", MANIFEST_TYPE, manifest.to_string().as_bytes()), BUNDLE_TYPE)
+    };
+    // 124 of 128 MiB are counted for blobs that are not there, and the manifests count as well.
+    let mut entries: Vec<_> =
+        (0..4_u8).map(|number| referrer(&Digest::sha256(&[number]), 31 << 20, 0)).collect();
+    for note in ["first", "second", "third"] {
+        let content = fake.blob("app", bundle(note).as_bytes());
+        entries.push(referrer(&content, bundle(note).len(), 1_900_000));
     }
+    fake.list("app", &image, &index(&entries));
     let found = find(&fake, &image).unwrap();
-    assert_eq!(found.bundles.len(), 33, "128 MiB");
-    assert_eq!(found.unusable.len(), 7);
+    assert_eq!(found.bundles.len(), 2);
+    assert_eq!(found.unusable.len(), 5);
+    assert!(found.unusable[4].reason.contains("larger than 134217728 bytes"));
     assert_eq!(found.unreachable.len(), 1, "it is said that not everything was read");
 }
 

@@ -247,10 +247,17 @@ fn redirects_without_end_are_given_up() {
 #[test]
 fn no_redirect_leads_from_https_to_http_or_inside() {
     for (to, part) in [
-        ("http://r.example/v2/app/manifests/v1?token=hunter2", "from https to http://r.example/v2"),
-        ("https://169.254.169.254/latest?token=hunter2", "169.254.169.254 is an internal address"),
-        ("https://localhost:6379/", "localhost is an internal address"),
-        ("https://[::ffff:10.0.0.1]/", "is an internal address"),
+        (
+            "http://r.example/v2/app/manifests/v1?token=hunter2",
+            "does not use https: http://r.example/v2",
+        ),
+        (
+            "https://169.254.169.254/latest?token=hunter2",
+            "a metadata service: https://169.254.169.254/latest",
+        ),
+        ("https://localhost:6379/", "this machine: https://localhost:6379/"),
+        ("https://[::ffff:10.0.0.1]/", "a private network: https://[::ffff:a00:1]/"),
+        ("https://r.example:22/", "the port 22: https://r.example:22/"),
     ] {
         let fake = Fake::new();
         fake.image("app", "v1");
