@@ -177,21 +177,30 @@ fn an_image_is_named_by_its_digest_as_well() {
 fn annotations_are_signed_and_demanded() {
     let setup = Setup::new();
     let image = setup.image("demo/app");
-    setup
-        .workload()
-        .args(["sign", "-a", "env=prod,q=a=b", "-a", "Subject=me", &image])
-        .run()
-        .ends(0);
+    setup.workload().args(["sign", "-a", "env=prod,q=a=b", &image]).run().ends(0);
     let verify = |annotation: &str| {
         let verify = setup.program().args(["verify", "-a", annotation, &image]);
         verify.args(setup.by_workload()).run()
     };
     let found = verify("env=prod").ends(0);
-    let optional = &found.json()[0][0]["optional"];
-    assert_eq!(optional["env"], "prod");
-    assert_eq!(optional["q"], "a=b");
-    assert_eq!(optional["Subject"], json!(setup.workload_id()), "what is verified wins");
+    let report = &found.json()[0][0];
+    assert_eq!(report["optional"]["env"], "prod");
+    assert_eq!(report["optional"]["q"], "a=b");
+    assert_eq!(report["optional"]["Subject"], json!(setup.workload_id()));
+    assert_eq!(report["claims"]["annotations"], json!({ "env": "prod", "q": "a=b" }));
     verify("env=test").ends(12).says(&["env", "test", "prod"]);
+}
+
+#[test]
+fn an_annotation_with_the_name_of_a_verified_fact_is_not_signed_and_stays_a_claim() {
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    for name in ["SourceRepositoryURI", "runnerenvironment", "Subject", "githubWorkflowSha"] {
+        let annotation = format!("{name}=https://github.com/acme/app");
+        let sign = setup.workload().args(["sign", "-a", &annotation, &image]).run();
+        sign.ends(2).says(&["the annotation", name, "cannot be signed"]);
+    }
+    setup.program().args(["verify", &image]).args(setup.by_workload()).run().ends(10);
 }
 
 #[test]
@@ -299,7 +308,7 @@ fn an_attestation_alone_is_no_signature() {
     let attestation = statement_bundle("https://slsa.dev/provenance/v1");
     setup.attach(&image, &attestation);
     let verify = || setup.program().args(["verify", &image]).args(setup.by_workload()).run();
-    verify().ends(10).says(&["no signatures found", "verify the attestation"]);
+    verify().ends(10).says(&["no signatures found", "it has an attestation"]);
     setup.workload().args(["sign", &image]).run().ends(0);
     verify().ends(0);
 }

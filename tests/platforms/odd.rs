@@ -90,9 +90,9 @@ fn what_is_no_token_is_told_apart_and_never_shown() {
     for (text, said) in [
         (parts[..2].join("."), "three parts"),
         ([parts[0], "", parts[1], parts[1], parts[2]].join("."), "found 5"),
-        (format!("\"{good}\""), "header"),
-        (format!("Bearer {good}"), "header"),
-        (format!("\u{feff}{good}"), "header"),
+        (format!("\"{good}\""), "in quotation marks"),
+        (format!("Bearer {good}"), "after `Bearer`"),
+        (format!("{{\"value\":\"{good}\"}}"), "field `value`"),
         (good.replace('.', ".\n"), "payload"),
         (format!("{}.{}.{}", parts[0], "bm90IGpzb24", parts[2]), "payload"),
         (format!("{}.{}.{}", parts[0], "WzFd", parts[2]), "payload"),
@@ -108,6 +108,13 @@ fn what_is_no_token_is_told_apart_and_never_shown() {
 }
 
 #[test]
+fn a_byte_order_mark_before_a_token_is_skipped() {
+    let setup = Setup::new();
+    let good = token(&setup, json!({}));
+    with_token(&setup, &format!("\u{feff}{good}")).sign().ends(0);
+}
+
+#[test]
 fn an_empty_token_is_none_in_a_variable_and_an_error_on_the_command_line() {
     let setup = Setup::new();
     let job = setup.on(&setup.platform("github"));
@@ -115,7 +122,7 @@ fn an_empty_token_is_none_in_a_variable_and_an_error_on_the_command_line() {
     outcome.ends(0);
     assert_eq!(report["chosen"]["provider"], "github-actions");
     let job = setup.on(&setup.platform("github"));
-    job.args(["--identity-token", ""]).sign().ends(1).says(&["--identity-token", "empty"]);
+    job.args(["--identity-token", ""]).sign().ends(2).says(&["--identity-token", "empty"]);
 }
 
 #[test]

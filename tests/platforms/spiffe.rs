@@ -57,7 +57,7 @@ fn the_flags_name_spiffe_and_nothing_else() {
     assert_eq!(subject(both()), setup.sandbox.github_identity());
     assert_eq!(subject(both().args(["--spiffe-id", BUILDER])), BUILDER);
     let contradiction = both().args(["--spiffe-id", BUILDER, "--oidc-provider", "github-actions"]);
-    sign(contradiction).ends(2).says(&["--spiffe-id", "contradict"]);
+    sign(contradiction).ends(2).says(&["--spiffe-id", "cannot be used with"]);
     sign(both().args(["--spiffe-id", "builder"])).ends(2).says(&["must start spiffe://"]);
     sign(both().args(["--spiffe-socket", "http://x"])).ends(2).says(&["unix or tcp"]);
 }

@@ -36,7 +36,7 @@ pub enum VerificationMaterial {
     Chain(Vec<Vec<u8>>),
     /// A key the verifier has already.
     PublicKey {
-        /// Which one: by convention base64 of the SHA-256 of its SPKI. Signed by nobody.
+        /// Which one: by convention base64 of the SHA-256 of its SPKI. It is not signed.
         hint: Option<String>,
     },
 }
@@ -48,8 +48,8 @@ pub enum Content {
     Envelope(Envelope),
     /// A signature over an artifact that is elsewhere.
     Message {
-        /// The artifact's digest: a hint, never a substitute for hashing the artifact. A bundle has
-        /// one; formats from before there were bundles have none.
+        /// The artifact's digest: a hint that does not replace hashing the artifact. A bundle has
+        /// one; the formats before bundles have none.
         digest: Option<MessageDigest>,
         /// The raw signature.
         signature: Vec<u8>,

@@ -11,7 +11,7 @@ pub struct LogEntry {
     pub kind: String,
     /// The version of that kind, as `0.0.2`.
     pub version: String,
-    /// Seconds since 1970. Means nothing without a verified [`signed_entry_timestamp`].
+    /// Seconds since 1970. Not to be used without a verified [`signed_entry_timestamp`].
     ///
     /// [`signed_entry_timestamp`]: Self::signed_entry_timestamp
     pub integrated_time: Option<u64>,
@@ -19,7 +19,7 @@ pub struct LogEntry {
     pub signed_entry_timestamp: Option<Vec<u8>>,
     /// The proof that the entry is in the log.
     pub inclusion_proof: Option<LogProof>,
-    /// The very bytes that are a leaf of the log.
+    /// The bytes of the leaf in the log.
     pub canonicalized_body: Vec<u8>,
 }
 

@@ -16,7 +16,7 @@ pub struct Envelope {
 pub struct EnvelopeSignature {
     /// The raw signature over the [`pae`].
     pub sig: Vec<u8>,
-    /// A hint to the key, signed by nobody.
+    /// A hint to the key. It is not signed.
     pub keyid: Option<String>,
 }
 

@@ -4,7 +4,7 @@ use crate::constants::{MEDIA_TYPE_V0_3, STATEMENT_TYPE_V1};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A field is missing, of the wrong type, unknown, or given twice.
+    /// A field is missing, of the wrong type, unknown, or there twice.
     #[error("{path}: {problem}")]
     Field {
         /// Where in the document, as `verificationMaterial.tlogEntries[0].logIndex`.
@@ -33,9 +33,9 @@ pub enum Error {
         quote(version)
     )]
     LogKind {
-        /// The `kind` found, as it stands in the body.
+        /// The `kind` found, as it is in the body.
         kind: String,
-        /// The `apiVersion` found, as it stands in the body.
+        /// The `apiVersion` found, as it is in the body.
         version: String,
     },
     /// The media type is none of v0.1 to v0.3.

@@ -54,7 +54,7 @@ impl Default for Limits {
 }
 
 /// One JSON document, with the order of its keys, in which no object has a key twice. Strings
-/// borrow from the text where they stand in it unescaped.
+/// borrow from the text where it has them unescaped.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json<'a> {
     /// `[...]`
@@ -332,7 +332,7 @@ impl<'a> Visitor<'a> for TopLevel<'_> {
     }
 }
 
-/// Reads a key without a copy where it stands in the text unescaped.
+/// Reads a key without a copy where the text has it unescaped.
 struct Key;
 
 impl<'a> DeserializeSeed<'a> for Key {
@@ -359,7 +359,7 @@ impl<'a> Visitor<'a> for Key {
     }
 }
 
-/// Refuses a key that is given twice: two readers may pick different ones of its values.
+/// Refuses a key that is there twice: two readers may pick different ones of its values.
 fn distinct<K: AsRef<str> + Ord, E: de::Error>(mut keys: Vec<K>) -> Result<(), E> {
     keys.sort_unstable();
     match keys.windows(2).find(|pair| pair.first() == pair.last()) {

@@ -2,7 +2,7 @@
 //! statement and the log entry.
 //!
 //! A [`Bundle`] is valid by construction: reading and building go through the same structural
-//! rules, so whoever holds one may rely on its shape. Nothing here looks into a certificate, checks
+//! rules, so a caller can rely on its shape. Nothing here looks into a certificate, checks
 //! a signature or decides about trust: fields are plain bytes, and judging them is `verify`'s work.
 //!
 //! Reading is strict (duplicate keys, unknown fields, trailing data and two members of one `oneof`

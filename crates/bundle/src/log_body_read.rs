@@ -12,7 +12,7 @@ impl LogBody {
     ///
     /// # Errors
     ///
-    /// [`Error::LogKind`] when it is of a kind that is not read here; else what is wrong with it.
+    /// [`Error::LogKind`] for a kind that is not read here; another error for a malformed body.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let mut message = Message::parse(bytes, SIZE_CAP)?;
         let kind = message.string("kind")?.unwrap_or_default();

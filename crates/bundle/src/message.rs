@@ -15,7 +15,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use crate::error::{Error, quote};
 use crate::json::{Json, Limits};
 
-/// The fields of one message that have not been taken yet, and where it stands in the document.
+/// The fields of one message that have not been taken yet, and the message's path in the document.
 ///
 /// Fields are asked for by their `lowerCamelCase` name. A field left over is an error in
 /// [`Message::finish`], which a reader of an evolving format may leave out.
@@ -44,12 +44,12 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Where this message stands in the document; empty for the document itself.
+    /// The path of this message in the document; empty for the document itself.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Where `name` of this message stands in the document.
+    /// The path of the field `name` in the document.
     pub fn path_of(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
@@ -63,7 +63,7 @@ impl<'a> Message<'a> {
         };
         let found = match (camel, snake) {
             (Some(_), Some(_)) => {
-                return Err(Error::field(&self.path_of(name), "given twice, in both spellings"));
+                return Err(Error::field(&self.path_of(name), "there twice, in both spellings"));
             }
             (camel, snake) => camel.or(snake),
         };
@@ -154,7 +154,7 @@ impl<'a> Message<'a> {
             .collect()
     }
 
-    /// Ends the reading: a field that nobody asked for is an error.
+    /// Ends the reading. A field that was not taken is an error.
     pub fn finish(self) -> Result<(), Error> {
         match self.fields.first() {
             None => Ok(()),
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_nobody_asked_for_is_refused_by_finish() {
+    fn a_field_that_was_not_taken_is_refused_by_finish() {
         let mut m = message(r#"{"a":"x","b":null}"#);
         m.string("a").unwrap();
         assert!(m.finish().unwrap_err().to_string().contains("unknown field \"b\""));

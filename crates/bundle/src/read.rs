@@ -45,7 +45,7 @@ impl Bundle {
 impl Envelope {
     /// Reads a DSSE envelope on its own, as the legacy attestation layers hold it.
     ///
-    /// As DSSE wants it, unknown fields are ignored; duplicate keys are not. The same rules hold
+    /// As DSSE requires, unknown fields are ignored; duplicate keys are not. The same rules hold
     /// as in a bundle: a payload, and exactly one signature.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Error> {
         Self::from_json_within(bytes, &Limits::default())

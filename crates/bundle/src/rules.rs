@@ -1,4 +1,4 @@
-//! The rules a bundle obeys before anyone looks at a signature.
+//! The rules for the structure of a bundle.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use crate::envelope::Envelope;
 use crate::error::{Error, quote};
 
 impl Bundle {
-    /// Builds a v0.3 bundle. A chain is cut to its leaf, as that version wants it.
+    /// Builds a v0.3 bundle. A chain is cut to its leaf, as that version requires.
     ///
     /// # Errors
     ///
@@ -132,7 +132,7 @@ fn check_entries(bundle: &Bundle) -> Result<(), Error> {
         if !seen.insert((&entry.log_id, entry.log_index)) {
             return Err(Error::rule(
                 &format!("{at}logIndex"),
-                format!("entry {} of this log stands here twice", entry.log_index),
+                format!("entry {} of this log is there twice", entry.log_index),
             ));
         }
     }
@@ -241,7 +241,7 @@ fn check_timestamps(bundle: &Bundle) -> Result<(), Error> {
             return Err(Error::rule(&path, "empty"));
         }
         if !seen.insert(timestamp) {
-            return Err(Error::rule(&path, "this timestamp stands here twice"));
+            return Err(Error::rule(&path, "this timestamp is there twice"));
         }
     }
     Ok(())

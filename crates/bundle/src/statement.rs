@@ -16,8 +16,8 @@ use crate::message::Message;
 pub struct Statement {
     subjects: Vec<Subject>,
     predicate_type: String,
-    // What is signed is never written anew: the bytes read are the bytes given back. The predicate
-    // is only in here, because as a tree it can be thirty times as large.
+    // The bytes are kept as they were read, because they are what was signed. The predicate is only
+    // in here: as a tree it can be thirty times as large.
     json: Vec<u8>,
 }
 
@@ -47,8 +47,8 @@ impl Statement {
         Self { subjects, predicate_type: predicate_type.to_owned(), json }
     }
 
-    /// Reads a statement, v1 or v0.1, within the default [`Limits`]. As in-toto wants it, unknown
-    /// fields are ignored; a key given twice, no subject, or more than [`MAX_SUBJECTS`] are errors.
+    /// Reads a statement, v1 or v0.1, within the default [`Limits`]. As in-toto requires,
+    /// unknown fields are ignored; a key that is there twice, no subject, or more than [`MAX_SUBJECTS`] are errors.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         Self::parse_within(bytes, &Limits::default())
     }

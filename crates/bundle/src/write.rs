@@ -11,7 +11,7 @@ impl Bundle {
     /// Writes the bundle as compact JSON, always v0.3, with keys in a fixed order.
     ///
     /// There is one exception: a v0.1 bundle with an entry that has no inclusion proof cannot be
-    /// said in v0.3 and stays v0.1.
+    /// written as v0.3 and stays v0.1.
     pub fn to_json(&self) -> String {
         bundle(self)
     }

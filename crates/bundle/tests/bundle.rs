@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are not in #[test] functions")]
 
+use std::time::{Duration, Instant};
+
 use ambisign_bundle::{
     Bundle, Content, Error, Limits, LogEntry, MEDIA_TYPE_V0_3, SIGN_PREDICATE_TYPE, Statement,
     VerificationMaterial, Version,
@@ -359,4 +361,46 @@ fn a_bundle_of_millions_of_small_values_is_refused_while_it_is_read() {
     let limits = Limits::default().with_values(10);
     let bundle = Bundle::from_json_within(&capture(BUNDLES[0]), &limits);
     assert!(matches!(bundle, Err(Error::Limit { limit: 10, .. })));
+}
+
+/// Eight documents take as long as one of eight times the size, whatever it is made of. Quadratic
+/// work would take eight times as long for the one.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "measures time")]
+fn reading_is_linear() {
+    let limits = Limits::default().with_values(1 << 22);
+    let read = |text: &str| {
+        let _ = Bundle::from_json_within(text.as_bytes(), &limits);
+        let _ = Statement::parse_within(text.as_bytes(), &limits);
+    };
+    type Shape = fn(usize) -> String;
+    let shapes: [(&str, Shape); 6] = [
+        ("empty objects", |n| format!(r#"{{"predicate":[{}{{}}]}}"#, "{},".repeat(n))),
+        ("members", |n| {
+            let members: Vec<_> = (0..n).map(|i| format!(r#""{i}":1"#)).collect();
+            format!(r#"{{"a":{{{}}},"predicate":{{{0}}}}}"#, members.join(","))
+        }),
+        ("members at the top", |n| {
+            let members: Vec<_> = (0..n).map(|i| format!(r#""{i}":1"#)).collect();
+            format!("{{{}}}", members.join(","))
+        }),
+        ("escapes", |n| format!(r#"{{"a":"{}"}}"#, r"\u0061".repeat(n))),
+        ("a long number", |n| format!(r#"{{"a":{}}}"#, "1".repeat(n))),
+        ("subjects", |n| {
+            format!(r#"{{"subject":[{}{{}}]}}"#, r#"{"digest":{"a":"b"}},"#.repeat(n))
+        }),
+    ];
+    for (name, shape) in shapes {
+        let (small, large) = (shape(5_000), shape(40_000));
+        let (mut eight, mut one) = (Duration::MAX, Duration::MAX);
+        for _ in 0..5 {
+            let start = Instant::now();
+            (0..8).for_each(|_| read(&small));
+            eight = eight.min(start.elapsed());
+            let start = Instant::now();
+            read(&large);
+            one = one.min(start.elapsed());
+        }
+        assert!(one < eight * 3, "{name}: {eight:?} for eight small ones, {one:?} for a large one");
+    }
 }

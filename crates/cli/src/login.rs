@@ -1,63 +1,33 @@
-//! Interactive login: asked for by a flag, or at a terminal when no other identity is found.
+//! The person at the terminal, who is asked when nothing else here has an identity.
 
 use std::io::{IsTerminal as _, Read as _};
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use host::http::Request;
 use host::{BoxFuture, Env, Host};
 use http_client::LoopbackListener;
-use id_token::{Audience, IdToken, Outcome, TokenSource};
-use oidc_interactive::{Callbacks, Flow, Login, Loopback, Notice, Page, Person, Prompt};
+use oidc_interactive::{
+    Callbacks, Error, Flow, Login, Loopback, Notice, Page, Person, Prompt, Untrusted,
+};
 use secrecy::SecretString;
 use tokio::sync::oneshot;
 use trust_root::SigningConfig;
 
 use crate::context::Context;
-use crate::deadline::Deadline;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::flags::{AuthFlow, IdentityFlags, LoginFlags, Secret};
 use crate::output::Console;
 
-/// An interactive login, and whether the command line asks for it.
+/// Somebody who can log in, and whether the command line asks for that.
 pub(crate) struct Planned {
-    pub(crate) person: Arc<Untimed>,
+    pub(crate) person: Arc<Person>,
     pub(crate) asked: bool,
 }
 
-/// A person, whose time does not count for `--timeout`: the login has a deadline of its own.
-pub(crate) struct Untimed {
-    person: Person,
-    deadline: Option<Arc<Deadline>>,
-}
-
-impl Untimed {
-    pub(crate) async fn token(
-        &self,
-        min_ttl: Duration,
-    ) -> Result<IdToken, oidc_interactive::Error> {
-        let _paused = self.deadline.as_ref().map(Deadline::pause);
-        self.person.token(min_ttl).await
-    }
-}
-
-impl TokenSource for Untimed {
-    fn name(&self) -> &str {
-        self.person.name()
-    }
-
-    fn find<'a>(&'a self, audience: &'a Audience, min_ttl: Duration) -> BoxFuture<'a, Outcome> {
-        Box::pin(async move {
-            let _paused = self.deadline.as_ref().map(Deadline::pause);
-            self.person.find(audience, min_ttl).await
-        })
-    }
-}
-
-/// `None` without an interactive login: another identity is named, or there is no terminal.
+/// `None` where nobody is to log in: another identity is named, or nobody is there.
 pub(crate) async fn plan(
     flags: &LoginFlags,
     identity: &IdentityFlags,
@@ -74,7 +44,7 @@ pub(crate) async fn plan(
     if let Some(other) = identity.named() {
         return match asked {
             true => Err(Failure::usage(format!(
-                "--fulcio-auth-flow cannot be used with {other}: both name the identity"
+                "--fulcio-auth-flow and {other} each name the identity: use one"
             ))),
             false => Ok(None),
         };
@@ -83,9 +53,9 @@ pub(crate) async fn plan(
     match marker {
         Some(name) if asked => {
             return Err(Failure::usage(format!(
-                "an interactive login is not possible in a CI job: {name} is set"
+                "nobody can log in here: {name} is set, so this is a job"
             ))
-            .hint("use the identity of the job; `ambisign identity` shows what it needs"));
+            .hint("use the job's own identity; `ambisign identity` says what it lacks"));
         }
         Some(_) => return Ok(None),
         None if !asked && !at_a_terminal() => return Ok(None),
@@ -95,9 +65,10 @@ pub(crate) async fn plan(
         (Some(issuer), _) => issuer.clone(),
         (None, Ok(service)) => service.url.to_string(),
         (None, Err(error)) if asked => {
-            let problem = "the signing config has no OIDC issuer to log in at";
-            return Err(Failure::of(Exit::Failed, problem, &error)
-                .hint("name the issuer: --oidc-issuer URL"));
+            let problem = "the signing config names no issuer to log in at";
+            return Err(
+                Failure::of(Exit::Failed, problem, &error).hint("name one: --oidc-issuer URL")
+            );
         }
         (None, Err(_)) => return Ok(None),
     };
@@ -107,22 +78,21 @@ pub(crate) async fn plan(
     };
     let mut login = Login::new(issuer).with_client(&flags.oidc_client_id, secret).with_flow(flow);
     if let Some(redirect) = &flags.oidc_redirect_url {
-        login = login
-            .with_redirect(redirect)
-            .map_err(|error| Failure::of(Exit::Usage, "cannot use --oidc-redirect-url", &error))?;
+        login = login.with_redirect(redirect).map_err(|error| {
+            Failure::of(Exit::Usage, "--oidc-redirect-url cannot be used", &error)
+        })?;
     }
     let prompt = Arc::new(Terminal { console: Arc::clone(&context.console) });
-    let person = Person::new(login, host.clone(), Arc::new(SystemLoopback), prompt);
-    let person = Arc::new(Untimed { person, deadline: context.deadline().cloned() });
+    let person = Arc::new(Person::new(login, host.clone(), Arc::new(SystemLoopback), prompt));
     Ok(Some(Planned { person, asked }))
 }
 
-/// Whether a person can read the prompt and answer it.
+/// Somebody can read what is asked and answer it.
 fn at_a_terminal() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// Whether the variable is set to something other than "no".
+/// A variable that says so is set to something other than "no".
 fn is_set(env: &dyn Env, name: &str) -> bool {
     env.var(name).is_some_and(|value| !matches!(value.as_str(), "0" | "false" | "False"))
 }
@@ -145,7 +115,7 @@ async fn read_secret(named: &Secret) -> Result<SecretString, Failure> {
     Ok(SecretString::from(text.trim()))
 }
 
-/// The prompts of the login, on stderr.
+/// The terminal as the person sees it.
 struct Terminal {
     console: Arc<Console>,
 }
@@ -153,34 +123,33 @@ struct Terminal {
 impl Prompt for Terminal {
     fn tell(&self, notice: &Notice<'_>) {
         let console = &self.console;
-        let url_below = |text: &str, url: &str| {
-            [text, "", &format!("    {url}"), ""].iter().for_each(|line| console.note(line));
-        };
         match notice {
             Notice::Browser { url } => {
                 console.note(PUBLICITY);
-                let text = "Log in with the browser that opens now. If it does not open, use:";
-                url_below(text, url);
-                console.wait_for("waiting for the login in the browser");
+                console.note(&format!(
+                    "Log in with the browser that opens now. If none does, open:\n\n    {url}\n"
+                ));
+                console.wait_for("waiting for a person to log in with the browser");
             }
             Notice::Device { user_code, url, complete_url, expires_in } => {
                 console.note(PUBLICITY);
-                let seconds = expires_in.as_secs();
-                let text = format!(
-                    "Within {seconds} s, open this page in any browser and log in with the code \
-                     {user_code}:"
-                );
-                url_below(&text, complete_url.unwrap_or(url));
-                console.wait_for("waiting for the login on another device");
+                console.note(&format!(
+                    "Within {} s, open this page with any browser, and log in there with the code \
+                     {user_code}:\n\n    {}\n",
+                    expires_in.as_secs(),
+                    complete_url.unwrap_or(url)
+                ));
+                console.wait_for("waiting for a person to log in with another device");
             }
             Notice::NoBrowser { reason, .. } => {
-                console.note(&format!("Cannot open a browser: {reason}."));
+                console.note(&format!("No browser could be opened: {reason}."));
             }
             Notice::OutOfBand { url } => {
-                let text =
-                    "Open this page in any browser, log in, and type the code that it shows:";
-                url_below(text, url);
-                console.wait_for("waiting for the code to be typed");
+                console.note(&format!(
+                    "Open this page with any browser, log in there, and type the code that it \
+                     shows:\n\n    {url}\n"
+                ));
+                console.wait_for("waiting for the code that a person types");
             }
             Notice::Unsteady { reason } => {
                 console.warning(&format!("{reason}; trying again"));
@@ -208,21 +177,55 @@ impl Prompt for Terminal {
                     }
                 }
             }
-            let line = String::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned());
-            // The login may have been abandoned.
+            let line = String::from_utf8(line).map_err(|_| "it is not text".to_owned());
+            // Whoever asked may have gone.
             drop(typed.send(line));
         });
         Box::pin(
-            async move { answer.await.unwrap_or_else(|_| Err("cannot read stdin".to_owned())) },
+            async move { answer.await.unwrap_or_else(|_| Err("stdin cannot be read".to_owned())) },
         )
     }
 }
 
-/// What a person should know before logging in.
-const PUBLICITY: &str = "The name or e-mail address that you log in with becomes part of the \
-                         signature and of a public log. It cannot be deleted there.";
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let failure = Self::of(Exit::Failed, "nobody is logged in", &error);
+        match &error {
+            Error::Answer { .. } => {
+                failure.hint("--oidc-issuer must be the URL that the issuer's own documents state")
+            }
+            Error::Deadline { .. } => failure.hint(
+                "start again; where no browser can come back to this machine, use \
+                 --fulcio-auth-flow device",
+            ),
+            Error::Refused { error, .. } if error.contains("client") => {
+                failure.hint("see --oidc-client-id and --oidc-client-secret-file")
+            }
+            Error::Setup { .. } => failure.hint(
+                "let the browser come back elsewhere (--oidc-redirect-url \
+                 http://localhost:0/auth/callback), or use --fulcio-auth-flow device",
+            ),
+            Error::Transport { source, .. } => failure.hints_for(source),
+            Error::Unsupported { what: "the device flow", .. } => {
+                failure.hint("use --fulcio-auth-flow normal")
+            }
+            Error::Untrusted {
+                source: Untrusted::Expired { .. } | Untrusted::NotYet { .. },
+                ..
+            } => failure.hint("compare this machine's clock with the issuer's"),
+            Error::WrongState { .. } => {
+                failure.hint("close the pages of earlier logins and start again")
+            }
+            _ => failure,
+        }
+    }
+}
 
-/// Variables of CI systems, where a prompt has no answer.
+/// What anyone should know who lends their name.
+const PUBLICITY: &str = "The name or e-mail address that you log in with will be part of the \
+                         signature, and of a log that anyone can read and nothing is deleted from.";
+
+/// Variables of places where nobody looks at a screen.
 const CI_MARKERS: [&str; 16] = [
     "CI",
     "GITHUB_ACTIONS",

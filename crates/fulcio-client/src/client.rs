@@ -108,7 +108,7 @@ impl Fulcio {
             .with_attempt(Duration::from_secs(30))
             .with_total(Duration::from_secs(60))
             .with_body_cap(ANSWER_CAP)
-            // A second certificate for the same key and identity harms nobody.
+            // A second certificate for the same key and identity is harmless.
             .with_idempotent(true);
         let mut url = self.url.clone();
         url.path_segments_mut()

@@ -7,18 +7,18 @@ use crate::preflight::Refusal;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The certificate is for another key than ours: with it we could only sign in vain.
+    /// The certificate is for another key than ours: nothing signed with it would verify.
     #[error(
-        "the certificate authority at {url} certified another key than the one it was asked for"
+        "the certificate authority at {url} issued a certificate for another key than the one in the request"
     )]
     AnotherKey {
-        /// Whom we asked.
+        /// The Fulcio.
         url: String,
     },
-    /// It answered with an error of its own explanation.
+    /// It answered with an error and a message.
     #[error("the certificate authority at {url} answered {status}: {message}")]
     Http {
-        /// Whom we asked.
+        /// The Fulcio.
         url: String,
         /// The HTTP status.
         status: u16,
@@ -28,33 +28,33 @@ pub enum Error {
     /// The key could not sign the request.
     #[error("the certificate request could not be signed")]
     Key(#[source] keys::Error),
-    /// The answer is not what the interface promises.
+    /// The answer does not have the expected form.
     #[error("the answer of the certificate authority at {url} cannot be read: {reason}")]
     Malformed {
-        /// Whom we asked.
+        /// The Fulcio.
         url: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// It refused the token with the words that it has for every fault of one. What is wrong is in
-    /// the source, as far as it can be told from the token, the authority's list of issuers and its
-    /// clock; if nothing can, only what the issuer signed is left.
+    /// It refused the token with the one answer that it has for every problem of a token. The
+    /// source says what is wrong, as far as the token, the authority's list of issuers and its
+    /// clock show it.
     #[error(
         "the certificate authority at {url} refused the identity token of {issuer}{}",
         if source.is_none() { UNEXPLAINED } else { "" }
     )]
     Token {
-        /// Whom we asked.
+        /// The Fulcio.
         url: String,
         /// The token's issuer, escaped.
         issuer: String,
         /// What is wrong with it.
         source: Option<Refusal>,
     },
-    /// No answer.
-    #[error("the certificate authority could not be asked")]
+    /// The authority did not answer.
+    #[error("the request to the certificate authority failed")]
     Transport(#[source] TransportError),
-    /// No certificate authority of this kind takes requests signed this way.
+    /// Fulcio does not accept requests signed this way.
     #[error("certificate requests cannot be signed with {scheme}")]
     UnsupportedScheme {
         /// The key's scheme.
@@ -62,5 +62,5 @@ pub enum Error {
     },
 }
 
-const UNEXPLAINED: &str = " without saying why, and nothing is wrong with its claims: left are its \
-                           signature, and the keys that the authority reads from the issuer";
+const UNEXPLAINED: &str = " without a reason, and its claims are in order: check the token's \
+                           signature and that the authority can read the issuer's keys";

@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 //!
-//! It does not obtain tokens, keep keys or decide whom to trust: a certificate is checked to be for
+//! It does not obtain tokens, keep keys or decide which authority to trust: a certificate is checked to be for
 //! the key it was asked for, and against a trusted root by whoever has one.
 
 mod claims;

@@ -194,7 +194,7 @@ pub(crate) fn scheme_and_host(uri: &str) -> Option<(String, &str)> {
     is_scheme.then(|| (scheme.to_ascii_lowercase(), host))
 }
 
-/// Whether somebody vouches for the e-mail address.
+/// Whether the e-mail address counts as verified.
 pub(crate) fn is_verified(claims: &Claims) -> bool {
     match claims.get("email_verified") {
         Some(Value::Bool(is_verified)) => *is_verified,

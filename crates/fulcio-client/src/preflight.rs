@@ -66,7 +66,7 @@ pub enum Refusal {
         /// The header's `alg`, escaped.
         found: String,
     },
-    /// It is meant for somebody else.
+    /// It is for another audience.
     #[error("the token is for another audience: expected {expected}, found {}", list(found))]
     Audience {
         /// What Fulcio wants.
@@ -127,7 +127,8 @@ pub enum Warning {
         /// By how much.
         ahead: Duration,
     },
-    /// A Kubernetes token that does not say whose it is. The certificate will be for nobody.
+    /// A Kubernetes token that does not name its service account. The certificate will have no
+    /// identity.
     NoServiceAccount,
     /// There is no `sub`.
     NoSubject,
@@ -391,7 +392,8 @@ fn check_username(claims: &Claims, warnings: &mut Vec<Warning>) -> Result<(), Re
     Ok(())
 }
 
-/// A token without the claim is taken, and certified for nobody. One of another shape is not.
+/// A token without the claim is accepted, and its certificate has no identity. A claim of another
+/// shape is refused.
 fn check_kubernetes(claims: &Claims, warnings: &mut Vec<Warning>) -> Result<(), Refusal> {
     let claim = claims.get("kubernetes.io");
     let is_text = |value: Option<&Value>| value.is_none_or(|v| v.is_string() || v.is_null());

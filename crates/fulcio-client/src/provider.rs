@@ -175,7 +175,7 @@ impl Template {
 const CIRCLE: &str = "oidc.circleci.com/";
 /// Not a claim: the beginning of a git reference that GitLab leaves out.
 const GITLAB_REF: &str = "=gitlab-ref";
-/// Not a claim: whether somebody could reach into the job.
+/// Not a claim: whether others could have changed the job.
 const CIRCLECI_RUNNER: &str = "=circleci-runner";
 
 static GITHUB: Template = Template {

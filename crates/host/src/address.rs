@@ -31,7 +31,7 @@ pub fn is_https_or_loopback(url: &Uri) -> bool {
 ///
 /// Allowed are the same server, its https port, and https on the usual port of any public host. An
 /// address of a private network, of this machine or of a cloud's metadata service is allowed only
-/// where `base` is of the same kind. Names are not resolved: https proves whom they lead to.
+/// where `base` is of the same kind. Names are not resolved: https proves which server answers.
 ///
 /// # Errors
 /// [`Forbidden`], with the reason.

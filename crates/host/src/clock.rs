@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::BoxFuture;
+use crate::future::BoxFuture;
 
 /// What time it is, and a way to wait.
 ///

@@ -1,4 +1,4 @@
-//! Reading a file that somebody else wrote.
+//! Reading files of unknown origin.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 ///
 /// Looks before it opens, because opening a FIFO waits for a writer that may never come. It blocks
 /// nevertheless where a file system hangs or the other end of `/dev/fd/N` is slow: on the thread of
-/// an async runtime use [`Env::read`](crate::Env::read).
+/// an async runtime use `Env::read`.
 ///
 /// # Errors
 /// The path does not exist, is a directory, a socket or a FIFO, cannot be read, or holds more

@@ -4,16 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::BoxFuture;
+use crate::future::BoxFuture;
 
 /// A way to run a helper program to its end.
 pub trait Programs: Send + Sync {
     /// Runs `invocation` and resolves to what it wrote. A non-zero exit is an answer, not an error.
     fn run(&self, invocation: Invocation) -> BoxFuture<'_, Result<ProgramOutput, ProgramError>>;
 
-    /// Starts a program that belongs to the person, such as a browser: it gets no input, nobody
-    /// reads what it writes, and it may outlive us. Resolves to its exit code if it ends; whoever
-    /// drops the future leaves it running. Where nothing is said, there are no such programs.
+    /// Starts a program that belongs to the person, such as a browser: it gets no input, its
+    /// output is discarded, and it may outlive us. Resolves to its exit code if it ends; dropping
+    /// the future leaves it running. By default there are no such programs.
     fn launch(&self, launch: Launch) -> BoxFuture<'_, Result<Option<i32>, ProgramError>> {
         let program = launch.program;
         Box::pin(std::future::ready(Err(ProgramError::NotFound { program })))

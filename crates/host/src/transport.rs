@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 
-use crate::BoxFuture;
+use crate::future::BoxFuture;
 
 /// A way to send one HTTP request and read the whole answer.
 ///
@@ -53,7 +53,7 @@ where
     }
 }
 
-/// The rules of one call: its bounds, where it may go, and whom it may trust.
+/// The rules of one call: deadlines, size, retries, redirects, proxy, socket and trust.
 ///
 /// ```
 /// # use ambisign_host as host;
@@ -218,7 +218,7 @@ pub enum TransportError {
     /// The deadline passed.
     #[error("no complete answer from {url} within {after:.1?}")]
     Timeout {
-        /// Whom we waited for.
+        /// The server that did not answer.
         url: String,
         /// How long, over all attempts.
         after: Duration,
@@ -234,7 +234,7 @@ pub enum TransportError {
     /// The connection broke, or what came over it is not HTTP.
     #[error("the exchange with {url} broke off")]
     Broken {
-        /// Whom we talked to.
+        /// The server.
         url: String,
         /// What broke.
         source: Arc<dyn std::error::Error + Send + Sync>,

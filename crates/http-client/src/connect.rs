@@ -83,8 +83,8 @@ impl Connector {
                 other => {
                     let scheme = other.unwrap_or_default();
                     return Err(ConnectFailure::Unusable(format!(
-                        "proxies of the kind `{scheme}` are not supported, \
-                         expected http, https or socks5"
+                        "the proxy's scheme `{scheme}` is not supported: expected http, https \
+                         or socks5"
                     )));
                 }
             },

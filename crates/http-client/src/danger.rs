@@ -7,7 +7,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
-use crate::Settings;
+use crate::settings::Settings;
 
 /// Accepts any certificate from `host`: expired, self-signed, for another name. Whoever sits on the
 /// way to it can then read and change everything, credentials included.

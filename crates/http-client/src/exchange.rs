@@ -209,7 +209,7 @@ async fn over_unix_socket(leg: &Leg, _: &Path) -> Result<Response<Incoming>, Fai
     }))
 }
 
-/// A Unix socket that nobody answers.
+/// A Unix socket that cannot be connected to.
 #[cfg(unix)]
 #[derive(Debug, thiserror::Error)]
 #[error("the socket {} cannot be connected to", path.display())]

@@ -24,8 +24,8 @@ impl Programs for SystemPrograms {
     }
 }
 
-/// Starts a program and waits for its end, if anyone waits that long. It is not ended with us: a
-/// launcher may have become the person's browser.
+/// Starts a program and waits for its end. It keeps running when the future is dropped: a launcher
+/// may have become the user's browser.
 async fn start(launch: Launch) -> Result<Option<i32>, ProgramError> {
     let program = launch.program;
     let failed =
@@ -35,7 +35,7 @@ async fn start(launch: Launch) -> Result<Option<i32>, ProgramError> {
         command.env_remove(name);
     }
     command.args(&launch.args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    // The interrupt key of our terminal is for us.
+    // Its own process group, so that Ctrl-C does not end the browser.
     #[cfg(unix)]
     command.process_group(0);
     let mut child = match command.spawn() {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_launched_program_tells_its_code_and_lives_on_when_nobody_waits() {
+    async fn a_launched_program_returns_its_code_and_keeps_running_when_its_future_is_dropped() {
         let directory = tempfile::tempdir().unwrap();
         let mark = directory.path().join("mark");
         let launch = |script: String| Launch::new("/bin/sh", ["-c".to_owned(), script]);

@@ -7,7 +7,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use crate::settings::Error;
+use crate::error::Error;
 
 /// The certificates of one PEM file; at least one.
 pub(crate) fn read_pem_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {

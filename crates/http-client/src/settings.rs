@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use host::{Env, FileError};
+use host::Env;
 use http::HeaderValue;
 use rustls::pki_types::CertificateDer;
 
+use crate::error::Error;
 use crate::proxy::Proxies;
 use crate::roots;
 
-/// Whom to trust, which way to go and what to be called.
+/// Trusted CA certificates, proxies and the user agent.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub(crate) roots: Roots,
@@ -110,37 +111,6 @@ impl Default for Settings {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Why settings cannot be used.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// A file of certificates could not be read.
-    #[error("the CA certificates cannot be read")]
-    CaFile {
-        /// Which file and why.
-        #[source]
-        source: FileError,
-    },
-    /// A file was expected to hold certificates.
-    #[error("expected PEM certificates in {}, found none", path.display())]
-    NoCertificates {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A certificate in a file is not one.
-    #[error("a certificate in {} cannot be read", path.display())]
-    BadCertificate {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The user agent cannot stand in a header.
-    #[error("the user agent `{found}` cannot stand in an HTTP header")]
-    UserAgent {
-        /// The text, escaped.
-        found: String,
-    },
 }
 
 fn is_empty(path: &Path) -> bool {

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use host::Host;
 
-use crate::{HttpClient, Settings, SystemClock, SystemEnv, SystemPrograms};
+use crate::client::HttpClient;
+use crate::clock::SystemClock;
+use crate::env::SystemEnv;
+use crate::programs::SystemPrograms;
+use crate::settings::Settings;
 
 /// The network, the process environment, the clock and the helper programs of this machine.
 ///

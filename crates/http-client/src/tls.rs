@@ -17,7 +17,7 @@ use crate::failure::ConnectFailure;
 use crate::settings::{Roots, Settings};
 use crate::{proxy, roots};
 
-/// What is needed to speak TLS, made when somebody first does.
+/// The TLS configurations, made on the first `https` request.
 pub(crate) struct Tls {
     roots: Roots,
     extra_roots: Vec<CertificateDer<'static>>,
@@ -55,8 +55,9 @@ impl Tls {
     {
         let config = self.config(uri, http1).map_err(ConnectFailure::Unusable)?;
         let host = proxy::bare_host(uri.host().unwrap_or_default());
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| ConnectFailure::Unusable(format!("`{host}` is no name for TLS")))?;
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| {
+            ConnectFailure::Unusable(format!("`{host}` cannot be checked by TLS: not a host name"))
+        })?;
         TlsConnector::from(config).connect(name, io).await.map_err(ConnectFailure::tls)
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::signed::SignedImage;
+use crate::verdict::{NoSignature, NotAcceptable};
 
 /// Why an image was not signed, verified or inspected.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,20 @@ pub enum Error {
         /// The registry's answer.
         source: Box<oci_push::Error>,
     },
+    /// No rule of the policy file matches the image's repository.
+    #[error("no rule of the policy file matches {repository}, the repository of {image}")]
+    NoRule {
+        /// The image as it was named.
+        image: String,
+        /// Its repository.
+        repository: String,
+    },
+    /// Nothing of the kind that is looked for is attached to the image.
+    #[error("{_0}")]
+    NoSignature(Box<NoSignature>),
+    /// Something is attached to the image, and it is not enough.
+    #[error("{_0}")]
+    NotAcceptable(Box<NotAcceptable>),
     /// The signature was made and logged, and could not be attached. It is not lost: the error
     /// holds it.
     #[error("{} was signed and logged, but the signature could not be attached", signed.target.name())]

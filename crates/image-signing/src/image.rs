@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use keys::HashAlgorithm;
 use oci_push::{Reference, Resolved};
 
 /// An image as a person names it: by tag or by digest.
@@ -68,4 +69,11 @@ impl Target {
     pub fn resolved(&self) -> &Resolved {
         &self.resolved
     }
+}
+
+/// The image's digest as the verifier takes it; `None` for an algorithm that Sigstore does not use.
+pub(crate) fn digest(image: &Resolved) -> Option<keys::Digest> {
+    let digest = image.digest();
+    let algorithm = HashAlgorithm::from_name(digest.algorithm())?;
+    keys::Digest::from_hex(algorithm, digest.hex()).ok()
 }

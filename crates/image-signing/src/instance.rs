@@ -6,12 +6,15 @@ use host::Host;
 use oci_push::{Options, Registry};
 use signer::{Services, Session, Signer};
 use trust_root::{SigningConfig, TrustedRoot};
+use verify::AcceptedSigner;
 
+use crate::accepted::VerifiedImage;
 use crate::error::{Action, Error};
 use crate::identity::IdentitySearch;
 use crate::image::Image;
 use crate::sign::ImageSigner;
 use crate::signed::SignedImage;
+use crate::verify_image::{AcceptedSigners, ImageVerifier};
 
 /// One Sigstore instance: which services sign, and which authorities are trusted.
 #[derive(Clone, Debug)]
@@ -54,6 +57,23 @@ pub async fn sign_image(
         return Err(not_signed(signer::Error::Craft("expected one manifest to sign".into())));
     };
     signer.sign_and_attach(target, &session).await
+}
+
+/// Verifies that `signer` signed `image`, trusting the authorities of `root`.
+///
+/// # Errors
+/// See [`ImageVerifier::verify`].
+pub async fn verify_image(
+    image: &str,
+    signer: AcceptedSigner,
+    root: Arc<TrustedRoot>,
+    host: &Host,
+) -> Result<VerifiedImage, Error> {
+    let failed = |source| Error::registry(image, Action::Verify, source);
+    let registry = Registry::new(host.clone(), Options::default()).map_err(failed)?;
+    let signers = AcceptedSigners::rule(signer);
+    let verifier = ImageVerifier::new(registry, root, Arc::clone(&host.clock), signers);
+    verifier.verify(&Image::parse(image).map_err(failed)?).await
 }
 
 async fn session(

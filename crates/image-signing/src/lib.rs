@@ -1,24 +1,47 @@
 //! Sign, verify and inspect container images.
 #![doc = include_str!("../README.md")]
 
+mod accepted;
 mod error;
 mod event;
 mod identity;
 mod image;
+mod inspect;
+mod inspection;
 mod instance;
+mod judge;
+mod refusal;
+mod report;
+mod reserved;
 mod several;
 mod sign;
 mod signed;
+mod time;
+mod verdict;
+mod verify_image;
 
 pub use {
     bundle, futures_util, host, id_token, keys, oci_push, oidc_ambient, signer,
     spiffe_workload_api, trust_root, verify, x509,
 };
 
+pub use crate::accepted::{SignerName, VerifiedImage, VerifiedSignature};
 pub use crate::error::{Action, Error};
 pub use crate::event::{Event, Listener};
 pub use crate::identity::{IdentitySearch, SpiffeChoice};
 pub use crate::image::{Image, Target};
-pub use crate::instance::{Instance, sign_image};
+pub use crate::inspect::{Inspector, SignatureFile};
+pub use crate::inspection::{
+    CertificateInspection, CheckInspection, CheckResult, Checks, ContentInspection,
+    EntryInspection, Inspected, Inspection, SignatureInspection, StatementInspection,
+    SubjectInspection, TimeInspection,
+};
+pub use crate::instance::{Instance, sign_image, verify_image};
+pub use crate::refusal::{Reason, Refusal, RefusalGroup};
+pub use crate::report::{
+    Claims, Critical, CriticalIdentity, CriticalImage, VerificationReport, facts,
+};
 pub use crate::sign::ImageSigner;
 pub use crate::signed::{SignatureReport, SignedImage, SigningReport};
+pub use crate::verdict::{NoSignature, NotAcceptable};
+pub use crate::verify_image::{AcceptedSigners, ImageVerifier};

@@ -1,24 +1,39 @@
 //! Doing several things at once, but not too many.
 
-use std::future::Future;
+use std::future::poll_fn;
+use std::task::Poll;
 
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
-/// The results of `work` on each of `items`, of which at most `width` are worked on at once.
-pub(crate) fn several<'a, I, F, R>(
-    items: Vec<I>,
+/// The results of `work` on each of `items` with its position among them. At most `width` of them
+/// are worked on at once.
+pub(crate) fn several<'a, I: Sync, R: Send + 'a>(
+    items: &'a [I],
     width: usize,
     in_order: bool,
-    work: impl FnMut(I) -> F + Send + 'a,
-) -> BoxStream<'a, R>
-where
-    I: Send + 'a,
-    F: Future<Output = R> + Send + 'a,
-    R: Send + 'a,
-{
-    let work = stream::iter(items).map(work);
+    work: impl Fn(&'a I) -> BoxFuture<'a, R> + Send + 'a,
+) -> BoxStream<'a, (usize, R)> {
+    let work = stream::iter(items.iter().enumerate()).map(move |(position, item)| {
+        let done = work(item);
+        async move { (position, done.await) }
+    });
     match in_order {
         true => work.buffered(width).boxed(),
         false => work.buffer_unordered(width).boxed(),
     }
+}
+
+/// Lets everything else that waits have its turn: a deadline, a signal, other images.
+pub(crate) async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if yielded {
+            return Poll::Ready(());
+        }
+        yielded = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bundle::{SIGN_PREDICATE_TYPE, Statement, Subject};
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use oci_push::{Registry, Resolved};
 use signer::Session;
@@ -12,6 +13,7 @@ use signer::Session;
 use crate::error::{Action, Error};
 use crate::event::{Event, Listener};
 use crate::image::{Image, Target};
+use crate::reserved::is_reserved;
 use crate::several::several;
 use crate::signed::SignedImage;
 
@@ -46,8 +48,13 @@ impl ImageSigner {
     /// Writes these annotations into the signed statement.
     ///
     /// # Errors
-    /// [`Error::Annotation`]: a name cannot be used.
+    /// [`Error::Annotation`]: a name is one under which verified facts are reported, as
+    /// `SourceRepositoryURI` is. A reader could take the annotation for the fact.
     pub fn with_annotations(self, annotations: BTreeMap<String, String>) -> Result<Self, Error> {
+        if let Some(name) = annotations.keys().find(|name| is_reserved(name)) {
+            let reason = "verified facts are reported under this name; choose another one";
+            return Err(Error::Annotation { name: name.clone(), reason: reason.to_owned() });
+        }
         Ok(Self { annotations, ..self })
     }
 
@@ -96,15 +103,14 @@ impl ImageSigner {
         Ok(std::iter::once(Target::new(image.as_str(), resolved)).chain(parts).collect())
     }
 
-    /// As [`locate`](Self::locate), for several images at once.
-    pub fn locate_all(
-        &self,
-        images: Vec<Image>,
-    ) -> BoxStream<'_, (Image, Result<Vec<Target>, Error>)> {
-        several(images, LOCATED_AT_ONCE, self.in_order, move |image: Image| async move {
-            let located = self.locate(&image).await;
-            (image, located)
-        })
+    /// As [`locate`](Self::locate), for several images at once; each result with the position of its
+    /// image.
+    pub fn locate_all<'a>(
+        &'a self,
+        images: &'a [Image],
+    ) -> BoxStream<'a, (usize, Result<Vec<Target>, Error>)> {
+        let work = |image| -> BoxFuture<'a, _> { Box::pin(self.locate(image)) };
+        several(images, LOCATED_AT_ONCE, self.in_order, work)
     }
 
     /// Signs `target`: the result is logged and verified, and not attached yet.
@@ -154,16 +160,16 @@ impl ImageSigner {
         if self.attach { self.attach_signature(signed).await } else { Ok(signed) }
     }
 
-    /// As [`sign_and_attach`](Self::sign_and_attach), for several manifests at once.
+    /// As [`sign_and_attach`](Self::sign_and_attach), for several manifests at once; each result
+    /// with the position of its target.
     pub fn sign_all<'a>(
         &'a self,
-        targets: Vec<Target>,
+        targets: &'a [Target],
         session: &'a Session,
-    ) -> BoxStream<'a, (Target, Result<SignedImage, Error>)> {
-        several(targets, SIGNED_AT_ONCE, self.in_order, move |target: Target| async move {
-            let signed = self.sign_and_attach(&target, session).await;
-            (target, signed)
-        })
+    ) -> BoxStream<'a, (usize, Result<SignedImage, Error>)> {
+        let work =
+            move |target| -> BoxFuture<'a, _> { Box::pin(self.sign_and_attach(target, session)) };
+        several(targets, SIGNED_AT_ONCE, self.in_order, work)
     }
 }
 

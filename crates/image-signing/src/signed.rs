@@ -1,12 +1,11 @@
 //! A signature that was made, and what a program reports of it.
 
-use std::time::SystemTime;
-
 use oci_push::Attached;
 use serde::Serialize;
 use signer::{Identity, Signed};
 
 use crate::image::Target;
+use crate::time::rfc3339;
 
 /// A signature of an image: made, logged and verified.
 #[derive(Clone, Debug)]
@@ -94,10 +93,4 @@ impl SignatureReport {
             timestamp: signed.timestamp.map(rfc3339),
         }
     }
-}
-
-/// `time` in RFC 3339, UTC.
-pub(crate) fn rfc3339(time: SystemTime) -> String {
-    jiff::Timestamp::try_from(time)
-        .map_or_else(|_| "(out of range)".to_owned(), |time| time.to_string())
 }

@@ -93,7 +93,7 @@ impl fmt::Display for KeyAlgorithm {
 }
 
 impl KeyAlgorithm {
-    /// The scheme such a key is used with where nothing else is said.
+    /// The scheme for such a key where no other is named.
     pub fn default_scheme(self) -> Scheme {
         match self {
             Self::EcdsaP256 => Scheme::EcdsaP256Sha256,

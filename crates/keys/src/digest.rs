@@ -7,7 +7,7 @@ use ring::digest;
 use crate::algorithm::HashAlgorithm;
 use crate::error::Error;
 
-/// What a hash algorithm makes of some bytes: always of its algorithm's length.
+/// The digest of some bytes, always of its algorithm's length.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest {
     algorithm: HashAlgorithm,
@@ -57,7 +57,7 @@ impl Digest {
         Self::of(HashAlgorithm::Sha256, data)
     }
 
-    /// What it was made with.
+    /// The algorithm it was made with.
     pub fn algorithm(&self) -> HashAlgorithm {
         self.algorithm
     }
@@ -94,17 +94,17 @@ pub struct Hasher {
 }
 
 impl Hasher {
-    /// A hasher that has seen nothing yet.
+    /// A hasher without any input yet.
     pub fn new(algorithm: HashAlgorithm) -> Self {
         Self { algorithm, context: digest::Context::new(implementation(algorithm)) }
     }
 
-    /// Takes the next part of the stream.
+    /// Hashes the next part of the stream.
     pub fn update(&mut self, data: &[u8]) {
         self.context.update(data);
     }
 
-    /// The digest of everything seen.
+    /// The digest of the whole stream.
     pub fn finish(self) -> Digest {
         Digest { algorithm: self.algorithm, bytes: self.context.finish().as_ref().to_vec() }
     }

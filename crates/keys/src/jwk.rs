@@ -85,7 +85,7 @@ mod tests {
             (json!(null), "kty is missing"),
             (json!({ "kty": "EC", "crv": "P-256", "x": point }), "y is missing"),
             (json!({ "kty": "EC", "crv": "P-256", "x": "+", "y": point }), "x is not base64url"),
-            (json!({ "kty": "EC", "crv": "P-256", "x": point, "y": point }), "no point"),
+            (json!({ "kty": "EC", "crv": "P-256", "x": point, "y": point }), "not a point"),
             (json!({ "kty": "EC", "crv": "P-999", "x": point, "y": point }), "found P-999"),
             (json!({ "kty": "OKP", "crv": "Ed25519", "x": "AAAA" }), "x is not 32 bytes"),
             (json!({ "kty": "OKP", "crv": "X25519", "x": point }), "found OKP X25519"),

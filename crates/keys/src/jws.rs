@@ -12,7 +12,7 @@ impl PublicKey {
     /// a JSON Web Key has them (RFC 7518 6.2.1): as wide as the curve.
     ///
     /// # Errors
-    /// Another curve, coordinates of another width, or no point of the curve.
+    /// Another curve, coordinates of another width, or not a point of the curve.
     pub fn from_ec_coordinates(curve: &str, x: &[u8], y: &[u8]) -> Result<Self, Error> {
         let (algorithm, width) = match curve {
             "P-256" => (KeyAlgorithm::EcdsaP256, 32),
@@ -36,7 +36,7 @@ impl PublicKey {
     /// The RSA key of this modulus and exponent, big-endian (RFC 7518 6.3.1).
     ///
     /// # Errors
-    /// They are no key of the supported sizes.
+    /// They are not a key of a supported size.
     pub fn from_rsa_numbers(modulus: &[u8], exponent: &[u8]) -> Result<Self, Error> {
         let wrong =
             |error: der::Error| Error::Malformed { expected: "RSA key", reason: error.to_string() };
@@ -48,7 +48,7 @@ impl PublicKey {
 
     /// Checks that `signature` was made by this key over `message` with a JWS `algorithm` (RFC 7518
     /// 3.1): `ES256`, `ES384`, `ES512`, and `RS` and `PS` with 256, 384 and 512. `EdDSA` and
-    /// everything that is no public key's are not known here.
+    /// algorithms without a public key are unknown here.
     ///
     /// # Errors
     /// The algorithm is unknown or not one of this key's, or the signature does not verify.

@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 //!
-//! What it deliberately is not: a key store. A private key lives in memory and is wiped when it is
-//! dropped; nothing here reads a file, a clock or the environment.
+//! It is not a key store. A private key lives in memory and is wiped when it is dropped; nothing here
+//! reads a file, a clock or the environment.
 
 mod algorithm;
 mod digest;

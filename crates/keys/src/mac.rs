@@ -1,4 +1,4 @@
-//! What clouds authenticate their own requests with. No Sigstore signature is made here.
+//! What clouds authenticate requests with. Sigstore signatures are not made here.
 
 use ring::hmac;
 use ring::rand::SystemRandom;
@@ -22,7 +22,7 @@ pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
 /// bits.
 ///
 /// # Errors
-/// The text is no such key. Nothing of it is part of the error.
+/// The text is not such a key. The error quotes nothing of it.
 pub fn sign_rs256(pkcs8_pem: &str, message: &[u8]) -> Result<Vec<u8>, Error> {
     let wrong = |reason: &str| Error::Malformed {
         expected: "PEM private key of RSA",
@@ -31,7 +31,7 @@ pub fn sign_rs256(pkcs8_pem: &str, message: &[u8]) -> Result<Vec<u8>, Error> {
     if pkcs8_pem.len() > KEY_CAP {
         return Err(wrong("it is too long"));
     }
-    let block = pem::parse(pkcs8_pem).map_err(|_| wrong("no PEM block to be read"))?;
+    let block = pem::parse(pkcs8_pem).map_err(|_| wrong("there is no readable PEM block"))?;
     if block.tag() != "PRIVATE KEY" {
         return Err(wrong("the PEM block is not labelled PRIVATE KEY"));
     }

@@ -18,7 +18,7 @@ use crate::random::random;
 /// The longest private key accepted, in bytes.
 const KEY_CAP: usize = 4 << 10;
 
-/// Something that signs with one key and one scheme: a key in memory, or one that is elsewhere.
+/// Signs with one key and one scheme: a key in memory, or one that is elsewhere.
 pub trait Sign: Send + Sync {
     /// The key that verifies what this makes.
     fn public_key(&self) -> &PublicKey;
@@ -84,13 +84,13 @@ impl KeyPair {
     /// Reads an unencrypted `PRIVATE KEY` block (RFC 5958).
     ///
     /// # Errors
-    /// The text is no such block, or the key is malformed or not on P-256, P-384 or Ed25519.
+    /// The text is not such a block, or the key is malformed or not on P-256, P-384 or Ed25519.
     pub fn from_pkcs8_pem(text: &str) -> Result<Self, Error> {
         if text.len() > KEY_CAP {
             return Err(malformed("it is too long"));
         }
         let (label, document) = p256::pkcs8::SecretDocument::from_pem(text.trim_start())
-            .map_err(|_| malformed("no PEM block to be read"))?;
+            .map_err(|_| malformed("there is no readable PEM block"))?;
         if label != "PRIVATE KEY" {
             return Err(malformed("the PEM block is not labelled PRIVATE KEY"));
         }
@@ -109,7 +109,7 @@ impl KeyPair {
             .map(Secret::P256)
             .or_else(|_| p384::ecdsa::SigningKey::from_pkcs8_der(der).map(Secret::P384))
             .or_else(|_| ed25519_dalek::SigningKey::from_pkcs8_der(der).map(Secret::Ed25519))
-            // What the parsers say may quote the input.
+            // The parsers' errors may quote the input.
             .map_err(|_| malformed(SIGNING_KINDS))?;
         Self::new(secret)
     }
@@ -223,7 +223,7 @@ impl CryptoRng for Drawn {}
 const SIGNING_KINDS: &str = "a private key on P-256, P-384 or Ed25519";
 
 /// Draws until the bytes are a private scalar of the curve. One draw in four thousand million is
-/// not, so that a second one is luck and a tenth a broken random generator.
+/// not, so ten that are not mean a broken random generator.
 fn scalar<const N: usize, K>(accept: impl Fn(&[u8]) -> Option<K>) -> Result<K, Error> {
     for _ in 0..10 {
         let bytes = Zeroizing::new(random::<N>()?);

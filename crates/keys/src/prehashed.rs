@@ -1,16 +1,16 @@
-//! A finished SHA-512 in the shape of a hasher, which is how Ed25519ph wants to be given one.
+//! A finished SHA-512 as a hasher, which is the form that Ed25519ph takes it in.
 
 use sha2::digest::consts::U64;
 use sha2::digest::{FixedOutput, HashMarker, Output, OutputSizeUser, Update};
 
 use crate::digest::Digest;
 
-/// Whatever it is fed, it answers with the digest it was made of.
+/// Ignores its input and returns the digest it was made from.
 #[derive(Clone, Default)]
 pub(crate) struct Prehashed(Output<Self>);
 
 impl Prehashed {
-    /// Stands for `digest`, a SHA-512; of any other length only the part that fits.
+    /// A hasher for `digest`, a SHA-512. Of a longer one only the part that fits is used.
     pub(crate) fn new(digest: &Digest) -> Self {
         let mut this = Self::default();
         for (to, from) in this.0.iter_mut().zip(digest.as_bytes()) {

@@ -184,7 +184,7 @@ impl PublicKey {
         sha256(&self.spki)
     }
 
-    /// The scheme such a key is used with where nothing else is said.
+    /// The scheme for such a key where no other is named.
     pub fn default_scheme(&self) -> Scheme {
         self.algorithm().default_scheme()
     }
@@ -274,7 +274,7 @@ impl Material {
         if point.first() != Some(&UNCOMPRESSED) {
             return Err(malformed("expected an uncompressed point of the curve"));
         }
-        let off_curve = |_| malformed("the key is no point of its curve");
+        let off_curve = |_| malformed("the key is not a point of its curve");
         match curve {
             P256 => {
                 p256::ecdsa::VerifyingKey::from_sec1_bytes(point).map(Self::P256).map_err(off_curve)
@@ -297,7 +297,7 @@ impl Material {
             raw.try_into().map_err(|_| malformed("an Ed25519 key has 32 bytes"))?;
         Ed25519Key::from_bytes(raw)
             .map(Self::Ed25519)
-            .map_err(|_| malformed("the key is no point of its curve"))
+            .map_err(|_| malformed("the key is not a point of its curve"))
     }
 }
 
@@ -308,7 +308,7 @@ fn prehash_verifies<S>(key: &impl PrehashVerifier<S>, digest: &[u8], signature: 
     key.verify_prehash(digest, signature).is_ok()
 }
 
-/// A digest on the left of which stand zeros, which does not change its value.
+/// The digest with zeros on the left, which do not change its value.
 ///
 /// The P-521 implementation refuses digests shorter than half its field, so SHA-256.
 fn as_wide_as_p521(digest: &Digest) -> Vec<u8> {
@@ -371,7 +371,7 @@ fn malformed(reason: impl Into<String>) -> Error {
     Error::Malformed { expected: "public key", reason: reason.into() }
 }
 
-/// Why a text is no PEM, without its words: what a label runs into may be a key.
+/// Why a text is not PEM, without quoting it: what follows a label may be a key.
 fn framing(error: &pem::PemError) -> String {
     match error {
         pem::PemError::MismatchedTags(..) => "its BEGIN and END lines do not match".to_owned(),
@@ -462,7 +462,7 @@ mod tests {
         }
         assert_eq!(
             PublicKey::from_spki(&spki).unwrap_err().to_string(),
-            "not a public key: the key is no point of its curve"
+            "not a public key: the key is not a point of its curve"
         );
     }
 }

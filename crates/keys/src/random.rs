@@ -5,7 +5,7 @@ use crate::error::Error;
 /// `N` bytes of the operating system's randomness, fit for keys and nonces.
 ///
 /// # Errors
-/// The operating system has none to give.
+/// The operating system gives none.
 pub fn random<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
     SystemRandom::new().fill(&mut bytes).map_err(|_| Error::NoRandomness)?;

@@ -1,5 +1,5 @@
-//! RSA public keys. ring verifies messages; it has no way in for a digest, so that is done here,
-//! from RFC 8017: one modular power of public numbers, and a comparison.
+//! RSA public keys. ring verifies messages and takes no digests, so digests are verified here, as
+//! RFC 8017 says: one modular power of public numbers, and a comparison.
 
 use crypto_bigint::modular::runtime_mod::{DynResidue, DynResidueParams};
 use crypto_bigint::{U64, Uint, Word};
@@ -132,7 +132,7 @@ impl RsaKey {
         if signature >= modulus {
             return None;
         }
-        // Demands an odd modulus; an even one is no `RsaKey`.
+        // Needs an odd modulus, which `from_pkcs1` checked.
         let ring = DynResidueParams::new(&modulus);
         let power = DynResidue::new(&signature, ring).pow(&U64::from_u64(self.exponent)).retrieve();
         let bytes: Vec<u8> =
@@ -226,7 +226,7 @@ fn number<const LIMBS: usize>(bytes: &[u8]) -> Uint<LIMBS> {
 mod tests {
     use super::*;
 
-    /// A key of the form, with a modulus of `bytes` bytes that nobody knows the factors of.
+    /// A key of the form, with this modulus, whose factors are unknown.
     fn pkcs1(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
         let integer = |bytes: &[u8]| raw(0x02, bytes);
         raw(0x30, &[integer(modulus), integer(exponent)].concat())

@@ -85,7 +85,7 @@ impl std::fmt::Debug for Cached {
     }
 }
 
-/// The way to the certificate authority takes a moment, and its clock is not ours.
+/// The request to the certificate authority takes a moment, and its clock may differ.
 const MARGIN: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
@@ -130,30 +130,30 @@ mod tests {
 
     #[test]
     fn a_token_is_kept_until_it_is_too_old_for_the_purpose() {
-        let world = Arc::new(Counting::default());
-        let cached = Cached::new(world.clone(), world.clone());
+        let fake = Arc::new(Counting::default());
+        let cached = Cached::new(fake.clone(), fake.clone());
         let audience = Audience::sigstore();
         let number = |min_ttl| {
             let token = block_on(cached.token(&audience, Duration::from_secs(min_ttl))).unwrap();
             token.claims().text("jti").unwrap().to_owned()
         };
         assert_eq!(number(0), "0");
-        world.now.store(200, Ordering::Relaxed);
+        fake.now.store(200, Ordering::Relaxed);
         assert_eq!(number(60), "0", "100 s are left");
         assert_eq!(number(200), "1");
-        world.now.store(490, Ordering::Relaxed);
+        fake.now.store(490, Ordering::Relaxed);
         assert_eq!(number(0), "2", "10 s are fewer than the margin");
     }
 
     #[test]
     fn a_token_for_one_audience_does_not_serve_another() {
-        let world = Arc::new(Counting::default());
-        let cached = Cached::new(world.clone(), world.clone());
+        let fake = Arc::new(Counting::default());
+        let cached = Cached::new(fake.clone(), fake.clone());
         let other = Audience::new("other").unwrap();
         for audience in [&Audience::sigstore(), &other, &Audience::sigstore()] {
             let token = block_on(cached.token(audience, Duration::ZERO)).unwrap();
             assert_eq!(token.claims().audiences(), [audience.as_str()]);
         }
-        assert_eq!(world.asked.load(Ordering::Relaxed), 3);
+        assert_eq!(fake.asked.load(Ordering::Relaxed), 3);
     }
 }

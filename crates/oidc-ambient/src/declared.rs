@@ -8,14 +8,13 @@ mod template;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use host::{Env, FileError, Host};
+use host::{Env, FileError, Host, with_causes};
 use id_token::TokenSource;
 
 use self::parse::parse;
 use self::run::Declared;
 use crate::error::Error;
 use crate::table::{Sources, Stage};
-use crate::text::with_causes;
 
 impl Sources {
     /// Adds the sources that the file at `path` declares, in its order, before those of the job. The

@@ -1,4 +1,4 @@
-//! Why there is no identity.
+//! Errors.
 
 use std::path::PathBuf;
 

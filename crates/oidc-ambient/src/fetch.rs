@@ -4,15 +4,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use host::{CallPolicy, Host, escape_remote};
+use host::{CallPolicy, Host, escape_remote, with_causes};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use id_token::IdToken;
 use secrecy::SecretString;
 use serde_json::Value;
 use url::{Url, form_urlencoded};
-
-use crate::text::with_causes;
 
 /// Why a service gave no token.
 #[derive(Clone, Debug)]
@@ -109,10 +107,7 @@ fn checked(
 }
 
 fn is_loopback(url: &Url) -> bool {
-    match address(url) {
-        Some(address) => address.is_loopback(),
-        None => url.host_str() == Some("localhost"),
-    }
+    url.host_str().is_some_and(host::is_loopback)
 }
 
 fn is_near(url: &Url) -> bool {
@@ -369,11 +364,22 @@ fn kind(body: &[u8]) -> String {
     let start = body.trim_ascii_start();
     let what = match start.first() {
         None => return "an empty answer".to_owned(),
-        Some(b'<') => "HTML or XML",
+        Some(b'<') => match title(body) {
+            Some(title) => return format!("an HTML page `{title}`"),
+            None => "HTML or XML",
+        },
         Some(b'{' | b'[') => "broken JSON",
         Some(_) => "text",
     };
     format!("{what} of {} bytes", body.len())
+}
+
+/// The title of an HTML page, as of a login page or a proxy.
+fn title(body: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(body);
+    let (_, after) = text.split_once("<title>")?;
+    let (title, _) = after.split_once("</title>")?;
+    Some(escape_remote(title))
 }
 
 /// The keys of an answer: its values may be secrets of an unknown kind.

@@ -4,11 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use host::{FileError, Host};
+use host::{FileError, Host, with_causes};
 use id_token::{IdToken, TOKEN_CAP};
 
 use crate::outcome::parsed;
-use crate::text::with_causes;
 
 /// Why a file gives no token.
 #[derive(Debug)]

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use host::{Host, Invocation, ProgramError, ProgramOutput, escape_remote};
+use host::{Host, Invocation, ProgramError, ProgramOutput, escape_remote, with_causes};
 use id_token::IdToken;
-
-use crate::text::with_causes;
 
 /// Why a program gave no token.
 #[derive(Clone, Debug)]

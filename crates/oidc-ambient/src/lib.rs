@@ -28,7 +28,6 @@ mod standard;
 mod table;
 #[cfg(test)]
 mod testing;
-mod text;
 
 pub use crate::cached::Cached;
 pub use crate::detect::{Detected, PassedOver, Report, State, Survey, detect, survey};

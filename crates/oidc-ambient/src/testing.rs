@@ -14,7 +14,7 @@ use host::{
 use http::{Request, Response};
 use id_token::{Audience, Broken, Found, Outcome, TokenSource};
 
-/// A token that says `claims` and is signed by nobody.
+/// A token with these claims and without a valid signature.
 pub(crate) fn jwt(claims: &str) -> String {
     let [header, payload] = [r#"{"alg":"RS256"}"#, claims].map(|part| URL_SAFE_NO_PAD.encode(part));
     format!("{header}.{payload}.c2lnbmF0dXJl")
@@ -65,14 +65,14 @@ pub(crate) fn broken_of(outcome: Outcome) -> Broken {
 type Answers = Arc<Mutex<VecDeque<Result<Response<Bytes>, TransportError>>>>;
 
 /// A whole fake host: variables, files, answers and programs. The last answer repeats.
-pub(crate) struct World {
+pub(crate) struct FakeHost {
     env: FakeEnv,
     answers: Answers,
     seen: Arc<Mutex<Vec<Request<Bytes>>>>,
     programs: Arc<dyn Programs>,
 }
 
-impl World {
+impl FakeHost {
     pub(crate) fn new(variables: &[(&str, &str)]) -> Self {
         Self {
             env: variables.iter().copied().collect(),

@@ -1,4 +1,4 @@
-//! Why nobody is logged in.
+//! Why a login failed.
 
 use std::time::Duration;
 
@@ -15,20 +15,20 @@ pub enum Error {
     Answer {
         /// Which document.
         what: &'static str,
-        /// Whose.
+        /// The issuer.
         issuer: String,
         /// Expected and found.
         reason: String,
     },
-    /// Nobody finished the login in time.
-    #[error("nobody finished the login in {place} within {after:?}")]
+    /// The login was not finished in time.
+    #[error("the login in {place} was not finished within {after:?}")]
     Deadline {
         /// Where the login was to happen.
         place: &'static str,
         /// How long was waited.
         after: Duration,
     },
-    /// The person, or the issuer's policy, said no.
+    /// The user or the issuer's policy denied the login.
     #[error("the login was denied{}", detail(description))]
     Denied {
         /// The issuer's words.
@@ -41,11 +41,11 @@ pub enum Error {
         reason: String,
     },
     /// The issuer refuses.
-    #[error("{issuer} refuses at its {what}: {error}{}", detail(description))]
+    #[error("the {what} of {issuer} answered with an error: {error}{}", detail(description))]
     Refused {
         /// Which endpoint.
         what: &'static str,
-        /// Whose.
+        /// The issuer.
         issuer: String,
         /// The error code of OAuth, or the HTTP status.
         error: String,
@@ -62,11 +62,11 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The issuer gave no answer.
-    #[error("the {what} of {issuer} gives no answer")]
+    #[error("the {what} of {issuer} did not answer")]
     Transport {
         /// Which endpoint.
         what: &'static str,
-        /// Whose.
+        /// The issuer.
         issuer: String,
         /// What happened on the way.
         source: TransportError,
@@ -74,20 +74,20 @@ pub enum Error {
     /// The issuer does not have what this login needs.
     #[error("{issuer} does not offer {what}")]
     Unsupported {
-        /// Whose discovery document says so.
+        /// The issuer.
         issuer: String,
         /// What is missing.
         what: &'static str,
     },
-    /// The identity token that came of it is not to be trusted.
+    /// The identity token did not verify.
     #[error("the identity token of {issuer} cannot be trusted")]
     Untrusted {
-        /// Who gave it to us.
+        /// The issuer.
         issuer: String,
         /// The check that failed.
         source: Untrusted,
     },
-    /// The browser came back with the answer to another login, or to none of ours.
+    /// The browser came back with the answer to another login.
     #[error("the browser came back with an answer that does not belong to this login: {reason}")]
     WrongState {
         /// Expected and found.

@@ -1,7 +1,5 @@
 //! The issuer's keys (RFC 7517), and the signatures they verify.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keys::{Payload, PublicKey, Scheme};
 use serde_json::{Map, Value};
 
@@ -17,7 +15,7 @@ struct Key {
 
 impl KeySet {
     /// Reads a key set. Keys for another use or of a kind that is unknown here are passed over
-    /// (RFC 7517 5); nobody signs with more than [`KEYS`].
+    /// (RFC 7517 5); no issuer has more than [`KEYS`].
     pub(crate) fn read(document: &Map<String, Value>) -> Self {
         let list = document.get("keys").and_then(Value::as_array).map(Vec::as_slice);
         Self(list.unwrap_or_default().iter().take(KEYS).filter_map(Key::read).collect())
@@ -50,20 +48,12 @@ impl KeySet {
 impl Key {
     fn read(value: &Value) -> Option<Self> {
         let text = |name: &str| value.get(name).and_then(Value::as_str);
-        let bytes = |name: &str| URL_SAFE_NO_PAD.decode(text(name)?).ok();
         if text("use").is_some_and(|purpose| purpose != "sig") {
             return None;
         }
-        let key = match text("kty")? {
-            "RSA" => PublicKey::from_rsa_numbers(&bytes("n")?, &bytes("e")?),
-            "EC" => PublicKey::from_ec_coordinates(text("crv")?, &bytes("x")?, &bytes("y")?),
-            "OKP" if text("crv") == Some("Ed25519") => {
-                PublicKey::from_ed25519_bytes(&bytes("x")?.try_into().ok()?)
-            }
-            _ => return None,
-        };
+        let key = PublicKey::from_jwk(value).ok()?;
         let [id, algorithm] = ["kid", "alg"].map(|name| text(name).map(str::to_owned));
-        Some(Self { id, algorithm, key: key.ok()? })
+        Some(Self { id, algorithm, key })
     }
 
     fn verifies(&self, algorithm: &str, message: &[u8], signature: &[u8]) -> bool {
@@ -81,6 +71,8 @@ const KEYS: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use serde_json::json;
 
     use super::*;
@@ -129,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_passed_over() {
+    fn malformed_and_unknown_keys_are_passed_over() {
         let keys = set(
             &json!([null, {}, {"kty": "oct", "k": "AAAA"}, {"kty": "EC", "crv": "P-256"},
             {"kty": "OKP", "crv": "X25519", "x": "AAAA"}, {"kty": "RSA", "n": "AQAB", "e": "AQAB"}]),

@@ -1,4 +1,4 @@
-//! The person, as a trait.
+//! What the user is shown and asked.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ pub trait Prompt: Send + Sync {
     /// be dropped before there is an answer: a browser was quicker, or the time is up.
     ///
     /// # Errors
-    /// Why there is no code: nobody can type, or nobody did.
+    /// Why there is no code.
     fn ask_code(&self) -> BoxFuture<'_, Result<String, String>> {
-        Box::pin(std::future::ready(Err("there is nobody to type it".to_owned())))
+        Box::pin(std::future::ready(Err("codes cannot be typed in here".to_owned())))
     }
 }
 
-/// What a person is told.
+/// What the user is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Notice<'a> {
@@ -33,7 +33,7 @@ pub enum Notice<'a> {
         /// Where it goes.
         url: &'a str,
     },
-    /// Any browser, on any device, does.
+    /// Any browser on any device can be used.
     Device {
         /// What to enter there.
         user_code: &'a str,
@@ -44,14 +44,14 @@ pub enum Notice<'a> {
         /// How long there is time for it.
         expires_in: Duration,
     },
-    /// No browser could be opened. One on this machine that is opened by hand still does.
+    /// No browser could be opened. The user can open the URL by hand on this machine.
     NoBrowser {
         /// Why.
         reason: &'a str,
         /// Where to go.
         url: &'a str,
     },
-    /// Any browser does; the code that the issuer shows in the end is asked for next.
+    /// Any browser can be used; the code that the issuer shows at the end is asked for next.
     OutOfBand {
         /// Where to go.
         url: &'a str,

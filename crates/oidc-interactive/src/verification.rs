@@ -26,7 +26,7 @@ pub enum Untrusted {
         /// What the token's header says.
         found: String,
     },
-    /// It is for somebody else.
+    /// Its audience is another client.
     #[error("expected the audience {expected}, found {found}")]
     Audience {
         /// The client id.

@@ -4,11 +4,13 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bundle::LogEntry;
+use bundle::log_body::{LogBody, LogKind};
 use bytes::Bytes;
 use http::Response;
 use url::Url;
 
-use crate::Error;
+use crate::error::Error;
 
 /// A log's URL as errors show it: without what may be secret in it.
 #[derive(Clone, Debug)]
@@ -39,6 +41,24 @@ impl Site {
             what,
             expected: expected.to_string(),
             found: found.to_string(),
+        }
+    }
+
+    /// The body of `logged`, which must be of the kind `expected`, in the entry as in the body.
+    pub(crate) fn body(&self, logged: &LogEntry, expected: LogKind) -> Result<LogBody, Error> {
+        let differs = |kind: &str, version: &str| {
+            let found = host::escape_remote(&format!("{kind} {version}"));
+            let expected = format!("{} {}", expected.kind(), expected.version());
+            Err(self.mismatch("the kind", expected, found))
+        };
+        if LogKind::of(&logged.kind, &logged.version) != Some(expected) {
+            return differs(&logged.kind, &logged.version);
+        }
+        match LogBody::parse(&logged.canonicalized_body) {
+            Ok(body) if body.kind() == expected => Ok(body),
+            Ok(body) => differs(body.kind().kind(), body.kind().version()),
+            Err(bundle::Error::LogKind { kind, version }) => differs(&kind, &version),
+            Err(error) => Err(self.malformed(format!("the entry's body: {error}"))),
         }
     }
 
@@ -77,31 +97,13 @@ pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let nibble = |c: &u8| char::from(*c).to_digit(16).and_then(|n| u8::try_from(n).ok());
-    let pairs = text.as_bytes().chunks(2).map(|pair| match pair {
-        [high, low] => Some(nibble(high)? << 4 | nibble(low)?),
-        _ => None,
-    });
-    pairs.collect()
+    base16ct::mixed::decode_vec(text).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hexadecimal_goes_both_ways_and_nothing_else_is_taken_for_it() {
-        assert_eq!(from_hex(&hex(&[0, 0x9f, 0xff])).unwrap(), [0, 0x9f, 0xff]);
-        assert_eq!(from_hex("9F").unwrap(), [0x9f]);
-        for text in ["9", "9g", "+1", "é"] {
-            assert_eq!(from_hex(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn an_entry_id_cannot_lead_to_another_path() {

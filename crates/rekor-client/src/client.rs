@@ -10,17 +10,10 @@ use http::{Method, Request, Response, StatusCode};
 use url::Url;
 
 use crate::answer::{self, Site};
-use crate::{Entry, Error, v1, v2};
-
-/// Which interface a log speaks. The two have nothing in common but the name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ApiVersion {
-    /// `/api/v1`: signed entry timestamps, look-ups, `dsse`.
-    V1,
-    /// `/api/v2`, rekor-tiles: no time of its own, no look-ups, `hashedrekord` only.
-    V2,
-}
+use crate::entry::Entry;
+use crate::error::Error;
+use crate::version::ApiVersion;
+use crate::{v1, v2};
 
 /// One log.
 #[derive(Clone)]

@@ -2,7 +2,8 @@ use bundle::Envelope;
 use keys::{Digest, PublicKey, Scheme};
 use x509::Certificate;
 
-use crate::{ApiVersion, Error};
+use crate::error::Error;
+use crate::version::ApiVersion;
 
 /// What is to be logged.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +41,8 @@ pub enum Verifier<'a> {
 }
 
 impl Entry<'_> {
-    /// Refuses early what the log would refuse with less to say, or accept in vain.
+    /// Refuses what the log would refuse without a clear reason, or accept although it cannot be
+    /// verified.
     pub(crate) fn check(&self, version: ApiVersion) -> Result<(), Error> {
         let refuse = |reason: String| Err(Error::Unloggable { reason });
         match *self {

@@ -4,37 +4,37 @@ use host::TransportError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The log has this very entry already, and a log of version 2 hands out no entries: without
-    /// the proof it is of no use. A signature made afresh makes another entry.
-    #[error("the log at {url} already has this entry{}, and does not hand it out again", at(.index))]
+    /// The log has this entry already, and a log of version 2 does not return existing entries:
+    /// there is no proof of it. A new signature makes a new entry.
+    #[error("the log at {url} already has this entry{} and does not return it again", at(.index))]
     Duplicate {
-        /// Whom we asked.
+        /// The log.
         url: String,
-        /// Where in the log it is, if it said.
+        /// The entry's index, if the log named it.
         index: Option<u64>,
     },
     /// The log answered with an error.
     #[error("the log at {url} answered {status}: {message}")]
     Http {
-        /// Whom we asked.
+        /// The log.
         url: String,
         /// The HTTP status.
         status: u16,
-        /// What it said, cut and escaped.
+        /// Its message, cut and escaped.
         message: String,
     },
-    /// The log's answer is not a log entry.
+    /// The answer is not a log entry.
     #[error("the answer of the log at {url} cannot be read: {reason}")]
     Malformed {
-        /// Whom we asked.
+        /// The log.
         url: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// The log answered an entry of something else than what was submitted.
-    #[error("the log at {url} answered another entry: expected {what} {expected}, found {found}")]
+    /// The entry in the answer is not the one that was submitted.
+    #[error("the log at {url} returned another entry: expected {what} {expected}, found {found}")]
     Mismatch {
-        /// Whom we asked.
+        /// The log.
         url: String,
         /// What differs.
         what: &'static str,
@@ -43,11 +43,11 @@ pub enum Error {
         /// What the entry has.
         found: String,
     },
-    /// No answer.
-    #[error("the log could not be asked")]
+    /// The log did not answer.
+    #[error("the request to the log failed")]
     Transport(#[source] TransportError),
-    /// No log of this version takes such an entry.
-    #[error("this cannot be logged: {reason}")]
+    /// No log of this version accepts such an entry.
+    #[error("the entry cannot be logged: {reason}")]
     Unloggable {
         /// Why not.
         reason: String,

@@ -9,7 +9,10 @@ mod entry;
 mod error;
 mod v1;
 mod v2;
+mod version;
 
-pub use crate::client::{ApiVersion, Rekor};
+pub use crate::client::Rekor;
 pub use crate::entry::{Entry, Verifier};
 pub use crate::error::Error;
+pub use crate::version::ApiVersion;
+pub use {bundle, host, keys, x509};

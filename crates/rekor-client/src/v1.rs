@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bundle::log_body::{LogBody, LogKind, LoggedHash, LoggedSignature};
 use bundle::{LogEntry, LogProof};
 use bytes::Bytes;
 use http::Response;
@@ -10,8 +11,9 @@ use keys::Digest;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::answer::{Site, base64, entry_id, from_base64, from_hex, hex};
-use crate::{Entry, Error, Verifier};
+use crate::answer::{Site, base64, entry_id, from_base64, from_hex};
+use crate::entry::{Entry, Verifier};
+use crate::error::Error;
 
 /// The proposed entry.
 pub(crate) fn request(entry: &Entry<'_>) -> Vec<u8> {
@@ -65,7 +67,9 @@ pub(crate) fn read(site: &Site, bytes: &[u8], asked: Option<&str>) -> Result<Log
         return Err(site.malformed(format!("expected one entry, found {found}")));
     };
     let entry = answered.into_entry(site)?;
-    let leaf = hex(&keys::sha256(&[&[0], entry.canonicalized_body.as_slice()].concat()));
+    let leaf = base16ct::lower::encode_string(&keys::sha256(
+        &[&[0], entry.canonicalized_body.as_slice()].concat(),
+    ));
     for id in [Some(id.as_str()), asked].into_iter().flatten() {
         let id = id.to_ascii_lowercase();
         if !id.ends_with(&leaf) {
@@ -77,66 +81,58 @@ pub(crate) fn read(site: &Site, bytes: &[u8], asked: Option<&str>) -> Result<Log
 
 /// Checks that `logged` is about the very signature that was submitted.
 pub(crate) fn check(site: &Site, entry: &Entry<'_>, logged: &LogEntry) -> Result<(), Error> {
-    let read = |error: serde_json::Error| site.malformed(format!("the entry's body: {error}"));
     match *entry {
         Entry::Hashed { digest, signature, verifier, .. } => {
-            expect_kind(site, logged, "hashedrekord")?;
-            let body: Body<HashedSpec> =
-                serde_json::from_slice(&logged.canonicalized_body).map_err(read)?;
-            let Hash { algorithm, value } = body.spec.data.hash;
-            let found = format!("{algorithm}:{}", value.to_ascii_lowercase());
-            if found != digest.to_string() {
-                return Err(site.mismatch("the digest", digest, host::escape_remote(&found)));
-            }
-            let logged = body.spec.signature;
-            expect_signature(site, signature, &logged.content)?;
-            expect_verifier(site, verifier, &logged.public_key.content)
+            let LogBody::HashedRekord001(body) = site.body(logged, LogKind::HashedRekord001)?
+            else {
+                return Err(site.malformed("the entry's body is of another kind"));
+            };
+            expect_digest(site, "the digest", digest, &body.hash)?;
+            expect_signature(site, signature, verifier, &body.signature)
         }
         Entry::Envelope { envelope, verifier, .. } => {
-            expect_kind(site, logged, "dsse")?;
-            let body: Body<DsseSpec> =
-                serde_json::from_slice(&logged.canonicalized_body).map_err(read)?;
-            let Hash { algorithm, value } = body.spec.payload_hash;
-            let found = format!("{algorithm}:{}", value.to_ascii_lowercase());
+            let LogBody::Dsse001(body) = site.body(logged, LogKind::Dsse001)? else {
+                return Err(site.malformed("the entry's body is of another kind"));
+            };
             let digest = Digest::sha256(&envelope.payload);
-            if found != digest.to_string() {
-                return Err(site.mismatch(
-                    "the payload's digest",
-                    digest,
-                    host::escape_remote(&found),
-                ));
-            }
+            expect_digest(site, "the payload's digest", &digest, &body.payload_hash)?;
             let ours = envelope.signatures.first().map(|s| s.sig.as_slice()).unwrap_or_default();
-            let [logged] = body.spec.signatures.as_slice() else {
-                let found = body.spec.signatures.len();
+            let [logged] = body.signatures.as_slice() else {
+                let found = body.signatures.len();
                 return Err(site.malformed(format!("expected one signature, found {found}")));
             };
-            expect_signature(site, ours, &logged.signature)?;
-            expect_verifier(site, verifier, &logged.verifier)
+            expect_signature(site, ours, verifier, logged)
         }
     }
 }
 
-fn expect_kind(site: &Site, logged: &LogEntry, kind: &str) -> Result<(), Error> {
-    if logged.kind == kind && logged.version == "0.0.1" {
+fn expect_digest(
+    site: &Site,
+    what: &'static str,
+    ours: &Digest,
+    logged: &LoggedHash,
+) -> Result<(), Error> {
+    let found = format!("{}:{}", logged.algorithm, logged.value.to_ascii_lowercase());
+    if found == ours.to_string() {
         return Ok(());
     }
-    let found = format!("{} {}", logged.kind, logged.version);
-    Err(site.mismatch("the kind", format!("{kind} 0.0.1"), host::escape_remote(&found)))
+    Err(site.mismatch(what, ours, host::escape_remote(&found)))
 }
 
-fn expect_signature(site: &Site, ours: &[u8], logged: &str) -> Result<(), Error> {
-    if from_base64(logged).as_deref() == Some(ours) {
-        return Ok(());
+fn expect_signature(
+    site: &Site,
+    ours: &[u8],
+    verifier: Verifier<'_>,
+    logged: &LoggedSignature,
+) -> Result<(), Error> {
+    if logged.signature != ours {
+        let found = host::escape_remote(&base64(&logged.signature));
+        return Err(site.mismatch("the signature", base64(ours), found));
     }
-    Err(site.mismatch("the signature", base64(ours), host::escape_remote(logged)))
-}
-
-fn expect_verifier(site: &Site, ours: Verifier<'_>, logged: &str) -> Result<(), Error> {
-    if from_base64(logged).is_some_and(|pem| ours.is(&pem)) {
-        return Ok(());
+    if !verifier.is(&logged.verifier) {
+        return Err(site.mismatch("the certificate or key", verifier.fingerprint(), "another"));
     }
-    Err(site.mismatch("the certificate or key", ours.fingerprint(), "another"))
+    Ok(())
 }
 
 #[derive(Deserialize)]
@@ -173,9 +169,8 @@ impl AnsweredEntry {
             bytes.ok_or_else(|| site.malformed(format!("{name} cannot be decoded")))
         };
         let canonicalized_body = field("body", from_base64(&self.body))?;
-        let Body { kind, api_version, .. } =
-            serde_json::from_slice::<Body<serde::de::IgnoredAny>>(&canonicalized_body)
-                .map_err(|error| site.malformed(format!("the entry's body: {error}")))?;
+        let BodyKind { kind, api_version } = serde_json::from_slice(&canonicalized_body)
+            .map_err(|error| site.malformed(format!("the entry's body: {error}")))?;
         let Some(verification) = self.verification else {
             return Err(site.malformed("the entry comes without a proof"));
         };
@@ -207,53 +202,10 @@ impl AnsweredEntry {
     }
 }
 
-/// A canonical body.
+/// What a canonical body says of itself.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Body<Spec> {
+struct BodyKind {
     api_version: String,
     kind: String,
-    spec: Spec,
-}
-
-#[derive(Deserialize)]
-struct HashedSpec {
-    data: HashedData,
-    signature: HashedSignature,
-}
-
-#[derive(Deserialize)]
-struct HashedData {
-    hash: Hash,
-}
-
-#[derive(Deserialize)]
-struct Hash {
-    algorithm: String,
-    value: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct HashedSignature {
-    content: String,
-    public_key: HashedKey,
-}
-
-#[derive(Deserialize)]
-struct HashedKey {
-    content: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct DsseSpec {
-    payload_hash: Hash,
-    signatures: Vec<DsseSignature>,
-}
-
-#[derive(Deserialize)]
-struct DsseSignature {
-    signature: String,
-    verifier: String,
 }

@@ -1,12 +1,13 @@
 //! Rekor v2 (rekor-tiles): `hashedrekord` 0.0.2, by a strict decoder.
 
 use bundle::LogEntry;
+use bundle::log_body::{LogBody, LogKind, LoggedVerifier};
 use keys::Digest;
-use serde::Deserialize;
 use serde_json::json;
 
-use crate::answer::{Site, base64, from_base64};
-use crate::{Entry, Error, Verifier};
+use crate::answer::{Site, base64};
+use crate::entry::{Entry, Verifier};
+use crate::error::Error;
 
 /// The request; one field too many and the log refuses it.
 pub(crate) fn request(entry: &Entry<'_>) -> Result<Vec<u8>, Error> {
@@ -34,43 +35,33 @@ pub(crate) fn request(entry: &Entry<'_>) -> Result<Vec<u8>, Error> {
 /// without which it is nothing.
 pub(crate) fn check(site: &Site, entry: &Entry<'_>, logged: &LogEntry) -> Result<(), Error> {
     let expected = Statement::of(entry)?;
-    let kind = format!("{} {}", logged.kind, logged.version);
-    if kind != "hashedrekord 0.0.2" {
-        return Err(site.mismatch("the kind", "hashedrekord 0.0.2", host::escape_remote(&kind)));
-    }
-    let body: Body = serde_json::from_slice(&logged.canonicalized_body)
-        .map_err(|error| site.malformed(format!("the entry's body: {error}")))?;
-    let kind = format!("{} {}", body.kind, body.api_version);
-    if kind != "hashedrekord 0.0.2" {
-        return Err(site.mismatch("the kind", "hashedrekord 0.0.2", host::escape_remote(&kind)));
-    }
-    let Hashed { data, signature } = body.spec.hashed_rekord_v002;
+    let LogBody::HashedRekord002(body) = site.body(logged, LogKind::HashedRekord002)? else {
+        return Err(site.malformed("the entry's body is of another kind"));
+    };
     let algorithm = expected.digest.algorithm().sigstore_name();
-    if data.algorithm != algorithm {
-        let found = host::escape_remote(&data.algorithm);
+    if body.algorithm != algorithm {
+        let found = host::escape_remote(&body.algorithm);
         return Err(site.mismatch("the hash algorithm", algorithm, found));
     }
-    let differs = |logged: &str, ours: &[u8]| from_base64(logged).as_deref() != Some(ours);
-    if differs(&data.digest, expected.digest.as_bytes()) {
-        let found = host::escape_remote(&data.digest);
+    if body.digest != expected.digest.as_bytes() {
+        let found = host::escape_remote(&base64(&body.digest));
         return Err(site.mismatch("the digest", base64(expected.digest.as_bytes()), found));
     }
-    if differs(&signature.content, expected.signature) {
-        let found = host::escape_remote(&signature.content);
+    if body.signature != expected.signature {
+        let found = host::escape_remote(&base64(&body.signature));
         return Err(site.mismatch("the signature", base64(expected.signature), found));
     }
-    let Logged { x509_certificate, public_key, key_details } = signature.verifier;
-    let is_ours = match (expected.verifier, x509_certificate, public_key) {
-        (Verifier::Certificate(ours), Some(raw), None) => !differs(&raw.raw_bytes, ours.der()),
-        (Verifier::PublicKey(ours), None, Some(raw)) => !differs(&raw.raw_bytes, ours.spki()),
+    let is_ours = match (expected.verifier, &body.verifier) {
+        (Verifier::Certificate(ours), LoggedVerifier::Certificate(der)) => ours.der() == der,
+        (Verifier::PublicKey(ours), LoggedVerifier::PublicKey(spki)) => ours.spki() == spki,
         _ => false,
     };
     if !is_ours {
         let expected = expected.verifier.fingerprint();
         return Err(site.mismatch("the certificate or key", expected, "another"));
     }
-    if key_details != expected.key_details {
-        let found = host::escape_remote(&key_details);
+    if body.key_details != expected.key_details {
+        let found = host::escape_remote(&body.key_details);
         return Err(site.mismatch("the key details", expected.key_details, found));
     }
     match &logged.inclusion_proof {
@@ -116,51 +107,4 @@ impl<'a> Statement<'a> {
             }
         }
     }
-}
-
-/// A canonical body.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Body {
-    api_version: String,
-    kind: String,
-    spec: Spec,
-}
-
-#[derive(Deserialize)]
-struct Spec {
-    #[serde(rename = "hashedRekordV002")]
-    hashed_rekord_v002: Hashed,
-}
-
-#[derive(Deserialize)]
-struct Hashed {
-    data: HashedData,
-    signature: HashedSignature,
-}
-
-#[derive(Deserialize)]
-struct HashedData {
-    algorithm: String,
-    digest: String,
-}
-
-#[derive(Deserialize)]
-struct HashedSignature {
-    content: String,
-    verifier: Logged,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Logged {
-    x509_certificate: Option<Raw>,
-    public_key: Option<Raw>,
-    key_details: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Raw {
-    raw_bytes: String,
 }

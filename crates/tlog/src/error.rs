@@ -70,7 +70,7 @@ pub enum Error {
         /// Which rule it breaks.
         reason: &'static str,
     },
-    /// A tile or an entry bundle is missing or has another length than its path says.
+    /// A tile or an entry bundle is missing or does not have the length that its path states.
     #[error("the tile {path}: {reason}")]
     Tile {
         /// Its path below the log's prefix.

@@ -81,7 +81,7 @@ impl Tree {
         }
         let mut hashes = Vec::new();
         let mut old = old_size as usize;
-        // Whether what is left of the old tree is one that the verifier knows: its own root.
+        // Whether the rest of the old tree is its whole tree, whose root the verifier has.
         let mut known = true;
         while old != leaves.len() {
             let (left, right) = leaves.split_at(split_point(leaves.len()));

@@ -8,7 +8,7 @@ use crate::document::{base64, hex, in_document, quote};
 use crate::error::Error;
 use crate::window::Window;
 
-/// A log that is trusted: one of signatures (Rekor) or one of certificates (CT).
+/// A trusted log: of signatures (Rekor) or of certificates (CT).
 #[derive(Clone, Debug)]
 pub struct Log {
     base_url: String,
@@ -70,12 +70,12 @@ impl Log {
         self.scheme
     }
 
-    /// When its key is good.
+    /// When its key is valid.
     pub fn valid_for(&self) -> Window {
         self.valid_for
     }
 
-    /// Who runs it, where the document says so.
+    /// Its operator, where the document names one.
     pub fn operator(&self) -> Option<&str> {
         self.operator.as_deref()
     }
@@ -85,8 +85,8 @@ impl Log {
         host_name(&self.base_url)
     }
 
-    /// Reads one log. `None`: its key is of an algorithm that is known and not supported, so
-    /// nothing it signed can count.
+    /// Reads one log. `None` for a key of an algorithm that is known and not supported: nothing that
+    /// log signed can be verified.
     pub(crate) fn read(mut message: Message<'_>, kind: Kind) -> Result<Option<Self>, Error> {
         let path = message.path().to_owned();
         let wrong = in_document(WHAT);
@@ -114,8 +114,8 @@ impl Log {
         Ok(Some(log))
     }
 
-    /// The id in the document must follow from the key: whoever could choose it freely could put
-    /// one log's key in place of another's.
+    /// The id in the document must follow from the key: a free choice would allow to put one log's
+    /// key in place of another's.
     fn check_id(&self, kind: Kind, path: &str) -> Result<(), Error> {
         let plain = self.key.id().to_vec();
         let note = match (kind, self.key.algorithm(), self.host_name()) {

@@ -7,8 +7,8 @@ use crate::error::Error;
 use crate::log::{Kind, Log};
 use crate::window::Window;
 
-/// Everyone a verifier trusts: certificate authorities, logs and timestamp authorities, each for
-/// a window of time.
+/// The certificate authorities, logs and timestamp authorities that a verifier trusts, each for a
+/// window of time.
 #[derive(Clone, Debug)]
 pub struct TrustedRoot {
     tlogs: Vec<Log>,
@@ -20,14 +20,14 @@ pub struct TrustedRoot {
 /// An authority: Fulcio or a timestamp authority.
 #[derive(Clone, Debug)]
 pub struct CertificateAuthority {
-    /// Where it is, for people: nothing is decided by it.
+    /// Its URI, for display only.
     pub uri: String,
     /// Its certificates, never empty, the last of them the trust anchor. Of a timestamp authority
     /// the first is the one it signs with.
     pub chain: Vec<Certificate>,
     /// When it is trusted.
     pub valid_for: Window,
-    /// Who runs it, where the document says so.
+    /// Its operator, where the document names one.
     pub operator: Option<String>,
 }
 
@@ -39,8 +39,8 @@ impl TrustedRoot {
     ///
     /// # Errors
     ///
-    /// When it is no trusted root, or an entry is not to be trusted as it stands: no start of its
-    /// window, a log id that does not follow from its key, an empty chain.
+    /// When it is not a trusted root, or an entry breaks a rule: its window has no start, its log id
+    /// does not follow from its key, its chain is empty.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Error> {
         Self::read(Message::parse(without_bom(bytes), SIZE_CAP).map_err(in_document(WHAT))?)
     }
@@ -164,7 +164,7 @@ impl CertificateAuthority {
     fn to_json(&self) -> Value {
         let certificates: Vec<Value> =
             self.chain.iter().map(|c| json!({ "rawBytes": base64(c.der()) })).collect();
-        // As others write it, and some will not do without: the name of the chain's end.
+        // Some readers require the name of the root certificate.
         let root = self.chain.last();
         let organization = root.and_then(Certificate::organization).unwrap_or_default();
         let common_name = root.and_then(Certificate::common_name).unwrap_or_default();
@@ -182,7 +182,7 @@ impl CertificateAuthority {
 }
 
 const WHAT: &str = "trusted root";
-/// What every published file says, and the only one that all clients read.
+/// The one that every client reads.
 const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.trustedroot+json;version=0.1";
 const MEDIA_TYPES: [&str; 3] = [
     MEDIA_TYPE,

@@ -178,14 +178,14 @@ impl Services {
             Some(Selector::Any) => 1,
             Some(Selector::Exact(count)) => usize::try_from(count).unwrap_or(usize::MAX),
             None => {
-                let reason = "it does not say how many: expected the selector ALL, ANY or EXACT";
+                let reason = "its selector is missing: expected ALL, ANY or EXACT";
                 return Err(Error::NoService { service: self.name, reason: reason.to_owned() });
             }
         };
         if take > usable.len() {
             return Err(Error::NoService {
                 service: self.name,
-                reason: format!("it demands exactly {take}, {} can be used", usable.len()),
+                reason: format!("it requires exactly {take}, {} can be used", usable.len()),
             });
         }
         Ok(usable.into_iter().take(take).cloned().collect())

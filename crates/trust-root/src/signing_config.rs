@@ -24,8 +24,8 @@ impl SigningConfig {
     ///
     /// # Errors
     ///
-    /// When it is no signing config, or of the older v0.1, whose one URL of each kind says neither
-    /// its version nor its window.
+    /// When it is not a signing config, or of the older v0.1, which has neither API versions nor
+    /// windows.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Error> {
         Self::read(Message::parse(without_bom(bytes), SIZE_CAP).map_err(in_document(WHAT))?)
     }
@@ -37,8 +37,7 @@ impl SigningConfig {
         Self::from_json(json).expect("the embedded signing config is valid")
     }
 
-    /// A config that lists these services, all of which are used. With none of a kind, signing
-    /// does without where it can.
+    /// A config that lists these services, all of which are used. A kind may be empty.
     pub fn new(
         fulcio: Vec<Service>,
         oidc: Vec<Service>,

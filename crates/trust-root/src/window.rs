@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::document::{in_document, quote};
 use crate::error::Error;
 
-/// When something is good: from `start` to `end`, both included.
+/// A period of validity: from `start` to `end`, both included.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Window {
     /// The first moment.

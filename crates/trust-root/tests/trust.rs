@@ -47,7 +47,7 @@ fn the_embedded_files_are_those_that_provenance_names() {
 }
 
 #[test]
-fn the_public_good_root_trusts_whom_it_should() {
+fn the_public_good_root_has_the_authorities_and_logs_of_the_instance() {
     let root = TrustedRoot::public_good();
     let logs: Vec<_> =
         root.tlogs().iter().map(|log| (log.base_url(), log.scheme(), hex(log.log_id()))).collect();
@@ -153,7 +153,7 @@ fn fields_of_later_versions_are_ignored_and_duplicate_keys_are_not() {
 }
 
 #[test]
-fn what_is_not_to_be_trusted_as_it_stands_is_named() {
+fn an_entry_that_breaks_a_rule_is_named() {
     let cases: &[(&str, &str, Value)] = &[
         ("tlogs[0].publicKey.validFor.start", "/tlogs/0/publicKey/validFor", json!({})),
         ("ctlogs[0].publicKey.validFor", "/ctlogs/0/publicKey/validFor", Value::Null),

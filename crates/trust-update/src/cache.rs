@@ -38,7 +38,7 @@ impl Cache {
             return Some(bytes.clone());
         }
         let bytes = files::read(&path, FILE_CAP).ok()?;
-        // A root that must not count ends the walk here; the mirror is then asked for it.
+        // A root that breaks the rule ends the walk here; the mirror is then asked for it.
         let usable = !name.ends_with(".root.json") || check_keys_in(&bytes).is_ok();
         usable.then_some(bytes)
     }
@@ -61,7 +61,7 @@ impl Cache {
     /// Writes what was kept, and reports the first failure.
     pub(crate) fn commit(&self) -> Option<Warning> {
         let pending = std::mem::take(&mut *self.pending());
-        // Each file is written in one step, and the timestamp, which speaks for the others, last.
+        // Each file is written in one step, and the timestamp, which refers to the others, last.
         let (last, others): (Vec<_>, Vec<_>) =
             pending.iter().partition(|(name, _)| [TIMESTAMP, REFRESHED].contains(&name.as_str()));
         let mut failure = None;
@@ -74,7 +74,7 @@ impl Cache {
         failure
     }
 
-    /// When the cache was last refreshed, as it says itself.
+    /// When the cache was last refreshed, from its own file.
     pub(crate) fn refreshed(&self) -> Option<SystemTime> {
         let text = self.read(REFRESHED)?;
         let seconds = std::str::from_utf8(&text).ok()?.trim().parse().ok()?;

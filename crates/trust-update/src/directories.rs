@@ -16,7 +16,7 @@ use crate::warning::Warning;
 pub struct Directories {
     cache: PathBuf,
     config: PathBuf,
-    /// Whether someone named them. What is only a default may be missing or unreadable.
+    /// Whether the user named them. Default directories may be missing or unreadable.
     named: bool,
 }
 
@@ -143,7 +143,7 @@ impl Directories {
         Url::parse(text).map(Some).map_err(|_| wrong("its mirror is not a URL"))
     }
 
-    /// A file of the configuration. Who can write it decides what is trusted.
+    /// A file of the configuration. Write access to it decides what is trusted.
     fn read(
         &self,
         path: &Path,
@@ -244,7 +244,7 @@ mod tests {
         assert!(error.contains("mirror.json: not JSON"), "{error}");
     }
 
-    /// `TUF_ROOT` names both, and so they are no default that may be ignored.
+    /// `TUF_ROOT` names both directories.
     #[cfg(unix)]
     #[test]
     fn a_default_directory_of_another_user_is_ignored_with_a_warning_and_a_named_one_is_an_error() {
@@ -255,7 +255,7 @@ mod tests {
         let config = scratch.path().join(".config/ambisign/tuf");
         std::fs::create_dir_all(&config).unwrap();
         std::fs::write(config.join(CHOSEN), r#"{"mirror":"https://tuf.evil"}"#).unwrap();
-        // Whoever may write there could have chosen the mirror.
+        // Another user could have chosen the mirror.
         std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o777)).unwrap();
         let env = [("HOME", home)];
         let directories = Directories::from_env(&env).unwrap();

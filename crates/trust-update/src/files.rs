@@ -41,14 +41,14 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Creates a directory where there is none. One that is there must not be another user's.
+/// Creates a directory where there is none. An existing one must not belong to another user.
 pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)?;
     check_directory(path)
 }
 
-/// Refuses a directory that another user owns, or in which every user may replace files. What is
-/// not there is no error.
+/// Refuses a directory that another user owns, or in which every user may replace files. An
+/// absent one is not an error.
 pub(crate) fn check_directory(path: &Path) -> io::Result<()> {
     let metadata = match std::fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -119,7 +119,7 @@ fn is_trusted(owner: u32, us: u32) -> bool {
     owner == 0 || owner == us
 }
 
-/// In a directory with the sticky bit, as `/tmp`, nobody replaces the files of others.
+/// With the sticky bit, as in `/tmp`, users cannot replace the files of other users.
 #[cfg(unix)]
 fn is_open_to_all(metadata: &Metadata) -> bool {
     let mode = std::os::unix::fs::MetadataExt::mode(metadata);
@@ -153,7 +153,7 @@ mod tests {
 
     use super::*;
 
-    /// The uid of `nobody` on most systems. Only root can give files away.
+    /// The uid of `nobody` on most systems.
     const STRANGER: u32 = 65534;
 
     fn is_root() -> bool {
@@ -224,7 +224,7 @@ mod tests {
         assert!(!is_trusted(1000, 0) && !is_trusted(1001, 1000));
     }
 
-    /// Only root can give files away: as another user this says nothing.
+    /// Only root can give files to another user: as another user this test checks nothing.
     #[test]
     fn files_and_directories_of_another_user_are_refused() {
         if !is_root() {

@@ -72,7 +72,7 @@ impl MirrorRepository {
     }
 }
 
-/// A mirror in a directory is a place that was named: whose its files are does not matter.
+/// The directory of a mirror was named by the user: the owner of its files does not matter.
 fn read_file(path: &Path, cap: usize) -> std::io::Result<Vec<u8>> {
     host::read_file(path, cap).map_err(|error| match error {
         host::FileError::NotFound { .. } => ErrorKind::NotFound.into(),

@@ -285,8 +285,8 @@ fn entry(name: &'static str, role: &impl Role, cache: &Cache) -> Metadata {
     }
 }
 
-/// A time for `sigstore-tuf`, to which metadata has not expired at the very instant it names; TUF
-/// says it has.
+/// A time for `sigstore-tuf`, for which metadata expires just after the instant it names; for TUF it
+/// expires at that instant.
 fn instant(now: SystemTime) -> Result<Timestamp, Error> {
     now.checked_add(Duration::from_nanos(1))
         .and_then(|now| Timestamp::try_from(now).ok())
@@ -302,7 +302,7 @@ fn is_fresh(refreshed: Option<SystemTime>, now: SystemTime) -> bool {
 /// The result of `work`, unless `limit` passes before.
 async fn within<T>(limit: Duration, clock: &dyn Clock, work: impl Future<Output = T>) -> Option<T> {
     let mut work = std::pin::pin!(work);
-    // What is ready at once needs no timer.
+    // Work that is ready at once needs no timer.
     let mut alarm = None;
     std::future::poll_fn(|context| match work.as_mut().poll(context) {
         Poll::Ready(result) => Poll::Ready(Some(result)),

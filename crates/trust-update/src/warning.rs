@@ -7,7 +7,7 @@ use crate::error::{Error, shown};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Warning {
-    /// Offline, and the cache is older than it says it should be used.
+    /// Offline, and the cache has expired.
     #[error("the cached {role} metadata expired at {}: later revocations are not known", shown(*at))]
     Expired {
         /// `root`, `timestamp`, `snapshot` or `targets`.
@@ -15,8 +15,7 @@ pub enum Warning {
         /// When.
         at: SystemTime,
     },
-    /// A directory or file that was not named by anyone cannot be read, or belongs to another
-    /// user. It counts as absent.
+    /// A default directory cannot be read, or belongs to another user. It counts as absent.
     #[error("cannot read {}, it is treated as absent", path.display())]
     Ignored {
         /// The directory or file.

@@ -4,7 +4,7 @@ use x509::{Anchors, Certificate, Usage};
 
 use crate::Error;
 
-/// A timestamp authority that somebody trusts: its certificates.
+/// The certificates of a trusted timestamp authority.
 #[derive(Clone, Debug)]
 pub struct Authority {
     leaf: Option<Certificate>,

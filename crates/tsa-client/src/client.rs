@@ -50,7 +50,7 @@ impl Tsa {
             .with_attempt(Duration::from_secs(30))
             .with_total(Duration::from_secs(60))
             .with_body_cap(SIZE_CAP)
-            // A second timestamp over the same bytes harms nobody.
+            // A second timestamp over the same bytes is harmless.
             .with_idempotent(true);
         let response = self.http.send(request, &policy).await.map_err(Error::Transport)?;
         // Sigstore's own authority can be told to answer 201.

@@ -22,20 +22,20 @@ pub enum Error {
     /// The authority answered with an HTTP error.
     #[error("the timestamp authority at {url} answered {status}: {message}")]
     Http {
-        /// Whom we asked.
+        /// The authority.
         url: String,
         /// The HTTP status.
         status: u16,
         /// What it said, cut and escaped.
         message: String,
     },
-    /// The bytes are no timestamp response (RFC 3161 2.4.2).
+    /// The bytes are not a timestamp response (RFC 3161 2.4.2).
     #[error("not an RFC 3161 timestamp: {reason}")]
     Malformed {
         /// What is wrong with them.
         reason: String,
     },
-    /// A good timestamp of something else: another message, or another request.
+    /// A valid timestamp of another message or for another request.
     #[error("the timestamp is for another {what}: expected {expected}, found {found}")]
     Mismatch {
         /// What differs: the message or the nonce.
@@ -46,7 +46,7 @@ pub enum Error {
         found: String,
     },
     /// No nonce could be made for the request.
-    #[error("no nonce for the timestamp request")]
+    #[error("the nonce of the timestamp request could not be made")]
     Nonce(#[source] keys::Error),
     /// The authority answered that it does not stamp this (RFC 3161 2.4.2, PKIStatus).
     #[error("the timestamp authority refused with status {status}: {reason}")]
@@ -59,8 +59,8 @@ pub enum Error {
     /// The timestamp is not signed by its certificate.
     #[error("the timestamp's signature does not verify")]
     Signature(#[source] keys::Error),
-    /// No answer.
-    #[error("the timestamp authority could not be asked")]
+    /// The authority did not answer.
+    #[error("the request to the timestamp authority failed")]
     Transport(#[source] TransportError),
 }
 

@@ -1,4 +1,4 @@
-//! One certificate: its form, and what any reader wants to know of it.
+//! One certificate: its form, and its fields.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -25,7 +25,7 @@ const CHAIN_CAP: usize = 64;
 const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 
-/// An X.509 certificate whose form has been checked, and nothing more.
+/// An X.509 certificate. Only its form has been checked.
 ///
 /// Two certificates are equal when their DER is. Copies are cheap: they share the bytes.
 #[derive(Clone)]
@@ -51,14 +51,14 @@ struct Inner {
     extended_key_usages: Vec<String>,
 }
 
-/// An extension as it stands in a certificate.
+/// An extension of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extension {
     /// Which one, in dotted form.
     pub oid: String,
     /// Whether a reader that does not know it must refuse the certificate.
     pub critical: bool,
-    /// What is inside of its OCTET STRING.
+    /// The content of its OCTET STRING.
     pub value: Vec<u8>,
 }
 
@@ -135,7 +135,7 @@ impl Certificate {
     /// Reads one or more `CERTIFICATE` blocks, up to 64, in their order.
     ///
     /// # Errors
-    /// There is none, a block is of another kind, or what is in one is not a certificate.
+    /// There is no block, a block is of another kind, or what is in one is not a certificate.
     pub fn chain_from_pem(text: &str) -> Result<Vec<Self>, Error> {
         let wrong = |reason: String| Error::Malformed { expected: "PEM certificate", reason };
         if text.len() > PEM_CAP {
@@ -225,22 +225,22 @@ impl Certificate {
         self.inner.common_name.as_deref()
     }
 
-    /// Whether it says that it may issue certificates.
+    /// Whether it is a certificate authority (basic constraints).
     pub fn is_ca(&self) -> bool {
         self.inner.basic_constraints.as_ref().is_some_and(|constraints| constraints.ca)
     }
 
-    /// How many intermediates may stand below it, if it says.
+    /// How many intermediates may be below it, if it is limited.
     pub fn path_len(&self) -> Option<u8> {
         self.inner.basic_constraints.as_ref()?.path_len_constraint
     }
 
-    /// Whether its key may sign data; nothing if it does not say what the key is for.
+    /// Whether its key may sign data; `None` without a key usage extension.
     pub fn allows_digital_signature(&self) -> Option<bool> {
         self.inner.key_usage.map(|usage| usage.digital_signature())
     }
 
-    /// Whether its key may sign certificates; nothing if it does not say what the key is for.
+    /// Whether its key may sign certificates; `None` without a key usage extension.
     pub fn allows_certificate_signing(&self) -> Option<bool> {
         self.inner.key_usage.map(|usage| usage.key_cert_sign())
     }
@@ -265,7 +265,7 @@ impl Certificate {
         self.inner.extensions.iter().find(|extension| extension.oid == oid)
     }
 
-    /// How to speak of it in an error: its subject, or its serial number if it has none.
+    /// Its name in an error: its subject, or its serial number if it has none.
     pub(crate) fn described(&self, role: &str) -> String {
         if self.inner.subject_text.is_empty() {
             let serial = base16ct::lower::encode_string(self.serial());

@@ -52,9 +52,9 @@ pub enum Error {
     WrongUse {
         /// Which one: the leaf, an intermediate or the trust anchor.
         certificate: String,
-        /// What its place in the path demands.
+        /// What is required at its position in the path.
         expected: String,
-        /// What it says.
+        /// What the certificate has.
         found: String,
     },
     /// There is no valid path from the leaf to the trust anchor.
@@ -76,7 +76,7 @@ pub enum Error {
     /// A signed certificate timestamp is not by this log over this certificate.
     #[error("the signed certificate timestamp does not verify with the log's key")]
     SctSignature {
-        /// What the key says.
+        /// Why the key refuses it.
         source: keys::Error,
     },
 }

@@ -15,7 +15,7 @@ use crate::oid;
 pub enum SubjectName {
     /// An e-mail address.
     Email(String),
-    /// A URI: a workflow, a SPIFFE ID and most others.
+    /// A URI: a workflow, a SPIFFE ID, or most other identities.
     Uri(String),
     /// A user name, `name!domain`, in Fulcio's own form of an otherName.
     OtherName(String),

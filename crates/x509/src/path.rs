@@ -25,7 +25,7 @@ pub enum Usage {
 }
 
 impl Usage {
-    /// The extended key usage that stands for it, in dotted form.
+    /// Its extended key usage, in dotted form.
     pub fn oid(self) -> &'static str {
         match self {
             Self::CodeSigning => oid::CODE_SIGNING,
@@ -48,7 +48,7 @@ impl Usage {
     }
 }
 
-/// A certificate authority may leave the usage open. So may the leaf here: it has been looked at.
+/// A certificate authority may leave the usage open. So may the leaf here: it was checked before.
 impl ExtendedKeyUsageValidator for Usage {
     fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
         let mut present = Vec::new();
@@ -62,7 +62,7 @@ impl ExtendedKeyUsageValidator for Usage {
         if present.is_empty() || self.allowed_by(dotted.iter().map(String::as_str)) {
             return Ok(());
         }
-        // What is required here is not read by anyone: the caller names the usage itself.
+        // webpki puts this into an error; the caller of this crate names the usage itself.
         let required = KeyUsage::required_if_present(&[]);
         Err(webpki::Error::RequiredEkuNotFoundContext(RequiredEkuNotFoundContext {
             required,
@@ -96,7 +96,7 @@ impl Anchors {
     /// basic and name constraints and unknown critical extensions (RFC 5280 6.1) it is checked
     /// that
     /// - every certificate was valid at `at`, the anchor included, to the fraction of a second;
-    /// - the leaf is no CA, may sign data, and is for `usage`; one for timestamps is so alone and
+    /// - the leaf is not a CA, may sign data, and is for `usage`; one for timestamps is so alone and
     ///   critically (RFC 3161 2.3), one of a workload may leave its usage open;
     /// - every CA, the anchor included, may sign certificates and is not restricted to purposes
     ///   other than `usage`.
@@ -105,7 +105,7 @@ impl Anchors {
     /// certificate with such a name below such a constraint is refused, whatever it permits.
     ///
     /// # Errors
-    /// Which certificate is at fault and why, or that there is no path.
+    /// A certificate does not fit, or there is no path.
     pub fn verify(
         &self,
         leaf: &Certificate,
@@ -131,7 +131,7 @@ impl Anchors {
             valid(certificate, INTERMEDIATE, at)?;
             fit_ca(certificate, INTERMEDIATE, usage)?;
         }
-        // An anchor's own limit is not part of RFC 5280's algorithm, and is meant all the same.
+        // RFC 5280's algorithm ignores an anchor's own limit; it is applied here.
         let counted = between.iter().filter(|c| c.subject_der() != c.issuer_der()).count();
         if let Some(limit) = anchor.path_len().filter(|limit| counted > usize::from(*limit)) {
             return Err(Error::WrongUse {
@@ -300,7 +300,7 @@ fn reason(error: &webpki::Error) -> String {
     let known = match error {
         Error::UnknownIssuer => "no known certificate is the issuer",
         Error::InvalidSignatureForPublicKey => "a certificate is not signed by its issuer",
-        Error::EndEntityUsedAsCa => "an issuer is no certificate authority",
+        Error::EndEntityUsedAsCa => "an issuer is not a certificate authority",
         Error::CaUsedAsEndEntity => "the leaf is a certificate authority",
         Error::NameConstraintViolation => {
             "an issuer is constrained in names of this kind, and this one is not known to be allowed"

@@ -1,4 +1,4 @@
-//! A certificate as bytes: its parts as they stand, and the same without one extension.
+//! A certificate as bytes: its parts unchanged, and the same without one extension.
 //!
 //! What is signed is bytes. Re-encoding a parsed certificate loses what encoders may write and
 //! need not (an explicit `critical FALSE`), so the parts are cut out and spliced as they are.
@@ -39,7 +39,7 @@ pub(crate) fn parts(certificate: &[u8]) -> der::Result<Parts<'_>> {
 
 /// `tbs` without the extension `oid`, everything else byte for byte and in order.
 ///
-/// Answers nothing if the extension is not there.
+/// `None` if the extension is not there.
 pub(crate) fn without_extension(tbs: &[u8], oid: ObjectIdentifier) -> der::Result<Option<Vec<u8>>> {
     let mut found = false;
     let mut content = Vec::with_capacity(tbs.len());
@@ -78,7 +78,7 @@ fn extension_oid(extension: &[u8]) -> der::Result<ObjectIdentifier> {
     ObjectIdentifier::from_der(oid)
 }
 
-/// What is inside of a constructed element, each with its tag and length.
+/// The content of a constructed element, each part with its tag and length.
 fn elements(tlv: &[u8]) -> der::Result<Vec<&[u8]>> {
     let mut reader = SliceReader::new(AnyRef::from_der(tlv)?.value())?;
     let mut elements = Vec::new();

@@ -1,4 +1,5 @@
-//! Certificate transparency: a log's promise, in the certificate, to publish it (RFC 6962 3).
+//! Certificate transparency: a log's promise, embedded in the certificate, to publish it (RFC 6962
+//! 3).
 
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +19,7 @@ pub struct Sct {
     pub log_id: [u8; 32],
     /// When the log saw the certificate, to the millisecond.
     pub timestamp: SystemTime,
-    /// The log's own words: nothing, or the entry's index.
+    /// Extensions of the log: empty, or the entry's index.
     pub extensions: Vec<u8>,
     /// Whether it was signed with ECDSA or RSA, always with SHA-256.
     pub signature_algorithm: SctAlgorithm,
@@ -62,7 +63,7 @@ impl Sct {
     /// `issuer` is the certificate above the leaf in its *verified* path.
     ///
     /// # Errors
-    /// The timestamp is another log's, the key is none that RFC 6962 knows (P-256 or RSA), the
+    /// The timestamp is another log's, the key is not P-256 or RSA, which RFC 6962 requires, the
     /// issuer only signs precertificates, or the signature does not verify.
     pub fn verify(
         &self,
@@ -108,7 +109,7 @@ impl Certificate {
             return Ok(Vec::new());
         };
         let list = OctetStringRef::from_der(&extension.value)
-            .map_err(|error| unusable(format!("the list is no OCTET STRING: {error}")))?;
+            .map_err(|error| unusable(format!("the list is not an OCTET STRING: {error}")))?;
         let mut rest = Bytes(list.as_bytes());
         let mut list = Bytes(rest.vector()?);
         rest.end()?;
@@ -222,7 +223,7 @@ fn sct(bytes: &[u8]) -> Result<Sct, Error> {
     Ok(Sct { log_id, timestamp, extensions, signature_algorithm, signature })
 }
 
-/// What is still to be read of a TLS structure.
+/// The rest of a TLS structure that is being read.
 struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {

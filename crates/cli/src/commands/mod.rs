@@ -1,6 +1,5 @@
 //! The commands: each takes its flags, makes a plan of them, and carries it out.
 
-mod attached;
 mod identity;
 mod initialize;
 mod inspect;

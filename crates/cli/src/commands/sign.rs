@@ -29,9 +29,9 @@ pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<()
     let mut targets = Vec::new();
     images.iter().for_each(|image| context.console.begin(image.as_str()));
     context.console.wait_for("looking at the images");
-    let mut located = signer.locate_all(images);
-    while let Some((image, found)) = located.next().await {
-        context.console.end(image.as_str());
+    let mut located = signer.locate_all(&images);
+    while let Some((position, found)) = located.next().await {
+        images.get(position).iter().for_each(|image| context.console.end(image.as_str()));
         match found {
             Ok(found) => {
                 found.iter().for_each(|target| context.console.begin(target.name()));
@@ -49,13 +49,13 @@ pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<()
     // A bundle that goes to a file is written before it is attached.
     let bundle = flags.bundle.as_deref();
     let signer = signer.attach(flags.upload && bundle.is_none());
-    let mut signed = signer.sign_all(targets, &session);
-    while let Some((target, signed)) = signed.next().await {
+    let mut signed = signer.sign_all(&targets, &session);
+    while let Some((position, signed)) = signed.next().await {
         let signed = match (signed, bundle) {
             (Ok(signed), Some(path)) => keep(signed, path, flags.upload, &signer, context).await,
             (signed, _) => signed.map_err(Failure::from),
         };
-        context.console.end(target.name());
+        targets.get(position).iter().for_each(|target| context.console.end(target.name()));
         match signed {
             Ok(signed) => context.console.say(report, &line(&signed, flags.signing.output())),
             Err(failure) => context.fail(&failure),

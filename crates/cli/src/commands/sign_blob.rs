@@ -4,12 +4,12 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::stream::{self, StreamExt as _};
 use image_signing::SignatureReport;
 use keys::{Digest, HashAlgorithm};
 use signer::Session;
 
 use super::signing::{Signing, cannot_write, report_stream, write};
-use crate::concurrent::for_each;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::files;
@@ -65,16 +65,15 @@ pub(crate) async fn sign_blob(
         return Ok(());
     }
     let session = signing.session().await?;
-    for_each(
-        targets.into_iter(),
-        WIDTH,
-        |target| sign_one(target, format, &session, context),
-        |signed| match signed {
+    let mut signed = stream::iter(targets)
+        .map(|target| sign_one(target, format, &session, context))
+        .buffer_unordered(WIDTH);
+    while let Some(signed) = signed.next().await {
+        match signed {
             Ok(line) => context.console.say(report, &line),
             Err(failure) => context.fail(&failure),
-        },
-    )
-    .await;
+        }
+    }
     Ok(())
 }
 
@@ -84,9 +83,7 @@ async fn prepare(file: &Path, bundle: PathBuf, context: &Context) -> Result<Targ
     files::check_writable(&bundle).map_err(|error| cannot_write(&bundle, &error))?;
     context.console.begin(&shown);
     context.console.wait_for(&format!("reading {shown}"));
-    let paused = files::is_standard(file).then(|| context.pause());
     let digest = files::digest(file.to_owned(), HashAlgorithm::Sha256).await;
-    drop(paused);
     let digest = digest.map_err(|error| {
         context.console.end(&shown);
         Failure::file(file, &error)

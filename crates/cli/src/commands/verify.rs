@@ -1,54 +1,32 @@
 //! `ambisign verify` and `ambisign verify-attestation`.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bundle::{SIGN_PREDICATE_TYPE, Statement};
-use image_signing::Image;
-use keys::Digest;
-use oci_push::{Reference, Registry};
-use serde_json::{Map, Value, json};
-use trust_root::TrustedRoot;
-use verify::{PolicyFile, TimeSource, Verified};
+use futures_util::StreamExt as _;
+use image_signing::{AcceptedSigners, ImageVerifier, VerifiedImage};
+use verify::{Check, Error, Verified};
+use x509::Certificate;
 
-use super::attached::{Accepted, Judge};
-use crate::concurrent::for_each;
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
-use crate::flags::{Output, PolicyFlags, VerifyAttestationFlags, VerifyFlags, VerifyImagesFlags};
-use crate::hints;
-use crate::output::rfc3339;
+use crate::failure::Failure;
+use crate::flags::{Output, VerifyAttestationFlags, VerifyFlags, VerifyImagesFlags};
+use crate::output::json_line;
 use crate::plan;
-use crate::wanted::{self, Wanted};
+use crate::signers::{self, Strictness};
 
-struct Plan<'a> {
-    registry: Registry,
-    root: TrustedRoot,
-    whom: Whom<'a>,
-    annotations: Vec<(String, String)>,
-    sought: Sought<'a>,
-    output: Output,
-}
-
-/// Where it is said whose signature is wanted.
-enum Whom<'a> {
-    Flags(Wanted),
-    File { file: PolicyFile, path: PathBuf, flags: &'a PolicyFlags },
-}
-
+/// What is verified of an image.
 #[derive(Clone, Copy)]
-enum Sought<'a> {
+enum Kind<'a> {
     Signatures,
-    /// Of the predicate type, by the name it was given.
-    Attestations {
-        predicate_type: &'a str,
-    },
+    /// Attestations with this predicate type.
+    Attestations(&'a str),
 }
 
 pub(crate) async fn verify(flags: &VerifyFlags, context: &Arc<Context>) -> Result<(), Failure> {
-    let annotations = plan::annotations(&flags.annotations)?.into_iter().collect();
-    images(&flags.images, annotations, Sought::Signatures, flags.output, context).await
+    let annotations = plan::annotations(&flags.annotations)?;
+    images(&flags.images, annotations, Kind::Signatures, flags.output, context).await
 }
 
 pub(crate) async fn verify_attestation(
@@ -56,298 +34,192 @@ pub(crate) async fn verify_attestation(
     context: &Arc<Context>,
 ) -> Result<(), Failure> {
     let predicate_type = plan::predicate_type(&flags.r#type)?;
-    let sought = Sought::Attestations { predicate_type: &predicate_type };
-    images(&flags.images, Vec::new(), sought, flags.output, context).await
+    let kind = Kind::Attestations(&predicate_type);
+    images(&flags.images, BTreeMap::new(), kind, flags.output, context).await
 }
 
 async fn images(
     flags: &VerifyImagesFlags,
-    annotations: Vec<(String, String)>,
-    sought: Sought<'_>,
+    annotations: BTreeMap<String, String>,
+    kind: Kind<'_>,
     output: Output,
     context: &Arc<Context>,
 ) -> Result<(), Failure> {
     let images = plan::images(&flags.images)?;
-    let whom = match &flags.file.identity_policy {
-        Some(_) if !flags.policy.names_nobody() || flags.policy.extensions.wanted().count() > 0 => {
-            return Err(Failure::usage(
-                "--identity-policy and the flags that name a signer exclude each other",
-            )
-            .hint("what the certificate must say goes into the file, as extensions"));
-        }
-        Some(path) => Whom::File {
-            file: wanted::policy_file(path, &*context.env)?,
-            path: path.clone(),
-            flags: &flags.policy,
-        },
-        None => match Wanted::from_flags(&flags.policy, context) {
-            Ok(wanted) => Whom::Flags(wanted),
-            Err(failure) if flags.policy.names_nobody() => {
-                return Err(name_signers(failure, flags, &images, sought, context).await);
+    let signers = match &flags.file.identity_policy {
+        Some(path) => Ok(AcceptedSigners::file(signers::policy_file(path, &*context.env)?)),
+        None => signers::signer(&flags.policy, &*context.env).map(AcceptedSigners::rule),
+    };
+    let signers = match signers {
+        Ok(signers) => signers,
+        Err(failure) => {
+            context.fail(&failure);
+            if flags.policy.names_nobody() {
+                name_signers(flags, kind, context).await;
             }
-            Err(failure) => return Err(failure),
-        },
-    };
-    let plan = Plan {
-        registry: plan::registry(&flags.registry, &images, context)?,
-        root: plan::trusted_root(&flags.trust, context).await?,
-        whom,
-        annotations,
-        sought,
-        output,
-    };
-    let work = |image: Image| {
-        let (text, reference) = (image.as_str().to_owned(), image.reference().clone());
-        let plan = &plan;
-        async move {
-            context.console.begin(&text);
-            context.console.wait_for(&format!("looking for signatures of {text}"));
-            let result = verify_one(&text, &reference, plan, context).await;
-            context.console.end(&text);
-            result
+            return Ok(());
         }
     };
-    for_each(images.into_iter(), WIDTH, work, |verified| match verified {
-        Ok(lines) => lines.iter().for_each(|line| context.console.data(line)),
-        Err(failure) => context.fail(&failure),
-    })
-    .await;
+    let strictness = Strictness::from_flags(&flags.policy, context);
+    let signers = signers.adjust(move |policy| {
+        let annotations = annotations.iter();
+        let policy = annotations.fold(policy, |policy, (key, value)| policy.annotation(key, value));
+        strictness.apply(policy)
+    });
+    let verifier = verifier(flags, signers, kind, context).await?;
+    images.iter().for_each(|image| context.console.begin(image.as_str()));
+    context.console.wait_for("looking for signatures");
+    let mut lines = Lines::new(context);
+    let mut results = verifier.verify_all(&images);
+    while let Some((position, result)) = results.next().await {
+        images.get(position).iter().for_each(|image| context.console.end(image.as_str()));
+        lines.put(
+            position,
+            match result {
+                Ok(verified) => report(&verified, kind, output, context),
+                Err(error) => {
+                    context.fail(&error.into());
+                    Vec::new()
+                }
+            },
+        );
+    }
     Ok(())
 }
 
-async fn verify_one(
-    text: &str,
-    reference: &Reference,
-    plan: &Plan<'_>,
+async fn verifier(
+    flags: &VerifyImagesFlags,
+    signers: AcceptedSigners,
+    kind: Kind<'_>,
     context: &Context,
-) -> Result<Vec<String>, Failure> {
-    let could_not = |error| Failure::registry(format!("{text} could not be verified"), &error);
-    let mut wanted = match &plan.whom {
-        Whom::Flags(wanted) => wanted.clone(),
-        Whom::File { file, path, flags } => {
-            let repository = reference.repository().to_string();
-            Wanted::from_file(file, path, &repository, flags, context)?
-        }
-    };
-    for (key, value) in &plan.annotations {
-        wanted.rule = wanted.rule.annotation(key, value);
-    }
-    let resolved = plan.registry.resolve(reference).await.map_err(could_not)?;
-    let judge = Judge {
-        registry: &plan.registry,
-        root: &plan.root,
-        wanted: &wanted,
-        predicate_type: plan.sought.predicate_type(),
-        context,
-    };
-    let judged = judge.image(text, &resolved).await?;
-    judged.tell_refused(text);
-    let looked = format!(
-        "nothing of the kind refers to {} in {}, nor has a tag of its signatures there",
-        resolved.digest(),
-        plan.registry.signatures_of(resolved.repository())
-    );
-    let none = |others: &[String]| plan.sought.none(text, others).cause(looked);
-    let accepted = judged.conclude(text, &wanted, none)?;
-    let digest = resolved.digest().to_string();
-    Ok(match (plan.sought, plan.output) {
-        (Sought::Attestations { .. }, Output::Json) => accepted
-            .iter()
-            .filter_map(|accepted| accepted.envelope.as_ref())
-            .map(bundle::Envelope::to_json)
-            .collect(),
-        (Sought::Signatures, Output::Json) => {
-            let reports = accepted.iter().map(|accepted| report(text, accepted));
-            vec![Value::Array(reports.collect()).to_string()]
-        }
-        (_, Output::Text) => {
-            accepted.iter().map(|accepted| line(text, &digest, accepted)).collect()
-        }
+) -> Result<ImageVerifier, Failure> {
+    let images = plan::images(&flags.images)?;
+    let registry = plan::registry(&flags.registry, &images, context)?;
+    let root = Arc::new(plan::trusted_root(&flags.trust, context).await?);
+    let clock = context.host(&context.settings()).clock;
+    let verifier = ImageVerifier::new(registry, root, clock, signers);
+    Ok(match kind {
+        Kind::Signatures => verifier,
+        Kind::Attestations(predicate_type) => verifier.attestations(predicate_type),
     })
 }
 
-impl Sought<'_> {
-    fn predicate_type(&self) -> &str {
-        match self {
-            Self::Signatures => SIGN_PREDICATE_TYPE,
-            Self::Attestations { predicate_type } => predicate_type,
-        }
+/// Prints results in the order of the command line, whatever order they come in.
+struct Lines<'a> {
+    next: usize,
+    waiting: BTreeMap<usize, Vec<String>>,
+    context: &'a Context,
+}
+
+impl<'a> Lines<'a> {
+    fn new(context: &'a Context) -> Self {
+        Self { next: 0, waiting: BTreeMap::new(), context }
     }
 
-    /// Nothing of that kind is attached, but these are.
-    fn none(&self, text: &str, others: &[String]) -> Failure {
-        let mut others = others.to_vec();
-        others.sort();
-        others.dedup();
-        let signature = others.iter().any(|other| other == SIGN_PREDICATE_TYPE);
-        others.retain(|other| other != SIGN_PREDICATE_TYPE);
-        match self {
-            Self::Signatures => {
-                let failure =
-                    Failure::new(Exit::NotSigned, format!("no signatures found for {text}"));
-                others.iter().filter_map(|other| hints::pasted(other)).fold(
-                    failure,
-                    |failure, other| {
-                        failure.hint(format!(
-                        "verify the attestation, which says how the image was made and not that it \
-                         is approved: `ambisign verify-attestation --type {other} {text}`"
-                    ))
-                    },
-                )
-            }
-            Self::Attestations { predicate_type } => {
-                let problem = format!("no attestation of type {predicate_type} found for {text}");
-                let mut failure = Failure::new(Exit::NotSigned, problem);
-                if !others.is_empty() {
-                    failure = failure
-                        .hint(format!("choose one of the types found: {}", others.join(", ")));
-                }
-                if signature {
-                    failure =
-                        failure.hint(format!("verify the signature: `ambisign verify {text}`"));
-                }
-                failure
-            }
+    fn put(&mut self, position: usize, lines: Vec<String>) {
+        self.waiting.insert(position, lines);
+        while let Some(lines) = self.waiting.remove(&self.next) {
+            lines.iter().for_each(|line| self.context.console.data(line));
+            self.next += 1;
         }
     }
 }
 
-/// `failure` says that nobody was named. Who did sign is worth knowing then, as far as it is
-/// verified.
-async fn name_signers(
-    mut failure: Failure,
-    flags: &VerifyImagesFlags,
-    images: &[Image],
-    sought: Sought<'_>,
+/// A deadline or a signal ends the command while an earlier image is waited for: what is known is
+/// printed nevertheless.
+impl Drop for Lines<'_> {
+    fn drop(&mut self) {
+        self.waiting.values().flatten().for_each(|line| self.context.console.data(line));
+    }
+}
+
+fn report(
+    verified: &VerifiedImage,
+    kind: Kind<'_>,
+    output: Output,
     context: &Context,
-) -> Failure {
-    let look = async {
-        let registry = plan::registry(&flags.registry, images, context)?;
-        let root = plan::trusted_root(&flags.trust, context).await?;
-        let wanted = Wanted::anybody();
-        let predicate_type = sought.predicate_type();
-        let judge =
-            Judge { registry: &registry, root: &root, wanted: &wanted, predicate_type, context };
-        let mut hints = Vec::new();
-        for image in images.iter().take(MOST_NAMED) {
-            let (text, reference) = (image.as_str(), image.reference());
-            context.console.wait_for(&format!("looking who signed {text}"));
-            let Ok(resolved) = registry.resolve(reference).await else { continue };
-            let Ok(judged) = judge.image(text, &resolved).await else { continue };
-            hints
-                .extend(judged.accepted.iter().filter_map(|accepted| as_flags(&accepted.verified)));
-        }
-        Ok::<_, Failure>(hints)
-    };
-    if let Ok(Ok(hints)) = tokio::time::timeout(PATIENCE, look).await {
-        for hint in hints {
-            if !failure.hints.contains(&hint) {
-                failure.hints.push(hint);
-            }
+) -> Vec<String> {
+    let image = verified.image.as_str();
+    for signature in &verified.signatures {
+        for warning in signature.verified.warnings() {
+            context.console.warning(&format!("{image}: {warning}"));
         }
     }
-    failure
+    for refusal in &verified.refused {
+        tracing::info!("{image}: {} does not count: {}", refusal.signature, refusal.explain());
+    }
+    let signatures = verified.signatures.iter();
+    match (kind, output) {
+        (Kind::Attestations(_), Output::Json) => signatures
+            .filter_map(|signature| signature.envelope.as_ref())
+            .map(bundle::Envelope::to_json)
+            .collect(),
+        (Kind::Signatures, Output::Json) => vec![json_line(&verified.reports())],
+        (_, Output::Text) => signatures
+            .map(|signature| {
+                let (digest, signer) = (verified.resolved.digest(), signature.signer());
+                format!("verified {image} ({digest}) signed by {signer}")
+            })
+            .collect(),
+    }
+}
+
+/// The flags name no signer. Who did sign is offered as a hint, as far as it can be verified.
+async fn name_signers(flags: &VerifyImagesFlags, kind: Kind<'_>, context: &Context) {
+    let look = async {
+        let anybody = AcceptedSigners::rule(verify::danger::any_identity());
+        let images = plan::images(&flags.images)?;
+        let verifier = verifier(flags, anybody, kind, context).await?;
+        let mut hints: Vec<String> = Vec::new();
+        for image in images.iter().take(MOST_NAMED) {
+            context.console.wait_for(&format!("looking who signed {image}"));
+            let Ok(verified) = verifier.verify(image).await else { continue };
+            let found = verified.signatures.iter();
+            for hint in found.filter_map(|signature| as_flags(&signature.verified)) {
+                if !hints.contains(&hint) {
+                    context.console.hint(&hint);
+                    hints.push(hint);
+                }
+            }
+        }
+        Ok::<_, Failure>(())
+    };
+    let _ = tokio::time::timeout(PATIENCE, look).await;
 }
 
 /// The signer as the flags that ask for exactly it.
 pub(super) fn as_flags(verified: &Verified) -> Option<String> {
-    hints::signer(verified.subject_name()?.as_str(), verified.issuer()?)
+    let subject = crate::failure::quoted(verified.subject_name()?.as_str());
+    let issuer = crate::failure::quoted(verified.issuer()?);
+    Some(format!(
+        "if this is the signer you mean: --certificate-identity {subject} \
+         --certificate-oidc-issuer {issuer}"
+    ))
 }
 
-/// cosign's shape; what it leaves out is in `optional`.
-fn report(text: &str, accepted: &Accepted) -> Value {
-    let verified = &accepted.verified;
-    let mut optional = Map::new();
-    let statement = verified.statement();
-    let stated = statement.and_then(|statement| statement.subjects().first());
-    let simple = verified.simple_signing();
-    let annotations = stated
-        .map(|subject| &subject.annotations)
-        .or_else(|| simple.map(verify::SimpleSigning::annotations));
-    for (key, value) in annotations.into_iter().flatten() {
-        optional.insert(key.clone(), json!(value));
-    }
-    // Verified names win over a signer's annotations of the same name.
-    optional.extend(facts(verified, accepted.bundle.as_ref()));
-    let digest = verified.digest();
-    let reference = simple.and_then(verify::SimpleSigning::docker_reference).unwrap_or(text);
-    let kind = match simple {
-        Some(_) => "cosign container image signature",
-        None => statement.map(Statement::predicate_type).unwrap_or_default(),
-    };
-    json!({
-        "critical": {
-            "identity": { "docker-reference": reference },
-            "image": {
-                "docker-manifest-digest":
-                    format!("{}:{}", digest.algorithm().name(), digest.to_hex()),
-            },
-            "type": kind,
-        },
-        "optional": optional,
-    })
-}
-
-/// Everything that was verified about a signature.
-pub(super) fn facts(verified: &Verified, bundle: Option<&Digest>) -> Map<String, Value> {
-    let mut facts = Map::new();
-    for extension in verified.extensions() {
-        for name in [Some(extension.name), extension.cosign_name()].into_iter().flatten() {
-            facts.insert(name.to_owned(), json!(extension.value));
-        }
-    }
-    let mut say = |name: &str, value: Value| facts.insert(name.to_owned(), value);
-    match verified.subject_name() {
-        Some(subject) => {
-            say("Subject", json!(subject.as_str()));
-            say("Issuer", json!(verified.issuer()));
-        }
-        None => {
-            let id = Digest::sha256(verified.public_key().spki()).to_hex();
-            say("PublicKey", json!(format!("sha256:{id}")));
-        }
-    }
-    if let Some(time) = verified.times().iter().min_by_key(|time| time.time) {
-        say("SigningTime", json!(rfc3339(time.time)));
-        say("SigningTimeSource", json!(source(time.source)));
-    }
-    if let Some(entry) = verified.log_entries().first() {
-        say("LogURL", json!(entry.log_url));
-        if let Some(index) = entry.log_index {
-            say("LogIndex", json!(index));
-        }
-    }
-    if let Some(bundle) = bundle {
-        say("BundleDigest", json!(format!("sha256:{}", bundle.to_hex())));
-    }
-    facts
-}
-
-pub(super) fn source(source: TimeSource) -> &'static str {
-    match source {
-        TimeSource::Log => "log",
-        TimeSource::Timestamp => "timestamp-authority",
-        _ => "local-clock",
-    }
-}
-
-fn line(text: &str, digest: &str, accepted: &Accepted) -> String {
-    let verified = &accepted.verified;
-    let signer = match (verified.subject_name(), verified.issuer()) {
-        (Some(subject), issuer) => format!(
-            "{} ({})",
+/// Why a signature is refused, and which identity its certificate claims unless that is the reason.
+pub(super) fn refusal(
+    problem: impl Into<String>,
+    error: &Error,
+    certificate: Option<&Certificate>,
+) -> Failure {
+    let mut failure = Failure::judgement(problem, error);
+    let Error::Refused(check) = error else { return failure };
+    let other = !matches!(**check, Check::Identity { .. } | Check::NoAcceptedSigner { .. });
+    let subject = certificate.filter(|_| other);
+    if let Some(certificate) = subject
+        && let Ok(subject) = certificate.subject_name()
+    {
+        let issuer = certificate.oidc_issuer().ok().flatten().unwrap_or_default();
+        failure.causes.push(format!(
+            "the certificate names {} by {}",
             host::escape_remote(subject.as_str()),
-            host::escape_remote(issuer.unwrap_or("nobody"))
-        ),
-        (None, _) => {
-            format!("the key sha256:{}", Digest::sha256(verified.public_key().spki()).to_hex())
-        }
-    };
-    format!("verified {text} ({digest}) signed by {signer}")
+            host::escape_remote(&issuer)
+        ));
+    }
+    failure
 }
 
-/// How many images are looked at at once.
-const WIDTH: usize = 8;
-/// For how many images the signers are named when none was asked for, and for how long.
+/// For how many images the signers are named when no flag names one, and for how long.
 const MOST_NAMED: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -3,18 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bundle::proto_json::Message;
 use bundle::{Bundle, SIZE_CAP};
 use host::FileError;
+use image_signing::facts;
 use keys::{Digest, HashAlgorithm, KeyAlgorithm};
-use serde_json::{Value, json};
+use serde_json::json;
 use trust_root::TrustedRoot;
-use verify::{
-    Artifact, Error, LegacySignature as Legacy, Policy, Purpose, Verified, verify_legacy,
-};
+use verify::{Artifact, Error, LegacySignature, Policy, Purpose, Verified, verify_legacy};
 use x509::Certificate;
 
-use super::attached::refusal;
-use super::verify::{as_flags, facts};
+use super::verify::{as_flags, refusal};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::files;
@@ -22,12 +21,12 @@ use crate::flags::{
     DigestAlgorithm, Output, PolicyFlags, TrustFlags, VerifyBlobAttestationFlags, VerifyBlobFlags,
 };
 use crate::plan;
-use crate::wanted::{self, Wanted};
+use crate::signers::{self, Strictness};
 
-/// The signature of a file, as it was found.
+/// A file's signature, as it was found.
 enum Signature {
     Bundle { bundle: Box<Bundle>, digest: Digest },
-    Earlier(Box<Legacy>),
+    Earlier(Box<LegacySignature>),
 }
 
 pub(crate) async fn verify_blob(
@@ -39,17 +38,18 @@ pub(crate) async fn verify_blob(
         Some(signature) => Signature::Earlier(Box::new(detached(flags, signature, context)?)),
         None => attached(flags.bundle.as_deref(), file).await?,
     };
-    let wanted = match Wanted::from_flags(&flags.policy, context) {
-        Ok(wanted) => wanted,
+    let strictness = Strictness::from_flags(&flags.policy, context);
+    let policy = match signers::signer(&flags.policy, &*context.env) {
+        Ok(signer) => strictness.apply(Policy::file_signature(signer)),
         Err(failure) if flags.policy.names_nobody() => {
             let about = (file.as_path(), &flags.policy, &flags.trust);
-            return Err(name_signer(failure, about, &signature, context).await);
+            let purpose = Purpose::FileSignature;
+            return Err(name_signer(failure, about, purpose, &signature, context).await);
         }
         Err(failure) => return Err(failure),
     };
     let root = plan::trusted_root(&flags.trust, context).await?;
     let digests = digests(&signature, file, &flags.policy, context).await?;
-    let policy = wanted.policy(Purpose::FileSignature);
     let judged = match signature.judge(&Artifact::Digests(&digests), &policy, &root, context) {
         Err(Error::Artifact { .. })
             if signature.may_be_over_the_message(&flags.policy, context)
@@ -81,11 +81,13 @@ pub(crate) async fn verify_blob_attestation(
         }
     };
     let signature = attached(flags.bundle.as_deref(), &name).await?;
-    let wanted = match Wanted::from_flags(&flags.policy, context) {
-        Ok(wanted) => wanted,
+    let strictness = Strictness::from_flags(&flags.policy, context);
+    let policy = match signers::signer(&flags.policy, &*context.env) {
+        Ok(signer) => strictness.apply(Policy::attestation(&predicate_type, signer)),
         Err(failure) if flags.policy.names_nobody() && given.is_none() => {
             let about = (name.as_path(), &flags.policy, &flags.trust);
-            return Err(name_signer(failure, about, &signature, context).await);
+            let purpose = Purpose::Attestation { predicate_type };
+            return Err(name_signer(failure, about, purpose, &signature, context).await);
         }
         Err(failure) => return Err(failure),
     };
@@ -94,7 +96,6 @@ pub(crate) async fn verify_blob_attestation(
         Some(digest) => vec![digest],
         None => digests(&signature, &name, &flags.policy, context).await?,
     };
-    let policy = wanted.policy(Purpose::Attestation { predicate_type });
     let verified = signature
         .judge(&Artifact::Digests(&digests), &policy, &root, context)
         .map_err(|error| unacceptable(&name, &signature, &error))?;
@@ -118,17 +119,18 @@ impl Signature {
         }
     }
 
-    /// Whether the key also signs whole messages instead of digests.
+    /// Whether the key is one that signs messages as well as digests of them, and this one is not
+    /// over a digest.
     fn may_be_over_the_message(&self, flags: &PolicyFlags, context: &Context) -> bool {
         let certificate = self.certificate();
         let key = certificate.map(|certificate| certificate.public_key().clone()).or_else(|| {
             let key = flags.key.as_deref()?;
-            wanted::public_key(key, &*context.env).ok()
+            signers::public_key(key, &*context.env).ok()
         });
         key.is_some_and(|key| key.algorithm() == KeyAlgorithm::Ed25519)
     }
 
-    /// The certificate of the signer, not verified.
+    /// The signer's, which nobody has verified.
     fn certificate(&self) -> Option<Certificate> {
         match self {
             Self::Bundle { bundle, .. } => verify::certificate(bundle),
@@ -149,22 +151,24 @@ async fn attached(bundle: Option<&Path>, file: &Path) -> Result<Signature, Failu
     let (path, bytes) = read_bundle(bundle, file).await?;
     let problem = || format!("{} is not a Sigstore bundle", path.display());
     let has = |name: &str| {
-        let document = serde_json::from_slice::<Value>(&bytes);
-        document.is_ok_and(|document| document.get(name).is_some())
+        let document = Message::parse(&bytes, SIZE_CAP);
+        document.is_ok_and(|mut document| document.any(name).is_ok_and(|it| it.is_some()))
     };
     match Bundle::from_json(&bytes) {
         Ok(bundle) => {
             Ok(Signature::Bundle { bundle: Box::new(bundle), digest: Digest::sha256(&bytes) })
         }
         // The format before.
-        Err(_) if has("base64Signature") => match Legacy::blob_bundle(&bytes) {
+        Err(_) if has("base64Signature") => match LegacySignature::blob_bundle(&bytes) {
             Ok(legacy) => Ok(Signature::Earlier(Box::new(legacy))),
             Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error)),
         },
-        Err(_) if has("payloadType") => match Legacy::attestation(&bytes, &Default::default()) {
-            Ok(legacy) => Ok(Signature::Earlier(Box::new(legacy))),
-            Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error)),
-        },
+        Err(_) if has("payloadType") => {
+            match LegacySignature::attestation(&bytes, &Default::default()) {
+                Ok(legacy) => Ok(Signature::Earlier(Box::new(legacy))),
+                Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error)),
+            }
+        }
         Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error)
             .hint("check that it is a bundle written by sign-blob, and complete")),
     }
@@ -204,22 +208,22 @@ async fn read_bundle(bundle: Option<&Path>, file: &Path) -> Result<(PathBuf, Vec
     Err(failure.hint("name the bundle: --bundle FILE"))
 }
 
-/// The digest that stands in place of a file, as cosign accepts it, unless such a file exists.
+/// As cosign takes it: the digest itself, unless there is a file of that name.
 fn named_digest(file: &Path) -> Option<Digest> {
     let text = file.to_string_lossy();
     let (name, hex) = text.split_once(':').filter(|_| !file.exists())?;
     Digest::from_hex(HashAlgorithm::from_name(name)?, hex).ok()
 }
 
-/// A detached signature: `--signature` (a file or the signature itself), `--certificate` and
+/// `--signature`, which names a file or is the signature itself, `--certificate` and
 /// `--rfc3161-timestamp`.
 fn detached(
     flags: &VerifyBlobFlags,
     signature: &str,
     context: &Context,
-) -> Result<Legacy, Failure> {
+) -> Result<LegacySignature, Failure> {
     let read = |flag: &str, path: &Path| {
-        let problem = format!("cannot read {flag} {}", path.display());
+        let problem = format!("{flag} {} cannot be read", path.display());
         let read = files::read_now(&*context.env, path, SIZE_CAP);
         read.map_err(|error| Failure::of(Exit::Failed, problem, &error))
     };
@@ -228,7 +232,7 @@ fn detached(
     }
     let bytes = match read("--signature", Path::new(signature)) {
         Ok(bytes) => bytes,
-        // The signature itself, as cosign accepts it.
+        // As cosign takes it: the signature itself.
         Err(_) if bundle::proto_json::decode_base64(signature).is_some() => {
             signature.as_bytes().to_vec()
         }
@@ -240,19 +244,19 @@ fn detached(
     let timestamp = flags.rfc3161_timestamp.as_deref();
     let timestamp = timestamp.map(|path| read("--rfc3161-timestamp", path)).transpose()?;
     let timestamp = timestamp.map(unwrap_timestamp);
-    Legacy::detached(&bytes, certificate.as_deref(), timestamp.as_deref())
-        .map_err(|error| Failure::judgement("cannot read the signature", &error))
+    LegacySignature::detached(&bytes, certificate.as_deref(), timestamp.as_deref())
+        .map_err(|error| Failure::judgement("the signature cannot be read", &error))
 }
 
 /// cosign wrote the timestamp wrapped in JSON.
 fn unwrap_timestamp(bytes: Vec<u8>) -> Vec<u8> {
-    let wrapped = serde_json::from_slice::<Value>(&bytes).ok();
-    let inner = wrapped.as_ref().and_then(|json| json.get("SignedRFC3161Timestamp")?.as_str());
-    inner.and_then(bundle::proto_json::decode_base64).unwrap_or(bytes)
+    let wrapped = Message::parse(&bytes, SIZE_CAP);
+    let inner = wrapped.ok().and_then(|mut json| json.bytes("SignedRFC3161Timestamp").ok()?);
+    inner.unwrap_or(bytes)
 }
 
-/// The digests that the signature may be over. The certificate or the bundle names the algorithm;
-/// with --key, the key may use another.
+/// The digests that the signature may be over. A certificate or a bundle says which one; of a key
+/// that is only known here, the key does.
 async fn digests(
     signature: &Signature,
     file: &Path,
@@ -262,7 +266,7 @@ async fn digests(
     let mut algorithms =
         vec![signature.hash_algorithm().map_err(|error| unacceptable(file, signature, &error))?];
     if let Some(key) = &flags.key {
-        let key = wanted::public_key(key, &*context.env)?;
+        let key = signers::public_key(key, &*context.env)?;
         algorithms.push(key.default_scheme().hash().unwrap_or(HashAlgorithm::Sha512));
     }
     algorithms.dedup();
@@ -270,7 +274,6 @@ async fn digests(
         return Ok(vec![digest]);
     }
     context.console.wait_for(&format!("reading {}", file.display()));
-    let _paused = files::is_standard(file).then(|| context.pause());
     let digests = files::digests(file.to_owned(), algorithms)
         .await
         .map_err(|error| Failure::file(file, &error))?;
@@ -278,13 +281,13 @@ async fn digests(
     Ok(digests)
 }
 
-/// The whole file, for a pure Ed25519 signature, which is not over a digest.
+/// The file itself, for the one kind of signature that no digest stands in for.
 async fn whole(file: &Path) -> Result<Vec<u8>, Failure> {
     files::read(file, MESSAGE_CAP).await.map_err(|error| {
-        let problem = format!("cannot verify the signature of {}", file.display());
+        let problem = format!("the signature of {} could not be verified", file.display());
         Failure::of(Exit::Failed, problem, &error).hint(
-            "verify on a machine where the whole file fits into memory: a pure Ed25519 signature \
-             is not over its digest",
+            "a pure Ed25519 signature is over the whole file, which must be one that can be held \
+             in memory",
         )
     })
 }
@@ -294,10 +297,11 @@ fn unacceptable(file: &Path, signature: &Signature, error: &Error) -> Failure {
     refusal(problem, error, signature.certificate().as_ref())
 }
 
-/// Adds the signer of a signature that verifies to `failure`, which says that none was named.
+/// `failure` says that nobody was named: if the signature holds, who made it is worth knowing.
 async fn name_signer(
     failure: Failure,
     (file, policy, trust): (&Path, &PolicyFlags, &TrustFlags),
+    purpose: Purpose,
     signature: &Signature,
     context: &Context,
 ) -> Failure {
@@ -306,8 +310,8 @@ async fn name_signer(
     }
     let Ok(root) = plan::trusted_root(trust, context).await else { return failure };
     let Ok(digests) = digests(signature, file, policy, context).await else { return failure };
-    let policy = Wanted::anybody().policy(Purpose::FileSignature);
-    let judged = signature.judge(&Artifact::Digests(&digests), &policy, &root, context);
+    let anybody = Policy::new(purpose, verify::danger::any_identity());
+    let judged = signature.judge(&Artifact::Digests(&digests), &anybody, &root, context);
     match judged.ok().as_ref().and_then(as_flags) {
         Some(hint) => failure.hint(hint),
         None => failure,
@@ -354,5 +358,5 @@ fn algorithm(name: DigestAlgorithm) -> HashAlgorithm {
     }
 }
 
-/// The largest file that is held in memory, in bytes: cosign's limit for attachments.
+/// The largest file that is held in memory, in bytes: cosign's limit for what is attached.
 const MESSAGE_CAP: usize = 128 << 20;

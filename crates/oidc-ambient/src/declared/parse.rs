@@ -115,7 +115,7 @@ impl Table {
         };
         let kind_of = kind_of.map_err(about)?;
         if let Some(key) = self.left() {
-            return Err(about(format!("a source of the kind {kind} takes no `{key}`")));
+            return Err(about(format!("a source with `kind = \"{kind}\"` takes no `{key}`")));
         }
         Ok(Declaration { name, when, field, kind: kind_of })
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use host::{Host, Invocation, ProgramError};
+use host::{Host, Invocation, ProgramError, with_causes};
 use http::{HeaderName, Method};
 use id_token::{Audience, IdToken, Outcome, TOKEN_CAP};
 use serde_json::Value;
@@ -14,7 +14,6 @@ use crate::fetch::{self, Call};
 use crate::files::{self, Problem};
 use crate::helper;
 use crate::outcome::{absent, broken, found};
-use crate::text::with_causes;
 
 /// A source of a file.
 pub(crate) struct Declared {
@@ -177,23 +176,23 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::testing::{World, broken_of, ended, found_of, jwt};
+    use crate::testing::{FakeHost, broken_of, ended, found_of, jwt};
 
-    fn declared(world: &World, body: &str) -> Declared {
+    fn declared(fake: &FakeHost, body: &str) -> Declared {
         let text = format!("[[source]]\nname = \"x\"\n{body}");
         let mut all = crate::declared::parse::parse(&text, &[]).unwrap();
-        Declared::new(world.host(), all.remove(0))
+        Declared::new(fake.host(), all.remove(0))
     }
 
-    fn look(world: &World, body: &str) -> Outcome {
-        crate::testing::look(&declared(world, body), "sigstore")
+    fn look(fake: &FakeHost, body: &str) -> Outcome {
+        crate::testing::look(&declared(fake, body), "sigstore")
     }
 
     #[test]
     fn a_program_is_run_without_the_secrets_of_others() {
         let token = jwt(r#"{"aud":"sigstore"}"#);
         let text = format!("{{\"id_token\":\"{token}\"}}\n");
-        let world = World::new(&[]).running(move |run| {
+        let fake = FakeHost::new(&[]).running(move |run| {
             assert_eq!(run.program, PathBuf::from("vault"));
             assert_eq!(run.args, ["--audience=sigstore"]);
             assert!(run.without.iter().any(|name| name == "ACTIONS_ID_TOKEN_REQUEST_TOKEN"));
@@ -203,32 +202,32 @@ mod tests {
         });
         let body = "kind = \"exec\"\ncommand = [\"vault\", \"--audience={audience}\"]\n\
                     pass = [\"SYSTEM_ACCESSTOKEN\"]";
-        assert_eq!(found_of(look(&world, body)).token.reveal(), token);
+        assert_eq!(found_of(look(&fake, body)).token.reveal(), token);
     }
 
     #[test]
     fn a_program_that_fails_or_is_missing_is_certain() {
         let body = "kind = \"exec\"\ncommand = [\"vault\"]";
-        let world = World::new(&[]).running(|_| Ok(ended(2, "secret", "sealed")));
-        let broken = broken_of(look(&world, body));
+        let fake = FakeHost::new(&[]).running(|_| Ok(ended(2, "secret", "sealed")));
+        let broken = broken_of(look(&fake, body));
         assert!(broken.certain);
         assert_eq!(broken.reason, "`vault` ended with code 2: `sealed`");
         assert!(broken.hint.unwrap().contains("source `x`"));
-        let reason = broken_of(look(&World::new(&[]), body)).reason;
+        let reason = broken_of(look(&FakeHost::new(&[]), body)).reason;
         assert_eq!(reason, "the program vault was not found in PATH");
     }
 
     #[test]
     fn a_service_is_asked_as_declared() {
         let token = jwt(r#"{"aud":"sigstore"}"#);
-        let world = World::new(&[("URL", "https://run.example/t?x=1"), ("SECRET", "s3")])
+        let fake = FakeHost::new(&[("URL", "https://run.example/t?x=1"), ("SECRET", "s3")])
             .answering(200, &format!(r#"{{"data":{{"jwt":"{token}"}}}}"#));
         let body = r#"kind = "http"
             url = "{env:URL}&aud={audience}"
             headers = { authorization = "Bearer {env:SECRET}" }
             field = "data.jwt""#;
-        assert_eq!(found_of(look(&world, body)).token.reveal(), token);
-        let request = world.only_request();
+        assert_eq!(found_of(look(&fake, body)).token.reveal(), token);
+        let request = fake.only_request();
         assert_eq!(request.uri(), "https://run.example/t?x=1&aud=sigstore");
         assert_eq!(request.headers()["authorization"], "Bearer s3");
         assert!(request.headers()["authorization"].is_sensitive());
@@ -237,13 +236,13 @@ mod tests {
     #[test]
     fn a_body_makes_a_post_and_a_socket_is_used() {
         let token = jwt(r#"{"aud":"sigstore"}"#);
-        let world = World::new(&[]).answering(200, &token);
+        let fake = FakeHost::new(&[]).answering(200, &token);
         let body = r#"kind = "http"
             url = "http://localhost/v1/tokens/oidc"
             unix_socket = "/.fly/api"
             body = '{"aud":"{audience}"}'"#;
-        found_of(look(&world, body));
-        let request = world.only_request();
+        found_of(look(&fake, body));
+        let request = fake.only_request();
         assert_eq!(
             (request.method(), &request.body()[..]),
             (&Method::POST, &b"{\"aud\":\"sigstore\"}"[..])
@@ -255,10 +254,10 @@ mod tests {
     #[test]
     fn a_file_and_a_variable_are_read_where_they_are() {
         let token = jwt(r#"{"aud":"sigstore"}"#);
-        let world = World::new(&[("MY", &token)]).with_file("/run/token", &format!("{token}\n"));
+        let fake = FakeHost::new(&[("MY", &token)]).with_file("/run/token", &format!("{token}\n"));
         for body in ["kind = \"file\"\npath = \"/run/token\"", "kind = \"env\"\nvariable = \"MY\""]
         {
-            let found = found_of(look(&world, body));
+            let found = found_of(look(&fake, body));
             assert_eq!(found.token.reveal(), token);
             assert_eq!(found.evidence, "`x` is declared");
         }
@@ -266,28 +265,28 @@ mod tests {
 
     #[test]
     fn where_its_conditions_are_not_met_it_is_absent() {
-        let world = World::new(&[]);
+        let fake = FakeHost::new(&[]);
         for body in [
             "kind = \"file\"\npath = \"/x\"",
             "kind = \"env\"\nvariable = \"MY\"",
             "kind = \"http\"\nurl = \"{env:URL}\"",
             "kind = \"exec\"\ncommand = [\"vault\"]\nwhen = \"TF_BUILD\"",
         ] {
-            assert!(matches!(look(&world, body), Outcome::Absent(_)), "{body}");
+            assert!(matches!(look(&fake, body), Outcome::Absent(_)), "{body}");
         }
-        assert_eq!(world.requests(), 0);
+        assert_eq!(fake.requests(), 0);
     }
 
     #[test]
     fn an_answer_without_a_token_is_not_shown() {
         let body = "kind = \"http\"\nurl = \"https://h/\"\nfield = \"a.b\"";
         for answer in ["hunter2", r#"{"a":{"c":"hunter2"}}"#, r#"{"a":{"b":"hunter2"}}"#] {
-            let world = World::new(&[]).answering(200, answer);
-            let broken = broken_of(look(&world, body));
+            let fake = FakeHost::new(&[]).answering(200, answer);
+            let broken = broken_of(look(&fake, body));
             assert!(!format!("{broken:?}").contains("hunter2"), "{broken:?}");
         }
-        let world = World::new(&[]).answering(200, r#"{"other":"hunter2"}"#);
-        let reason = broken_of(look(&world, "kind = \"http\"\nurl = \"https://h/\"")).reason;
+        let fake = FakeHost::new(&[]).answering(200, r#"{"other":"hunter2"}"#);
+        let reason = broken_of(look(&fake, "kind = \"http\"\nurl = \"https://h/\"")).reason;
         assert!(reason.contains("name another with `field`"), "{reason}");
     }
 }

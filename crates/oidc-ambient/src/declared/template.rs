@@ -103,10 +103,10 @@ fn escaped(text: &str, escape: Escape) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{World, block_on};
+    use crate::testing::{FakeHost, block_on};
 
     fn filled(text: &str, audience: &str, escape: Escape) -> Result<String, Unfilled> {
-        let host = World::new(&[("A", "{env:B}{audience}"), ("B", "secret")])
+        let host = FakeHost::new(&[("A", "{env:B}{audience}"), ("B", "secret")])
             .with_file("/token", "abc\n")
             .host();
         block_on(fill(text, &Audience::new(audience).unwrap(), &host, escape))

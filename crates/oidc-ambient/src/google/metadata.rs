@@ -137,7 +137,7 @@ fn is_google(answer: &Response<Bytes>) -> bool {
     answer.headers().get(FLAVOR).is_some_and(|value| value == "Google")
 }
 
-/// Where nothing speaks for Google, a silent network must not cost more than a moment.
+/// Without any sign of Google, a silent network must not cost more than a moment.
 fn probe_policy() -> CallPolicy {
     fetch::local_policy()
         .with_attempt(Duration::from_millis(200))

@@ -97,33 +97,33 @@ const FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{World, broken_of, found_of, jwt, look};
+    use crate::testing::{FakeHost, broken_of, found_of, jwt, look};
 
     const ENDPOINT: &str = "IDENTITY_ENDPOINT";
     const HEADER: &str = "IDENTITY_HEADER";
     const ASSET_TAG: &str = "/sys/class/dmi/id/chassis_asset_tag";
     const AZURE_TAG: &str = "7783-7084-3265-9085-8269-3286-77";
 
-    fn managed(world: &World, audience: &str) -> Outcome {
-        look(&AzureManagedIdentity::new(world.host()), audience)
+    fn managed(fake: &FakeHost, audience: &str) -> Outcome {
+        look(&AzureManagedIdentity::new(fake.host()), audience)
     }
 
-    fn file(world: &World, audience: &str) -> Outcome {
-        look(&AzureFederatedFile::new(world.host()), audience)
+    fn file(fake: &FakeHost, audience: &str) -> Outcome {
+        look(&AzureFederatedFile::new(fake.host()), audience)
     }
 
     #[test]
     fn the_audience_sigstore_is_refused_without_a_request_and_what_would_do_is_named() {
-        for world in [
-            World::new(&[]).with_file(ASSET_TAG, AZURE_TAG),
-            World::new(&[(ENDPOINT, "http://127.0.0.1/msi"), (HEADER, "x")]),
+        for fake in [
+            FakeHost::new(&[]).with_file(ASSET_TAG, AZURE_TAG),
+            FakeHost::new(&[(ENDPOINT, "http://127.0.0.1/msi"), (HEADER, "x")]),
         ] {
-            let broken = broken_of(managed(&world, "sigstore"));
+            let broken = broken_of(managed(&fake, "sigstore"));
             assert!(!broken.certain);
             assert!(broken.reason.contains("`sigstore`"), "{}", broken.reason);
             let hint = broken.hint.unwrap();
             assert!(hint.contains("private Fulcio") && hint.contains("SIGSTORE_ID_TOKEN"));
-            assert_eq!(world.requests(), 0);
+            assert_eq!(fake.requests(), 0);
         }
     }
 
@@ -131,11 +131,11 @@ mod tests {
     fn a_registered_application_can_be_the_audience() {
         let token = jwt(r#"{"aud":"api://fulcio"}"#);
         let answer = format!(r#"{{"access_token":"{token}","expires_on":"1"}}"#);
-        let world = World::new(&[("AZURE_CLIENT_ID", "c")])
+        let fake = FakeHost::new(&[("AZURE_CLIENT_ID", "c")])
             .with_file(ASSET_TAG, "7783-7084-3265-9085-8269-3286-77\n")
             .answering(200, &answer);
-        assert_eq!(found_of(managed(&world, "api://fulcio")).token.reveal(), token);
-        let request = world.only_request();
+        assert_eq!(found_of(managed(&fake, "api://fulcio")).token.reveal(), token);
+        let request = fake.only_request();
         assert_eq!(
             request.uri(),
             "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01\
@@ -143,20 +143,20 @@ mod tests {
         );
         assert_eq!(request.headers()["metadata"], "true");
         let env = [(ENDPOINT, "http://127.0.0.1:41/msi/token"), (HEADER, "app-secret")];
-        let world = World::new(&env).answering(200, &answer);
-        found_of(managed(&world, "api://fulcio"));
-        let request = world.only_request();
+        let fake = FakeHost::new(&env).answering(200, &answer);
+        found_of(managed(&fake, "api://fulcio"));
+        let request = fake.only_request();
         assert_eq!(request.headers()["x-identity-header"], "app-secret");
         assert_eq!(request.uri().path(), "/msi/token");
     }
 
     #[test]
     fn a_machine_without_an_identity_is_only_softly_broken() {
-        let world = World::new(&[(ENDPOINT, "http://127.0.0.1/"), (HEADER, "x")]).answering(
+        let fake = FakeHost::new(&[(ENDPOINT, "http://127.0.0.1/"), (HEADER, "x")]).answering(
             400,
             r#"{"error":"invalid_request","error_description":"Identity not found"}"#,
         );
-        let broken = broken_of(managed(&world, "api://x"));
+        let broken = broken_of(managed(&fake, "api://x"));
         assert!(!broken.certain);
         assert!(broken.reason.ends_with("400 Bad Request: `Identity not found`"));
         assert!(broken.hint.unwrap().contains("managed identity"));
@@ -165,23 +165,23 @@ mod tests {
     #[test]
     fn the_federated_file_is_for_entra_and_says_what_to_mount() {
         let token = jwt(r#"{"aud":["api://AzureADTokenExchange"]}"#);
-        let world = World::new(&[(FILE, "/azure")]).with_file("/azure", &token);
-        let broken = broken_of(file(&world, "sigstore"));
+        let fake = FakeHost::new(&[(FILE, "/azure")]).with_file("/azure", &token);
+        let broken = broken_of(file(&fake, "sigstore"));
         assert_eq!(
             broken.reason,
             "expected a token for the audience `sigstore`, found `api://AzureADTokenExchange`"
         );
         assert!(broken.hint.unwrap().contains("second projected"));
-        assert_eq!(found_of(file(&world, "api://AzureADTokenExchange")).token.reveal(), token);
-        let world = World::new(&[(FILE, "/azure")]);
-        assert_eq!(broken_of(file(&world, "sigstore")).reason, "/azure does not exist");
+        assert_eq!(found_of(file(&fake, "api://AzureADTokenExchange")).token.reveal(), token);
+        let fake = FakeHost::new(&[(FILE, "/azure")]);
+        assert_eq!(broken_of(file(&fake, "sigstore")).reason, "/azure does not exist");
     }
 
     #[test]
     fn elsewhere_nothing_is_asked() {
-        let world = World::new(&[(ENDPOINT, "http://x/")]).with_file(ASSET_TAG, "No Asset Tag");
-        assert!(matches!(managed(&world, "api://x"), Outcome::Absent(_)));
-        assert!(matches!(file(&world, "sigstore"), Outcome::Absent(_)));
-        assert_eq!(world.requests(), 0);
+        let fake = FakeHost::new(&[(ENDPOINT, "http://x/")]).with_file(ASSET_TAG, "No Asset Tag");
+        assert!(matches!(managed(&fake, "api://x"), Outcome::Absent(_)));
+        assert!(matches!(file(&fake, "sigstore"), Outcome::Absent(_)));
+        assert_eq!(fake.requests(), 0);
     }
 }

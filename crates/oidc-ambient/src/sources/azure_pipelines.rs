@@ -81,21 +81,21 @@ const AUDIENCE: &str = "api://AzureADTokenExchange";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{World, broken_of, found_of, jwt};
+    use crate::testing::{FakeHost, broken_of, found_of, jwt};
 
     const JOB: [(&str, &str); 3] =
         [(URL, "https://dev.example/oidctoken"), (TOKEN, "secret"), (CONNECTION, "1-2-3")];
 
-    fn look(world: &World, audience: &str) -> Outcome {
-        crate::testing::look(&AzurePipelines::new(world.host()), audience)
+    fn look(fake: &FakeHost, audience: &str) -> Outcome {
+        crate::testing::look(&AzurePipelines::new(fake.host()), audience)
     }
 
     #[test]
     fn the_endpoint_is_asked_for_the_one_audience_it_has() {
         let token = jwt(r#"{"aud":"api://AzureADTokenExchange"}"#);
-        let world = World::new(&JOB).answering(200, &format!(r#"{{"oidcToken":"{token}"}}"#));
-        assert_eq!(found_of(look(&world, AUDIENCE)).token.reveal(), token);
-        let request = world.only_request();
+        let fake = FakeHost::new(&JOB).answering(200, &format!(r#"{{"oidcToken":"{token}"}}"#));
+        assert_eq!(found_of(look(&fake, AUDIENCE)).token.reveal(), token);
+        let request = fake.only_request();
         assert_eq!(
             request.uri(),
             "https://dev.example/oidctoken?api-version=7.1&serviceConnectionId=1-2-3"
@@ -105,17 +105,17 @@ mod tests {
 
     #[test]
     fn another_audience_is_reported_without_a_request_and_the_search_goes_on() {
-        let world = World::new(&JOB);
-        let broken = broken_of(look(&world, "sigstore"));
+        let fake = FakeHost::new(&JOB);
+        let broken = broken_of(look(&fake, "sigstore"));
         assert!(!broken.certain);
         assert!(broken.reason.contains(AUDIENCE), "{}", broken.reason);
-        assert_eq!(world.requests(), 0);
+        assert_eq!(fake.requests(), 0);
     }
 
     #[test]
     fn a_step_without_the_access_token_is_shown_how_to_map_it() {
-        let broken = broken_of(look(&World::new(&JOB[..1]), AUDIENCE));
+        let broken = broken_of(look(&FakeHost::new(&JOB[..1]), AUDIENCE));
         assert!(broken.hint.unwrap().contains("$(System.AccessToken)"));
-        assert!(matches!(look(&World::new(&[]), AUDIENCE), Outcome::Absent(_)));
+        assert!(matches!(look(&FakeHost::new(&[]), AUDIENCE), Outcome::Absent(_)));
     }
 }

@@ -111,7 +111,7 @@ mod tests {
     use host::ProgramError;
 
     use super::*;
-    use crate::testing::{World, broken_of, ended, found_of, jwt};
+    use crate::testing::{FakeHost, broken_of, ended, found_of, jwt};
 
     const JOB_WITH_API: [(&str, &str); 4] = [
         ("BUILDKITE", "true"),
@@ -120,16 +120,17 @@ mod tests {
         (ENDPOINT, "https://agent.example/v3/"),
     ];
 
-    fn look(world: &World, seconds: u64) -> Outcome {
-        crate::testing::look_for(&Buildkite::new(world.host()), "sigstore", seconds)
+    fn look(fake: &FakeHost, seconds: u64) -> Outcome {
+        crate::testing::look_for(&Buildkite::new(fake.host()), "sigstore", seconds)
     }
 
     #[test]
     fn the_api_is_asked_for_the_job() {
         let token = jwt(r#"{"aud":"sigstore"}"#);
-        let world = World::new(&JOB_WITH_API).answering(200, &format!(r#"{{"token":"{token}"}}"#));
-        assert_eq!(found_of(look(&world, 60)).token.reveal(), token);
-        let request = world.only_request();
+        let fake =
+            FakeHost::new(&JOB_WITH_API).answering(200, &format!(r#"{{"token":"{token}"}}"#));
+        assert_eq!(found_of(look(&fake, 60)).token.reveal(), token);
+        let request = fake.only_request();
         assert_eq!(request.uri(), "https://agent.example/v3/jobs/0190-a%2Fb/oidc/tokens");
         assert_eq!(request.headers()[AUTHORIZATION], "Token agent-secret");
         assert_eq!(request.body(), r#"{"audience":"sigstore"}"#);
@@ -137,17 +138,17 @@ mod tests {
 
     #[test]
     fn a_longer_life_is_asked_for_when_it_is_needed() {
-        let world =
-            World::new(&JOB_WITH_API).answering(200, &format!(r#"{{"token":"{}"}}"#, jwt("{}")));
-        found_of(look(&world, 900));
-        let body = String::from_utf8(world.only_request().body().to_vec()).unwrap();
+        let fake =
+            FakeHost::new(&JOB_WITH_API).answering(200, &format!(r#"{{"token":"{}"}}"#, jwt("{}")));
+        found_of(look(&fake, 900));
+        let body = String::from_utf8(fake.only_request().body().to_vec()).unwrap();
         assert!(body.contains(r#""lifetime":900"#), "{body}");
     }
 
     #[test]
     fn a_job_that_is_over_is_told_so() {
-        let world = World::new(&JOB_WITH_API).answering(404, r#"{"message":"Not found"}"#);
-        let broken = broken_of(look(&world, 60));
+        let fake = FakeHost::new(&JOB_WITH_API).answering(404, r#"{"message":"Not found"}"#);
+        let broken = broken_of(look(&fake, 60));
         assert_eq!(broken.reason, "agent.example answered 404 Not Found: `Not found`");
         assert!(broken.hint.unwrap().contains("still runs"));
     }
@@ -156,7 +157,7 @@ mod tests {
     fn without_the_api_the_agent_is_run_and_its_redaction_gone_round() {
         let token = jwt(r#"{"aud":"sigstore"}"#);
         let text = token.clone();
-        let world = World::new(&[("BUILDKITE", "true")]).running(move |run| {
+        let fake = FakeHost::new(&[("BUILDKITE", "true")]).running(move |run| {
             assert_eq!(run.program.to_str(), Some("buildkite-agent"));
             assert_eq!(run.args[..4], ["oidc", "request-token", "--audience", "sigstore"]);
             match run.args.get(4).map(String::as_str) {
@@ -165,22 +166,22 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         });
-        assert_eq!(found_of(look(&world, 60)).token.reveal(), token);
+        assert_eq!(found_of(look(&fake, 60)).token.reveal(), token);
     }
 
     #[test]
     fn a_missing_agent_and_a_failing_one_are_told_apart() {
-        let world = World::new(&[("BUILDKITE", "true")])
+        let fake = FakeHost::new(&[("BUILDKITE", "true")])
             .running(|run| Err(ProgramError::NotFound { program: run.program }));
-        assert!(broken_of(look(&world, 60)).hint.unwrap().contains("mount-buildkite-agent"));
-        let world = World::new(&[("BUILDKITE", "true")])
+        assert!(broken_of(look(&fake, 60)).hint.unwrap().contains("mount-buildkite-agent"));
+        let fake = FakeHost::new(&[("BUILDKITE", "true")])
             .running(|_| Ok(ended(1, "", "log\nfatal: 403 Forbidden\n")));
-        let reason = broken_of(look(&world, 60)).reason;
+        let reason = broken_of(look(&fake, 60)).reason;
         assert_eq!(reason, "`buildkite-agent` ended with code 1: `log fatal: 403 Forbidden`");
     }
 
     #[test]
     fn outside_of_buildkite_there_is_nothing() {
-        assert!(matches!(look(&World::new(&[("CI", "true")]), 60), Outcome::Absent(_)));
+        assert!(matches!(look(&FakeHost::new(&[("CI", "true")]), 60), Outcome::Absent(_)));
     }
 }

@@ -58,7 +58,7 @@ fn directory(audience: &Audience) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{World, broken_of, found_of, jwt};
+    use crate::testing::{FakeHost, broken_of, found_of, jwt};
 
     const ENV: [(&str, &str); 3] =
         [("HOME", "/h"), ("XDG_CACHE_HOME", "/c"), ("LOCALAPPDATA", "/c")];
@@ -68,17 +68,17 @@ mod tests {
         cache.join("chainguard").join(name).join("oidc-token").display().to_string()
     }
 
-    fn look(world: &World, audience: &str) -> Outcome {
-        crate::testing::look(&Chainguard::new(world.host()), audience)
+    fn look(fake: &FakeHost, audience: &str) -> Outcome {
+        crate::testing::look(&Chainguard::new(fake.host()), audience)
     }
 
     #[test]
     fn a_cached_token_is_taken_and_an_expired_one_is_told_how_to_renew() {
         let token = jwt(r#"{"aud":"sigstore","exp":100}"#);
-        let world = World::new(&ENV).with_file(&path("sigstore"), &token);
-        assert_eq!(found_of(look(&world, "sigstore")).token.reveal(), token);
-        let world = World::new(&ENV).with_file(&path("sigstore"), &jwt(r#"{"exp":0}"#));
-        let broken = broken_of(look(&world, "sigstore"));
+        let fake = FakeHost::new(&ENV).with_file(&path("sigstore"), &token);
+        assert_eq!(found_of(look(&fake, "sigstore")).token.reveal(), token);
+        let fake = FakeHost::new(&ENV).with_file(&path("sigstore"), &jwt(r#"{"exp":0}"#));
+        let broken = broken_of(look(&fake, "sigstore"));
         assert!(!broken.certain);
         assert_eq!(broken.hint.unwrap(), "run `chainctl auth login --audience sigstore`");
     }
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn elsewhere_there_is_nothing() {
-        assert!(matches!(look(&World::new(&ENV), "sigstore"), Outcome::Absent(_)));
-        assert!(matches!(look(&World::new(&[]), "sigstore"), Outcome::Absent(_)));
+        assert!(matches!(look(&FakeHost::new(&ENV), "sigstore"), Outcome::Absent(_)));
+        assert!(matches!(look(&FakeHost::new(&[]), "sigstore"), Outcome::Absent(_)));
     }
 }

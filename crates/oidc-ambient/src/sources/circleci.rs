@@ -55,39 +55,39 @@ const NEEDED: &[&str] = &["CIRCLE_OIDC_TOKEN", "CIRCLE_OIDC_TOKEN_V2"];
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{World, broken_of, ended, found_of, jwt};
+    use crate::testing::{FakeHost, broken_of, ended, found_of, jwt};
 
-    fn look(world: &World) -> Outcome {
-        crate::testing::look(&CircleCi::new(world.host()), r#"a"b"#)
+    fn look(fake: &FakeHost) -> Outcome {
+        crate::testing::look(&CircleCi::new(fake.host()), r#"a"b"#)
     }
 
     #[test]
     fn the_program_is_asked_for_the_audience() {
         let token = jwt(r#"{"aud":"sigstore"}"#);
         let text = token.clone();
-        let world = World::new(&[("CIRCLECI", "true")]).running(move |run| {
+        let fake = FakeHost::new(&[("CIRCLECI", "true")]).running(move |run| {
             let expected = ["run", "oidc", "get", "--root-issuer", "--claims", r#"{"aud":"a\"b"}"#];
             assert_eq!(run.args, expected);
             Ok(ended(0, &text, ""))
         });
-        assert_eq!(found_of(look(&world)).token.reveal(), token);
+        assert_eq!(found_of(look(&fake)).token.reveal(), token);
     }
 
     #[test]
     fn what_can_go_wrong_has_its_own_mend() {
         let hint = |code, stderr: &'static str| {
-            let world =
-                World::new(&[("CIRCLECI", "true")]).running(move |_| Ok(ended(code, "", stderr)));
-            broken_of(look(&world)).hint.unwrap()
+            let fake = FakeHost::new(&[("CIRCLECI", "true")])
+                .running(move |_| Ok(ended(code, "", stderr)));
+            broken_of(look(&fake)).hint.unwrap()
         };
         assert!(hint(1, "Error: unknown command \"oidc\"").contains("too old"));
         assert!(hint(1, "no token").contains("forked"));
-        let missing = World::new(&[("CIRCLECI", "true")]);
+        let missing = FakeHost::new(&[("CIRCLECI", "true")]);
         assert!(broken_of(look(&missing)).reason.contains("not here"));
     }
 
     #[test]
     fn outside_of_circleci_there_is_nothing() {
-        assert!(matches!(look(&World::new(&[("CI", "true")])), Outcome::Absent(_)));
+        assert!(matches!(look(&FakeHost::new(&[("CI", "true")])), Outcome::Absent(_)));
     }
 }

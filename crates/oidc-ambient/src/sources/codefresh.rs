@@ -61,19 +61,19 @@ const BUILD: &str = "CF_BUILD_ID";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{World, broken_of, found_of, jwt};
+    use crate::testing::{FakeHost, broken_of, found_of, jwt};
 
-    fn look(world: &World) -> Outcome {
-        crate::testing::look(&Codefresh::new(world.host()), "sigstore")
+    fn look(fake: &FakeHost) -> Outcome {
+        crate::testing::look(&Codefresh::new(fake.host()), "sigstore")
     }
 
     #[test]
     fn the_endpoint_is_asked_with_the_token_as_it_is() {
         let token = jwt(r#"{"aud":"sigstore"}"#);
-        let world = World::new(&[(URL, "https://oidc.example/t"), (TOKEN, "secret")])
+        let fake = FakeHost::new(&[(URL, "https://oidc.example/t"), (TOKEN, "secret")])
             .answering(200, &format!(r#"{{"id_token":"{token}"}}"#));
-        assert_eq!(found_of(look(&world)).token.reveal(), token);
-        let request = world.only_request();
+        assert_eq!(found_of(look(&fake)).token.reveal(), token);
+        let request = fake.only_request();
         assert_eq!(request.uri(), "https://oidc.example/t?audience=sigstore");
         assert_eq!(request.headers()[AUTHORIZATION], "secret");
     }
@@ -81,10 +81,10 @@ mod tests {
     #[test]
     fn a_build_without_the_endpoint_may_have_the_steps_variable() {
         let token = jwt(r#"{"aud":"sigstore"}"#);
-        let world = World::new(&[(BUILD, "1"), ("ID_TOKEN", &token)]);
-        assert_eq!(found_of(look(&world)).token.reveal(), token);
-        let broken = broken_of(look(&World::new(&[(BUILD, "1")])));
+        let fake = FakeHost::new(&[(BUILD, "1"), ("ID_TOKEN", &token)]);
+        assert_eq!(found_of(look(&fake)).token.reveal(), token);
+        let broken = broken_of(look(&FakeHost::new(&[(BUILD, "1")])));
         assert!(broken.hint.unwrap().contains("obtain-oidc-id-token"));
-        assert!(matches!(look(&World::new(&[("ID_TOKEN", &token)])), Outcome::Absent(_)));
+        assert!(matches!(look(&FakeHost::new(&[("ID_TOKEN", &token)])), Outcome::Absent(_)));
     }
 }

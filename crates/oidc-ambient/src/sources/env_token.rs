@@ -39,11 +39,11 @@ const VARIABLE: &str = "SIGSTORE_ID_TOKEN";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{World, broken_of, found_of, jwt};
+    use crate::testing::{FakeHost, broken_of, found_of, jwt};
 
     fn look(variable: &str, value: &str) -> Outcome {
-        let world = World::new(&[(variable, value)]);
-        crate::testing::look(&EnvToken::new(world.host()), "sigstore")
+        let fake = FakeHost::new(&[(variable, value)]);
+        crate::testing::look(&EnvToken::new(fake.host()), "sigstore")
     }
 
     #[test]

@@ -58,18 +58,18 @@ const SOCKET: &str = "/.fly/api";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{World, broken_of, found_of, jwt};
+    use crate::testing::{FakeHost, broken_of, found_of, jwt};
 
-    fn look(world: &World) -> Outcome {
-        crate::testing::look(&Fly::new(world.host()), "sigstore")
+    fn look(fake: &FakeHost) -> Outcome {
+        crate::testing::look(&Fly::new(fake.host()), "sigstore")
     }
 
     #[test]
     fn the_machines_socket_is_asked() {
         let token = jwt(r#"{"aud":"sigstore"}"#);
-        let world = World::new(&[(MARKER, "app")]).with_file(SOCKET, "").answering(200, &token);
-        assert_eq!(found_of(look(&world)).token.reveal(), token);
-        let request = world.only_request();
+        let fake = FakeHost::new(&[(MARKER, "app")]).with_file(SOCKET, "").answering(200, &token);
+        assert_eq!(found_of(look(&fake)).token.reveal(), token);
+        let request = fake.only_request();
         let policy = request.extensions().get::<host::CallPolicy>().unwrap();
         assert_eq!(policy.unix_socket.as_deref(), Some(Path::new(SOCKET)));
         assert_eq!(request.body(), r#"{"aud":"sigstore"}"#);
@@ -77,8 +77,8 @@ mod tests {
 
     #[test]
     fn a_refusal_is_broken_and_no_socket_is_absent() {
-        let world = World::new(&[(MARKER, "app")]).with_file(SOCKET, "").answering(403, "no");
-        assert_eq!(broken_of(look(&world)).reason, "localhost answered 403 Forbidden: `no`");
-        assert!(matches!(look(&World::new(&[(MARKER, "app")])), Outcome::Absent(_)));
+        let fake = FakeHost::new(&[(MARKER, "app")]).with_file(SOCKET, "").answering(403, "no");
+        assert_eq!(broken_of(look(&fake)).reason, "localhost answered 403 Forbidden: `no`");
+        assert!(matches!(look(&FakeHost::new(&[(MARKER, "app")])), Outcome::Absent(_)));
     }
 }

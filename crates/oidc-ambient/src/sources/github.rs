@@ -114,7 +114,7 @@ mod tests {
     use http::header::AUTHORIZATION;
 
     use super::*;
-    use crate::testing::{World, broken_of, found_of, jwt};
+    use crate::testing::{FakeHost, broken_of, found_of, jwt};
 
     const JOB: [(&str, &str); 3] = [
         ("GITHUB_ACTIONS", "true"),
@@ -122,18 +122,18 @@ mod tests {
         (TOKEN, "request-secret"),
     ];
 
-    fn look(world: &World, audience: &str) -> Outcome {
-        crate::testing::look(&GitHubActions::new(world.host()), audience)
+    fn look(fake: &FakeHost, audience: &str) -> Outcome {
+        crate::testing::look(&GitHubActions::new(fake.host()), audience)
     }
 
     #[test]
     fn a_job_with_permission_gets_its_token() {
         let token = jwt(r#"{"aud":"sigstore","sub":"repo:o/r:ref:refs/heads/main"}"#);
         let body = format!(r#"{{"count":1,"value":"{token}"}}"#);
-        let world = World::new(&JOB).answering(200, &body);
-        let found = found_of(look(&world, "sigstore"));
+        let fake = FakeHost::new(&JOB).answering(200, &body);
+        let found = found_of(look(&fake, "sigstore"));
         assert_eq!(found.token.reveal(), token);
-        let request = world.only_request();
+        let request = fake.only_request();
         assert_eq!(
             request.uri(),
             "https://run.example/idtoken/1?api-version=2.0&audience=sigstore"
@@ -161,70 +161,70 @@ mod tests {
 
     #[test]
     fn a_job_without_permission_is_told_so_and_nothing_is_sent() {
-        let world = World::new(&[("GITHUB_ACTIONS", "true")]);
-        let broken = broken_of(look(&world, "sigstore"));
+        let fake = FakeHost::new(&[("GITHUB_ACTIONS", "true")]);
+        let broken = broken_of(look(&fake, "sigstore"));
         assert!(broken.certain);
         assert!(broken.reason.contains("`id-token: write`"), "{}", broken.reason);
         let hint = broken.hint.unwrap();
         for part in ["permissions", "caller", "forks", "container"] {
             assert!(hint.contains(part), "{hint}");
         }
-        assert_eq!(world.requests(), 0);
+        assert_eq!(fake.requests(), 0);
     }
 
     #[test]
     fn half_of_the_variables_is_a_broken_job_even_without_its_marker() {
-        let world = World::new(&[(URL, "https://run.example/")]);
-        let broken = broken_of(look(&world, "sigstore"));
+        let fake = FakeHost::new(&[(URL, "https://run.example/")]);
+        let broken = broken_of(look(&fake, "sigstore"));
         assert!(broken.reason.contains(&format!("{TOKEN} is not set")), "{}", broken.reason);
     }
 
     #[test]
     fn forgejo_is_told_its_own_mend() {
-        let world = World::new(&[("GITHUB_ACTIONS", "true"), ("FORGEJO_ACTIONS", "true")]);
-        let hint = broken_of(look(&world, "sigstore")).hint.unwrap();
+        let fake = FakeHost::new(&[("GITHUB_ACTIONS", "true"), ("FORGEJO_ACTIONS", "true")]);
+        let hint = broken_of(look(&fake, "sigstore")).hint.unwrap();
         assert!(hint.contains("enable-openid-connect"), "{hint}");
     }
 
     #[test]
     fn outside_of_a_job_there_is_nothing() {
-        let world = World::new(&[("CI", "true")]);
-        assert!(matches!(look(&world, "sigstore"), Outcome::Absent(_)));
+        let fake = FakeHost::new(&[("CI", "true")]);
+        assert!(matches!(look(&fake, "sigstore"), Outcome::Absent(_)));
     }
 
     #[test]
     fn a_refusal_shows_status_and_message_and_no_secret() {
         let body = r#"{"message":"Resource not accessible"}"#;
-        let world = World::new(&JOB).answering(403, body);
-        let broken = broken_of(look(&world, "sigstore"));
+        let fake = FakeHost::new(&JOB).answering(403, body);
+        let broken = broken_of(look(&fake, "sigstore"));
         assert_eq!(broken.reason, "run.example answered 403 Forbidden: `Resource not accessible`");
         assert!(!format!("{broken:?}").contains("request-secret"));
-        assert_eq!(world.requests(), 1);
+        assert_eq!(fake.requests(), 1);
     }
 
     #[test]
     fn an_answer_that_is_not_json_is_tried_again_and_not_shown() {
-        let world = World::new(&JOB)
+        let fake = FakeHost::new(&JOB)
             .answering(200, "upstream connect error")
             .answering(200, &format!(r#"{{"value":"{}"}}"#, jwt("{}")));
-        found_of(look(&world, "sigstore"));
-        assert_eq!(world.requests(), 2);
-        let world = World::new(&JOB).answering(200, "upstream connect error");
-        let broken = broken_of(look(&world, "sigstore"));
+        found_of(look(&fake, "sigstore"));
+        assert_eq!(fake.requests(), 2);
+        let fake = FakeHost::new(&JOB).answering(200, "upstream connect error");
+        let broken = broken_of(look(&fake, "sigstore"));
         assert_eq!(broken.reason, "expected JSON, found text of 22 bytes");
-        assert_eq!(world.requests(), 3);
+        assert_eq!(fake.requests(), 3);
     }
 
     #[test]
     fn an_answer_without_a_token_says_what_it_has_instead() {
-        let world = World::new(&JOB).answering(200, r#"{"count":0,"secret":"hunter2"}"#);
-        let reason = broken_of(look(&world, "sigstore")).reason;
+        let fake = FakeHost::new(&JOB).answering(200, r#"{"count":0,"secret":"hunter2"}"#);
+        let reason = broken_of(look(&fake, "sigstore")).reason;
         assert_eq!(
             reason,
             "expected a JSON object with the string `value`, found an object with `count`, `secret`"
         );
-        let world = World::new(&JOB).answering(200, r#"{"value":"hunter2"}"#);
-        let reason = broken_of(look(&world, "sigstore")).reason;
+        let fake = FakeHost::new(&JOB).answering(200, r#"{"value":"hunter2"}"#);
+        let reason = broken_of(look(&fake, "sigstore")).reason;
         assert!(
             reason.contains("not an identity token") && !reason.contains("hunter2"),
             "{reason}"
@@ -233,27 +233,27 @@ mod tests {
 
     #[test]
     fn a_redirect_elsewhere_is_reported_and_not_followed() {
-        let world = World::new(&JOB).redirecting(302, "https://evil.example/x?t=1");
-        let reason = broken_of(look(&world, "sigstore")).reason;
+        let fake = FakeHost::new(&JOB).redirecting(302, "https://evil.example/x?t=1");
+        let reason = broken_of(look(&fake, "sigstore")).reason;
         assert!(reason.contains("302") && reason.contains("`https://evil.example/x`"), "{reason}");
-        assert_eq!(world.requests(), 1);
+        assert_eq!(fake.requests(), 1);
     }
 
     #[test]
     fn a_url_that_is_none_is_refused_without_showing_it() {
         let env = [(URL, "run.example/secret"), (TOKEN, "x")];
-        let world = World::new(&env);
-        let reason = broken_of(look(&world, "sigstore")).reason;
+        let fake = FakeHost::new(&env);
+        let reason = broken_of(look(&fake, "sigstore")).reason;
         assert_eq!(reason, format!("{URL} is not an http or https URL"));
         let env = [(URL, "https://run.example/"), (TOKEN, "a\nb")];
-        let reason = broken_of(look(&World::new(&env), "sigstore")).reason;
+        let reason = broken_of(look(&FakeHost::new(&env), "sigstore")).reason;
         assert!(reason.contains("no header may hold"), "{reason}");
     }
 
     #[test]
     fn an_unreachable_endpoint_is_certain_and_says_why() {
-        let world = World::new(&JOB).unreachable();
-        let broken = broken_of(look(&world, "sigstore"));
+        let fake = FakeHost::new(&JOB).unreachable();
+        let broken = broken_of(look(&fake, "sigstore"));
         assert!(broken.certain);
         assert!(broken.reason.contains("could not connect"), "{}", broken.reason);
     }

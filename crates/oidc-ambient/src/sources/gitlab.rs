@@ -56,10 +56,10 @@ fn variable_for(audience: &Audience) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{World, broken_of, found_of, jwt};
+    use crate::testing::{FakeHost, broken_of, found_of, jwt};
 
     fn look(variables: &[(&str, &str)]) -> Outcome {
-        crate::testing::look(&GitLab::new(World::new(variables).host()), "sigstore")
+        crate::testing::look(&GitLab::new(FakeHost::new(variables).host()), "sigstore")
     }
 
     #[test]

@@ -99,7 +99,7 @@ mod tests {
     use http::header::AUTHORIZATION;
 
     use super::*;
-    use crate::testing::{World, broken_of, found_of, jwt};
+    use crate::testing::{FakeHost, broken_of, found_of, jwt};
 
     const FIRMWARE: &str = "/sys/class/dmi/id/product_name";
     const IAM_ENDPOINT: &str = "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS";
@@ -107,26 +107,24 @@ mod tests {
 
     const GOOGLE: [(&str, &str); 1] = [("Metadata-Flavor", "Google")];
 
-    fn look(world: &World) -> Outcome {
-        crate::testing::look(&GoogleMetadata::new(world.host()), "sigstore")
+    fn look(fake: &FakeHost) -> Outcome {
+        crate::testing::look(&GoogleMetadata::new(fake.host()), "sigstore")
     }
 
-    fn impersonate(world: &World) -> Outcome {
-        crate::testing::look(&GoogleImpersonation::new(world.host()), "sigstore")
+    fn impersonate(fake: &FakeHost) -> Outcome {
+        crate::testing::look(&GoogleImpersonation::new(fake.host()), "sigstore")
     }
 
     #[test]
     fn a_machine_with_an_account_identifies_itself_with_its_e_mail() {
         let token = jwt(r#"{"aud":"sigstore","email":"a@b"}"#);
-        let world = World::new(&[]).with_file(FIRMWARE, "Google Compute Engine\n").answering_with(
-            200,
-            &GOOGLE,
-            &format!("{token}\n"),
-        );
-        let found = found_of(look(&world));
+        let fake = FakeHost::new(&[])
+            .with_file(FIRMWARE, "Google Compute Engine\n")
+            .answering_with(200, &GOOGLE, &format!("{token}\n"));
+        let found = found_of(look(&fake));
         assert_eq!(found.token.reveal(), token);
         assert_eq!(found.evidence, format!("{FIRMWARE} says `Google`"));
-        let request = world.only_request();
+        let request = fake.only_request();
         assert_eq!(
             request.uri(),
             "http://169.254.169.254/computeMetadata/v1/instance/service-accounts/default/identity\
@@ -139,65 +137,65 @@ mod tests {
     #[test]
     fn an_emulator_is_asked_where_it_is() {
         let token = jwt(r#"{"aud":"sigstore"}"#);
-        let world = World::new(&[("GCE_METADATA_HOST", "127.0.0.1:8080"), (NO_CHECK, "true")])
+        let fake = FakeHost::new(&[("GCE_METADATA_HOST", "127.0.0.1:8080"), (NO_CHECK, "true")])
             .answering_with(200, &GOOGLE, &token);
-        found_of(look(&world));
-        assert_eq!(world.only_request().uri().authority().unwrap(), "127.0.0.1:8080");
+        found_of(look(&fake));
+        assert_eq!(fake.only_request().uri().authority().unwrap(), "127.0.0.1:8080");
     }
 
     #[test]
     fn a_machine_without_an_account_is_only_softly_broken() {
-        let world = World::new(&[]).with_file(FIRMWARE, "Google").answering(404, "not found");
-        let broken = broken_of(look(&world));
+        let fake = FakeHost::new(&[]).with_file(FIRMWARE, "Google").answering(404, "not found");
+        let broken = broken_of(look(&fake));
         assert!(!broken.certain);
         assert!(broken.hint.unwrap().contains("attach a service account"));
     }
 
     #[test]
     fn something_else_at_the_address_is_not_believed() {
-        let world = World::new(&[]).with_file(FIRMWARE, "Google").answering(200, "<html>login");
-        let reason = broken_of(look(&world)).reason;
+        let fake = FakeHost::new(&[]).with_file(FIRMWARE, "Google").answering(200, "<html>login");
+        let reason = broken_of(look(&fake)).reason;
         assert!(reason.contains("found something else"), "{reason}");
     }
 
     #[test]
     fn elsewhere_there_is_one_short_probe_and_nothing_more() {
-        for world in [World::new(&[]).unreachable(), World::new(&[]).answering(200, "hello")] {
-            assert!(matches!(look(&world), Outcome::Absent(_)));
-            let request = world.only_request();
+        for fake in [FakeHost::new(&[]).unreachable(), FakeHost::new(&[]).answering(200, "hello")] {
+            assert!(matches!(look(&fake), Outcome::Absent(_)));
+            let request = fake.only_request();
             assert_eq!(request.uri(), "http://169.254.169.254/");
             let policy = request.extensions().get::<CallPolicy>().unwrap();
             assert!(policy.total <= Duration::from_millis(300) && policy.attempts == 1);
         }
-        let world = World::new(&[(NO_CHECK, "TRUE")]).with_file(FIRMWARE, "Google");
-        assert!(matches!(look(&world), Outcome::Absent(_)));
-        assert_eq!(world.requests(), 0);
+        let fake = FakeHost::new(&[(NO_CHECK, "TRUE")]).with_file(FIRMWARE, "Google");
+        assert!(matches!(look(&fake), Outcome::Absent(_)));
+        assert_eq!(fake.requests(), 0);
     }
 
     #[test]
     fn a_named_account_is_impersonated() {
         let token = jwt(r#"{"aud":"sigstore","email":"s@p.iam"}"#);
-        let world = World::new(&[(ACCOUNT, "s@p.iam"), (IAM_ENDPOINT, "https://iam.example")])
+        let fake = FakeHost::new(&[(ACCOUNT, "s@p.iam"), (IAM_ENDPOINT, "https://iam.example")])
             .answering_with(200, &GOOGLE, r#"{"access_token":"ya29.secret"}"#)
             .answering(200, &format!(r#"{{"token":"{token}"}}"#));
-        assert_eq!(found_of(impersonate(&world)).token.reveal(), token);
-        let request = world.request(1);
+        assert_eq!(found_of(impersonate(&fake)).token.reveal(), token);
+        let request = fake.request(1);
         assert_eq!(
             request.uri(),
             "https://iam.example/v1/projects/-/serviceAccounts/s@p.iam:generateIdToken"
         );
         assert_eq!(request.headers()[AUTHORIZATION], "Bearer ya29.secret");
         assert_eq!(request.body(), r#"{"audience":"sigstore","includeEmail":true}"#);
-        assert!(matches!(impersonate(&World::new(&[])), Outcome::Absent(_)));
+        assert!(matches!(impersonate(&FakeHost::new(&[])), Outcome::Absent(_)));
     }
 
     #[test]
     fn a_missing_role_is_certain_and_named() {
         let body = r#"{"error":{"code":403,"status":"PERMISSION_DENIED","message":"denied on x"}}"#;
-        let world = World::new(&[(ACCOUNT, "s@p.iam")])
+        let fake = FakeHost::new(&[(ACCOUNT, "s@p.iam")])
             .answering_with(200, &GOOGLE, r#"{"access_token":"ya29.secret"}"#)
             .answering(403, body);
-        let broken = broken_of(impersonate(&world));
+        let broken = broken_of(impersonate(&fake));
         assert!(broken.certain);
         assert!(broken.reason.ends_with("403 Forbidden: `denied on x`"), "{}", broken.reason);
         assert!(broken.hint.unwrap().contains("serviceAccountOpenIdTokenCreator"));
@@ -205,21 +203,21 @@ mod tests {
 
     #[test]
     fn an_access_token_that_is_missing_shows_nothing_of_the_answer() {
-        let world = World::new(&[(ACCOUNT, "s@p.iam")]).answering_with(
+        let fake = FakeHost::new(&[(ACCOUNT, "s@p.iam")]).answering_with(
             200,
             &GOOGLE,
             r#"{"accessToken":"ya29.secret"}"#,
         );
-        let broken = broken_of(impersonate(&world));
+        let broken = broken_of(impersonate(&fake));
         assert!(!format!("{broken:?}").contains("ya29"), "{broken:?}");
     }
 
     #[test]
     fn a_token_without_an_e_mail_address_is_told_what_is_missing() {
         let token = jwt(r#"{"iss":"https://accounts.google.com","aud":"sigstore","sub":"1"}"#);
-        let world =
-            World::new(&[]).with_file(FIRMWARE, "Google").answering_with(200, &GOOGLE, &token);
-        let broken = broken_of(look(&world));
+        let fake =
+            FakeHost::new(&[]).with_file(FIRMWARE, "Google").answering_with(200, &GOOGLE, &token);
+        let broken = broken_of(look(&fake));
         assert!(broken.reason.contains("the claim `email`, found none"), "{}", broken.reason);
         let hint = broken.hint.unwrap();
         assert!(hint.contains("format=full") && hint.contains("includeEmail"), "{hint}");
@@ -227,16 +225,17 @@ mod tests {
 
     #[test]
     fn a_service_that_hangs_or_redirects_is_only_softly_broken() {
-        let world = World::new(&[]).with_file(FIRMWARE, "Google").hanging();
-        let broken = broken_of(look(&world));
+        let fake = FakeHost::new(&[]).with_file(FIRMWARE, "Google").hanging();
+        let broken = broken_of(look(&fake));
         assert!(!broken.certain);
         assert!(broken.reason.contains("no complete answer"), "{}", broken.reason);
         assert!(broken.hint.unwrap().contains("NO_GCE_CHECK"));
-        let world = World::new(&[]).with_file(FIRMWARE, "Google").redirecting(302, "http://evil/");
-        let broken = broken_of(look(&world));
+        let fake =
+            FakeHost::new(&[]).with_file(FIRMWARE, "Google").redirecting(302, "http://evil/");
+        let broken = broken_of(look(&fake));
         assert!(broken.reason.contains("302 Found, a redirect to `http://evil/`"));
-        assert_eq!(world.requests(), 1);
-        let policy = world.only_request().extensions().get::<CallPolicy>().unwrap().clone();
+        assert_eq!(fake.requests(), 1);
+        let policy = fake.only_request().extensions().get::<CallPolicy>().unwrap().clone();
         assert_eq!(policy.redirects, host::Redirects::Never);
         assert!(policy.attempts > 1, "a new pod's service is not ready at once");
     }

@@ -111,27 +111,27 @@ const SHORTEST_LIFE: Duration = Duration::from_secs(600);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{World, broken_of, found_of, jwt};
+    use crate::testing::{FakeHost, broken_of, found_of, jwt};
 
-    fn pod() -> World {
+    fn pod() -> FakeHost {
         let own = jwt(
             r#"{"aud":["https://kubernetes.default.svc"],"sub":"system:serviceaccount:build:signer"}"#,
         );
-        World::new(&[(SERVER, "fd00::1"), (PORT, "6443")])
+        FakeHost::new(&[(SERVER, "fd00::1"), (PORT, "6443")])
             .with_file(TOKEN_PATH, &own)
             .with_file(CA_PATH, "PEM")
     }
 
-    fn look(world: &World) -> Outcome {
-        crate::testing::look(&Kubernetes::new(world.host()), "sigstore")
+    fn look(fake: &FakeHost) -> Outcome {
+        crate::testing::look(&Kubernetes::new(fake.host()), "sigstore")
     }
 
     #[test]
     fn the_clusters_own_authority_is_asked_over_its_own_ca() {
         let token = jwt(r#"{"aud":["sigstore"]}"#);
-        let world = pod().answering(201, &format!(r#"{{"status":{{"token":"{token}"}}}}"#));
-        assert_eq!(found_of(look(&world)).token.reveal(), token);
-        let request = world.only_request();
+        let fake = pod().answering(201, &format!(r#"{{"status":{{"token":"{token}"}}}}"#));
+        assert_eq!(found_of(look(&fake)).token.reveal(), token);
+        let request = fake.only_request();
         assert_eq!(
             request.uri(),
             "https://[fd00::1]:6443/api/v1/namespaces/build/serviceaccounts/signer/token"
@@ -156,14 +156,14 @@ mod tests {
     #[test]
     fn a_default_token_that_is_for_us_already_is_taken() {
         let own = jwt(r#"{"aud":["api","sigstore"]}"#);
-        let world = World::new(&[(SERVER, "10.0.0.1")]).with_file(TOKEN_PATH, &own);
-        assert_eq!(found_of(look(&world)).token.reveal(), own);
-        assert_eq!(world.requests(), 0);
+        let fake = FakeHost::new(&[(SERVER, "10.0.0.1")]).with_file(TOKEN_PATH, &own);
+        assert_eq!(found_of(look(&fake)).token.reveal(), own);
+        assert_eq!(fake.requests(), 0);
     }
 
     #[test]
     fn outside_of_a_cluster_or_without_a_token_there_is_nothing() {
-        assert!(matches!(look(&World::new(&[])), Outcome::Absent(_)));
-        assert!(matches!(look(&World::new(&[(SERVER, "10.0.0.1")])), Outcome::Absent(_)));
+        assert!(matches!(look(&FakeHost::new(&[])), Outcome::Absent(_)));
+        assert!(matches!(look(&FakeHost::new(&[(SERVER, "10.0.0.1")])), Outcome::Absent(_)));
     }
 }

@@ -144,10 +144,10 @@ impl TokenSource for PlatformVariable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{World, broken_of, found_of, jwt};
+    use crate::testing::{FakeHost, broken_of, found_of, jwt};
 
     fn look(platform: &'static Platform, variables: &[(&str, &str)]) -> Outcome {
-        let host = World::new(variables).host();
+        let host = FakeHost::new(variables).host();
         PlatformVariable { host, platform }.look(&Audience::sigstore())
     }
 

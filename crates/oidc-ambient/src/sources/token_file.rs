@@ -72,15 +72,15 @@ mod tests {
     use host::{BoxFuture, Env, FileError};
 
     use super::*;
-    use crate::testing::{World, broken_of, found_of, jwt, look};
+    use crate::testing::{FakeHost, broken_of, found_of, jwt, look};
 
     fn named(content: Option<&str>) -> Outcome {
-        let world = World::new(&[(VARIABLE, "/run/token")]);
-        let world = match content {
-            Some(content) => world.with_file("/run/token", content),
-            None => world,
+        let fake = FakeHost::new(&[(VARIABLE, "/run/token")]);
+        let fake = match content {
+            Some(content) => fake.with_file("/run/token", content),
+            None => fake,
         };
-        look(&NamedTokenFile::new(world.host()), "sigstore")
+        look(&NamedTokenFile::new(fake.host()), "sigstore")
     }
 
     /// A file that holds another token each time, or a file system that does not answer.
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_rotated_file_is_read_anew() {
-        let host = World::new(&[]).host().with_env(Arc::new(Volume::default()));
+        let host = FakeHost::new(&[]).host().with_env(Arc::new(Volume::default()));
         let source = NamedTokenFile::new(host);
         for subject in ["a", "b"] {
             let found = found_of(look(&source, "sigstore"));
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn a_file_system_that_does_not_answer_is_a_broken_source() {
         let volume = Volume { hangs: true, ..Volume::default() };
-        let host = World::new(&[]).host().with_env(Arc::new(volume));
+        let host = FakeHost::new(&[]).host().with_env(Arc::new(volume));
         let broken = broken_of(look(&NamedTokenFile::new(host), "sigstore"));
         assert_eq!(broken.reason, "reading /run/token took longer than 10 s");
     }
@@ -145,12 +145,12 @@ mod tests {
     #[test]
     fn cosigns_path_is_absent_where_nothing_is_mounted() {
         let mounted = |content: Option<&str>| {
-            let world = World::new(&[]);
-            let world = match content {
-                Some(content) => world.with_file(COSIGN_PATH, content),
-                None => world,
+            let fake = FakeHost::new(&[]);
+            let fake = match content {
+                Some(content) => fake.with_file(COSIGN_PATH, content),
+                None => fake,
             };
-            look(&CosignTokenFile::new(world.host()), "sigstore")
+            look(&CosignTokenFile::new(fake.host()), "sigstore")
         };
         assert!(matches!(mounted(None), Outcome::Absent(_)));
         let found = found_of(mounted(Some(&jwt(r#"{"sub":"pod"}"#))));

@@ -2,11 +2,11 @@
 
 use oidc_ambient::Error;
 
-use crate::world::{World, jwt, token_of};
+use crate::fake::{FakeHost, jwt, token_of};
 
 /// What the search ends with, or what it passed over last: provider, reason, mend.
-fn complaint(world: &World) -> (String, String, String) {
-    let (provider, broken) = match world.detect() {
+fn complaint(fake: &FakeHost) -> (String, String, String) {
+    let (provider, broken) = match fake.detect() {
         Err(Error::Broken { provider, broken }) => (provider, broken),
         Err(Error::Nothing { broken, .. }) => broken.last().cloned().unwrap(),
         other => panic!("expected a failure, found {other:?}"),
@@ -16,8 +16,8 @@ fn complaint(world: &World) -> (String, String, String) {
 }
 
 /// Asserts that the failure names all of `reason` and mends with all of `mend`.
-fn says(world: &World, provider: &str, reason: &[&str], mend: &[&str]) {
-    let (by, said, hint) = complaint(world);
+fn says(fake: &FakeHost, provider: &str, reason: &[&str], mend: &[&str]) {
+    let (by, said, hint) = complaint(fake);
     assert_eq!(by, provider, "{said}");
     for part in reason {
         assert!(said.contains(part), "expected `{part}` in `{said}`");
@@ -27,16 +27,16 @@ fn says(world: &World, provider: &str, reason: &[&str], mend: &[&str]) {
     }
 }
 
-fn github() -> World {
-    World::new(&[
+fn github() -> FakeHost {
+    FakeHost::new(&[
         ("GITHUB_ACTIONS", "true"),
         ("ACTIONS_ID_TOKEN_REQUEST_URL", "https://gh.example/t?x=1"),
         ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "request-secret"),
     ])
 }
 
-fn google() -> World {
-    World::default().file("/sys/class/dmi/id/product_name", "Google")
+fn google() -> FakeHost {
+    FakeHost::default().file("/sys/class/dmi/id/product_name", "Google")
 }
 
 const IDENTITY: &str =
@@ -47,27 +47,32 @@ const TOKEN: &str =
 #[test]
 fn a_github_job_without_its_variables() {
     let mend = ["permissions: {id-token: write}", "caller", "forks", "container"];
-    let world = World::new(&[("GITHUB_ACTIONS", "true")]);
-    says(&world, "github-actions", &["`id-token: write`", "are not set"], &mend);
+    let fake = FakeHost::new(&[("GITHUB_ACTIONS", "true")]);
+    says(&fake, "github-actions", &["`id-token: write`", "are not set"], &mend);
 }
 
 #[test]
 fn a_gitlab_job_without_a_declared_token() {
     let mend = ["id_tokens:", "SIGSTORE_ID_TOKEN:", "aud: sigstore"];
-    says(&World::new(&[("GITLAB_CI", "true")]), "gitlab", &["SIGSTORE_ID_TOKEN is not set"], &mend);
+    says(
+        &FakeHost::new(&[("GITLAB_CI", "true")]),
+        "gitlab",
+        &["SIGSTORE_ID_TOKEN is not set"],
+        &mend,
+    );
 }
 
 #[test]
 fn a_buildkite_agent_that_cannot_reach_the_jobs_log() {
     let text = "could not redact: no Job API socket";
-    let world = World::new(&[("BUILDKITE", "true")]).program("buildkite-agent", 1, "", text);
+    let fake = FakeHost::new(&[("BUILDKITE", "true")]).program("buildkite-agent", 1, "", text);
     let mend = ["BUILDKITE_AGENT_JOB_API_SOCKET", "SKIP_TOKEN_REDACTION"];
-    says(&world, "buildkite-agent", &[text], &mend);
+    says(&fake, "buildkite-agent", &[text], &mend);
 }
 
 #[test]
 fn a_circleci_program_that_is_missing_or_too_old() {
-    let job = World::new(&[("CIRCLECI", "true")]);
+    let job = FakeHost::new(&[("CIRCLECI", "true")]);
     says(&job, "circleci", &["`circleci` is not here"], &["in the job itself"]);
     let old = job.clone().program("circleci", 1, "", "unknown command \"oidc\"");
     says(&old, "circleci", &["unknown command"], &["circleci run oidc get"]);
@@ -77,27 +82,27 @@ fn a_circleci_program_that_is_missing_or_too_old() {
 
 #[test]
 fn a_google_machine_whose_identity_is_not_there() {
-    let world = google().service(IDENTITY, 404, "not found");
+    let fake = google().service(IDENTITY, 404, "not found");
     let mend = ["attach a service account", "that you specify", "GOOGLE_SERVICE_ACCOUNT_NAME"];
-    says(&world, "google-workload-identity", &["404 Not Found"], &mend);
+    says(&fake, "google-workload-identity", &["404 Not Found"], &mend);
 }
 
 #[test]
 fn a_google_token_without_an_e_mail_address() {
     let token = jwt(r#"{"iss":"https://accounts.google.com","aud":"sigstore","exp":2000}"#);
-    let world = google().service(IDENTITY, 200, &token);
+    let fake = google().service(IDENTITY, 200, &token);
     let mend = ["format=full", "includeEmail"];
-    says(&world, "google-workload-identity", &["expected", "`email`, found none"], &mend);
+    says(&fake, "google-workload-identity", &["expected", "`email`, found none"], &mend);
 }
 
 #[test]
 fn an_account_that_may_not_be_impersonated() {
     let body = r#"{"error":{"code":403,"status":"PERMISSION_DENIED","message":"no permission"}}"#;
-    let world = World::new(&[("GOOGLE_SERVICE_ACCOUNT_NAME", "s@p")])
+    let fake = FakeHost::new(&[("GOOGLE_SERVICE_ACCOUNT_NAME", "s@p")])
         .service(TOKEN, 200, r#"{"access_token":"ya29"}"#)
         .service("https://iamcredentials.", 403, body);
     let mend = ["roles/iam.serviceAccountOpenIdTokenCreator", "enable the IAM Credentials API"];
-    says(&world, "google-impersonate", &["403 Forbidden: `no permission`"], &mend);
+    says(&fake, "google-impersonate", &["403 Forbidden: `no permission`"], &mend);
 }
 
 #[test]
@@ -106,12 +111,12 @@ fn a_kubernetes_token_for_the_api_server() {
         r#"{"aud":["https://kubernetes.default.svc"],"exp":2000,"sub":"system:serviceaccount:n:s",
             "kubernetes.io":{"namespace":"n"}}"#,
     );
-    let file = World::default().file("/var/run/sigstore/cosign/oidc-token", &own);
+    let file = FakeHost::default().file("/var/run/sigstore/cosign/oidc-token", &own);
     let reason =
         ["expected a token for the audience `sigstore`", "`https://kubernetes.default.svc`"];
     says(&file, "filesystem", &reason, &["mount a projected", "audience `sigstore`"]);
     let secrets = "/var/run/secrets/kubernetes.io/serviceaccount";
-    let pod = World::new(&[("KUBERNETES_SERVICE_HOST", "10.0.0.1"), ("NO_GCE_CHECK", "true")])
+    let pod = FakeHost::new(&[("KUBERNETES_SERVICE_HOST", "10.0.0.1"), ("NO_GCE_CHECK", "true")])
         .file(&format!("{secrets}/token"), &own)
         .file(&format!("{secrets}/ca.crt"), "PEM")
         .service("https://10.0.0.1", 403, r#"{"message":"forbidden"}"#);
@@ -121,16 +126,16 @@ fn a_kubernetes_token_for_the_api_server() {
 #[test]
 fn an_audience_that_does_not_match_is_shown_whole() {
     let token = jwt(r#"{"aud":["a","b"],"exp":2000}"#);
-    let world = World::new(&[("SIGSTORE_ID_TOKEN", &token)]);
-    says(&world, "envvar", &["audience `sigstore`, found `a`, `b`"], &["where it is issued"]);
+    let fake = FakeHost::new(&[("SIGSTORE_ID_TOKEN", &token)]);
+    says(&fake, "envvar", &["audience `sigstore`, found `a`, `b`"], &["where it is issued"]);
 }
 
 #[test]
 fn a_token_that_has_expired() {
     let token = jwt(r#"{"aud":"sigstore","iat":600,"exp":900}"#);
-    let world = World::new(&[("SIGSTORE_ID_TOKEN", &token)]);
+    let fake = FakeHost::new(&[("SIGSTORE_ID_TOKEN", &token)]);
     let reason = ["expired 100 s ago", "a life of 300 s"];
-    says(&world, "envvar", &reason, &["right before it is needed", "clock"]);
+    says(&fake, "envvar", &reason, &["right before it is needed", "clock"]);
 }
 
 #[test]
@@ -143,16 +148,16 @@ fn platforms_whose_tokens_are_for_somebody_else_name_what_would_do() {
         ("hcp-terraform", [("TFC_RUN_ID", "1"), ("TFC_WORKLOAD_IDENTITY_TOKEN", &fixed)]),
     ] {
         let reason = ["expected", "`sigstore`", "found `https://acme.example`"];
-        says(&World::new(&variables), provider, &reason, &["private"]);
+        says(&FakeHost::new(&variables), provider, &reason, &["private"]);
     }
-    let azure = World::new(&[("SYSTEM_OIDCREQUESTURI", "https://x/")]);
+    let azure = FakeHost::new(&[("SYSTEM_OIDCREQUESTURI", "https://x/")]);
     says(&azure, "azure-pipelines", &["api://AzureADTokenExchange"], &["private Fulcio"]);
 }
 
 #[test]
 fn a_metadata_service_that_hangs_or_answers_html_or_redirects() {
-    let say = |world: &World, reason: &[&str]| {
-        says(world, "google-workload-identity", reason, &["metadata service"]);
+    let say = |fake: &FakeHost, reason: &[&str]| {
+        says(fake, "google-workload-identity", reason, &["metadata service"]);
     };
     say(&google(), &["no complete answer"]);
     say(&google().service(IDENTITY, 200, "<html>login</html>"), &["not an identity token"]);
@@ -161,18 +166,18 @@ fn a_metadata_service_that_hangs_or_answers_html_or_redirects() {
 
 #[test]
 fn a_service_that_is_down_says_so_and_shows_no_secret() {
-    let world = github().service("https://gh.example/", 503, "try later");
-    says(&world, "github-actions", &["503", "`try later`"], &["run the job again"]);
-    assert!(!format!("{:?}", world.detect()).contains("request-secret"));
+    let fake = github().service("https://gh.example/", 503, "try later");
+    says(&fake, "github-actions", &["503", "`try later`"], &["run the job again"]);
+    assert!(!format!("{:?}", fake.detect()).contains("request-secret"));
     says(&github(), "github-actions", &["no complete answer"], &["can reach the host"]);
 }
 
 #[test]
 fn a_token_of_65_kib_is_refused_wherever_it_is() {
     let large = "a".repeat(65 << 10);
-    let variable = World::new(&[("SIGSTORE_ID_TOKEN", &large)]);
+    let variable = FakeHost::new(&[("SIGSTORE_ID_TOKEN", &large)]);
     says(&variable, "envvar", &["66560 bytes", "65536"], &["JWT itself"]);
-    let file = World::new(&[("SIGSTORE_OIDC_TOKEN_FILE", "/t")]).file("/t", &large);
+    let file = FakeHost::new(&[("SIGSTORE_OIDC_TOKEN_FILE", "/t")]).file("/t", &large);
     says(&file, "filesystem", &["larger than the limit of 65536"], &["a JWT alone"]);
     let declared =
         github().service("https://gh.example/", 200, &format!(r#"{{"value":"{large}"}}"#));
@@ -189,7 +194,7 @@ fn odd_tokens_that_fulcio_takes_are_taken() {
         jwt(r#"{"aud":"sigstore","exp":2000,"sub":"repo:o@11/r@22:environment:prod"}"#),
         es256,
     ] {
-        let found = World::new(&[("SIGSTORE_ID_TOKEN", &token)]).detect().unwrap();
+        let found = FakeHost::new(&[("SIGSTORE_ID_TOKEN", &token)]).detect().unwrap();
         assert_eq!(found.token.reveal(), token);
     }
 }

@@ -4,7 +4,7 @@
 
 mod declared;
 mod errors;
+mod fake;
 mod order;
 mod pairings;
 mod silence;
-mod world;

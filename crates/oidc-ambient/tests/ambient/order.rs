@@ -9,7 +9,7 @@ use http::{Request, Response};
 use id_token::{Absence, Audience, Broken, Found, IdToken, Outcome, TokenSource};
 use oidc_ambient::{Detected, Error, Sources, Stage, State, detect, survey};
 
-use crate::world::{block_on, jwt};
+use crate::fake::{block_on, jwt};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -2,7 +2,7 @@
 
 use oidc_ambient::Error;
 
-use crate::world::{World, block_on, every_source, token_of};
+use crate::fake::{FakeHost, block_on, every_source, token_of};
 
 /// One place with all it needs to give a token, or, for a job that cannot, to end the search.
 struct Place {
@@ -10,7 +10,7 @@ struct Place {
     name: &'static str,
     provider: &'static str,
     kind: Kind,
-    world: World,
+    fake: FakeHost,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,8 +22,8 @@ enum Kind {
     Machine,
 }
 
-fn place(name: &'static str, provider: &'static str, kind: Kind, world: World) -> Place {
-    Place { name, provider, kind, world }
+fn place(name: &'static str, provider: &'static str, kind: Kind, fake: FakeHost) -> Place {
+    Place { name, provider, kind, fake }
 }
 
 fn json(field: &str, provider: &str) -> String {
@@ -31,8 +31,8 @@ fn json(field: &str, provider: &str) -> String {
 }
 
 fn given() -> Vec<Place> {
-    let envvar = World::new(&[("SIGSTORE_ID_TOKEN", &token_of("envvar"))]);
-    let file = World::new(&[("SIGSTORE_OIDC_TOKEN_FILE", "/given")])
+    let envvar = FakeHost::new(&[("SIGSTORE_ID_TOKEN", &token_of("envvar"))]);
+    let file = FakeHost::new(&[("SIGSTORE_OIDC_TOKEN_FILE", "/given")])
         .file("/given", &token_of("filesystem"));
     vec![
         place("SIGSTORE_ID_TOKEN", "envvar", Kind::Given, envvar),
@@ -42,51 +42,47 @@ fn given() -> Vec<Place> {
 
 fn jobs() -> Vec<Place> {
     let url = "https://github.example/token?api-version=2.0";
-    let github = World::new(&[
+    let github = FakeHost::new(&[
         ("ACTIONS_ID_TOKEN_REQUEST_URL", url),
         ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "x"),
     ])
     .service("https://github.example/", 200, &json("value", "github-actions"));
     let forgejo = github.clone().with("FORGEJO_ACTIONS", "true").with("GITEA_ACTIONS", "true");
     let github = github.with("GITHUB_ACTIONS", "true");
-    let denied = World::new(&[("GITHUB_ACTIONS", "true")]);
-    let gitlab = World::new(&[("GITLAB_CI", "true")]);
-    let buildkite = World::new(&[
+    let denied = FakeHost::new(&[("GITHUB_ACTIONS", "true")]);
+    let gitlab = FakeHost::new(&[("GITLAB_CI", "true")]);
+    let buildkite = FakeHost::new(&[
         ("BUILDKITE", "true"),
         ("BUILDKITE_AGENT_ACCESS_TOKEN", "x"),
         ("BUILDKITE_JOB_ID", "1"),
         ("BUILDKITE_AGENT_ENDPOINT", "https://buildkite.example/v3"),
     ])
     .service("https://buildkite.example/", 200, &json("token", "buildkite-agent"));
-    let buildkite_agent = World::new(&[("BUILDKITE", "true")]).program(
+    let buildkite_agent = FakeHost::new(&[("BUILDKITE", "true")]).program(
         "buildkite-agent",
         0,
         &token_of("buildkite-agent"),
         "",
     );
-    let circleci = World::new(&[("CIRCLECI", "true"), ("CIRCLE_OIDC_TOKEN_V2", "wrong")]).program(
-        "circleci",
-        0,
-        &token_of("circleci"),
-        "",
-    );
-    let codefresh = World::new(&[
+    let circleci = FakeHost::new(&[("CIRCLECI", "true"), ("CIRCLE_OIDC_TOKEN_V2", "wrong")])
+        .program("circleci", 0, &token_of("circleci"), "");
+    let codefresh = FakeHost::new(&[
         ("CF_OIDC_REQUEST_URL", "https://codefresh.example/"),
         ("CF_OIDC_REQUEST_TOKEN", "x"),
     ])
     .service("https://codefresh.example/", 200, &json("id_token", "codefresh"));
-    let bitbucket = World::new(&[
+    let bitbucket = FakeHost::new(&[
         ("BITBUCKET_BUILD_NUMBER", "1"),
         ("BITBUCKET_STEP_OIDC_TOKEN", &token_of("bitbucket")),
     ]);
     let semaphore =
-        World::new(&[("SEMAPHORE", "true"), ("SEMAPHORE_OIDC_TOKEN", &token_of("semaphore"))]);
-    let terraform = World::new(&[
+        FakeHost::new(&[("SEMAPHORE", "true"), ("SEMAPHORE_OIDC_TOKEN", &token_of("semaphore"))]);
+    let terraform = FakeHost::new(&[
         ("TFC_RUN_ID", "1"),
         ("TFC_WORKLOAD_IDENTITY_TOKEN", &token_of("hcp-terraform")),
     ]);
-    let vercel = World::new(&[("VERCEL", "1"), ("VERCEL_OIDC_TOKEN", &token_of("vercel"))]);
-    let fly = World::new(&[("FLY_APP_NAME", "a")]).file("/.fly/api", "").service(
+    let vercel = FakeHost::new(&[("VERCEL", "1"), ("VERCEL_OIDC_TOKEN", &token_of("vercel"))]);
+    let fly = FakeHost::new(&[("FLY_APP_NAME", "a")]).file("/.fly/api", "").service(
         "/.fly/api",
         200,
         &token_of("fly"),
@@ -106,22 +102,22 @@ fn jobs() -> Vec<Place> {
         ("Vercel", "vercel", vercel),
         ("Fly.io", "fly", fly),
     ]
-    .map(|(name, provider, world)| place(name, provider, Kind::Job, world))
+    .map(|(name, provider, fake)| place(name, provider, Kind::Job, fake))
     .into()
 }
 
 fn clusters() -> Vec<Place> {
-    let own = crate::world::jwt(
+    let own = crate::fake::jwt(
         r#"{"aud":["https://kubernetes.default.svc"],"sub":"system:serviceaccount:n:s"}"#,
     );
     let secrets = "/var/run/secrets/kubernetes.io/serviceaccount";
     let answer = format!(r#"{{"status":{}}}"#, json("token", "kubernetes"));
-    let pod = World::new(&[("KUBERNETES_SERVICE_HOST", "10.0.0.1")])
+    let pod = FakeHost::new(&[("KUBERNETES_SERVICE_HOST", "10.0.0.1")])
         .file(&format!("{secrets}/token"), &own)
         .file(&format!("{secrets}/ca.crt"), "PEM")
         .service("https://10.0.0.1", 201, &answer);
     let projected =
-        World::default().file("/var/run/sigstore/cosign/oidc-token", &token_of("filesystem"));
+        FakeHost::default().file("/var/run/sigstore/cosign/oidc-token", &token_of("filesystem"));
     vec![
         place("a projected token", "filesystem", Kind::Cluster, projected),
         place("TokenRequest", "kubernetes", Kind::Cluster, pod),
@@ -131,33 +127,33 @@ fn clusters() -> Vec<Place> {
 fn machines() -> Vec<Place> {
     let xml = format!("<WebIdentityToken>{}</WebIdentityToken>", token_of("aws"));
     let keys = r#"{"AccessKeyId":"A","SecretAccessKey":"s","Token":"t"}"#;
-    let sts = |world: World| {
-        world.with("AWS_REGION", "eu-west-1").service("https://sts.eu-west-1.", 200, &xml)
+    let sts = |fake: FakeHost| {
+        fake.with("AWS_REGION", "eu-west-1").service("https://sts.eu-west-1.", 200, &xml)
     };
-    let variables = World::new(&[("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "s")]);
-    let container = World::new(&[("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/c")]).service(
+    let variables = FakeHost::new(&[("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "s")]);
+    let container = FakeHost::new(&[("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/c")]).service(
         "http://169.254.170.2/c",
         200,
         keys,
     );
-    let instance = World::new(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1338")])
+    let instance = FakeHost::new(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1338")])
         .service("http://127.0.0.1:1338/latest/api/token", 200, "session")
         .service("http://127.0.0.1:1338/latest/meta-data/iam/security-credentials/role", 200, keys)
         .service("http://127.0.0.1:1338/latest/meta-data/iam/security-credentials/", 200, "role");
-    let azure = World::new(&[("AZURE_FEDERATED_TOKEN_FILE", "/azure")])
+    let azure = FakeHost::new(&[("AZURE_FEDERATED_TOKEN_FILE", "/azure")])
         .file("/azure", &token_of("azure-workload-identity"));
     let identity = "/computeMetadata/v1/instance/service-accounts/default/identity";
     let google = token_of("google-workload-identity");
-    let firmware = World::default()
+    let firmware = FakeHost::default()
         .file("/sys/class/dmi/id/product_name", "Google Compute Engine\n")
         .service(&format!("http://169.254.169.254{identity}"), 200, &google);
-    let run = World::new(&[("K_SERVICE", "s")]).service(
+    let run = FakeHost::new(&[("K_SERVICE", "s")]).service(
         &format!("http://169.254.169.254{identity}"),
         200,
         &google,
     );
-    let probed = World::default().service("http://169.254.169.254/", 200, &google);
-    let impersonate = World::new(&[("GOOGLE_SERVICE_ACCOUNT_NAME", "s@p")])
+    let probed = FakeHost::default().service("http://169.254.169.254/", 200, &google);
+    let impersonate = FakeHost::new(&[("GOOGLE_SERVICE_ACCOUNT_NAME", "s@p")])
         .service(
             "http://169.254.169.254/computeMetadata/v1/instance/service-accounts/default/token",
             200,
@@ -173,12 +169,12 @@ fn machines() -> Vec<Place> {
         "type": "service_account", "client_email": "s@p", "private_key": key,
     });
     let oauth = format!(r#"{{"id_token":"{}","access_token":"ya29.key"}}"#, token_of("google-adc"));
-    let adc = World::new(&[("GOOGLE_APPLICATION_CREDENTIALS", "/key.json")])
+    let adc = FakeHost::new(&[("GOOGLE_APPLICATION_CREDENTIALS", "/key.json")])
         .file("/key.json", &account.to_string())
         .service("https://oauth2.googleapis.com/token", 200, &oauth);
     let cache = if cfg!(windows) { r"/c\chainguard\sigstore\oidc-token" } else { CACHE };
-    let chainguard =
-        World::new(&[("HOME", "/h"), ("LOCALAPPDATA", "/c")]).file(cache, &token_of("chainguard"));
+    let chainguard = FakeHost::new(&[("HOME", "/h"), ("LOCALAPPDATA", "/c")])
+        .file(cache, &token_of("chainguard"));
     [
         ("AWS's variables", "aws", sts(variables)),
         ("an AWS container", "aws", sts(container)),
@@ -191,7 +187,7 @@ fn machines() -> Vec<Place> {
         ("a Google key file", "google-adc", adc),
         ("Chainguard's cache", "chainguard", chainguard),
     ]
-    .map(|(name, provider, world)| place(name, provider, Kind::Machine, world))
+    .map(|(name, provider, fake)| place(name, provider, Kind::Machine, fake))
     .into()
 }
 
@@ -202,8 +198,8 @@ const CACHE: &str = if cfg!(target_os = "macos") {
 };
 
 /// Who decides: whose token it is, or whose failure ends the search.
-fn decides(world: &World) -> (String, Option<String>) {
-    match world.detect() {
+fn decides(fake: &FakeHost) -> (String, Option<String>) {
+    match fake.detect() {
         Ok(found) => (found.provider, found.token.claims().subject().map(str::to_owned)),
         Err(Error::Broken { provider, .. }) => (provider, None),
         Err(other) => panic!("{other}"),
@@ -213,7 +209,7 @@ fn decides(world: &World) -> (String, Option<String>) {
 #[test]
 fn every_place_alone_is_recognised() {
     for place in [given(), jobs(), clusters(), machines()].into_iter().flatten() {
-        let (provider, subject) = decides(&place.world);
+        let (provider, subject) = decides(&place.fake);
         assert_eq!(provider, place.provider, "{}", place.name);
         assert!(subject.is_none_or(|subject| subject == place.provider), "{}", place.name);
     }
@@ -224,7 +220,7 @@ fn the_job_comes_before_the_machine_and_the_cluster_in_every_pairing() {
     let mut pairs = 0;
     for job in jobs() {
         for other in clusters().into_iter().chain(machines()) {
-            let (provider, subject) = decides(&job.world.clone().and(&other.world));
+            let (provider, subject) = decides(&job.fake.clone().and(&other.fake));
             assert_eq!(provider, job.provider, "{} on {}", job.name, other.name);
             assert_ne!(subject.as_deref(), Some(other.provider));
             pairs += 1;
@@ -235,17 +231,17 @@ fn the_job_comes_before_the_machine_and_the_cluster_in_every_pairing() {
 
 /// Jobs whose platform gives tokens for one audience only, which is not ours.
 fn jobs_of_another_audience() -> Vec<Place> {
-    let azure = World::new(&[("SYSTEM_OIDCREQUESTURI", "https://azure.example/")]);
-    let other = crate::world::jwt(r#"{"aud":"https://other.example","exp":2000}"#);
-    let semaphore = World::new(&[("SEMAPHORE", "true"), ("SEMAPHORE_OIDC_TOKEN", &other)]);
-    let vercel = World::new(&[("VERCEL", "1"), ("VERCEL_OIDC_TOKEN", &other)]);
+    let azure = FakeHost::new(&[("SYSTEM_OIDCREQUESTURI", "https://azure.example/")]);
+    let other = crate::fake::jwt(r#"{"aud":"https://other.example","exp":2000}"#);
+    let semaphore = FakeHost::new(&[("SEMAPHORE", "true"), ("SEMAPHORE_OIDC_TOKEN", &other)]);
+    let vercel = FakeHost::new(&[("VERCEL", "1"), ("VERCEL_OIDC_TOKEN", &other)]);
     [
-        ("Buddy", "buddy", World::new(&[("BUDDY", "true")])),
+        ("Buddy", "buddy", FakeHost::new(&[("BUDDY", "true")])),
         ("Azure Pipelines", "azure-pipelines", azure),
         ("Semaphore", "semaphore", semaphore),
         ("Vercel", "vercel", vercel),
     ]
-    .map(|(name, provider, world)| place(name, provider, Kind::Job, world))
+    .map(|(name, provider, fake)| place(name, provider, Kind::Job, fake))
     .into()
 }
 
@@ -253,7 +249,7 @@ fn jobs_of_another_audience() -> Vec<Place> {
 fn a_job_that_can_never_give_this_audience_is_reported_and_the_search_goes_on() {
     for job in jobs_of_another_audience() {
         for other in clusters().into_iter().chain(machines()) {
-            let found = job.world.clone().and(&other.world).detect().unwrap();
+            let found = job.fake.clone().and(&other.fake).detect().unwrap();
             assert_eq!(found.provider, other.provider, "{} on {}", job.name, other.name);
             assert!(found.passed_over.iter().any(|over| over.provider == job.provider));
         }
@@ -265,7 +261,7 @@ fn every_pairing_of_two_stages_goes_to_the_earlier() {
     let all: Vec<Place> = [given(), jobs(), clusters(), machines()].into_iter().flatten().collect();
     for first in &all {
         for second in all.iter().filter(|second| first.kind < second.kind) {
-            let both = first.world.clone().and(&second.world);
+            let both = first.fake.clone().and(&second.fake);
             let (provider, _) = decides(&both);
             assert_eq!(provider, first.provider, "{} and {}", first.name, second.name);
         }
@@ -279,12 +275,12 @@ fn a_declared_source_comes_before_the_job_and_after_what_was_given() {
         "a declared source",
         "mine",
         Kind::Declared,
-        World::new(&[("MINE", &token_of("mine")), ("XDG_CONFIG_HOME", "/c")])
+        FakeHost::new(&[("MINE", &token_of("mine")), ("XDG_CONFIG_HOME", "/c")])
             .file("/c/ambisign/identity.toml", text),
     );
     let all = [given(), jobs(), clusters(), machines()].into_iter().flatten();
     for other in all {
-        let host = declared.world.clone().and(&other.world).host();
+        let host = declared.fake.clone().and(&other.fake).host();
         let mut sources = every_source(&host);
         block_on(sources.declare_default(&host)).unwrap();
         let minute = std::time::Duration::from_secs(60);
@@ -309,7 +305,7 @@ fn on_one_machine_the_order_is_fixed() {
         ("a Google key file", "Chainguard's cache"),
     ] {
         let (first, second) = (by_name(first), by_name(second));
-        let (provider, _) = decides(&second.world.clone().and(&first.world));
+        let (provider, _) = decides(&second.fake.clone().and(&first.fake));
         assert_eq!(provider, first.provider, "{} and {}", first.name, second.name);
     }
 }

@@ -7,19 +7,19 @@ use host::{BoxFuture, CallPolicy, Clock};
 use id_token::Audience;
 use oidc_ambient::{Error, State, detect, survey};
 
-use crate::world::{World, block_on, every_source};
+use crate::fake::{FakeHost, block_on, every_source};
 
-fn nobody() -> World {
-    World::new(&[("PATH", "/bin"), ("HOME", "/home/me"), ("LANG", "C"), ("USER", "me")])
+fn nobody() -> FakeHost {
+    FakeHost::new(&[("PATH", "/bin"), ("HOME", "/home/me"), ("LANG", "C"), ("USER", "me")])
 }
 
 #[test]
 fn a_machine_with_no_identity_is_asked_at_most_the_metadata_probe() {
-    let world = nobody();
-    let Err(Error::Nothing { absent, broken }) = world.detect() else { panic!() };
+    let fake = nobody();
+    let Err(Error::Nothing { absent, broken }) = fake.detect() else { panic!() };
     assert!(broken.is_empty(), "{broken:?}");
-    assert_eq!(absent.len(), every_source(&world.host()).names().len() + 1, "two are files");
-    let requests = world.requests();
+    assert_eq!(absent.len(), every_source(&fake.host()).names().len() + 1, "two are files");
+    let requests = fake.requests();
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0].uri(), "http://169.254.169.254/");
     let policy = requests[0].extensions().get::<CallPolicy>().unwrap();
@@ -44,14 +44,14 @@ impl Clock for Sleeps {
 
 /// What is waited for: the deadlines of all requests, and every sleep between them. What the
 /// search costs beside that is for `cargo xtask bench` to measure.
-fn waits(world: &World) -> Duration {
+fn waits(fake: &FakeHost) -> Duration {
     let clock = Arc::new(Sleeps::default());
-    let mut host = world.host();
+    let mut host = fake.host();
     host.clock = Arc::clone(&clock) as Arc<dyn Clock>;
     let sources = every_source(&host);
     let audience = Audience::sigstore();
     assert!(block_on(detect(&sources, &audience, Duration::from_secs(30))).is_err());
-    let requests = world.requests();
+    let requests = fake.requests();
     let deadlines = requests
         .iter()
         .map(|request| request.extensions().get::<CallPolicy>().map_or(FOREVER, |it| it.total));
@@ -77,28 +77,28 @@ fn a_machine_that_says_it_is_googles_is_worth_some_patience() {
 
 #[test]
 fn a_survey_of_such_a_machine_asks_no_more() {
-    let world = nobody();
-    let sources = every_source(&world.host());
+    let fake = nobody();
+    let sources = every_source(&fake.host());
     let survey = block_on(survey(&sources, &Audience::sigstore(), Duration::from_secs(30)));
     assert!(survey.reports.iter().all(|report| report.state == State::Absent));
     assert!(survey.reports.iter().all(|report| !report.evidence.is_empty()));
-    assert_eq!(world.requests().len(), 1);
+    assert_eq!(fake.requests().len(), 1);
 }
 
 #[test]
 fn nothing_is_asked_where_the_check_is_switched_off() {
-    let world = nobody().with("NO_GCE_CHECK", "true");
-    assert!(matches!(world.detect(), Err(Error::Nothing { .. })));
-    assert_eq!(world.requests().len(), 0);
+    let fake = nobody().with("NO_GCE_CHECK", "true");
+    assert!(matches!(fake.detect(), Err(Error::Nothing { .. })));
+    assert_eq!(fake.requests().len(), 0);
 }
 
 #[test]
 fn a_job_without_permission_is_one_error_at_once_and_without_a_request() {
-    let google = World::default().file("/sys/class/dmi/id/product_name", "Google");
-    let world = World::new(&[("GITHUB_ACTIONS", "true"), ("CI", "true")]).and(&google);
-    let Err(Error::Broken { provider, broken }) = world.detect() else { panic!() };
+    let google = FakeHost::default().file("/sys/class/dmi/id/product_name", "Google");
+    let fake = FakeHost::new(&[("GITHUB_ACTIONS", "true"), ("CI", "true")]).and(&google);
+    let Err(Error::Broken { provider, broken }) = fake.detect() else { panic!() };
     assert_eq!(provider, "github-actions");
     assert!(broken.reason.contains("`id-token: write`"), "{}", broken.reason);
     assert!(broken.hint.unwrap().contains("permissions: {id-token: write}"));
-    assert_eq!(world.requests().len(), 0);
+    assert_eq!(fake.requests().len(), 0);
 }

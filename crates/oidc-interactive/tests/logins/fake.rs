@@ -216,7 +216,7 @@ impl Prompt for Somebody {
         let url = self.url.lock().unwrap().clone().unwrap();
         let code = match &self.types {
             Some(types) => types(&url),
-            None => Err("there is nobody to type it".to_owned()),
+            None => Err("codes cannot be typed in here".to_owned()),
         };
         Box::pin(std::future::ready(code))
     }

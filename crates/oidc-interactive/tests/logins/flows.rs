@@ -154,7 +154,7 @@ fn a_browser_that_never_comes_back_is_waited_for_until_the_deadline() {
     place.login = place.login.with_deadline(Duration::from_secs(120));
     let closed = Browser::new(|_, _| Ok(Some(0)));
     let error = place.log_in(&closed, &Somebody::default()).unwrap_err();
-    assert_eq!(error.to_string(), "nobody finished the login in the browser within 120s");
+    assert_eq!(error.to_string(), "the login in the browser was not finished within 120s");
     assert_eq!(*place.clock.slept.lock().unwrap(), [120]);
 }
 
@@ -209,7 +209,7 @@ fn the_issuers_own_error_is_told() {
         Ok(Some(0))
     });
     let error = place.log_in(&browser, &Somebody::default()).unwrap_err().to_string();
-    assert!(error.ends_with("refuses at its login page: server_error: bad\\u{1b}[day"), "{error}");
+    assert!(error.ends_with("answered with an error: server_error: bad\\u{1b}[day"), "{error}");
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn a_device_waits_for_the_person() {
     let error = place.log_in(&browser, &place.device_person("reject")).unwrap_err();
     assert!(matches!(error, Error::Denied { .. }), "{error}");
     let error = place.log_in(&browser, &Somebody::default()).unwrap_err();
-    assert_eq!(error.to_string(), "nobody finished the login in another device within 300s");
+    assert_eq!(error.to_string(), "the login in another device was not finished within 300s");
 
     let mut place = Place::new(LoginPage::Form, &[Fault::DeviceExpired]);
     place.login = place.login.with_flow(Flow::Device);
@@ -367,8 +367,8 @@ fn an_issuer_that_is_none_is_named() {
     let issuer = |name: &str| format!("{}/{name}", place.sandbox.oidc());
     let nowhere = "http://localhost:1/dex".to_owned();
     for (issuer, words) in [
-        (issuer("nobody"), "at its discovery document: HTTP status 404"),
-        (nowhere, "the discovery document of http://localhost:1/dex gives no answer"),
+        (issuer("nobody"), "answered with an error: HTTP status 404"),
+        (nowhere, "the discovery document of http://localhost:1/dex did not answer"),
         ("nonsense".to_owned(), "the URL of nonsense cannot be used"),
         ("ftp://example.com".to_owned(), "expected a URL of https"),
         (issuer("github"), "does not offer the device flow"),

@@ -216,3 +216,33 @@ proptest! {
         }
     }
 }
+
+/// Eight certificates take as long as one with eight times the extensions, up to as many as a
+/// certificate can hold. Quadratic work would take eight times as long for the one.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "measures time")]
+fn the_check_for_duplicate_extensions_is_linear() {
+    let authority = Plan::ca("CN=authority", None).self_signed();
+    let key = keys::KeyPair::generate().unwrap();
+    let der_of = |count: u32| {
+        let plan = (0..count).fold(Plan::leaf(), |plan, number| {
+            plan.with(Extension {
+                extn_id: ObjectIdentifier::new(&format!("1.2.3.{number}")).unwrap(),
+                critical: false,
+                extn_value: OctetString::new([0]).unwrap(),
+            })
+        });
+        plan.der(&key, &authority)
+    };
+    let (small, large) = (der_of(450), der_of(3_600));
+    let fastest = |der: &[u8], times: u32| {
+        let run = || {
+            let start = std::time::Instant::now();
+            (0..times).for_each(|_| drop(Certificate::from_der(der).unwrap()));
+            start.elapsed()
+        };
+        (0..5).map(|_| run()).min().unwrap()
+    };
+    let (eight, one) = (fastest(&small, 8), fastest(&large, 1));
+    assert!(one < eight * 3, "{eight:?} for eight small ones, {one:?} for a large one");
+}

@@ -66,8 +66,10 @@ fn a_certificate_without_a_list_has_none() {
 fn every_length_must_be_exact() {
     let inner = vector(&vector(&good()));
     assert!(reading(&octets(&inner)).is_ok());
-    assert!(reason(&inner).starts_with("the list is no OCTET STRING"));
-    assert!(reason(&[octets(&inner), vec![0]].concat()).starts_with("the list is no OCTET STRING"));
+    assert!(reason(&inner).starts_with("the list is not an OCTET STRING"));
+    assert!(
+        reason(&[octets(&inner), vec![0]].concat()).starts_with("the list is not an OCTET STRING")
+    );
     assert_eq!(reason(&octets(&[inner.as_slice(), &[0]].concat())), "something follows it");
     assert_eq!(reason(&octets(&inner[..inner.len() - 1])), "it is cut off");
     let sct = good();

@@ -1,4 +1,4 @@
-//! A world made of places: each brings its variables, its files and its services.
+//! A fake made of places: each brings its variables, its files and its services.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -42,7 +42,7 @@ type Answer = Arc<dyn Fn(&Request<Bytes>) -> Option<Response<Bytes>> + Send + Sy
 /// Variables, files, services and programs. Where no service answers, the network is silent until
 /// the deadline.
 #[derive(Clone, Default)]
-pub(crate) struct World {
+pub(crate) struct FakeHost {
     variables: BTreeMap<String, String>,
     files: BTreeMap<String, Vec<u8>>,
     services: Vec<Answer>,
@@ -50,7 +50,7 @@ pub(crate) struct World {
     seen: Arc<Mutex<Vec<Request<Bytes>>>>,
 }
 
-impl World {
+impl FakeHost {
     pub(crate) fn new(variables: &[(&str, &str)]) -> Self {
         let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         Self { variables, ..Self::default() }
@@ -143,7 +143,7 @@ pub(crate) fn every_source(host: &Host) -> Sources {
     sources
 }
 
-impl Env for World {
+impl Env for FakeHost {
     fn var_os(&self, name: &str) -> Option<OsString> {
         self.variables.var_os(name)
     }

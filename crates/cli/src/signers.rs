@@ -1,92 +1,14 @@
-//! Whose signature is wanted, from the policy flags or a policy file.
+//! The accepted signers, from the policy flags or a policy file.
 
 use std::path::Path;
 
 use host::Env;
 use keys::PublicKey;
-use verify::{AcceptedSigner, Policy, PolicyFile, Purpose, Rule, StringMatch};
+use verify::{AcceptedSigner, Policy, PolicyFile, StringMatch};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::flags::PolicyFlags;
-
-/// The acceptable signers, how many of them it takes, and the checks that flags change.
-#[derive(Clone, Debug)]
-pub(crate) struct Wanted {
-    pub(crate) rule: Rule,
-    use_signed_timestamps: bool,
-    ignore_tlog: bool,
-    ignore_sct: bool,
-}
-
-impl Wanted {
-    /// The signer that the flags name.
-    pub(crate) fn from_flags(flags: &PolicyFlags, context: &Context) -> Result<Self, Failure> {
-        Ok(Self::new(signer(flags, &*context.env)?.into(), flags, context))
-    }
-
-    /// The signers that the file names for an image in `repository`.
-    pub(crate) fn from_file(
-        file: &PolicyFile,
-        path: &Path,
-        repository: &str,
-        flags: &PolicyFlags,
-        context: &Context,
-    ) -> Result<Self, Failure> {
-        let Some(rule) = file.rule(repository) else {
-            let problem = format!("no rule of {} is about {repository}", path.display());
-            return Err(Failure::new(Exit::Failed, problem).hint(
-                "add a rule whose patterns include it: an image that no rule matches is refused",
-            ));
-        };
-        Ok(Self::new(rule.clone(), flags, context))
-    }
-
-    /// Accepts any identity; for reports only.
-    pub(crate) fn anybody() -> Self {
-        Self {
-            rule: verify::danger::any_identity().into(),
-            use_signed_timestamps: false,
-            ignore_tlog: false,
-            ignore_sct: false,
-        }
-    }
-
-    fn new(rule: Rule, flags: &PolicyFlags, context: &Context) -> Self {
-        let ignore_tlog = flags.insecure_ignore_tlog || flags.private_infrastructure;
-        if ignore_tlog {
-            context
-                .console
-                .warning("log entries are not looked at: nobody may have seen this signature");
-        }
-        if flags.insecure_ignore_sct {
-            context
-                .console
-                .warning("the certificate need not be published: its owner may not know of it");
-        }
-        Self {
-            rule,
-            use_signed_timestamps: flags.use_signed_timestamps,
-            ignore_tlog,
-            ignore_sct: flags.insecure_ignore_sct,
-        }
-    }
-
-    /// The policy for signatures of this purpose.
-    pub(crate) fn policy(&self, purpose: Purpose) -> Policy {
-        let mut policy = Policy::new(purpose, self.rule.clone());
-        if self.use_signed_timestamps {
-            policy = policy.use_signed_timestamps();
-        }
-        if self.ignore_tlog {
-            policy = verify::danger::ignore_tlog(policy);
-        }
-        if self.ignore_sct {
-            policy = verify::danger::ignore_sct(policy);
-        }
-        policy
-    }
-}
 
 /// The policy file of `--identity-policy`.
 pub(crate) fn policy_file(path: &Path, env: &dyn Env) -> Result<PolicyFile, Failure> {
@@ -96,23 +18,9 @@ pub(crate) fn policy_file(path: &Path, env: &dyn Env) -> Result<PolicyFile, Fail
     PolicyFile::parse(&bytes).map_err(|error| Failure::of(Exit::Usage, problem(), &error))
 }
 
-fn signer(flags: &PolicyFlags, env: &dyn Env) -> Result<AcceptedSigner, Failure> {
+/// The signer that the flags name.
+pub(crate) fn signer(flags: &PolicyFlags, env: &dyn Env) -> Result<AcceptedSigner, Failure> {
     if let Some(key) = &flags.key {
-        let names_more = flags.extensions.wanted().next().is_some()
-            || [
-                &flags.certificate_identity,
-                &flags.certificate_identity_regexp,
-                &flags.certificate_oidc_issuer,
-                &flags.certificate_oidc_issuer_regexp,
-                &flags.certificate_spiffe_trust_domain,
-                &flags.certificate_spiffe_path_prefix,
-            ]
-            .into_iter()
-            .any(Option::is_some);
-        if names_more {
-            return Err(Failure::usage("--key and the --certificate flags exclude each other")
-                .hint("a key has no identity: it is all that is known of its owner"));
-        }
         return Ok(AcceptedSigner::key(public_key(key, env)?));
     }
     let subject = subject(flags)?;
@@ -160,7 +68,7 @@ fn one_of(
         (None, None) => Err(Failure::usage(format!(
             "{exact_flag} or {regexp_flag} is required for verification in keyless mode"
         ))
-        .hint("a signature says nothing until it is known whose it should be")),
+        .hint("say which identity you expect")),
     }
 }
 
@@ -188,6 +96,46 @@ pub(crate) fn public_key(key: &str, env: &dyn Env) -> Result<PublicKey, Failure>
             .cause("it is a private key, and verifying takes the public one"));
     }
     PublicKey::from_pem(&pem).map_err(|error| Failure::of(Exit::Failed, unusable(), &error))
+}
+
+/// The checks that flags add to a policy or leave out of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Strictness {
+    use_signed_timestamps: bool,
+    ignore_tlog: bool,
+    ignore_sct: bool,
+}
+
+impl Strictness {
+    /// Warns about each check that the flags leave out.
+    pub(crate) fn from_flags(flags: &PolicyFlags, context: &Context) -> Self {
+        let ignore_tlog = flags.insecure_ignore_tlog || flags.private_infrastructure;
+        if ignore_tlog {
+            context
+                .console
+                .warning("log entries are not checked: the signature may never have been public");
+        }
+        if flags.insecure_ignore_sct {
+            context.console.warning(
+                "certificate logs are not checked: the certificate may never have been public",
+            );
+        }
+        let use_signed_timestamps = flags.use_signed_timestamps;
+        Self { use_signed_timestamps, ignore_tlog, ignore_sct: flags.insecure_ignore_sct }
+    }
+
+    pub(crate) fn apply(self, mut policy: Policy) -> Policy {
+        if self.use_signed_timestamps {
+            policy = policy.use_signed_timestamps();
+        }
+        if self.ignore_tlog {
+            policy = verify::danger::ignore_tlog(policy);
+        }
+        if self.ignore_sct {
+            policy = verify::danger::ignore_sct(policy);
+        }
+        policy
+    }
 }
 
 const KEY_CAP: usize = 64 << 10;

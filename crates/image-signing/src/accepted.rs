@@ -1,0 +1,87 @@
+//! Signatures that were verified.
+
+use std::fmt;
+
+use bundle::Envelope;
+use oci_push::Resolved;
+use verify::Verified;
+
+use crate::image::Image;
+use crate::refusal::Refusal;
+
+/// An image with as many acceptable signatures as are required.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct VerifiedImage {
+    /// The image as it was named.
+    pub image: Image,
+    /// The manifest that is signed.
+    pub resolved: Resolved,
+    /// The acceptable signatures: at least one.
+    pub signatures: Vec<VerifiedSignature>,
+    /// What else is attached and does not count.
+    pub refused: Vec<Refusal>,
+}
+
+/// A signature or attestation of an image that was verified.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct VerifiedSignature {
+    /// Who signed, when, and what.
+    pub verified: Verified,
+    /// The digest of the bundle; `None` for cosign's earlier formats.
+    pub bundle_digest: Option<keys::Digest>,
+    /// What was signed, where it is an envelope.
+    pub envelope: Option<Envelope>,
+}
+
+impl VerifiedSignature {
+    /// Who signed.
+    pub fn signer(&self) -> SignerName {
+        SignerName::of(&self.verified)
+    }
+}
+
+/// A signer whose signature was verified. Displays without control characters.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SignerName {
+    /// An identity.
+    Identity {
+        /// The subject of the certificate.
+        subject: String,
+        /// The OIDC issuer in the certificate.
+        issuer: String,
+    },
+    /// A key that the policy names.
+    Key {
+        /// The SHA-256 of its SPKI, in hex.
+        sha256: String,
+    },
+}
+
+impl SignerName {
+    /// Who made the signature that was verified.
+    pub fn of(verified: &Verified) -> Self {
+        match verified.subject_name() {
+            Some(subject) => Self::Identity {
+                subject: subject.as_str().to_owned(),
+                issuer: verified.issuer().unwrap_or_default().to_owned(),
+            },
+            None => {
+                Self::Key { sha256: keys::Digest::sha256(verified.public_key().spki()).to_hex() }
+            }
+        }
+    }
+}
+
+impl fmt::Display for SignerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Identity { subject, issuer } => {
+                write!(f, "{} ({})", host::escape_remote(subject), host::escape_remote(issuer))
+            }
+            Self::Key { sha256 } => write!(f, "the key sha256:{sha256}"),
+        }
+    }
+}

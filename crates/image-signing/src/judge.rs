@@ -1,0 +1,139 @@
+//! Judging what is attached to an image, one candidate after the other.
+
+use bundle::{Bundle, Content, Envelope, SIGN_PREDICATE_TYPE, Statement};
+use host::Clock;
+use oci_push::{Found, LegacyKind};
+use trust_root::TrustedRoot;
+use verify::{Artifact, Error, LegacySignature, Policy, verify_legacy};
+
+use crate::accepted::VerifiedSignature;
+use crate::refusal::{Reason, Refusal};
+use crate::several::yield_now;
+
+/// By what the signatures of one image are judged.
+pub(crate) struct Judge<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) root: &'a TrustedRoot,
+    pub(crate) clock: &'a dyn Clock,
+    /// The image's digest.
+    pub(crate) image: &'a keys::Digest,
+}
+
+/// What became of everything that is attached to an image.
+#[derive(Default)]
+pub(crate) struct Judged {
+    pub(crate) accepted: Vec<VerifiedSignature>,
+    pub(crate) refused: Vec<Refusal>,
+    /// The predicate types of what has another purpose: it counts neither for nor against.
+    pub(crate) others: Vec<String>,
+}
+
+impl Judge<'_> {
+    /// Judges everything in `found`. Everything else that waits has its turn between any two
+    /// candidates: judging some of them takes long, and whoever can write to the repository decides
+    /// how many there are.
+    pub(crate) async fn all(&self, found: &Found, judged: &mut Judged) {
+        for signature in &found.bundles {
+            self.bundle(&signature.digest.to_string(), &signature.bytes, judged);
+            yield_now().await;
+        }
+        for signature in &found.legacy {
+            self.legacy(signature, judged);
+            yield_now().await;
+        }
+        for unusable in &found.unusable {
+            let reason = Reason::Unusable(unusable.reason.clone());
+            judged.refused.push(Refusal::new(&unusable.what, reason));
+        }
+        for unreachable in &found.unreachable {
+            let reason = Reason::Unreachable(Box::new(unreachable.error.clone()));
+            judged.refused.push(Refusal::new(&unreachable.what, reason));
+        }
+    }
+
+    fn bundle(&self, name: &str, bytes: &[u8], judged: &mut Judged) {
+        let bundle = match Bundle::from_json(bytes) {
+            Ok(bundle) => bundle,
+            Err(error) => {
+                let reason = Reason::Unreadable(Box::new(error));
+                return judged.refused.push(Refusal::new(name, reason));
+            }
+        };
+        let envelope = match bundle.content() {
+            Content::Envelope(envelope) => Some(envelope),
+            Content::Message { .. } => None,
+        };
+        if let Some(other) = envelope.and_then(|envelope| self.other_purpose(envelope)) {
+            return judged.others.push(other);
+        }
+        let (artifact, now) = (Artifact::Digest(self.image), self.clock.now());
+        match verify::verify(&bundle, &artifact, self.policy, self.root, now) {
+            Ok(verified) => judged.accepted.push(VerifiedSignature {
+                verified,
+                bundle_digest: Some(keys::Digest::sha256(bytes)),
+                envelope: envelope.cloned(),
+            }),
+            Err(error) => judged.refuse(name, error, verify::certificate(&bundle)),
+        }
+    }
+
+    fn legacy(&self, signature: &oci_push::LegacySignature, judged: &mut Judged) {
+        let name = match signature.kind {
+            LegacyKind::Attestation => format!("{} (.att)", signature.digest),
+            LegacyKind::Signature => format!("{} (.sig)", signature.digest),
+        };
+        let (payload, annotations) = (&signature.bytes, &signature.annotations);
+        let read = match signature.kind {
+            LegacyKind::Attestation => LegacySignature::attestation(payload, annotations),
+            LegacyKind::Signature => LegacySignature::image_signature(payload, annotations),
+        };
+        let read = match read {
+            Ok(read) => read,
+            Err(error) => return judged.refuse(&name, error, None),
+        };
+        let other = match (signature.kind, read.envelope()) {
+            (LegacyKind::Signature, _) if self.purpose() == SIGN_PREDICATE_TYPE => None,
+            (LegacyKind::Signature, _) => Some(SIGN_PREDICATE_TYPE.to_owned()),
+            (LegacyKind::Attestation, envelope) => {
+                envelope.and_then(|envelope| self.other_purpose(envelope))
+            }
+        };
+        if let Some(other) = other {
+            return judged.others.push(other);
+        }
+        let (artifact, now) = (Artifact::Digest(self.image), self.clock.now());
+        match verify_legacy(&read, &artifact, self.policy, self.root, now) {
+            Ok(verified) => judged.accepted.push(VerifiedSignature {
+                verified,
+                bundle_digest: None,
+                envelope: read.envelope().cloned(),
+            }),
+            Err(error) => judged.refuse(&name, error, read.certificate()),
+        }
+    }
+
+    /// The predicate type that is looked for.
+    fn purpose(&self) -> &str {
+        self.policy.purpose().predicate_type().unwrap_or(SIGN_PREDICATE_TYPE)
+    }
+
+    /// The predicate type of a statement that has another than the one looked for.
+    fn other_purpose(&self, envelope: &Envelope) -> Option<String> {
+        let statement = Statement::parse(&envelope.payload).ok()?;
+        let predicate_type = statement.predicate_type();
+        (predicate_type != self.purpose()).then(|| predicate_type.to_owned())
+    }
+}
+
+impl Judged {
+    /// Whether the policy's rule is satisfied.
+    pub(crate) fn is_enough(&self, policy: &Policy) -> bool {
+        let verified = self.accepted.iter().map(|accepted| &accepted.verified);
+        policy.rule().decide(verified).is_enough()
+    }
+
+    fn refuse(&mut self, name: &str, error: Error, certificate: Option<x509::Certificate>) {
+        let refusal = Refusal::new(name, Reason::Refused(error));
+        self.refused.push(Refusal { certificate: certificate.map(Box::new), ..refusal });
+    }
+}
