@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use keys::Sign as _;
 use serde_json::json;
 
 use harness::{Setup, by};
@@ -195,4 +196,47 @@ fn one_missing_file_does_not_stop_the_others() {
     let sign = setup.workload().args(["sign-blob"]).arg(setup.path("none")).arg(&file);
     sign.run().ends(11).says(&["none does not exist"]);
     assert!(setup.path("a.sigstore.json").is_file());
+}
+
+/// Within the limit on their size, and fifty times as large once every value is built.
+#[test]
+fn a_bundle_of_millions_of_small_values_is_judged_in_little_memory() {
+    let setup = Setup::new();
+    let file = setup.write("release.tar", "content");
+    let verify = |bundle: &Path| {
+        let verify = setup.program().args(["verify-blob", "--bundle"]).arg(bundle).arg(&file);
+        verify.limited_to(400 << 20)
+    };
+    for filler in ["{},".repeat(10_000_000), "[0],".repeat(7_900_000)] {
+        let media_type = bundle::MEDIA_TYPE_V0_3;
+        let text = format!(r#"{{"mediaType":{media_type:?},"dsseEnvelope":[{filler}0]}}"#);
+        let refused = verify(&setup.write("values.json", text)).args(setup.by_workload()).run();
+        refused.ends(12).says(&["65537 values in the JSON document, at most 65536 are allowed"]);
+    }
+    // Validly signed, so that all of it is looked at.
+    let pair = keys::KeyPair::generate().unwrap();
+    let members: Vec<_> = (0..1_500_000).map(|number| format!(r#""{number:x}":0"#)).collect();
+    let digest = keys::Digest::sha256(b"content").to_hex();
+    let payload = format!(
+        r#"{{"_type":{:?},"subject":[{{"digest":{{"sha256":"{digest}"}}}}],"predicateType":"p:p","predicate":{{{}}}}}"#,
+        bundle::STATEMENT_TYPE_V1,
+        members.join(",")
+    );
+    let mut envelope = bundle::Envelope {
+        payload: payload.into_bytes(),
+        payload_type: bundle::INTOTO_PAYLOAD_TYPE.to_owned(),
+        signatures: Vec::new(),
+    };
+    let sig = pair.sign(keys::Payload::Message(&envelope.pae())).unwrap();
+    envelope.signatures.push(bundle::EnvelopeSignature { sig, keyid: None });
+    let signed = bundle::Bundle::new(
+        bundle::VerificationMaterial::PublicKey { hint: None },
+        bundle::Content::Envelope(envelope),
+        Vec::new(),
+        Vec::new(),
+    );
+    let signed = setup.write("signed.json", signed.unwrap().to_json());
+    let key = setup.write("key.pem", pair.public_key().to_pem());
+    let refused = verify(&signed).arg("--key").arg(&key).arg("--insecure-ignore-tlog").run();
+    refused.ends(12).says(&["expected a file signature"]);
 }
