@@ -295,10 +295,20 @@ impl Material {
     fn ed25519(raw: &[u8]) -> Result<Self, Error> {
         let raw: &[u8; 32] =
             raw.try_into().map_err(|_| malformed("an Ed25519 key has 32 bytes"))?;
+        if !is_canonical(raw) {
+            return Err(malformed("the key is not in its canonical form"));
+        }
         Ed25519Key::from_bytes(raw)
             .map(Self::Ed25519)
             .map_err(|_| malformed("the key is not a point of its curve"))
     }
+}
+
+/// Whether the coordinate in an Ed25519 key is less than 2^255 - 19 (RFC 8032 5.1.3). A larger one
+/// is a second form of the same key.
+fn is_canonical(raw: &[u8; 32]) -> bool {
+    let [low, middle @ .., high] = raw;
+    *low < 0xed || middle.iter().any(|byte| *byte != 0xff) || high & 0x7f != 0x7f
 }
 
 /// How SEC 1 marks a point with both coordinates.
@@ -451,6 +461,20 @@ mod tests {
             PublicKey::from_spki(&with_null).unwrap_err().to_string(),
             "not a public key: Ed25519 takes no parameters"
         );
+    }
+
+    #[test]
+    fn an_ed25519_key_has_one_form() {
+        let key = |low, high| {
+            let mut raw = [0xff; 32];
+            (raw[0], raw[31]) = (low, high);
+            PublicKey::from_ed25519_bytes(&raw).map_err(|error| error.to_string())
+        };
+        for (low, high) in [(0xed, 0x7f), (0xff, 0x7f), (0xee, 0xff)] {
+            assert!(key(low, high).unwrap_err().ends_with("not in its canonical form"));
+        }
+        // The largest canonical coordinate, 2^255 - 20, is that of the point of order two.
+        assert!(key(0xec, 0x7f).is_ok());
     }
 
     #[test]

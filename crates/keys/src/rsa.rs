@@ -28,7 +28,7 @@ pub(crate) struct RsaKey {
 impl RsaKey {
     /// Reads a DER RSAPublicKey (RFC 8017 A.1.1).
     pub(crate) fn from_pkcs1(pkcs1: &[u8]) -> Result<Self, Error> {
-        let wrong = |reason: String| Error::Malformed { expected: "RSA public key", reason };
+        let wrong = |reason: String| Error::Malformed { expected: "public RSA key", reason };
         let (modulus, exponent) = parse(pkcs1).map_err(|error| wrong(error.to_string()))?;
         let bits = modulus
             .first()

@@ -213,15 +213,17 @@ impl EntryBundle {
         };
         let mut entries = Vec::new();
         while let Some((length, rest)) = bytes.split_first_chunk() {
+            if entries.len() == TILE_WIDTH as usize {
+                return Err(malformed("more than 256 entries"));
+            }
             let length = usize::from(u16::from_be_bytes(*length));
             let (entry, rest) =
                 rest.split_at_checked(length).ok_or_else(|| malformed("an entry is cut off"))?;
             entries.push(entry.to_vec());
             bytes = rest;
         }
-        match (bytes, entries.len()) {
-            ([], 0..=256) => Ok(Self { entries }),
-            ([], _) => Err(malformed("more than 256 entries")),
+        match bytes {
+            [] => Ok(Self { entries }),
             _ => Err(malformed("an entry's length is cut off")),
         }
     }
@@ -312,5 +314,13 @@ mod tests {
         assert_eq!(bundle.entries, [vec![7], vec![]]);
         assert!(EntryBundle::parse(&[0, 2, 7]).is_err());
         assert!(EntryBundle::parse(&[0]).is_err());
+    }
+
+    #[test]
+    fn an_entry_bundle_holds_256_entries_and_is_not_read_further() {
+        assert_eq!(EntryBundle::parse(&[0; 2 * 256]).unwrap().entries.len(), 256);
+        // Cut off at the end, which is not reached.
+        let error = EntryBundle::parse(&[0; 2 * 1_000_000 + 1]).unwrap_err().to_string();
+        assert!(error.contains("more than 256 entries"), "{error}");
     }
 }

@@ -1,6 +1,7 @@
 //! One service, and the rules that choose among several of a kind.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::str::FromStr;
 use std::time::SystemTime;
 
@@ -206,12 +207,8 @@ impl Services {
         usable.sort_by_key(|service| Reverse(service.valid_for.start));
         let highest = usable.iter().map(|service| service.major_api_version).max();
         usable.retain(|service| Some(service.major_api_version) == highest);
-        let mut operators = Vec::new();
-        usable.retain(|service| {
-            let first = !operators.contains(&service.operator.as_str());
-            operators.push(service.operator.as_str());
-            first
-        });
+        let mut operators = HashSet::new();
+        usable.retain(|service| operators.insert(service.operator.as_str()));
         usable
     }
 

@@ -1,5 +1,7 @@
 //! A rule for root metadata beyond those of TUF.
 
+use std::collections::HashMap;
+
 use sigstore_tuf::Root;
 use sigstore_tuf::metadata::Metadata;
 
@@ -7,16 +9,15 @@ use sigstore_tuf::metadata::Metadata;
 /// the TUF client counts ids.
 pub(crate) fn check_keys(root: &Root) -> Result<(), sigstore_tuf::Error> {
     for (role, of_role) in &root.roles {
-        let mut seen = Vec::new();
+        let mut seen = HashMap::new();
         for id in &of_role.keyids {
             let key = root.keys.get(id).and_then(|key| key.verification_key().ok());
             let Some(key) = key else { continue };
-            if seen.iter().any(|(other, bytes)| *other != id && *bytes == key.as_bytes()) {
+            if *seen.entry(key.as_bytes().to_vec()).or_insert(id) != id {
                 return Err(sigstore_tuf::Error::Malformed(format!(
                     "the role {role} has one key under two ids"
                 )));
             }
-            seen.push((id, key.as_bytes().to_vec()));
         }
     }
     Ok(())
