@@ -25,12 +25,20 @@ impl Envelope {
     pub fn pae(&self) -> Vec<u8> {
         pae(&self.payload_type, &self.payload)
     }
+
+    /// The [`pae`] up to the payload, which follows it: for hashing without a copy.
+    pub fn pae_head(&self) -> String {
+        pae_head(&self.payload_type, self.payload.len())
+    }
 }
 
 /// DSSE's pre-authentication encoding: what is signed for a payload of a type.
 pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let head = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
-    [head.as_bytes(), payload].concat()
+    [pae_head(payload_type, payload.len()).as_bytes(), payload].concat()
+}
+
+fn pae_head(payload_type: &str, payload_len: usize) -> String {
+    format!("DSSEv1 {} {payload_type} {payload_len} ", payload_type.len())
 }
 
 #[cfg(test)]

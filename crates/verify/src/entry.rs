@@ -2,12 +2,13 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bundle::log_body::LogKind;
 use bundle::{LogEntry, LogProof};
 use keys::{Payload, Scheme};
 use tlog::{Checkpoint, Hash, InclusionProof, NoteKey};
 use trust_root::{Log, TrustedRoot};
 
-use crate::body::{self, Kind, kind_version};
+use crate::body::{self, is_v2, kind_version};
 use crate::check::Check;
 use crate::signature::Signed;
 use crate::text::{hex, rfc3339};
@@ -74,7 +75,7 @@ fn check(
     scheme: Scheme,
     logs: &[&Log],
 ) -> Result<VerifiedEntry, Check> {
-    let kind = Kind::of(index, entry)?;
+    let kind = body::kind(index, entry)?;
     body::check(index, entry, kind, signed, scheme)?;
     // They have the same id and the same key, and differ in their windows.
     let Some(log) = logs.first() else {
@@ -90,7 +91,7 @@ fn check(
         }
     }
     if let Some(found) = claimed {
-        let expected = match (kind.is_v2(), &entry.signed_entry_timestamp) {
+        let expected = match (is_v2(kind), &entry.signed_entry_timestamp) {
             (true, _) => Some("none, because Rekor v2 signs no times"),
             (false, None) => Some("a signed entry timestamp beside it"),
             (false, Some(_)) => None,
@@ -114,7 +115,7 @@ fn check(
     match &entry.inclusion_proof {
         Some(proof) => inclusion(index, entry, kind, proof, log)?,
         // A signed entry timestamp is enough for Rekor v1: bundles of v0.1 need no more.
-        None if kind.is_v2() || entry.signed_entry_timestamp.is_none() => {
+        None if is_v2(kind) || entry.signed_entry_timestamp.is_none() => {
             return Err(Check::InclusionMissing { entry: index, found: kind_version(entry) });
         }
         None => {}
@@ -122,7 +123,7 @@ fn check(
     Ok(VerifiedEntry {
         log_url: log.base_url().to_owned(),
         log_id: entry.log_id.clone(),
-        log_index: (kind.is_v2() || integrated_time.is_some()).then_some(entry.log_index),
+        log_index: (is_v2(kind) || integrated_time.is_some()).then_some(entry.log_index),
         claimed_log_index: entry.log_index,
         integrated_time,
     })
@@ -173,7 +174,7 @@ fn signed_time(
 fn inclusion(
     index: usize,
     entry: &LogEntry,
-    kind: Kind,
+    kind: LogKind,
     proof: &LogProof,
     log: &Log,
 ) -> Result<(), Check> {
@@ -186,7 +187,7 @@ fn inclusion(
     };
     copies("tree size", checkpoint.size.to_string(), proof.tree_size.to_string())?;
     copies("root hash", hex(checkpoint.root.as_bytes()), hex(&proof.root_hash))?;
-    if kind.is_v2() {
+    if is_v2(kind) {
         copies("log index", entry.log_index.to_string(), proof.log_index.to_string())?;
     } else if entry.log_index < proof.log_index {
         // The index of the entry also counts the entries of all earlier shards.
@@ -208,7 +209,7 @@ fn inclusion(
 }
 
 /// The checkpoint, signed by the same log that the entry names.
-fn checkpoint(index: usize, kind: Kind, envelope: &str, log: &Log) -> Result<Checkpoint, Check> {
+fn checkpoint(index: usize, kind: LogKind, envelope: &str, log: &Log) -> Result<Checkpoint, Check> {
     let wrong = |source| Check::Checkpoint { entry: index, source };
     let (checkpoint, note) = Checkpoint::parse(envelope).map_err(wrong)?;
     let other_origin = |expected: String| Check::CheckpointOrigin {
@@ -216,7 +217,7 @@ fn checkpoint(index: usize, kind: Kind, envelope: &str, log: &Log) -> Result<Che
         expected,
         found: checkpoint.origin.chars().take(200).collect(),
     };
-    let name = if kind.is_v2() {
+    let name = if is_v2(kind) {
         // The name of the log is the host name of its URL.
         let name = log.host_name().unwrap_or_default();
         if name != checkpoint.origin {

@@ -23,6 +23,7 @@ mod legacy;
 mod policy;
 mod policy_error;
 mod policy_file;
+mod policy_text;
 mod purpose;
 mod rule;
 mod scheme;

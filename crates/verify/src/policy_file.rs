@@ -2,15 +2,14 @@
 //! in its repository.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 
 use keys::PublicKey;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use crate::accepted::AcceptedSigner;
 use crate::glob::Glob;
 use crate::policy_error::PolicyError;
+use crate::policy_text::{line, refuse_invisible, unique_keys};
 use crate::purpose::Formats;
 use crate::rule::Rule;
 use crate::string_match::StringMatch;
@@ -46,7 +45,7 @@ impl PolicyFile {
     ///
     /// As [`PolicyFile::parse`].
     pub fn from_toml(text: &str) -> Result<Self, PolicyError> {
-        refuse_invisible(text)?;
+        refuse_invisible(text).map_err(|(place, reason)| bad(&place, reason))?;
         let document = toml::from_str(text).map_err(|error| PolicyError::File {
             place: error.span().map_or_else(|| THE_FILE.to_owned(), |span| line(text, span.start)),
             reason: error.message().to_owned(),
@@ -60,7 +59,8 @@ impl PolicyFile {
     ///
     /// As [`PolicyFile::parse`].
     pub fn from_json(bytes: &[u8]) -> Result<Self, PolicyError> {
-        refuse_invisible(&String::from_utf8_lossy(bytes))?;
+        refuse_invisible(&String::from_utf8_lossy(bytes))
+            .map_err(|(place, reason)| bad(&place, reason))?;
         let document =
             serde_json::from_slice(bytes).map_err(|error| bad(THE_FILE, error.to_string()))?;
         Self::new(document)
@@ -229,61 +229,11 @@ impl IdentityEntry {
     }
 }
 
-/// Reads an object and refuses a key that it has twice: another reader might take the other value.
-fn unique_keys<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<BTreeMap<String, String>, D::Error> {
-    struct Unique;
-
-    impl<'de> Visitor<'de> for Unique {
-        type Value = BTreeMap<String, String>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("names and their values")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut read = BTreeMap::new();
-            while let Some((key, value)) = map.next_entry::<String, String>()? {
-                let twice = format!("the key {key:?} is given twice");
-                if read.insert(key, value).is_some() {
-                    return Err(A::Error::custom(twice));
-                }
-            }
-            Ok(read)
-        }
-    }
-
-    deserializer.deserialize_map(Unique)
-}
-
 /// The object identifier of the extension that Fulcio calls `name`.
 fn extension(name: &str) -> Option<String> {
     (1..=MOST_ARCS)
         .map(|arc| format!("1.3.6.1.4.1.57264.1.{arc}"))
         .find(|oid| x509::oid::name(oid) == Some(name))
-}
-
-/// Characters that make a line look different from what it says: a reviewer could not see what the
-/// policy accepts.
-fn refuse_invisible(text: &str) -> Result<(), PolicyError> {
-    let invisible = |(_, c): &(usize, char)| {
-        (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
-            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-            || matches!(c, '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    match text.char_indices().find(invisible) {
-        Some((offset, c)) => Err(bad(
-            &line(text, offset),
-            format!("expected visible characters, found U+{:04X}", u32::from(c)),
-        )),
-        None => Ok(()),
-    }
-}
-
-fn line(text: &str, offset: usize) -> String {
-    let before = text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
-    format!("line {}", before + 1)
 }
 
 fn bad(place: &str, reason: impl Into<String>) -> PolicyError {

@@ -1,7 +1,10 @@
+use std::borrow::Cow;
+use std::cell::RefCell;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bundle::{Content, Envelope};
-use keys::{Digest, HashAlgorithm, KeyAlgorithm, Payload, PublicKey, Scheme};
+use keys::{Digest, HashAlgorithm, Hasher, KeyAlgorithm, Payload, PublicKey, Scheme};
 use x509::Certificate;
 
 use crate::artifact::{Artifact, check_algorithm};
@@ -20,13 +23,13 @@ pub(crate) struct Signed<'a> {
     pub(crate) key: &'a PublicKey,
     /// `None`: the key was known beforehand.
     pub(crate) certificate: Option<&'a Certificate>,
-    /// The bytes that an envelope's signature is over.
-    pub(crate) pae: Vec<u8>,
+    /// The digests of the signed bytes that were computed so far.
+    digests: RefCell<Vec<Digest>>,
 }
 
 enum Given<'a> {
     Digest(Digest),
-    Message(&'a [u8]),
+    Message(Cow<'a, [u8]>),
 }
 
 impl<'a> Signed<'a> {
@@ -36,12 +39,8 @@ impl<'a> Signed<'a> {
         key: &'a PublicKey,
         certificate: Option<&'a Certificate>,
     ) -> Self {
-        let pae = match candidate.content {
-            Content::Envelope(envelope) => envelope.pae(),
-            Content::Message { .. } => Vec::new(),
-        };
         let (content, signature) = (candidate.content, candidate.signature);
-        Self { content, artifact, signature, key, certificate, pae }
+        Self { content, artifact, signature, key, certificate, digests: RefCell::default() }
     }
 
     pub(crate) fn envelope(&self) -> Option<&'a Envelope> {
@@ -53,10 +52,24 @@ impl<'a> Signed<'a> {
 
     /// The digest of the signed bytes, when they or it are known.
     pub(crate) fn digest(&self, algorithm: HashAlgorithm) -> Option<Digest> {
-        match self.content {
-            Content::Envelope(_) => Some(Digest::of(algorithm, &self.pae)),
-            Content::Message { .. } => self.artifact.digest(algorithm),
+        let known = |digests: &[Digest]| {
+            digests.iter().find(|digest| digest.algorithm() == algorithm).cloned()
+        };
+        if let Some(digest) = known(&self.digests.borrow()) {
+            return Some(digest);
         }
+        let digest = match self.content {
+            // Not copied for hashing: a payload may be large.
+            Content::Envelope(envelope) => {
+                let mut hasher = Hasher::new(algorithm);
+                hasher.update(envelope.pae_head().as_bytes());
+                hasher.update(&envelope.payload);
+                hasher.finish()
+            }
+            Content::Message { .. } => self.artifact.digest(algorithm)?,
+        };
+        self.digests.borrow_mut().push(digest.clone());
+        Some(digest)
     }
 
     /// Verifies the signature over the signed bytes, and finds the scheme it was made by.
@@ -71,7 +84,7 @@ impl<'a> Signed<'a> {
                     continue;
                 }
                 Some(Given::Message(message)) => {
-                    self.key.verify(*scheme, Payload::Message(message), self.signature)
+                    self.key.verify(*scheme, Payload::Message(&message), self.signature)
                 }
                 Some(Given::Digest(digest)) => {
                     self.key.verify(*scheme, Payload::Digest(&digest), self.signature)
@@ -126,10 +139,15 @@ impl<'a> Signed<'a> {
     }
 
     fn payload(&self, scheme: Scheme) -> Option<Given<'_>> {
+        if let Some(algorithm) = scheme.hash() {
+            return self.digest(algorithm).map(Given::Digest);
+        }
         match (self.content, self.artifact) {
-            (Content::Envelope(_), _) => Some(Given::Message(&self.pae)),
-            (Content::Message { .. }, Artifact::Message(message)) => Some(Given::Message(message)),
-            (Content::Message { .. }, _) => self.artifact.digest(scheme.hash()?).map(Given::Digest),
+            (Content::Envelope(envelope), _) => Some(Given::Message(envelope.pae().into())),
+            (Content::Message { .. }, Artifact::Message(message)) => {
+                Some(Given::Message((*message).into()))
+            }
+            (Content::Message { .. }, _) => None,
         }
     }
 

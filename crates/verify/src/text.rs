@@ -7,19 +7,7 @@ use keys::Digest;
 /// Text from outside in one line: control and bidirectional characters escaped, cut where it is
 /// long.
 pub(crate) fn plain(text: &str) -> String {
-    const SHOWN: usize = 136;
-    let mut shown = String::new();
-    let mut length = 0;
-    for character in text.chars() {
-        let escaped = character.escape_debug();
-        length += escaped.len();
-        if length > SHOWN {
-            shown.push_str("...");
-            break;
-        }
-        shown.extend(escaped);
-    }
-    shown
+    host::escape_remote(text)
 }
 
 /// Text from outside, quoted, or `none`.
@@ -45,18 +33,4 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 pub(crate) fn rfc3339(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time)
         .map_or_else(|_| "a time out of range".to_owned(), |time| time.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn control_and_bidirectional_characters_are_escaped_and_long_text_is_cut() {
-        assert_eq!(plain("a\u{1b}[2J\n"), "a\\u{1b}[2J\\n");
-        assert_eq!(plain("a\u{202e}b\u{85}"), "a\\u{202e}b\\u{85}");
-        let long = plain(&"x".repeat(1000));
-        assert_eq!(long.len(), 139);
-        assert!(long.ends_with("x..."));
-    }
 }
