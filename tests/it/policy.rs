@@ -149,7 +149,7 @@ fn every_mistake_in_a_policy_file_is_told_with_its_place() {
         ),
         (
             rule("[[images.identities]]\nspiffe-trust-domain = 'X Y'\nissuer = 'y'"),
-            "a trust domain has lower-case letters",
+            "a trust domain consists of letters",
         ),
         (
             rule(&format!("{signer}extensions = {{ SourceRepo = 'z' }}")),

@@ -55,15 +55,12 @@ pub(crate) fn check(
     }
     let compared = Compared { index, signed };
     let body = LogBody::parse(&entry.canonicalized_body).map_err(|error| match error {
-        bundle::Error::LogKind { kind: found, version } => {
-            compared.differs("kind", kind_version(entry), format!("{found} {version}"))
-        }
+        bundle::Error::LogKind { kind: found, version } => compared.kind(entry, &found, &version),
         error => compared.malformed(host::with_causes(&error)),
     })?;
     let found = body.kind();
     if found != kind {
-        let found = format!("{} {}", found.kind(), found.version());
-        return Err(compared.differs("kind", kind_version(entry), found));
+        return Err(compared.kind(entry, found.kind(), found.version()));
     }
     match body {
         LogBody::HashedRekord001(body) => compared.hashedrekord_0_0_1(&body),
@@ -94,6 +91,15 @@ struct Compared<'a> {
 }
 
 impl Compared<'_> {
+    /// The kind or the version in the body is not the one that the entry names.
+    fn kind(&self, entry: &LogEntry, kind: &str, version: &str) -> Check {
+        let (field, expected, found) = match entry.kind == kind {
+            true => ("version", &entry.version, version),
+            false => ("kind", &entry.kind, kind),
+        };
+        self.differs(field, quote(expected), quote(found))
+    }
+
     fn hashedrekord_0_0_1(&self, body: &HashedRekord001) -> Result<(), Check> {
         let algorithm = &body.hash.algorithm;
         let algorithm = HashAlgorithm::from_name(algorithm).ok_or_else(|| {

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use id_token::{SpiffeId, TrustDomain};
 use regex_lite::Regex;
 use x509::SubjectName;
 
@@ -22,8 +23,9 @@ pub enum StringMatch {
 /// The SPIFFE IDs of a trust domain, or of a part of it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SpiffeMatch {
-    trust_domain: String,
-    path_prefix: Option<String>,
+    trust_domain: TrustDomain,
+    /// The beginning of the path, without `/` at its end.
+    path_prefix: String,
 }
 
 /// A regular expression that must match a whole string.
@@ -83,68 +85,51 @@ impl StringMatch {
 }
 
 impl SpiffeMatch {
-    /// A trust domain, without `spiffe://`, and a path that begins with `/` and has no empty
-    /// segment; `/` at its end changes nothing.
+    /// A trust domain, without `spiffe://`, and a path that begins with `/`; a `/` at its end
+    /// changes nothing.
     ///
     /// # Errors
     ///
-    /// When they cannot be part of any SPIFFE ID.
+    /// When no SPIFFE ID can have them.
     pub fn new(trust_domain: &str, path_prefix: Option<&str>) -> Result<Self, PolicyError> {
-        let unusable = |pattern: &str, reason: &str| PolicyError::Pattern {
+        let unusable = |pattern: &str, error: &id_token::Error| PolicyError::Pattern {
             pattern: pattern.to_owned(),
-            reason: reason.to_owned(),
+            reason: host::with_causes(error),
         };
-        let name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        if trust_domain.is_empty() || !trust_domain.bytes().all(|b| name(b) || b"-._".contains(&b))
-        {
-            let reason = "a trust domain has lower-case letters, digits, `.`, `-` and `_`";
-            return Err(unusable(trust_domain, reason));
-        }
+        let domain = TrustDomain::parse(trust_domain);
+        let domain = domain.map_err(|error| unusable(trust_domain, &error))?;
         let Some(path) = path_prefix else {
-            return Ok(Self { trust_domain: trust_domain.to_owned(), path_prefix: None });
+            return Ok(Self { trust_domain: domain, path_prefix: String::new() });
         };
         let trimmed = path.strip_suffix('/').unwrap_or(path);
-        let segments: Option<Vec<&str>> =
-            trimmed.strip_prefix('/').map(|inner| inner.split('/').collect());
-        let of_segment = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
-        let is_segment =
-            |segment: &&str| !["", ".", ".."].contains(segment) && segment.bytes().all(of_segment);
-        if !segments.is_some_and(|segments| segments.iter().all(is_segment)) {
-            let reason = "expected a path such as /ns/ci: segments of letters, digits, `.`, `-` \
-                          and `_`";
-            return Err(unusable(path, reason));
+        if !trimmed.starts_with('/') {
+            let reason = "expected a path such as /ns/ci".to_owned();
+            return Err(PolicyError::Pattern { pattern: path.to_owned(), reason });
         }
-        Ok(Self { trust_domain: trust_domain.to_owned(), path_prefix: Some(trimmed.to_owned()) })
+        let id = SpiffeId::parse(&format!("{}{trimmed}", domain.id()));
+        let id = id.map_err(|error| unusable(path, &error))?;
+        Ok(Self { trust_domain: domain, path_prefix: id.path().to_owned() })
     }
 
-    /// Whether `id` is such a SPIFFE ID.
+    /// Whether `id` is such a SPIFFE ID, in lower case where SPIFFE ignores the case.
     pub fn matches(&self, id: &str) -> bool {
-        let path = id
-            .strip_prefix("spiffe://")
-            .and_then(|rest| rest.strip_prefix(self.trust_domain.as_str()))
-            .filter(|path| path.is_empty() || path.starts_with('/'));
-        let (Some(path), prefix) = (path, self.path_prefix.as_deref().unwrap_or_default()) else {
+        // A text that is not a SPIFFE ID (it has escapes, dot segments or capitals in the trust
+        // domain) might be normalised to a different one by another program.
+        let Some(id) = SpiffeId::parse(id).ok().filter(|parsed| parsed.as_str() == id) else {
             return false;
         };
-        // SPIFFE IDs have no escapes and no dot segments. A text that has them is not a SPIFFE ID,
-        // and another program might normalise it to a different one.
-        let plain = path.split('/').skip(1).all(|segment| {
-            !["", ".", ".."].contains(&segment)
-                && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
-        });
-        plain
-            && path
-                .strip_prefix(prefix)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        let rest = id.path().strip_prefix(&self.path_prefix);
+        id.trust_domain() == self.trust_domain
+            && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 
 impl fmt::Display for SpiffeMatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a SPIFFE ID in {}", self.trust_domain)?;
-        match &self.path_prefix {
-            Some(prefix) => write!(f, " below {prefix}"),
-            None => Ok(()),
+        write!(f, "a SPIFFE ID in {}", self.trust_domain.as_str())?;
+        match self.path_prefix.as_str() {
+            "" => Ok(()),
+            prefix => write!(f, " below {prefix}"),
         }
     }
 }
@@ -280,6 +265,9 @@ mod tests {
             "spiffe://example.org/ns/ci/%2e%2e/other",
             "spiffe://example.org/ns/ci//sa",
             "spiffe://user@example.org/ns/ci",
+            "spiffe://Example.org/ns/ci",
+            "SPIFFE://example.org/ns/ci",
+            "spiffe://example.org/ns/ci/",
             "https://example.org/ns/ci",
         ] {
             assert!(!below.matches(id), "{id}");
@@ -291,7 +279,7 @@ mod tests {
 
     #[test]
     fn parts_that_no_spiffe_id_can_have_are_refused() {
-        for domain in ["", "spiffe://example.org", "Example.org", "example.org/ns"] {
+        for domain in ["", "spiffe://example.org", "example org", "example.org/ns"] {
             assert!(SpiffeMatch::new(domain, None).is_err(), "{domain}");
         }
         for path in ["", "/", "ns", "/ns//ci", "/ns/../ci", "/n s"] {

@@ -121,7 +121,7 @@ fn keys_and_materials() -> Vec<Case> {
         Case::v1(
             "v0.2 with the root alone behind its leaf",
             |p| p.bundle = |b| with_authority(b, "0.2", &[1]),
-            refused("BundledRoot", ""),
+            refused("BundledRoot", "the root certificate sha256:"),
         ),
         Case::v1(
             "v0.1 with the issuer in its chain that the trusted root does not list",
@@ -196,11 +196,24 @@ fn keys_and_materials() -> Vec<Case> {
         // 2.
         Case::v1("a known key", |p| p.keyed = true, passes()).by_key(),
         Case::v2("a known key in Rekor v2", |p| p.keyed = true, passes()).by_key(),
-        Case::v1("a key where an identity is wanted", |p| p.keyed = true, refused("Material", "")),
-        Case::v1("an identity where a key is wanted", |_| (), refused("Material", "")).by_key(),
-        Case::v1("another key", |p| p.keyed = true, refused("Signature", ""))
-            .policy(|_| Policy::file_signature(AcceptedSigner::key(other_key()))),
-        Case::v1("a key of another kind", |p| p.keyed = true, refused("Signature", ""))
+        Case::v1(
+            "a key where an identity is wanted",
+            |p| p.keyed = true,
+            refused("Material", "found one with a public key"),
+        ),
+        Case::v1(
+            "an identity where a key is wanted",
+            |_| (),
+            refused("Material", "found one with a certificate"),
+        )
+        .by_key(),
+        Case::v1(
+            "another key",
+            |p| p.keyed = true,
+            refused("Signature", "PKIX_ECDSA_P256_SHA_256"),
+        )
+        .policy(|_| Policy::file_signature(AcceptedSigner::key(other_key()))),
+        Case::v1("a key of another kind", |p| p.keyed = true, refused("Signature", "PKIX_ED25519"))
             .policy(|_| Policy::file_signature(AcceptedSigner::key(ed25519_key()))),
         Case::v1(
             "another hint",
@@ -219,7 +232,7 @@ fn keys_and_materials() -> Vec<Case> {
                         json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
                 }
             },
-            refused("ArtifactDigest", ""),
+            refused("ArtifactDigest", "sha256:0000000000"),
         ),
         Case::v1(
             "no digest in the bundle",
@@ -258,7 +271,7 @@ fn keys_and_materials() -> Vec<Case> {
                     b["messageSignature"]["signature"] = json!("MAYCAQECAQE=");
                 }
             },
-            refused("Signature", ""),
+            refused("Signature", "PKIX_ECDSA_P256_SHA_256"),
         ),
         Case::v1(
             "a certificate that is none",
@@ -267,7 +280,7 @@ fn keys_and_materials() -> Vec<Case> {
                     material(b)["certificate"]["rawBytes"] = json!("AAAA");
                 }
             },
-            refused("Certificate", ""),
+            refused("Certificate", "ASN.1"),
         ),
     ]
 }

@@ -39,19 +39,19 @@ fn log() -> Vec<Case> {
             |p| {
                 p.bundle = |b| entry(b)["integratedTime"] = plus_one(&entry(b)["integratedTime"]);
             },
-            refused("SignedEntryTimestamp", ""),
+            refused("SignedEntryTimestamp", "the log did not sign it"),
         ),
         Case::v1(
             "another index than was promised",
             |p| {
                 p.bundle = |b| entry(b)["logIndex"] = plus_one(&entry(b)["logIndex"]);
             },
-            refused("SignedEntryTimestamp", ""),
+            refused("SignedEntryTimestamp", "the log did not sign it"),
         ),
         Case::v1(
             "a promise over the index in the shard",
             |p| p.entries[0].promise_over_shard_index = true,
-            refused("SignedEntryTimestamp", ""),
+            refused("SignedEntryTimestamp", "the log did not sign it"),
         ),
         Case::v1(
             "a promise over no time",
@@ -70,7 +70,7 @@ fn log() -> Vec<Case> {
         Case::v2(
             "a promise over a Rekor v2 entry",
             |p| p.entries[0].promise = true,
-            refused("UnvouchedTime", ""),
+            refused("UnvouchedTime", "Rekor v2 signs no times"),
         ),
         // What was logged. CVE-2022-23649, CVE-2022-36056, CVE-2026-22703, CVE-2024-53267.
         Case::v1(
@@ -94,7 +94,7 @@ fn log() -> Vec<Case> {
                 p.bundle = |_| ();
                 p.root = |_| ();
             },
-            refused("Material", ""),
+            refused("Material", "found one with a public key"),
         ),
         Case::v1(
             "an entry with another kind inside",
@@ -109,17 +109,17 @@ fn log() -> Vec<Case> {
         Case::v1(
             "an entry of an unknown kind",
             |p| p.entries[0].kind = ("rekord", "0.0.1"),
-            refused("EntryKind", ""),
+            refused("EntryKind", "rekord 0.0.1"),
         ),
         Case::v1(
             "an intoto entry of 0.0.1",
             |p| p.entries[0].kind = ("intoto", "0.0.1"),
-            refused("EntryKind", ""),
+            refused("EntryKind", "intoto 0.0.1"),
         ),
         Case::v2(
             "a dsse entry of 0.0.2",
             |p| p.entries[0].kind = ("dsse", "0.0.2"),
-            refused("EntryKind", ""),
+            refused("EntryKind", "dsse 0.0.2"),
         ),
         Case::v2(
             "a Rekor v2 entry about another digest",
@@ -179,7 +179,7 @@ fn log() -> Vec<Case> {
                     proof["logIndex"] = plus_one(&proof["logIndex"]);
                 }
             },
-            refused("Inclusion", ""),
+            refused("Inclusion", "root hash"),
         ),
         Case::v1(
             "a stale size",
@@ -209,7 +209,7 @@ fn log() -> Vec<Case> {
                         json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
                 }
             },
-            refused("Inclusion", ""),
+            refused("Inclusion", "root hash"),
         ),
         Case::v1(
             "a hash too few",
@@ -300,22 +300,22 @@ fn checkpoints() -> Vec<Case> {
         Case::v1(
             "a checkpoint signed by another trusted log",
             |p| p.entries[0].by_other_log = true,
-            refused("Checkpoint", ""),
+            refused("Checkpoint", "rekor-v1.test"),
         ),
         Case::v2(
             "a Rekor v2 checkpoint signed by another trusted log",
             |p| p.entries[0].by_other_log = true,
-            refused("Checkpoint", ""),
+            refused("Checkpoint", "rekor-v2.test"),
         ),
         Case::v2(
             "a Rekor v1 origin on a Rekor v2 checkpoint",
             |p| p.entries[0].checkpoint = |text| text.replacen('\n', " - 42\n", 1),
-            refused("CheckpointOrigin", ""),
+            refused("CheckpointOrigin", "found \"rekor-v2.test - 42\""),
         ),
         Case::v1(
             "a Rekor v2 origin on a Rekor v1 checkpoint",
             |p| p.entries[0].checkpoint = |text| text.replace(" - 42", ""),
-            refused("CheckpointOrigin", ""),
+            refused("CheckpointOrigin", "<name> - <tree id>"),
         ),
         Case::v2(
             "the origin of another log",
@@ -345,14 +345,14 @@ fn checkpoints() -> Vec<Case> {
                 p.entries[0].checkpoint =
                     |text| text.replacen("\n6\n", "\n99999999999999999999\n", 1);
             },
-            refused("Checkpoint", ""),
+            refused("Checkpoint", "tree size"),
         ),
         Case::v1(
             "a size with a leading zero",
             |p| {
                 p.entries[0].checkpoint = |text| text.replacen("\n6\n", "\n06\n", 1);
             },
-            refused("Checkpoint", ""),
+            refused("Checkpoint", "tree size"),
         ),
         Case::v1(
             "a checkpoint with other lines after the root",
@@ -367,17 +367,17 @@ fn checkpoints() -> Vec<Case> {
         Case::v1(
             "no blank line",
             |p| p.entries[0].note = |note| note.replacen("\n\n", "\n", 1),
-            refused("Checkpoint", ""),
+            refused("Checkpoint", "blank line"),
         ),
         Case::v1(
             "two blank lines",
             |p| p.entries[0].note = |note| note.replacen("\n\n", "\n\n\n", 1),
-            refused("Checkpoint", ""),
+            refused("Checkpoint", "empty"),
         ),
         Case::v1(
             "a hyphen in place of the dash",
             |p| p.entries[0].note = |note| note.replace('\u{2014}', "-"),
-            refused("Checkpoint", ""),
+            refused("Checkpoint", "em dash"),
         ),
         Case::v1(
             "a signature by a witness as well",
@@ -405,7 +405,7 @@ fn checkpoints() -> Vec<Case> {
                     note + &line.repeat(1000)
                 }
             },
-            refused("Checkpoint", ""),
+            refused("Checkpoint", "128 signatures"),
         ),
         Case::v1(
             "the witness alone",
@@ -415,7 +415,7 @@ fn checkpoints() -> Vec<Case> {
                     format!("{text}\n\n\u{2014} witness.test AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n")
                 }
             },
-            refused("Checkpoint", ""),
+            refused("Checkpoint", "rekor-v1.test"),
         ),
         Case::v1(
             "the log's signature under another name",
@@ -423,12 +423,12 @@ fn checkpoints() -> Vec<Case> {
                 p.entries[0].note =
                     |note| note.replace("\u{2014} rekor-v1.test", "\u{2014} other.test");
             },
-            refused("Checkpoint", ""),
+            refused("Checkpoint", "rekor-v1.test"),
         ),
         Case::v1(
             "no newline at the end",
             |p| p.entries[0].note = |note| note.trim_end().to_owned(),
-            refused("Checkpoint", ""),
+            refused("Checkpoint", "newline at the end"),
         ),
     ]
 }

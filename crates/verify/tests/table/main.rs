@@ -17,12 +17,13 @@ mod thresholds;
 use std::time::SystemTime;
 
 use ambisign_verify::{
-    AcceptedSigner, Artifact, Error, Finding, Policy, Purpose, StringMatch, examine, verify,
+    AcceptedSigner, Artifact, Error, Finding, Policy, Purpose, StringMatch, Warning, examine,
+    verify,
 };
 use bundle::Bundle;
 use trust_root::TrustedRoot;
 
-use crate::forge::{ARTIFACT, ISSUER, Made, Plan, SUBJECT, then};
+use crate::forge::{ARTIFACT, ISSUER, Made, Plan, SUBJECT, Signing, then};
 
 /// One row of the table.
 pub(crate) struct Case {
@@ -80,6 +81,15 @@ impl Case {
 
     /// What is wrong with the outcome, if anything.
     fn run(&self) -> Result<(), String> {
+        if let Expected::Refused(_, "") | Expected::Unreadable("") = self.expected {
+            let mut plan = self.plan.clone();
+            (self.change)(&mut plan);
+            return Err(format!(
+                "{}: name a text that the error must contain: {:?}",
+                self.name,
+                self.judge(&plan.make())
+            ));
+        }
         let mut plan = self.plan.clone();
         (self.change)(&mut plan);
         let made = plan.make();
@@ -198,6 +208,50 @@ fn run(cases: &[Case]) {
 #[test]
 fn what_is_not_tampered_with_verifies() {
     run(&[Case::v1("v1", |_| (), passes()), Case::v2("v2", |_| (), passes())]);
+}
+
+#[test]
+fn the_index_over_all_shards_is_verified_by_a_signed_entry_timestamp_only() {
+    let index = |change: fn(&mut Plan)| {
+        let mut plan = Plan::v1();
+        plan.stamps = Plan::v2().stamps;
+        change(&mut plan);
+        let made = plan.make();
+        let bundle = Bundle::from_json(made.bundle.to_string().as_bytes()).unwrap();
+        let root = TrustedRoot::from_json(made.root.to_string().as_bytes()).unwrap();
+        let policy = Policy::file_signature(signer());
+        let verified = verify(&bundle, &Artifact::Message(ARTIFACT), &policy, &root, then());
+        let entry = verified.unwrap().log_entries()[0].clone();
+        (entry.log_index, entry.claimed_log_index)
+    };
+    let (verified, claimed) = index(|_| ());
+    assert_eq!(verified, Some(claimed));
+    let (verified, claimed_without) = index(|plan| {
+        plan.bundle = |bundle| {
+            let entry = &mut bundle["verificationMaterial"]["tlogEntries"][0];
+            entry.as_object_mut().unwrap().remove("inclusionPromise");
+            entry.as_object_mut().unwrap().remove("integratedTime");
+        };
+    });
+    assert_eq!((verified, claimed_without), (None, claimed));
+}
+
+#[test]
+fn a_key_id_of_another_convention_is_a_warning() {
+    let mut plan = Plan::v1();
+    plan.signing = Signing::Statement {
+        payload_type: "application/vnd.in-toto+json",
+        payload: forge::statement(KIND),
+    };
+    plan.entries[0].kind = ("dsse", "0.0.1");
+    plan.bundle = |bundle| bundle["dsseEnvelope"]["signatures"][0]["keyid"] = "SHA1:abc".into();
+    let made = plan.make();
+    let bundle = Bundle::from_json(made.bundle.to_string().as_bytes()).unwrap();
+    let root = TrustedRoot::from_json(made.root.to_string().as_bytes()).unwrap();
+    let policy = Policy::attestation(KIND, signer());
+    let verified = verify(&bundle, &Artifact::Message(ARTIFACT), &policy, &root, then()).unwrap();
+    let [Warning::KeyId { found, .. }] = verified.warnings() else { panic!("{verified:?}") };
+    assert_eq!(found, "SHA1:abc");
 }
 
 #[test]

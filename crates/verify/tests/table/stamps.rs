@@ -28,12 +28,12 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::v2(
             "a timestamp with a SHA-1 imprint",
             |p| p.stamps[0].imprint = "sha1",
-            refused("Timestamp", ""),
+            refused("Timestamp", "1.3.14.3.2.26"),
         ),
         Case::v2(
             "a refusal in place of a timestamp",
             |p| p.stamps[0].status = 2,
-            refused("Timestamp", ""),
+            refused("Timestamp", "status 2"),
         ),
         Case::v2("a timestamp granted with modifications", |p| p.stamps[0].status = 1, passes()),
         Case::v2(
@@ -49,7 +49,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::v2(
             "a timestamping certificate of another usage",
             |p| p.tsa.usages = vec![crate::forge::CODE_SIGNING],
-            refused("Timestamp", ""),
+            refused("Timestamp", "1.3.6.1.5.5.7.3.8"),
         ),
         Case::v2(
             "a timestamping certificate that is a CA",
@@ -59,7 +59,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::v2(
             "a timestamping certificate that had expired",
             |p| p.tsa.life.1 = then() - seconds(1),
-            refused("Timestamp", ""),
+            refused("Timestamp", "CN=stamper"),
         ),
         Case::v2(
             "a timestamp that brings its certificate",
@@ -70,20 +70,28 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::v2(
             "a signer's certificate beside the good one",
             |p| p.stamps[0].substituted = true,
-            refused("Timestamp", ""),
+            refused("Timestamp", "the authority's"),
         ),
         Case::v2(
             "a signed attribute that names another certificate",
             |p| p.stamps[0].right_ess = false,
-            refused("Timestamp", ""),
+            refused("Timestamp", "0909090909"),
         ),
         Case::v2(
             "attributes in the wrong order",
             |p| p.stamps[0].sorted = false,
-            refused("Timestamp", ""),
+            refused("Timestamp", "PKIX_ECDSA_P256_SHA_256"),
         ),
-        Case::v2("two signers", |p| p.stamps[0].signers = 2, refused("Timestamp", "")),
-        Case::v2("no signer", |p| p.stamps[0].signers = 0, refused("Timestamp", "")),
+        Case::v2(
+            "two signers",
+            |p| p.stamps[0].signers = 2,
+            refused("Timestamp", "exactly one signer"),
+        ),
+        Case::v2(
+            "no signer",
+            |p| p.stamps[0].signers = 0,
+            refused("Timestamp", "exactly one signer"),
+        ),
         Case::v2("a timestamp of the second authority", |p| p.stamps[0].authority = 1, passes()),
         Case::v2(
             "of the first authority, within the window of the second only",
@@ -93,7 +101,7 @@ pub(crate) fn cases() -> Vec<Case> {
                         crate::forge::at(then() - seconds(1)).into();
                 }
             },
-            refused("TimestampWindow", ""),
+            refused("TimestampWindow", "to 2026-09-21T14:13:19Z"),
         ),
         Case::v2(
             "a timestamp of an authority that nobody knows",
@@ -118,7 +126,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 p.stamps = crate::forge::Plan::v2().stamps;
                 p.stamps[0].authority = 2;
             },
-            refused("UnknownAuthority", ""),
+            refused("UnknownAuthority", "https://tsa-a.test, https://tsa-b.test"),
         ),
         Case::v2(
             "a second timestamp, of rubbish",
@@ -128,7 +136,7 @@ pub(crate) fn cases() -> Vec<Case> {
                     stamps.as_array_mut().unwrap().push(json!({ "signedTimestamp": "AAAA" }));
                 }
             },
-            refused("Timestamp", ""),
+            refused("Timestamp", "timestamp 1"),
         ),
         Case::v1(
             "a timestamp of rubbish beside a promise",
@@ -138,7 +146,7 @@ pub(crate) fn cases() -> Vec<Case> {
                         json!([{ "signedTimestamp": "AAAA" }]);
                 }
             },
-            refused("Timestamp", ""),
+            refused("Timestamp", "timestamp 0"),
         ),
         Case::v2("no timestamp", |p| p.stamps.clear(), refused("NoTime", "no timestamp")),
     ]

@@ -48,6 +48,16 @@ pub(crate) fn cases() -> Vec<Case> {
             },
             passes(),
         ),
+        // A file that is the pre-authentication encoding of an envelope, signed as a file, has
+        // such an entry.
+        Case::v1(
+            "a statement in a hashedrekord entry of Rekor v1",
+            |p| {
+                *p = stated(statement(KIND));
+                p.entries[0].kind = ("hashedrekord", "0.0.1");
+            },
+            refused("EntryKind", "it records a file's signature, not an envelope's"),
+        ),
         Case::v1(
             "a dsse entry about another payload",
             |p| {
@@ -140,7 +150,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 *p = stated(statement(KIND));
                 p.bundle = |b| b["dsseEnvelope"]["payloadType"] = json!("text/plain");
             },
-            refused("Signature", ""),
+            refused("Signature", "PKIX_ECDSA_P256_SHA_256"),
         ),
         Case::v1(
             "a payload type that is not in-toto's, signed",
@@ -149,7 +159,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 let payload = statement(KIND);
                 p.signing = Signing::Statement { payload_type: "application/json", payload };
             },
-            refused("PayloadType", ""),
+            refused("PayloadType", "found \"application/json\""),
         ),
         Case::v1(
             "a payload type in other letters, signed",
@@ -159,17 +169,17 @@ pub(crate) fn cases() -> Vec<Case> {
                 p.signing =
                     Signing::Statement { payload_type: "application/vnd.in-toto+JSON", payload };
             },
-            refused("PayloadType", ""),
+            refused("PayloadType", "found \"application/vnd.in-toto+JSON\""),
         ),
         Case::v1(
             "no subject",
             |p| *p = stated(with_subjects(&json!([]))),
-            refused("Statement", ""),
+            refused("Statement", "subject"),
         ),
         Case::v1(
             "a subject without digest",
             |p| *p = stated(with_subjects(&json!([{ "name": "it" }]))),
-            refused("Subject", ""),
+            refused("Subject", "without a digest"),
         ),
         Case::v1(
             "1025 subjects",
@@ -209,14 +219,14 @@ pub(crate) fn cases() -> Vec<Case> {
             |p| {
                 *p = stated(with_subjects(&json!([{ "digest": { "sha1": sha256()[..40] } }])));
             },
-            refused("Subject", ""),
+            refused("Subject", "sha1:"),
         ),
         Case::v1(
             "the digest under another algorithm's name",
             |p| {
                 *p = stated(with_subjects(&json!([{ "digest": { "gitCommit": sha256() } }])));
             },
-            refused("Subject", ""),
+            refused("Subject", "gitCommit:"),
         ),
         Case::v1(
             "the same subject twice",
@@ -242,14 +252,14 @@ pub(crate) fn cases() -> Vec<Case> {
                 let digest = json!({ "sha256": sha256()[..62] });
                 *p = stated(with_subjects(&json!([{ "digest": digest }])));
             },
-            refused("Subject", ""),
+            refused("Subject", "the artifact is sha256:"),
         ),
         Case::v1(
             "another subject",
             |p| {
                 *p = stated(with_subjects(&json!([{ "digest": { "sha256": "00".repeat(32) } }])));
             },
-            refused("Subject", ""),
+            refused("Subject", "about sha256:0000000000"),
         ),
         // CVE-2022-35929, CVE-2026-39395.
         Case::v1(
@@ -284,7 +294,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::v1(
             "data after the statement",
             |p| *p = stated(statement(KIND) + "{}"),
-            refused("Statement", ""),
+            refused("Statement", "trailing characters"),
         ),
     ]
 }

@@ -1,8 +1,11 @@
 //! Group 10: how many vouch.
 
-use ambisign_verify::danger;
+use std::time::SystemTime;
 
-use crate::forge::{Plan, SctPlan, seconds, then};
+use ambisign_verify::danger;
+use serde_json::{Value, json};
+
+use crate::forge::{Plan, SctPlan, at, seconds, then};
 use crate::{Case, passes, refused, unreadable};
 
 /// Which case, and what becomes of it.
@@ -47,6 +50,46 @@ pub(crate) fn cases() -> Vec<Case> {
             passes(),
         )
         .policy(|policy| policy.timestamp_threshold(2)),
+        Case::v2(
+            "timestamps of two authorities of one operator where two are wanted",
+            |p| {
+                let mut second = p.stamps[0].clone();
+                second.authority = 1;
+                p.stamps.push(second);
+                p.root = of_one_operator;
+            },
+            refused("Threshold", "timestamp authorities, found 1"),
+        )
+        .policy(|policy| policy.timestamp_threshold(2)),
+        Case::v1(
+            "entries of two logs of one operator where two are wanted",
+            |p| {
+                p.entries.extend(Plan::v2().entries);
+                p.root = of_one_operator;
+            },
+            refused("Threshold", "transparency logs, found 1"),
+        )
+        .policy(|policy| policy.log_threshold(2)),
+        Case::v2(
+            "an entry of a log that was retired before every verified time",
+            |p| p.root = |root| retire_logs(root, then() - seconds(1)),
+            refused("IntegratedTime", "outside the log's window"),
+        ),
+        Case::v2(
+            "an entry of a log that was retired at the verified time",
+            |p| p.root = |root| retire_logs(root, then()),
+            passes(),
+        ),
+        Case::v2(
+            "an entry of a log that was retired between two verified times",
+            |p| {
+                let mut second = p.stamps[0].clone();
+                second.time += seconds(2);
+                p.stamps.insert(0, second);
+                p.root = |root| retire_logs(root, then() + seconds(1));
+            },
+            passes(),
+        ),
         Case::v1(
             "two SCTs of one log where two are wanted",
             |p| {
@@ -69,7 +112,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::v1(
             "an entry of an unknown log alone",
             |p| p.entries[0].log_known = false,
-            refused("NoLogEntry", ""),
+            refused("NoLogEntry", "https://rekor-v1.test, https://rekor-v2.test"),
         ),
         Case::v1(
             "the same entry twice",
@@ -107,7 +150,11 @@ pub(crate) fn cases() -> Vec<Case> {
         // there is.
         Case::v2("no log and no entry, by a timestamp alone", logless, passes())
             .policy(danger::ignore_tlog),
-        Case::v2("no log and no entry where one is wanted", logless, refused("NoLogEntry", "")),
+        Case::v2(
+            "no log and no entry where one is wanted",
+            logless,
+            refused("NoLogEntry", "the trusted root has none"),
+        ),
         Case::v2(
             "no log and no entry, by a timestamp after the certificate's life",
             |p| {
@@ -123,13 +170,27 @@ pub(crate) fn cases() -> Vec<Case> {
                 logless(p);
                 p.stamps.clear();
             },
-            refused("NoTime", ""),
+            refused("NoTime", "found no timestamp"),
         )
         .policy(|policy| danger::ignore_tlog(policy.use_signed_timestamps())),
     ]
 }
 
+fn of_one_operator(root: &mut Value) {
+    for list in ["tlogs", "timestampAuthorities"] {
+        for listed in root[list].as_array_mut().unwrap() {
+            listed["operator"] = json!("operator.test");
+        }
+    }
+}
+
+fn retire_logs(root: &mut Value, end: SystemTime) {
+    for log in root["tlogs"].as_array_mut().unwrap() {
+        log["publicKey"]["validFor"]["end"] = at(end).into();
+    }
+}
+
 fn logless(plan: &mut Plan) {
     plan.entries.clear();
-    plan.root = |root| root["tlogs"] = serde_json::json!([]);
+    plan.root = |root| root["tlogs"] = json!([]);
 }
