@@ -18,8 +18,9 @@ const ISSUER: &str = "https://token.actions.githubusercontent.com";
 /// The tasks `conformance`, `sign-bundle` and `verify-bundle`.
 pub(crate) fn run(task: &str, arguments: &[String]) -> Result<()> {
     match (task, arguments) {
+        ("conformance", []) => conformance(&workspace::root().join("tests/fixtures/conformance")),
         ("conformance", [flag, suite]) if flag == "--suite" => conformance(Path::new(suite)),
-        ("conformance", _) => bail!("usage: cargo xtask conformance --suite DIR"),
+        ("conformance", _) => bail!("usage: cargo xtask conformance [--suite DIR]"),
         _ => client(task, arguments),
     }
 }
@@ -81,15 +82,27 @@ fn verify(case: &Path, artifact: &str) -> Result<(bool, String)> {
     Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
 }
 
+/// The predicate type of the statement in a bundle, if it holds one. The suite asks for no type and
+/// gives the artifact as a subject; the program asks for one.
+fn predicate_type(bundle: &Path) -> Option<String> {
+    let bundle = bundle::Bundle::from_json(&fs::read(bundle).ok()?).ok()?;
+    let bundle::Content::Envelope(envelope) = bundle.content() else { return None };
+    let statement = bundle::Statement::parse(&envelope.payload).ok()?;
+    Some(statement.predicate_type().to_owned())
+}
+
 /// The suite's client.
 fn client(task: &str, arguments: &[String]) -> Result<()> {
     let program = std::env::current_exe()?.with_file_name("ambisign");
     ensure!(program.exists(), "{} is not there: cargo build -p ambisign", program.display());
     let mut command = Command::new(program);
-    command.arg(match task {
-        "sign-bundle" => "sign-blob",
-        _ => "verify-blob",
-    });
+    let bundle = arguments.iter().position(|argument| argument == "--bundle");
+    let bundle = bundle.and_then(|at| arguments.get(at + 1));
+    match (task, bundle.and_then(|path| predicate_type(Path::new(path)))) {
+        ("sign-bundle", _) => command.arg("sign-blob"),
+        (_, Some(kind)) => command.args(["verify-blob-attestation", "--type", &kind]),
+        (_, None) => command.arg("verify-blob"),
+    };
     for argument in arguments {
         match argument.as_str() {
             "--staging" => bail!("the staging instance needs --trusted-root and --signing-config"),

@@ -32,8 +32,9 @@ usage: cargo xtask <task>
   peers              fetch cosign, oras, docker-registry, sigstore-go, sigstore-python and
                      sigstore-rust into target/peers; needs no root
   interop [ARGS...]  both directions of every pair with the peers
-  conformance --suite DIR
-                     the cases of sigstore-conformance, or of any directory of that shape
+  conformance [--suite DIR]
+                     the cases of sigstore-conformance in tests/fixtures, or of another directory of
+                     that shape
   bench              start, memory, size, images and a large file, beside cosign; one bundle in
                      process
   tidy               the architecture's invariants
