@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,13 +8,15 @@ use bytes::Bytes;
 use host::{CallPolicy, Transport, TransportError};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use id_token::{Audience, IdToken};
+use id_token::{Audience, Claims, IdToken};
 use keys::Sign;
 use serde::Deserialize;
 use url::Url;
 use x509::Certificate;
 
-use crate::{Configuration, Error, csr, preflight};
+use crate::configuration::Configuration;
+use crate::error::Error;
+use crate::{csr, issued, preflight};
 
 /// One Fulcio instance.
 #[derive(Clone)]
@@ -40,9 +42,11 @@ impl Fulcio {
     /// Possession of the key is proved by a certificate request that it signs; its subject is
     /// empty, because the identity is the token's to say and some cannot be written there.
     ///
-    /// The certificate is checked to be for `key` before it is returned. It is *not* checked
-    /// against a trusted root: that is for whoever verifies the finished bundle. Nor need it carry
-    /// a certificate timestamp: an instance without a certificate transparency log issues none.
+    /// The certificate is checked before it is returned: it is for `key`, it was valid at the time
+    /// of the answer and lives for a day at most, and its subject and issuer are those that the
+    /// token must give, where the token's issuer is known (for others see [`issued::compare`]). It
+    /// is *not* checked against a trusted root, and need not carry a certificate timestamp: an
+    /// instance without a certificate transparency log issues none.
     ///
     /// # Errors
     /// The instance cannot be reached or refuses. Where it does so without a reason, the token is
@@ -60,11 +64,27 @@ impl Fulcio {
             return Err(self.refused(token, &response).await);
         }
         let chain = self.chain(response.body())?;
-        match chain.first() {
-            Some(leaf) if leaf.public_key() == key.public_key() => Ok(chain),
-            Some(_) => Err(Error::AnotherKey { url: self.shown() }),
-            None => Err(self.malformed("the chain is empty")),
+        let leaf = chain.first().ok_or_else(|| self.malformed("the chain is empty"))?;
+        if leaf.public_key() != key.public_key() {
+            return Err(Error::AnotherKey { url: self.shown() });
         }
+        issued::check_validity(leaf, date(&response)).map_err(|source| self.another(source))?;
+        self.check_identity(leaf, token.claims()).await?;
+        Ok(chain)
+    }
+
+    /// Refuses a certificate for another identity than that of a token whose issuer is known. An
+    /// instance may treat a known issuer in its own way: then its configuration decides.
+    async fn check_identity(&self, leaf: &Certificate, claims: &Claims) -> Result<(), Error> {
+        let Some(Err(difference)) = issued::compare(leaf, claims, None) else { return Ok(()) };
+        let configuration = self.configuration().await.ok();
+        let configured =
+            configuration.and_then(|known| issued::compare(leaf, claims, Some(&known)));
+        configured.unwrap_or(Err(difference)).map_err(|source| self.another(source))
+    }
+
+    fn another(&self, source: issued::Difference) -> Error {
+        Error::AnotherCertificate { url: self.shown(), source }
     }
 
     /// Which issuers this instance accepts, and what it wants of their tokens.
@@ -165,10 +185,7 @@ impl Fulcio {
             return error;
         }
         let claims = token.claims();
-        let now = response
-            .headers()
-            .get(DATE)
-            .and_then(|value| httpdate::parse_http_date(value.to_str().ok()?).ok())
+        let now = date(response)
             // Without the authority's clock, a time of the token's own leaves the other faults.
             .or_else(|| {
                 let times = [claims.not_before(), claims.issued_at(), claims.expires_at()];
@@ -217,6 +234,11 @@ impl fmt::Debug for Fulcio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fulcio").field("url", &self.shown()).finish_non_exhaustive()
     }
+}
+
+/// The time of an answer by the clock of who gave it.
+fn date(response: &Response<Bytes>) -> Option<SystemTime> {
+    httpdate::parse_http_date(response.headers().get(DATE)?.to_str().ok()?).ok()
 }
 
 /// What Fulcio says of every fault of a token.

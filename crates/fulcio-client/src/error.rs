@@ -15,6 +15,15 @@ pub enum Error {
         /// The Fulcio.
         url: String,
     },
+    /// The certificate is for another identity than the token's, or was issued for a time that no
+    /// certificate is issued for.
+    #[error("the certificate authority at {url} issued another certificate than the token gives")]
+    AnotherCertificate {
+        /// The Fulcio.
+        url: String,
+        /// What differs.
+        source: crate::issued::Difference,
+    },
     /// It answered with an error and a message.
     #[error("the certificate authority at {url} answered {status}: {message}")]
     Http {

@@ -1,6 +1,6 @@
 //! Helper programs, run for real.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,13 +56,19 @@ async fn run(invocation: Invocation) -> Result<ProgramOutput, ProgramError> {
     for name in &invocation.without {
         command.env_remove(name);
     }
-    let spawned = command
+    command
         .args(&invocation.args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn();
+        .kill_on_drop(true);
+    // At a terminal it stays in our group: it may ask for a passphrase there, and Ctrl-C reaches it.
+    let own_group = !io::stdin().is_terminal();
+    #[cfg(unix)]
+    if own_group {
+        command.process_group(0);
+    }
+    let spawned = command.spawn();
     let mut child = match spawned {
         Ok(child) => child,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -70,18 +76,47 @@ async fn run(invocation: Invocation) -> Result<ProgramOutput, ProgramError> {
         }
         Err(error) => return Err(failed(error)),
     };
+    let group = Group(child.id().filter(|_| own_group));
     let talk = talk(&mut child, &invocation.stdin, invocation.output_cap);
     let stop = match tokio::time::timeout(invocation.deadline, talk).await {
-        Ok(Ok(output)) => return Ok(output),
+        Ok(Ok(output)) => {
+            group.keep();
+            return Ok(output);
+        }
         Ok(Err(stop)) => stop,
         Err(_) => Stop::Deadline,
     };
+    drop(group);
     end(&mut child).await;
     Err(match stop {
         Stop::Deadline => ProgramError::Timeout { program, deadline: invocation.deadline },
         Stop::Io(error) => failed(error),
         Stop::TooLarge => ProgramError::TooLarge { program, cap: invocation.output_cap },
     })
+}
+
+/// The process group of a child, which is ended with everything in it unless it is kept: a
+/// grandchild must not survive the deadline, nor a call that is given up.
+struct Group(Option<u32>);
+
+impl Group {
+    /// Leaves what is still running alone: the child has ended by itself.
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // The child leads its group and has not been waited for, so that the number is still its.
+        #[cfg(unix)]
+        if let Some(group) = self.0.and_then(|id| i32::try_from(id).ok())
+            && let Some(group) = rustix::process::Pid::from_raw(group)
+        {
+            // It fails only where the group has ended already.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
 }
 
 /// Why a child is ended before its time.
@@ -216,6 +251,39 @@ mod tests {
         let error = SystemPrograms.run(invocation).await.unwrap_err();
         assert!(matches!(error, ProgramError::Timeout { .. }), "{error}");
         assert!(started.elapsed() < Duration::from_secs(5));
+    }
+
+    /// Waits until `path` has stopped growing, and returns whether that was soon.
+    async fn stops_growing(path: &std::path::Path) -> bool {
+        let length = || std::fs::metadata(path).map_or(0, |file| file.len());
+        for _ in 0..20 {
+            let before = length();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            if before > 0 && length() == before {
+                return true;
+            }
+        }
+        false
+    }
+
+    #[tokio::test]
+    async fn a_grandchild_does_not_survive_the_deadline_or_a_call_that_is_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let ticks = |name: &str| {
+            let path = directory.path().join(name);
+            let script = "(while :; do echo x >> \"$0\"; sleep 0.02; done) & wait";
+            let program = Invocation::new("/bin/sh", ["-c", script, path.to_str().unwrap()]);
+            (path, program)
+        };
+        let (path, program) = ticks("deadline");
+        let program = program.with_deadline(Duration::from_millis(300));
+        let error = SystemPrograms.run(program).await.unwrap_err();
+        assert!(matches!(error, ProgramError::Timeout { .. }), "{error}");
+        assert!(stops_growing(&path).await, "it still runs after its deadline");
+        let (path, program) = ticks("dropped");
+        let given_up = SystemPrograms.run(program);
+        assert!(tokio::time::timeout(Duration::from_millis(300), given_up).await.is_err());
+        assert!(stops_growing(&path).await, "it still runs after the call was given up");
     }
 
     #[tokio::test]

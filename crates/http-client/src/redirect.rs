@@ -39,18 +39,20 @@ pub(crate) fn next(
         StatusCode::SEE_OTHER => (Method::GET, false),
         _ => return None,
     };
-    let from = Url::parse(&from.to_string()).ok()?;
-    let mut to = from.join(headers.get(LOCATION)?.to_str().ok()?).ok()?;
+    let base = Url::parse(&from.to_string()).ok()?;
+    let mut to = base.join(headers.get(LOCATION)?.to_str().ok()?).ok()?;
     to.set_fragment(None);
     if !matches!(to.scheme(), "http" | "https") || !to.username().is_empty() {
         return None;
     }
-    let other_origin = from.origin() != to.origin();
-    let downgrade = from.scheme() == "https" && to.scheme() == "http";
+    let other_origin = base.origin() != to.origin();
+    let to: Uri = to.as_str().parse().ok()?;
     match rule {
         Redirects::SameOrigin if other_origin => None,
-        _ if downgrade => None,
-        _ => Some(Hop { to: to.as_str().parse().ok()?, method, keeps_body, other_origin }),
+        // Neither down to http nor into a private network: a server must not make us ask a
+        // metadata service.
+        _ if host::check_target(from, &to).is_err() => None,
+        _ => Some(Hop { to, method, keeps_body, other_origin }),
     }
 }
 
@@ -92,6 +94,23 @@ mod tests {
         assert_eq!(hop_to("ftp://b/y"), None);
         assert_eq!(hop_to("https://user@b/y"), None);
         assert!(hop(rule, &Method::GET, 307, "http://a/x", "https://b/y").unwrap().other_origin);
+    }
+
+    #[test]
+    fn a_redirect_does_not_lead_inside_or_to_another_port() {
+        let rule = Redirects::DropCredentials;
+        for to in [
+            "https://169.254.169.254/latest/meta-data/",
+            "https://10.0.0.1/",
+            "https://localhost/",
+            "https://[::1]/",
+            "https://a:8443/",
+            "https://b:22/",
+        ] {
+            assert_eq!(hop(rule, &Method::GET, 302, "https://a/x", to), None, "{to}");
+        }
+        let within = hop(rule, &Method::GET, 302, "http://127.0.0.1:1/x", "http://localhost:2/y");
+        assert!(within.unwrap().other_origin);
     }
 
     #[test]

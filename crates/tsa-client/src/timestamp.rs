@@ -60,6 +60,9 @@ impl Timestamp {
                 bytes.len()
             )));
         }
+        if !x509::has_small_sets(bytes) {
+            return Err(Error::malformed("a set of more than 64 members"));
+        }
         let response = Response::from_der(bytes).map_err(Error::der("response"))?;
         let (code, reason) = status(&response.status)?;
         // 0 is granted, 1 is granted with modifications.
@@ -293,6 +296,14 @@ impl Timestamp {
         // RFC 5652 5.4: signed as a SET OF, whatever tag the message gives it.
         let signed = attributes.to_der().map_err(Error::der("signed attributes"))?;
         let key = certificate.public_key();
+        if let Some(algorithm) = long_rsa(
+            key.algorithm(),
+            self.signer.signature_algorithm.oid,
+            self.signer.digest_alg.oid,
+        ) {
+            let signature = self.signer.signature.as_bytes();
+            return key.verify_jws(algorithm, &signed, signature).map_err(Error::Signature);
+        }
         let (scheme, hash) = scheme(
             key.algorithm(),
             self.signer.signature_algorithm.oid,
@@ -356,6 +367,26 @@ fn check_named(
         ));
     }
     Ok(())
+}
+
+/// RSA with a hash longer than Sigstore's schemes have, by its name in JSON Web Signatures.
+fn long_rsa(
+    key: KeyAlgorithm,
+    signature: ObjectIdentifier,
+    digest: ObjectIdentifier,
+) -> Option<&'static str> {
+    if !matches!(key, KeyAlgorithm::Rsa { .. }) {
+        return None;
+    }
+    match (signature, hash_algorithm(digest).ok()) {
+        (rfc5912::SHA_384_WITH_RSA_ENCRYPTION, _)
+        | (rfc5912::RSA_ENCRYPTION, Some(HashAlgorithm::Sha384)) => Some("RS384"),
+        (rfc5912::SHA_512_WITH_RSA_ENCRYPTION, _)
+        | (rfc5912::RSA_ENCRYPTION, Some(HashAlgorithm::Sha512)) => Some("RS512"),
+        (RSASSA_PSS, Some(HashAlgorithm::Sha384)) => Some("PS384"),
+        (RSASSA_PSS, Some(HashAlgorithm::Sha512)) => Some("PS512"),
+        _ => None,
+    }
 }
 
 /// The scheme to verify with, and the hash where the scheme's own is not the one.

@@ -304,6 +304,56 @@ fn timestamps_by_openssl_verify_or_are_refused_by_name() {
     assert!(sha1.contains("expected SHA-256, 384 or 512, found 1.3.14.3.2.26"), "{sha1}");
 }
 
+/// Made by `openssl ts -reply -sha384` and `-sha512` with a key of RSA.
+#[test]
+fn timestamps_of_rsa_authorities_with_sha_384_and_sha_512_verify_and_no_changed_bit_does() {
+    let recording: Value = openssl();
+    let message = recording["message"].as_str().unwrap().as_bytes();
+    let cases = recording["rsa_cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 2);
+    for case in cases {
+        let authority = authority_of(&case["chain_pem"]);
+        let response = decoded(&case["response_b64"]);
+        let timestamp = Timestamp::from_der(&response).unwrap();
+        let time = timestamp.verify(message, &authority).unwrap();
+        assert_eq!(time.duration_since(UNIX_EPOCH).unwrap().as_secs() / 1_000_000, 1795);
+        let mut changed = response;
+        *changed.last_mut().unwrap() ^= 1;
+        let error = Timestamp::from_der(&changed).unwrap().verify(message, &authority);
+        assert!(matches!(error, Err(Error::Signature(_))), "{error:?}");
+    }
+}
+
+/// Thousands of certificates of four bytes, in the worst order for the decoder's sort: 46 seconds
+/// without the guard.
+#[test]
+fn a_set_of_thousands_is_refused_before_it_is_sorted() {
+    let wrap = |tag: u8, content: &[u8]| {
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [&[tag, 0x82, length[0], length[1]], content].concat()
+    };
+    let certificates: Vec<u8> = (0..7_500_u16)
+        .rev()
+        .flat_map(|number| [&[0x04, 0x02][..], &number.to_be_bytes()].concat())
+        .collect();
+    // id-signedData { 3, no digests, id-ct-TSTInfo without content, certificates, no signer }
+    let signed = [
+        &b"\x02\x01\x03\x31\x00"[..],
+        b"\x30\x0d\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x04",
+        &wrap(0xa0, &certificates),
+        b"\x31\x00",
+    ]
+    .concat();
+    let token =
+        [&b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"[..], &wrap(0xa0, &wrap(0x30, &signed))]
+            .concat();
+    let response = wrap(0x30, &[&b"\x30\x03\x02\x01\x00"[..], &wrap(0x30, &token)].concat());
+    let started = std::time::Instant::now();
+    let error = Timestamp::from_der(&response).unwrap_err();
+    assert!(error.to_string().ends_with("a set of more than 64 members"), "{error}");
+    assert!(started.elapsed().as_secs() < 1, "{:?}", started.elapsed());
+}
+
 /// Issuer, serial number and key are the same, the certificate is not: only the hash in the signed
 /// attributes tells them apart.
 #[test]

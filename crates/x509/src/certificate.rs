@@ -12,6 +12,7 @@ use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 use x509_cert::name::Name;
 
 use crate::error::Error;
+use crate::sets::has_small_sets;
 use crate::{oid, raw};
 
 /// The largest certificate accepted, in bytes. Fulcio's have one to three thousand.
@@ -71,6 +72,9 @@ impl Certificate {
     pub fn from_der(der: &[u8]) -> Result<Self, Error> {
         if der.len() > CERTIFICATE_CAP {
             return Err(malformed(format!("it is longer than {CERTIFICATE_CAP} bytes")));
+        }
+        if !has_small_sets(der) {
+            return Err(malformed("a set in it has more than 64 members"));
         }
         let broken = |error: der::Error| malformed(error.to_string());
         let parsed = x509_cert::Certificate::from_der(der).map_err(broken)?;
@@ -299,6 +303,10 @@ pub(crate) fn read<'a, T: der::Decode<'a>>(
         .iter()
         .find(|extension| extension.oid == oid)
         .map(|extension| {
+            if !has_small_sets(&extension.value) {
+                let reason = "a set in it has more than 64 members".to_owned();
+                return Err(Error::Extension { oid: oid.to_owned(), reason });
+            }
             T::from_der(&extension.value).map_err(|error| Error::Extension {
                 oid: oid.to_owned(),
                 reason: error.to_string(),

@@ -12,6 +12,7 @@ mod p521;
 mod path;
 mod raw;
 mod sct;
+mod sets;
 
 pub use crate::certificate::{Certificate, Extension};
 pub use crate::error::Error;
@@ -19,4 +20,5 @@ pub use crate::fulcio::{FulcioExtension, SubjectName};
 pub use crate::path::{Anchors, Usage};
 
 pub use crate::sct::{Sct, SctAlgorithm, encode_sct_list, precert_tbs, sct_signed_data};
+pub use crate::sets::has_small_sets;
 pub use keys;

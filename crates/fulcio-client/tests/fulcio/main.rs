@@ -7,6 +7,7 @@
     reason = "helpers of tests are not in #[test] functions"
 )]
 
+mod issued;
 mod prediction;
 mod refusals;
 
@@ -137,7 +138,7 @@ fn every_refusal_without_a_reason_gets_one() {
         assert!(matches!(error, Error::Token { .. }), "{name}: {error}");
         if name == "token signature broken" {
             assert!(error.source().is_none());
-            assert!(error.to_string().contains("left are its signature"), "{error}");
+            assert!(error.to_string().contains("check the token's signature"), "{error}");
         } else {
             let expected = check(&token).unwrap_err();
             let source = error.source().unwrap().to_string();

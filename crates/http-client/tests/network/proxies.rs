@@ -134,5 +134,5 @@ async fn a_socks_proxy_resolves_the_name() {
     assert_eq!(done.body(), "through socks");
     let client = client_with(&[("ALL_PROXY", "socks4://127.0.0.1:1")]);
     let error = client.send(get("http://service.example/"), &CallPolicy::new()).await.unwrap_err();
-    assert!(error.to_string().contains("`socks4` are not supported"), "{error}");
+    assert!(error.to_string().contains("`socks4` is not supported"), "{error}");
 }
