@@ -77,18 +77,32 @@ pub struct Broken {
     /// a machine's firmware, and a source that can never give a token for the audience asked for,
     /// are not: they are reported, and the search goes on.
     pub certain: bool,
+    /// Whether the source may give a token for another audience.
+    pub depends_on_audience: bool,
 }
 
 impl Broken {
     /// A source that is certainly here and gives no token, without a hint.
     pub fn new(evidence: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { evidence: evidence.into(), reason: reason.into(), hint: None, certain: true }
+        Self {
+            evidence: evidence.into(),
+            reason: reason.into(),
+            hint: None,
+            certain: true,
+            depends_on_audience: false,
+        }
     }
 
     /// With what a person can do about it; an empty text is no hint.
     #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()).filter(|hint| !hint.is_empty()), ..self }
+    }
+
+    /// A token for another audience may be had here.
+    #[must_use]
+    pub fn depending_on_audience(self) -> Self {
+        Self { depends_on_audience: true, ..self }
     }
 
     /// Whether the search must end here, see [`Broken::certain`].

@@ -6,7 +6,7 @@ use std::time::Duration;
 use host::{BoxFuture, Clock};
 use id_token::{Audience, Found, IdToken, Outcome, TokenSource};
 
-use crate::check;
+use crate::check::Question;
 use crate::error::Error;
 
 /// A source that keeps its last token until shortly before the token's end and then asks again: a
@@ -69,8 +69,8 @@ impl TokenSource for Cached {
             if let Some(found) = self.kept(audience, min_ttl) {
                 return Outcome::Found(found);
             }
-            let now = self.clock.now();
-            let outcome = check::find(self.source.as_ref(), audience, min_ttl, now, true).await;
+            let (source, clock) = (self.source.as_ref(), self.clock.as_ref());
+            let outcome = Question { source, clock, min_ttl, certain: true }.ask(audience).await;
             if let Outcome::Found(found) = &outcome {
                 self.keep(audience, found);
             }

@@ -2,42 +2,91 @@
 
 use std::time::{Duration, SystemTime};
 
-use host::escape_remote;
-use id_token::{Audience, Broken, Claims, Found, Outcome, TokenSource};
+use futures_util::future::{Either, select};
+use host::{Clock, escape_remote};
+use id_token::{Absence, Audience, Broken, Claims, Found, Outcome, TokenSource};
 
-/// Asks `source`, and turns a token for another audience or past its end into
-/// [`Outcome::Broken`]: Fulcio would call either "an error" without saying which. That is
-/// `certain` where the source's place is.
-pub(crate) async fn find(
-    source: &dyn TokenSource,
-    audience: &Audience,
-    min_ttl: Duration,
-    now: SystemTime,
-    certain: bool,
-) -> Outcome {
-    match source.find(audience, min_ttl).await {
-        Outcome::Found(found) => check(found, audience, now, certain),
-        outcome => outcome,
+use crate::audiences::Audiences;
+
+/// One question to one source.
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'a> {
+    pub(crate) source: &'a dyn TokenSource,
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) min_ttl: Duration,
+    /// Whether the source's stage is one whose failures end the search.
+    pub(crate) certain: bool,
+}
+
+impl Question<'_> {
+    /// Asks for a token for `audience`, and turns one for another audience or past its end into
+    /// [`Outcome::Broken`]: Fulcio would call either "an error" without saying which.
+    pub(crate) async fn ask(self, audience: &Audience) -> Outcome {
+        let late = Box::pin(async { self.clock.sleep(DEADLINE).await });
+        match select(self.source.find(audience, self.min_ttl), late).await {
+            Either::Left((Outcome::Found(found), _)) => {
+                check(found, audience, self.clock.now(), self.certain)
+            }
+            Either::Left((outcome, _)) => outcome,
+            Either::Right(_) => Outcome::Broken(
+                Broken::new(
+                    format!("`{}` was asked", self.source.name()),
+                    format!("no answer within {} s", DEADLINE.as_secs()),
+                )
+                .with_certain(self.certain),
+            ),
+        }
+    }
+
+    /// The token with the audience that its issuer's entry in `audiences` says, and that audience.
+    pub(crate) async fn ask_any(self, audiences: &Audiences) -> (Outcome, Audience) {
+        let mut first = None;
+        for (number, audience) in audiences.all().enumerate() {
+            let outcome = self.ask(audience).await;
+            match &outcome {
+                Outcome::Found(found) => {
+                    let claims = found.token.claims();
+                    match audiences.expected(claims) {
+                        Some(expected) if wrong_audience(claims, &expected).is_some() => {
+                            return (self.ask(&expected).await, expected);
+                        }
+                        Some(expected) => return (outcome, expected),
+                        None if number == 0 => return (outcome, audience.clone()),
+                        // An issuer that is not listed gains nothing by another audience.
+                        None => {}
+                    }
+                }
+                Outcome::Broken(broken) if broken.depends_on_audience => {}
+                _ if number == 0 => return (outcome, audience.clone()),
+                _ => {}
+            }
+            first.get_or_insert_with(|| (outcome, audience.clone()));
+        }
+        // There is always a default.
+        first.unwrap_or_else(|| (Outcome::Absent(Absence::new("")), Audience::sigstore()))
     }
 }
 
 fn check(found: Found, audience: &Audience, now: SystemTime, certain: bool) -> Outcome {
     let claims = found.token.claims();
-    let (reason, hint) = if let Some(reason) = wrong_audience(claims, audience) {
-        let hint = if claims.get("kubernetes.io").is_some() {
+    let wrong = wrong_audience(claims, audience);
+    let (audience_is_wrong, old) = (wrong.is_some(), expired(claims, now));
+    let hint = match (&wrong, &old) {
+        (None, None) => return Outcome::Found(found),
+        (Some(_), _) if claims.get("kubernetes.io").is_some() => {
             format!("mount a projected service account token with the audience `{audience}`")
-        } else {
+        }
+        (Some(_), _) => {
             format!("ask for a token with the audience `{audience}` where it is issued")
-        };
-        (reason, hint)
-    } else if let Some(reason) = expired(claims, now) {
-        let hint = "get the token right before it is needed, or give it a longer life; \
-                    if it is new, compare this machine's clock with the issuer's";
-        (reason, hint.to_owned())
-    } else {
-        return Outcome::Found(found);
+        }
+        (None, Some(_)) => "get the token right before it is needed, or give it a longer life; if \
+                            it is new, compare this machine's clock with the issuer's"
+            .to_owned(),
     };
-    Outcome::Broken(Broken::new(found.evidence, reason).with_hint(hint).with_certain(certain))
+    // All that is wrong at once: correcting one thing must not lead to the next error.
+    let reason = [wrong, old].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let broken = Broken::new(found.evidence, reason).with_hint(hint).with_certain(certain);
+    Outcome::Broken(if audience_is_wrong { broken.depending_on_audience() } else { broken })
 }
 
 /// `aud` may be a list: what counts is that ours is in it.
@@ -69,6 +118,8 @@ fn expired(claims: &Claims, now: SystemTime) -> Option<String> {
     Some(reason)
 }
 
+/// More than any source of ours takes; it bounds those of others.
+const DEADLINE: Duration = Duration::from_secs(150);
 const SHOWN_AUDIENCES: usize = 5;
 
 #[cfg(test)]
@@ -122,6 +173,12 @@ mod tests {
     fn a_token_past_its_end_says_since_when() {
         let text = reason(checked(r#"{"aud":"sigstore","iat":100,"exp":400}"#, 442));
         assert_eq!(text, "the token expired 42 s ago, after a life of 300 s");
+    }
+
+    #[test]
+    fn a_token_for_another_audience_that_is_also_expired_is_told_both() {
+        let text = reason(checked(r#"{"aud":"other","exp":400}"#, 442));
+        assert!(text.contains("found `other`; the token expired 42 s ago"), "{text}");
     }
 
     #[test]

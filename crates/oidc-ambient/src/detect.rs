@@ -1,13 +1,14 @@
-//! Going through the places.
+//! The search.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use host::Clock;
+use host::{Clock, escape_remote};
 use id_token::{Absence, Audience, Broken, Found, IdToken, Outcome, TokenSource};
 
+use crate::audiences::Audiences;
 use crate::cached::Cached;
-use crate::check;
+use crate::check::Question;
 use crate::error::Error;
 use crate::table::{Sources, Stage};
 
@@ -18,15 +19,18 @@ pub struct Detected {
     pub provider: String,
     /// The token, for the right audience and not expired.
     pub token: IdToken,
-    /// Why we believe that it is ours.
+    /// The audience that it was asked for.
+    pub audience: Audience,
+    /// Why the source believes that it belongs to this process.
     pub evidence: String,
-    /// Places that came before and may be ours, but did not work.
+    /// Sources that came before and gave no token, or one that the certificate authority does not
+    /// list.
     pub passed_over: Vec<PassedOver>,
     source: Arc<dyn TokenSource>,
     clock: Arc<dyn Clock>,
 }
 
-/// A place that may be ours and did not work.
+/// A source that may be here and was not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PassedOver {
     /// The name of the source.
@@ -60,17 +64,30 @@ impl std::fmt::Debug for Detected {
 /// may give less.
 ///
 /// # Errors
-/// [`Error::Broken`] where the place is beyond doubt ours, or was asked for by name, and does not
-/// work; [`Error::Nothing`] or [`Error::Absent`] where there is nothing.
+/// [`Error::Broken`] where a source is certainly here, or was asked for by name, and gives no token;
+/// [`Error::Nothing`] or [`Error::Absent`] where there is nothing.
 pub async fn detect(
     sources: &Sources,
     audience: &Audience,
     min_ttl: Duration,
 ) -> Result<Detected, Error> {
-    let mut search = Search::new(sources);
+    detect_for(sources, &Audiences::one(audience.clone()), min_ttl).await
+}
+
+/// [`detect`] with the audience that the certificate authority expects of each issuer. Among the
+/// machine's identities, one whose issuer is listed comes before one whose issuer is not.
+///
+/// # Errors
+/// As of [`detect`].
+pub async fn detect_for(
+    sources: &Sources,
+    audiences: &Audiences,
+    min_ttl: Duration,
+) -> Result<Detected, Error> {
+    let mut search = Search::new(sources, audiences);
     for (stage, source) in sources.staged() {
-        let outcome = ask(sources, stage, source, audience, min_ttl).await;
-        if let Some(decision) = search.consider(source, outcome) {
+        let (outcome, audience) = ask(sources, stage, source, audiences, min_ttl).await;
+        if let Some(decision) = search.consider(stage, source, outcome, audience) {
             return decision;
         }
     }
@@ -97,18 +114,18 @@ pub struct Report {
     pub evidence: String,
     /// What is wrong, if anything.
     pub reason: Option<String>,
-    /// The mend, if there is one.
+    /// What to do about it.
     pub hint: Option<String>,
 }
 
 /// Whether a source has a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// We are not in such a place.
+    /// This is not such a place.
     Absent,
     /// It has one.
     Available,
-    /// We are, or may be, in such a place and it does not work.
+    /// It is, or may be, here and gives no token.
     Broken,
 }
 
@@ -125,14 +142,19 @@ impl State {
 
 /// Asks every source, also those that come after the first token.
 pub async fn survey(sources: &Sources, audience: &Audience, min_ttl: Duration) -> Survey {
-    let mut search = Search::new(sources);
+    survey_for(sources, &Audiences::one(audience.clone()), min_ttl).await
+}
+
+/// [`survey`] with the audience that the certificate authority expects of each issuer.
+pub async fn survey_for(sources: &Sources, audiences: &Audiences, min_ttl: Duration) -> Survey {
+    let mut search = Search::new(sources, audiences);
     let mut decision = None;
     let mut reports = Vec::new();
     for (stage, source) in sources.staged() {
-        let outcome = ask(sources, stage, source, audience, min_ttl).await;
+        let (outcome, audience) = ask(sources, stage, source, audiences, min_ttl).await;
         reports.push(Report::new(source.name(), &outcome));
         if decision.is_none() {
-            decision = search.consider(source, outcome);
+            decision = search.consider(stage, source, outcome, audience);
         }
     }
     Survey { reports, outcome: decision.unwrap_or_else(|| search.give_up()) }
@@ -156,11 +178,13 @@ async fn ask(
     sources: &Sources,
     stage: Stage,
     source: &Arc<dyn TokenSource>,
-    audience: &Audience,
+    audiences: &Audiences,
     min_ttl: Duration,
-) -> Outcome {
-    let (now, certain) = (sources.clock().now(), stage < Stage::Guessed);
-    let outcome = check::find(source.as_ref(), audience, min_ttl, now, certain).await;
+) -> (Outcome, Audience) {
+    sources.tell(source.name());
+    let (source, clock) = (source.as_ref(), sources.clock().as_ref());
+    let question = Question { source, clock, min_ttl, certain: stage < Stage::Guessed };
+    let (outcome, audience) = question.ask_any(audiences).await;
     let report = Report::new(source.name(), &outcome);
     tracing::debug!(
         provider = report.provider,
@@ -169,37 +193,53 @@ async fn ask(
         reason = report.reason,
         "identity source"
     );
-    outcome
+    (outcome, audience)
 }
 
 /// The rules by which one source is chosen.
 struct Search<'a> {
     sources: &'a Sources,
+    audiences: &'a Audiences,
     absent: Vec<(String, Absence)>,
     passed_over: Vec<PassedOver>,
+    /// The first identity of the machine whose issuer the authority does not list.
+    unlisted: Option<Detected>,
 }
 
 impl<'a> Search<'a> {
-    fn new(sources: &'a Sources) -> Self {
-        Self { sources, absent: Vec::new(), passed_over: Vec::new() }
+    fn new(sources: &'a Sources, audiences: &'a Audiences) -> Self {
+        let (absent, passed_over) = (Vec::new(), Vec::new());
+        Self { sources, audiences, absent, passed_over, unlisted: None }
     }
 
     /// The decision, if `outcome` brings it about.
     fn consider(
         &mut self,
+        stage: Stage,
         source: &Arc<dyn TokenSource>,
         outcome: Outcome,
+        audience: Audience,
     ) -> Option<Result<Detected, Error>> {
         let provider = source.name().to_owned();
         match outcome {
-            Outcome::Found(found) => Some(Ok(Detected {
-                provider,
-                token: found.token,
-                evidence: found.evidence,
-                passed_over: std::mem::take(&mut self.passed_over),
-                source: Arc::clone(source),
-                clock: Arc::clone(self.sources.clock()),
-            })),
+            Outcome::Found(found) => {
+                let detected = Detected {
+                    provider,
+                    token: found.token,
+                    audience,
+                    evidence: found.evidence,
+                    passed_over: self.passed_over.clone(),
+                    source: Arc::clone(source),
+                    clock: Arc::clone(self.sources.clock()),
+                };
+                let is_listed = self.audiences.lists(detected.token.claims());
+                if is_listed || stage < Stage::Aws || self.sources.is_named() {
+                    return Some(Ok(detected));
+                }
+                self.passed_over.push(not_listed(&detected));
+                self.unlisted.get_or_insert(detected);
+                None
+            }
             Outcome::Broken(broken) if broken.certain || self.sources.is_named() => {
                 Some(Err(Error::Broken { provider, broken }))
             }
@@ -216,6 +256,9 @@ impl<'a> Search<'a> {
     }
 
     fn give_up(self) -> Result<Detected, Error> {
+        if let Some(detected) = self.unlisted {
+            return Ok(detected);
+        }
         if self.sources.is_named() {
             // Several sources may share a name; the first says best what is missing.
             if let Some((provider, absence)) = self.absent.into_iter().next() {
@@ -226,4 +269,12 @@ impl<'a> Search<'a> {
         let broken = self.passed_over.into_iter().map(|over| (over.provider, over.broken));
         Err(Error::Nothing { absent: self.absent, broken: broken.collect() })
     }
+}
+
+fn not_listed(detected: &Detected) -> PassedOver {
+    let issuer = detected.token.claims().issuer().unwrap_or_default();
+    let reason =
+        format!("the certificate authority does not list the issuer `{}`", escape_remote(issuer));
+    let broken = Broken::new(&detected.evidence, reason).with_certain(false);
+    PassedOver { provider: detected.provider.clone(), broken }
 }

@@ -12,6 +12,7 @@
 
 #![doc = include_str!("../README.md")]
 
+mod audiences;
 pub mod azure;
 mod cached;
 mod check;
@@ -29,8 +30,11 @@ mod table;
 #[cfg(test)]
 mod testing;
 
+pub use crate::audiences::Audiences;
 pub use crate::cached::Cached;
-pub use crate::detect::{Detected, PassedOver, Report, State, Survey, detect, survey};
+pub use crate::detect::{
+    Detected, PassedOver, Report, State, Survey, detect, detect_for, survey, survey_for,
+};
 pub use crate::error::Error;
 pub use crate::table::{Sources, Stage};
 pub use host;

@@ -30,6 +30,17 @@ pub(crate) fn soft(
     Outcome::Broken(Broken::new(evidence, reason).with_hint(hint).with_certain(false))
 }
 
+/// No token for this audience, of which another may be had. `certain` as of [`Broken::certain`].
+pub(crate) fn other_audience(
+    evidence: impl Into<String>,
+    reason: impl Into<String>,
+    hint: impl Into<String>,
+    certain: bool,
+) -> Outcome {
+    let broken = Broken::new(evidence, reason).with_hint(hint).with_certain(certain);
+    Outcome::Broken(broken.depending_on_audience())
+}
+
 /// What a service of the job answered. The failure's own hint comes before `hint`.
 pub(crate) fn answered(
     answer: Result<IdToken, Failure>,
@@ -47,5 +58,9 @@ pub(crate) fn answered(
 
 /// The token that the variable or file `name` holds.
 pub(crate) fn parsed(name: &str, text: &str) -> Result<IdToken, String> {
+    // What is not text comes here with a mark in place of each wrong byte.
+    if text.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(format!("{name} does not hold an identity token: it is not valid UTF-8"));
+    }
     IdToken::parse(text).map_err(|error| format!("{name} does not hold an identity token: {error}"))
 }

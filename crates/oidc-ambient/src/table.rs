@@ -16,7 +16,11 @@ pub struct Sources {
     table: Vec<(Stage, Arc<dyn TokenSource>)>,
     clock: Arc<dyn Clock>,
     named: bool,
+    watcher: Option<Arc<Watcher>>,
 }
+
+/// Is told the name of each source before it is asked.
+type Watcher = dyn Fn(&str) + Send + Sync;
 
 /// Where a source stands in the order. What was set for this purpose comes before the job, the job
 /// before the workload, and the workload before the machine it runs on.
@@ -49,7 +53,7 @@ pub enum Stage {
 impl Sources {
     /// No sources; `clock` tells which tokens have expired.
     pub fn empty(clock: Arc<dyn Clock>) -> Self {
-        Self { table: Vec::new(), clock, named: false }
+        Self { table: Vec::new(), clock, named: false, watcher: None }
     }
 
     /// Adds `source` at the end of its stage.
@@ -68,6 +72,13 @@ impl Sources {
         true
     }
 
+    /// Calls `watcher` with the name of each source before it is asked, so that a caller whose
+    /// deadline passes can name the one that was waited for.
+    #[must_use]
+    pub fn watched(self, watcher: Arc<dyn Fn(&str) + Send + Sync>) -> Self {
+        Self { watcher: Some(watcher), ..self }
+    }
+
     /// Only the sources called `name`, and no others: the one that gives no token is then an error.
     ///
     /// The names are cosign's where cosign has one. `google` means all of Google's.
@@ -83,7 +94,7 @@ impl Sources {
         if table.is_empty() {
             return Err(Error::UnknownProvider { name: name.to_owned(), known: self.names() });
         }
-        Ok(Self { table, clock: Arc::clone(&self.clock), named: true })
+        Ok(Self { table, named: true, ..self.clone() })
     }
 
     /// The names there are, in order, each once.
@@ -99,6 +110,12 @@ impl Sources {
 
     pub(crate) fn staged(&self) -> impl Iterator<Item = (Stage, &Arc<dyn TokenSource>)> {
         self.table.iter().map(|(stage, source)| (*stage, source))
+    }
+
+    pub(crate) fn tell(&self, name: &str) {
+        if let Some(watcher) = &self.watcher {
+            watcher(name);
+        }
     }
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {

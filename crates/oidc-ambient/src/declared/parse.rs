@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(reason("kind = \"exec\""), "source `x`: it needs a `command`, a list of words");
         assert_eq!(
             reason("kind = \"env\"\nvariable = \"A\"\nurl = \"x\""),
-            "source `x`: a source of the kind env takes no `url`"
+            "source `x`: a source with `kind = \"env\"` takes no `url`"
         );
         assert!(reason("kind = \"exec\"\ncommand = [\"a\"]\ntimeout = 0").contains("1 to 120"));
         assert!(reason("kind = \"file\"\npath = \"x\"").contains("root"));

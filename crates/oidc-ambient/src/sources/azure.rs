@@ -10,7 +10,7 @@ use id_token::{Audience, Outcome};
 use crate::azure;
 use crate::check::wrong_audience;
 use crate::files::{self, Problem};
-use crate::outcome::{absent, found, soft};
+use crate::outcome::{absent, found, other_audience, soft};
 
 /// The file that `AZURE_FEDERATED_TOKEN_FILE` names: a service account's token whose audience is
 /// Entra's.
@@ -37,7 +37,7 @@ impl AzureFederatedFile {
             Err(Problem::Unusable(reason)) => return soft(evidence, reason, hint),
         };
         match wrong_audience(token.claims(), audience) {
-            Some(reason) => soft(evidence, reason, hint),
+            Some(reason) => other_audience(evidence, reason, hint, false),
             None => found(token, evidence),
         }
     }
@@ -58,7 +58,7 @@ impl AzureManagedIdentity {
         };
         let evidence = service.evidence();
         if !is_resource(audience) {
-            return soft(
+            return other_audience(
                 evidence,
                 format!(
                     "expected a token for the audience `{audience}`, Azure gives only those for \
@@ -67,6 +67,7 @@ impl AzureManagedIdentity {
                 "use a private Fulcio that trusts the tenant's issuer and whose client ID is the \
                  URI of such an application, or another token: on AKS a projected service account \
                  token, elsewhere one in SIGSTORE_ID_TOKEN",
+                false,
             );
         }
         match service.id_token(&self.host, audience).await {

@@ -8,7 +8,7 @@ use http::{Method, header};
 use id_token::{Audience, IdToken, Outcome};
 
 use crate::fetch::{self, Call, Failure};
-use crate::outcome::{absent, answered, broken, soft};
+use crate::outcome::{absent, answered, broken, other_audience};
 
 /// The endpoint that gives a service connection's token. Its audience is fixed, so that only a
 /// private Fulcio that expects it has a use for it.
@@ -26,7 +26,7 @@ impl AzurePipelines {
         };
         let evidence = format!("{URL} is set");
         if audience.as_str() != AUDIENCE {
-            return soft(
+            return other_audience(
                 evidence,
                 format!(
                     "expected a token for the audience `{audience}`, Azure Pipelines gives only \
@@ -36,6 +36,7 @@ impl AzurePipelines {
                     "use a private Fulcio whose issuer entry has the client ID `{AUDIENCE}`, or \
                      put another token into SIGSTORE_ID_TOKEN"
                 ),
+                false,
             );
         }
         let (Some(secret), Some(connection)) = (var(TOKEN), var(CONNECTION)) else {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use host::Host;
 use id_token::{Audience, Outcome};
 
-use crate::outcome::{absent, broken, found, parsed};
+use crate::outcome::{absent, broken, found, other_audience, parsed};
 
 /// The variable that `id_tokens:` of the job defines.
 pub struct GitLab {
@@ -21,13 +21,14 @@ impl GitLab {
         }
         let variable = variable_for(audience);
         let Some(text) = self.host.env.var(&variable) else {
-            return broken(
+            return other_audience(
                 "GITLAB_CI is `true`",
                 format!("this job declares no identity token: {variable} is not set"),
                 format!(
                     "add to the job in .gitlab-ci.yml:\n  id_tokens:\n    {variable}:\n      aud: \
                      {audience}"
                 ),
+                true,
             );
         };
         let evidence = format!("GITLAB_CI is `true` and {variable} is set");

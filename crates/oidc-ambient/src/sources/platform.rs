@@ -6,7 +6,7 @@ use host::{BoxFuture, Host};
 use id_token::{Audience, Outcome, TokenSource};
 
 use crate::check::wrong_audience;
-use crate::outcome::{absent, broken, found, parsed, soft};
+use crate::outcome::{absent, broken, found, other_audience, parsed, soft};
 
 /// One row of the table.
 struct Platform {
@@ -124,8 +124,7 @@ impl PlatformVariable {
             Err(reason) => return broken(evidence, reason, *hint),
         };
         match wrong_audience(token.claims(), audience) {
-            Some(reason) if *fixed_audience => soft(evidence, reason, *hint),
-            Some(reason) => broken(evidence, reason, *hint),
+            Some(reason) => other_audience(evidence, reason, *hint, !*fixed_audience),
             None => found(token, evidence),
         }
     }
