@@ -37,6 +37,7 @@ where
             args,
             stdin: Vec::new(),
             without,
+            keep: Vec::new(),
             deadline: Duration::MAX,
             output_cap: 0,
         });
@@ -65,8 +66,10 @@ pub struct Invocation {
     pub args: Vec<String>,
     /// What it reads.
     pub stdin: Vec<u8>,
-    /// Variables of our environment that it does not get.
+    /// Variables of our environment that it does not get. `*SUFFIX` means all whose name ends so.
     pub without: Vec<String>,
+    /// Variables that it gets although [`Self::without`] names them.
+    pub keep: Vec<String>,
     /// When it is ended, together with every process that it started and that did not leave its
     /// process group.
     pub deadline: Duration,
@@ -85,6 +88,7 @@ impl Invocation {
             args: args.into_iter().map(Into::into).collect(),
             stdin: Vec::new(),
             without: Vec::new(),
+            keep: Vec::new(),
             deadline: Duration::from_secs(30),
             output_cap: 1 << 20,
         }
@@ -105,6 +109,18 @@ impl Invocation {
         self
     }
 
+    /// Lets it have the variables `names` although [`Self::without`] names them.
+    #[must_use]
+    pub fn keeping(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.keep.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Whether it does not get the variable `name`.
+    pub fn withholds(&self, name: &str) -> bool {
+        names(&self.without, name) && !self.keep.iter().any(|kept| kept == name)
+    }
+
     /// Ends it after `deadline`.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
@@ -120,6 +136,14 @@ impl Invocation {
     }
 }
 
+/// Whether one of `patterns` is `name`, or a `*SUFFIX` of it.
+fn names(patterns: &[String], name: &str) -> bool {
+    patterns.iter().any(|pattern| match pattern.strip_prefix('*') {
+        Some(suffix) => name.ends_with(suffix),
+        None => pattern == name,
+    })
+}
+
 /// A program to start for a person. No shell is involved.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -128,11 +152,16 @@ pub struct Launch {
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
-    /// Variables of our environment that it does not get.
+    /// Variables of our environment that it does not get. `*SUFFIX` means all whose name ends so.
     pub without: Vec<String>,
 }
 
 impl Launch {
+    /// Whether it does not get the variable `name`.
+    pub fn withholds(&self, name: &str) -> bool {
+        names(&self.without, name)
+    }
+
     /// `program` with `args`.
     pub fn new(
         program: impl Into<PathBuf>,
@@ -204,4 +233,21 @@ pub enum ProgramError {
         /// The operating system's reason.
         source: Arc<std::io::Error>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_of_variables_is_withheld_by_its_suffix_but_for_those_kept() {
+        let run =
+            Invocation::new("p", ["x"]).without(["*_ID_TOKEN", "SECRET"]).keeping(["MY_ID_TOKEN"]);
+        for withheld in ["PYPI_ID_TOKEN", "_ID_TOKEN", "SECRET"] {
+            assert!(run.withholds(withheld), "{withheld}");
+        }
+        for given in ["MY_ID_TOKEN", "ID_TOKEN", "SECRETS", "PATH"] {
+            assert!(!run.withholds(given), "{given}");
+        }
+    }
 }

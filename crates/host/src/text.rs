@@ -57,18 +57,20 @@ pub fn with_causes(error: &dyn Error) -> String {
 
 /// Replaces everything in `text` that is shaped like a JWT by `[token]`.
 ///
-/// A JWT's header and payload are JSON objects, so their base64url starts with `ey`.
+/// A JWT's header and payload are JSON objects, so their base64url starts with `ey`, or with `ew`
+/// where a line break or a tab follows the brace.
 pub fn scrub(text: &str) -> String {
     let in_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '=');
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(start) = rest.find("ey") {
+    while let Some(start) = OBJECTS.iter().filter_map(|object| rest.find(object)).min() {
         let (before, candidate) = rest.split_at(start);
         clean.push_str(before);
         let end = candidate.find(|c| !in_token(c)).unwrap_or(candidate.len());
         let (word, after) = candidate.split_at(end);
         let parts = word.split('.').count();
-        if parts >= 2 && word.contains(".ey") || parts == 1 && word.len() > 60 {
+        let two = OBJECTS.iter().any(|object| word.contains(&format!(".{object}")));
+        if parts >= 2 && two || parts == 1 && word.len() > 60 {
             clean.push_str("[token]");
         } else {
             clean.push_str(word);
@@ -78,6 +80,10 @@ pub fn scrub(text: &str) -> String {
     clean.push_str(rest);
     clean
 }
+
+/// How a JSON object starts in base64url: with a quotation mark or a space after its brace, a line
+/// feed, a carriage return, a tab.
+const OBJECTS: [&str; 4] = ["ey", "ewo", "ew0", "ewk"];
 
 fn push_escaped(shown: &mut String, character: char) {
     if is_unsafe(character) {
@@ -102,6 +108,14 @@ mod tests {
     fn a_token_inside_a_text_is_taken_out() {
         let text = "bad token eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2ln, try again";
         assert_eq!(scrub(text), "bad token [token], try again");
+    }
+
+    #[test]
+    fn a_token_of_pretty_printed_json_is_taken_out_too() {
+        // {\n  "alg"..., {\r\n "sub"... and {\t"sub"...
+        let text = "bad ewogICJhbGciOiAibm9uZSIKfQ.ew0KICJzdWIiOiAieCIKfQ.c2ln and ewkic3ViIjoieCJ9.ewog.x.";
+        assert_eq!(scrub(text), "bad [token] and [token]");
+        assert_eq!(scrub("renew.example ewe.example.com"), "renew.example ewe.example.com");
     }
 
     #[test]

@@ -11,6 +11,14 @@ use tokio::sync::oneshot;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemEnv;
 
+impl SystemEnv {
+    /// The names of all variables.
+    #[expect(clippy::disallowed_methods, reason = "the real environment")]
+    pub(crate) fn names() -> impl Iterator<Item = OsString> {
+        std::env::vars_os().map(|(name, _)| name)
+    }
+}
+
 impl Env for SystemEnv {
     #[expect(clippy::disallowed_methods, reason = "the real environment")]
     fn var_os(&self, name: &str) -> Option<OsString> {

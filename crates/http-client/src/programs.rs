@@ -9,6 +9,8 @@ use host::{BoxFuture, Invocation, Launch, ProgramError, ProgramOutput, Programs}
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 
+use crate::env::SystemEnv;
+
 /// Runs programs as children of this process, with its environment but for
 /// [`Invocation::without`], and without a shell.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,11 +29,11 @@ impl Programs for SystemPrograms {
 /// Starts a program and waits for its end. It keeps running when the future is dropped: a launcher
 /// may have become the user's browser.
 async fn start(launch: Launch) -> Result<Option<i32>, ProgramError> {
-    let program = launch.program;
+    let program = launch.program.clone();
     let failed =
         |source: io::Error| ProgramError::Io { program: program.clone(), source: Arc::new(source) };
     let mut command = Command::new(&program);
-    for name in &launch.without {
+    for name in SystemEnv::names().filter(|name| launch.withholds(&name.to_string_lossy())) {
         command.env_remove(name);
     }
     command.args(&launch.args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -49,11 +51,13 @@ async fn start(launch: Launch) -> Result<Option<i32>, ProgramError> {
 }
 
 async fn run(invocation: Invocation) -> Result<ProgramOutput, ProgramError> {
+    let withheld: Vec<_> =
+        SystemEnv::names().filter(|name| invocation.withholds(&name.to_string_lossy())).collect();
     let program = invocation.program;
     let failed =
         |source: io::Error| ProgramError::Io { program: program.clone(), source: Arc::new(source) };
     let mut command = Command::new(&program);
-    for name in &invocation.without {
+    for name in &withheld {
         command.env_remove(name);
     }
     command

@@ -1,9 +1,11 @@
 //! The variables in which jobs keep identity tokens.
 
 /// Variables that hold an identity token, or a credential that such tokens are given for. A helper
-/// program gets none of them, unless it is the one that is to use it:
-/// [`secret_variables_but`].
-pub const SECRET_VARIABLES: [&str; 16] = [
+/// program gets none of them, unless it is the one that is to use it: [`secret_variables_but`].
+/// `*SUFFIX` means all variables whose name ends so.
+pub const SECRET_VARIABLES: [&str; 19] = [
+    // What GitLab jobs call their tokens.
+    "*_ID_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_URL",
     "AMBISIGN_IDENTITY_TOKEN",
@@ -13,6 +15,8 @@ pub const SECRET_VARIABLES: [&str; 16] = [
     "CIRCLE_OIDC_TOKEN",
     "CIRCLE_OIDC_TOKEN_V2",
     "COSIGN_IDENTITY_TOKEN",
+    "IDENTITY_HEADER",
+    "ID_TOKEN",
     "SEMAPHORE_OIDC_TOKEN",
     "SIGSTORE_IDENTITY_TOKEN",
     "SIGSTORE_ID_TOKEN",
@@ -22,7 +26,8 @@ pub const SECRET_VARIABLES: [&str; 16] = [
     "VERCEL_OIDC_TOKEN",
 ];
 
-/// [`SECRET_VARIABLES`] without those of `needed`, for [`host::Invocation::without`].
+/// [`SECRET_VARIABLES`] without those of `needed`, for [`host::Invocation::without`]. What is needed
+/// of a whole group of them is named in [`host::Invocation::keeping`].
 pub fn secret_variables_but(needed: &[&str]) -> impl Iterator<Item = &'static str> {
     SECRET_VARIABLES.into_iter().filter(|name| !needed.contains(name))
 }

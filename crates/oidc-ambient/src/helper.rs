@@ -24,6 +24,7 @@ pub(crate) async fn token(
 ) -> Result<IdToken, Failure> {
     let invocation = Invocation::new(program, args.iter().copied())
         .without(id_token::secret_variables_but(needed))
+        .keeping(needed.iter().copied())
         .with_deadline(DEADLINE)
         .with_output_cap(OUTPUT_CAP);
     let output = match host.programs.run(invocation).await {

@@ -81,6 +81,7 @@ impl Declared {
         let pass: Vec<&str> = pass.iter().map(String::as_str).collect();
         let invocation = Invocation::new(program, filled)
             .without(id_token::secret_variables_but(&pass))
+            .keeping(pass)
             .with_deadline(deadline)
             .with_output_cap(TOKEN_CAP);
         let output = match self.host.programs.run(invocation).await {
