@@ -26,4 +26,5 @@ mod outside;
 mod policy;
 mod readme;
 mod recorded;
+mod registries;
 mod trust;

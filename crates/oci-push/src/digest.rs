@@ -66,7 +66,9 @@ impl FromStr for Digest {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let bad = |reason: String| Error::Reference { text: text.to_owned(), reason };
+        // A registry may have written it, at any length.
+        let shown = || text.chars().take(LONGEST_SHOWN).collect();
+        let bad = |reason: String| Error::Reference { text: shown(), reason };
         let Some((algorithm, hex)) = text.split_once(':') else {
             return Err(bad("a digest is written <algorithm>:<hex>".to_owned()));
         };
@@ -95,6 +97,8 @@ impl fmt::Display for Digest {
         f.write_str(&self.text)
     }
 }
+
+const LONGEST_SHOWN: usize = 200;
 
 #[cfg(test)]
 mod tests {
@@ -130,6 +134,12 @@ mod tests {
         let digest: Digest = format!("sha512:{hex}").parse().unwrap();
         assert!(digest.matches(b"x"));
         assert!(!digest.matches(b"y"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_digest_is_said_in_few_words() {
+        let error = "x".repeat(4 << 20).parse::<Digest>().unwrap_err();
+        assert!(error.to_string().len() < 300, "{}", error.to_string().len());
     }
 
     #[test]

