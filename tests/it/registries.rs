@@ -274,3 +274,24 @@ fn words_of_another_host_are_told_with_its_name() {
     let verify = setup.program().args(["verify", &image(&registry)]).args(setup.by_workload());
     verify.run().ends(1).says(&["localhost answered: LOG_IN_AT_EVIL"]);
 }
+
+/// 38: the legacy tag of a SHA-512 digest is longer than a tag may be, which was taken for a failure.
+#[test]
+fn an_unsigned_sha512_image_has_no_signature() {
+    let setup = Setup::new();
+    let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "layers": []}).to_string();
+    let digest = keys::Digest::of(keys::HashAlgorithm::Sha512, manifest.as_bytes()).to_hex();
+    let name = format!("sha512:{digest}");
+    let registry = setup.hostile_registry(move |request| {
+        let reference = request.target.rsplit('/').next().unwrap();
+        if request.is("GET", "/manifests/") && reference == name {
+            return Reply::response(200, &[("content-type", MANIFEST)], &manifest);
+        }
+        match !reference.contains(':') && reference.len() > 128 {
+            true => Reply::refusal(400, "TAG_INVALID"),
+            false => Reply::refusal(404, "MANIFEST_UNKNOWN"),
+        }
+    });
+    let image = format!("{}/demo/app@sha512:{digest}", registry.address());
+    setup.program().args(["verify", &image]).args(setup.by_workload()).run().ends(10);
+}

@@ -131,3 +131,42 @@ fn an_agent_that_hangs_is_left_after_ten_seconds() {
         .says(&["no answer from unix:///", "within 10s"]);
     assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
 }
+
+/// 35: whoever put a socket where it is guessed chose as whom this process signed.
+#[test]
+fn a_planted_workload_api_is_not_asked_and_is_reported() {
+    if !harness::has_namespaces() {
+        return;
+    }
+    let setup = Setup::new();
+    // In a /tmp of its own, the agent's directory is one that every user may write to.
+    let script = r#"
+        set -e
+        mount -t tmpfs tmpfs /mnt
+        : > /mnt/api.sock
+        mount --bind "$1" /mnt/api.sock
+        mount -t tmpfs -o mode=1777 tmpfs /tmp
+        mkdir -p /tmp/spire-agent/public
+        chmod 777 /tmp/spire-agent/public
+        : > /tmp/spire-agent/public/api.sock
+        mount --bind /mnt/api.sock /tmp/spire-agent/public/api.sock
+        shift
+        exec "$@"
+    "#;
+    let socket = setup.sandbox.spiffe_socket();
+    let program = harness::ambisign();
+    let identity = |mode: &str| {
+        let script = script.replace("chmod 777", &format!("chmod {mode}"));
+        Program::at("/usr/bin/unshare".as_ref(), setup.directory())
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script, "sh"])
+            .arg(socket)
+            .arg(&program)
+            .args(["identity", "--oidc-provider", "spiffe"])
+            .run()
+    };
+    identity("777")
+        .ends(1)
+        .says(&["other users may write to the directory /tmp/spire-agent/public"]);
+    let used = identity("755");
+    assert!(format!("{}{}", used.stdout, used.stderr).contains(BUILDER), "{used:#?}");
+}
