@@ -45,11 +45,11 @@ fn a_secret_of_another_kind_is_never_printed() {
     let file = setup.write("a", "content");
     let secret = format!("1/2.{}", "x".repeat(300));
     for (secret, kind) in [
-        ("ghp_abcdefghijklmnopqrstuvwxyz0123456789", "GitHub personal access token"),
-        ("ya29.a0AfH6SMBx/short", "Google access token"),
+        ("ghp_abcdefghijklmnopqrstuvwxyz0123456789", "a GitHub token"),
+        ("ya29.a0AfH6SMBx/short", "a Google access token"),
         ("glpat-xxxx/../yyyy", "GitLab"),
-        ("hunter2", "a text of 7 characters"),
-        (&*secret, "a text of 304 characters"),
+        ("hunter2", "text of 7 bytes"),
+        (&*secret, "text of 304 bytes"),
     ] {
         let sign = setup.program().arg("sign-blob").arg(&file);
         sign.args(["--identity-token", secret]).run().ends(1).hides(secret).says(&[kind]);
@@ -279,7 +279,12 @@ fn another_signer_is_shown_with_flags_to_paste() {
     let setup = Setup::new();
     let image = setup.image("demo/app");
     setup.workload().args(["sign", &image]).run().ends(0);
-    let flag = format!("--certificate-identity '{}'", setup.workload_id());
+    // Both at once: the identity and its issuer.
+    let flag = format!(
+        "--certificate-identity {} --certificate-oidc-issuer {}",
+        setup.workload_id(),
+        setup.sandbox.spiffe_issuer()
+    );
     let verify = setup.program().args(["verify", &image]).args(setup.by_job());
     verify.run().ends(12).says(&["is signed, but no signature is acceptable", &flag]);
 }

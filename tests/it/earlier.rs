@@ -95,7 +95,7 @@ fn cosigns_own_json_is_judged_like_a_bundle() {
         .arg(&file)
         .run()
         .ends(2)
-        .says(&[&format!("--certificate-identity '{SIGNER}'")]);
+        .says(&[&format!("--certificate-identity {SIGNER}")]);
     let inspected = Program::new(parts.directory.path()).args(["inspect", "-o", "json"]).arg(&path);
     let report = inspected.args(["--trusted-root", &root]).run().ends(0).json().remove(0);
     assert_eq!(report["identity_checked"], false);

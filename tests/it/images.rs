@@ -308,7 +308,7 @@ fn an_attestation_alone_is_no_signature() {
     let attestation = statement_bundle("https://slsa.dev/provenance/v1");
     setup.attach(&image, &attestation);
     let verify = || setup.program().args(["verify", &image]).args(setup.by_workload()).run();
-    verify().ends(10).says(&["no signatures found", "it has an attestation"]);
+    verify().ends(10).says(&["no signatures found", "verify its attestation"]);
     setup.workload().args(["sign", &image]).run().ends(0);
     verify().ends(0);
 }

@@ -136,3 +136,15 @@ fn the_deadline_holds_while_a_token_is_awaited_on_stdin() {
     outcome.says(&["not done within 1s", "the identity token"]);
     drop(held_open);
 }
+
+#[test]
+fn the_time_that_stdin_takes_to_arrive_does_not_count() {
+    let setup = Setup::new();
+    let sign = ["sign-blob", "-t", "6s", "-", "--bundle", "b.json"];
+    let mut child = setup.workload().args(sign).piped().spawn();
+    std::thread::sleep(Duration::from_secs(7));
+    let mut stdin = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut stdin, b"late").unwrap();
+    drop(stdin);
+    Outcome::new(child.wait_with_output().unwrap()).ends(0);
+}

@@ -135,3 +135,22 @@ fn a_link_of_another_user_is_not_followed() {
     sign.says(&["cannot write a.sigstore.json", "another user"]);
     assert_eq!(std::fs::read(&precious).unwrap(), b"precious");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_name_cannot_forge_a_line_or_act_on_the_terminal() {
+    let setup = Setup::new();
+    let name = "a\n::warning::forged\u{1b}[2J\u{202e}";
+    setup.write(name, "content");
+    for format in ["text", "json"] {
+        let sign = setup.workload().args(["sign-blob", "-o", format, name]).run().ends(0);
+        assert_eq!(sign.stdout.lines().count(), 1, "{sign:#?}");
+        sign.hides("\u{1b}").hides("\u{202e}").hides("\n::warning");
+    }
+    let report = setup.workload().args(["sign-blob", "-o", "json", name]).run().ends(0).json();
+    assert_eq!(report[0]["file"], name);
+    let missing = setup.workload().args(["sign-blob", "b\n::error::forged\u{1b}[2J"]).run();
+    missing.ends(11).says(&["does not exist"]).hides("\u{1b}").hides("\n::error::forged");
+    let flag = setup.workload().args(["sign-blob", "--x\u{1b}[2J", name]).run().ends(2);
+    flag.hides("\u{1b}");
+}

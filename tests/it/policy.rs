@@ -65,7 +65,7 @@ fn every_extension_can_be_asked_for_by_its_flag() {
 
 /// The part of a hint that is ready to paste.
 fn pasted(stderr: &str) -> &str {
-    let (_, rest) = stderr.split_once("if this is the signer you mean: ").unwrap();
+    let (_, rest) = stderr.split_once("if this is the expected signer, use ").unwrap();
     rest.lines().next().unwrap()
 }
 
@@ -94,7 +94,7 @@ fn who_names_nobody_gets_the_flags_that_name_the_signer_of_the_file() {
     let other = setup.write("other.tar", "other");
     let bundle = setup.path("release.tar.sigstore.json");
     let told = setup.program().args(["verify-blob", "--bundle"]).arg(&bundle).arg(&other).run();
-    told.ends(2).hides("if this is the signer you mean");
+    told.ends(2).hides("if this is the expected signer");
 }
 
 #[test]

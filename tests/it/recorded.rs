@@ -189,7 +189,7 @@ fn only_the_right_identity_will_do_and_the_layers_are_named_with_their_reasons()
         "no signature is acceptable",
         "expected a bundle with a certificate, found one with a public key",
         "expected \"somebody@else.test\", found \"cosign@cosign-test-384419",
-        "--certificate-identity 'cosign@cosign-test-384419.iam.gserviceaccount.com'",
+        "--certificate-identity cosign@cosign-test-384419.iam.gserviceaccount.com",
     ]);
     let who = by(text("identity"), text("issuer"));
     let verbose = program().args(["verify", "-d", &image]).args(&who).run().ends(0);
@@ -320,7 +320,7 @@ fn an_image_with_only_an_attestation_is_not_signed_and_says_how_to_verify_what_i
     let hint = "ambisign verify-attestation --type ";
     run(&["verify"]).ends(10).says(&[
         "no signatures found",
-        "it has an attestation",
+        "verify its attestation",
         hint,
         &kind,
         &image,
@@ -352,7 +352,7 @@ fn a_signature_is_no_attestation() {
     let image = registry.image_with_bundle(&digest, &bundles("image/referrer-0.sigstore.json"));
     let run = |args: &[&str]| program().args(args).arg(&image).args(attester()).run();
     run(&["verify"]).ends(0);
-    run(&["verify-attestation"]).ends(10).says(&["it is signed: ambisign verify"]);
+    run(&["verify-attestation"]).ends(10).says(&["verify its signature: `ambisign verify"]);
 }
 
 #[test]

@@ -30,11 +30,11 @@ pub(crate) const TRUSTED: [(&str, &str); 18] = [
 /// The platforms whose tokens no public Fulcio takes: whether there is a token for us at all, and
 /// what the program says.
 pub(crate) const OTHERS: [(&str, Option<&str>, &[&str]); 9] = [
-    ("forgejo", Some("github-actions"), &["this identity would be refused", "/forgejo"]),
-    ("bitbucket", Some("bitbucket"), &["this identity would be refused", "/bitbucket"]),
-    ("hcp-terraform", Some("hcp-terraform"), &["this identity would be refused", "/terraform"]),
-    ("fly", Some("fly"), &["this identity would be refused", "/fly"]),
-    ("aws", Some("aws"), &["this identity would be refused", "/aws"]),
+    ("forgejo", Some("github-actions"), &["would refuse this identity", "/forgejo"]),
+    ("bitbucket", Some("bitbucket"), &["would refuse this identity", "/bitbucket"]),
+    ("hcp-terraform", Some("hcp-terraform"), &["would refuse this identity", "/terraform"]),
+    ("fly", Some("fly"), &["would refuse this identity", "/fly"]),
+    ("aws", Some("aws"), &["would refuse this identity", "/aws"]),
     ("azure-pipelines", None, &["api://AzureADTokenExchange", "private Fulcio"]),
     ("semaphore", None, &["acme.semaphoreci.com", "private Fulcio"]),
     ("vercel", None, &["vercel.com/acme", "private Fulcio"]),

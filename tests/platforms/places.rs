@@ -199,7 +199,7 @@ fn githubs_for_enterprises_are_asked_alike_and_judged_by_their_issuer() {
             answer
         };
         let (outcome, report) = job(setup.program());
-        outcome.ends(1).says(&["this identity would be refused", issuer]);
+        outcome.ends(1).says(&["would refuse this identity", issuer]);
         assert_eq!(report["chosen"]["provider"], "github-actions");
         assert_eq!(report["chosen"]["claims"]["iss"], issuer);
         // What the public Fulcio makes of it is known without asking.

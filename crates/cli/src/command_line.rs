@@ -174,6 +174,12 @@ fn is_narrow() -> bool {
     text.lines().map(str::len).max().unwrap_or_default() < NARROW - 2
 }
 
+/// The flags of the command at `path`.
+pub(crate) fn flags_of(path: &[String]) -> Vec<String> {
+    let command = plain(path);
+    command.get_arguments().filter_map(|arg| Some(format!("--{}", arg.get_long()?))).collect()
+}
+
 /// All commands and flags as the help texts show them.
 pub(crate) fn documented() -> clap::Command {
     Flags::command()
@@ -191,7 +197,7 @@ fn plain(path: &[String]) -> clap::Command {
 }
 
 /// The names of the command and its subcommand among `args`.
-fn command_names(args: &[OsString]) -> Vec<String> {
+pub(crate) fn command_names(args: &[OsString]) -> Vec<String> {
     let mut command = Flags::command();
     let mut path = Vec::new();
     for name in args.iter().filter_map(|arg| OsStr::to_str(arg)) {

@@ -1,13 +1,16 @@
 //! What every command needs: the host, the console and the exit code so far.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use host::{Clock as _, Env, Host};
 use http_client::{Settings, SystemClock, SystemEnv};
 use trust_update::Trust;
 
+use crate::deadline::{Deadline, Paused};
 use crate::failure::{Exit, Failure};
 use crate::output::Console;
+use crate::{command_line, hints};
 
 /// The surroundings of a command.
 pub(crate) struct Context {
@@ -16,6 +19,11 @@ pub(crate) struct Context {
     /// The trusted root that TUF keeps current, once it was loaded.
     trust: Mutex<Option<Arc<Trust>>>,
     worst: Mutex<Exit>,
+    /// The names of the running command.
+    command: OnceLock<Vec<String>>,
+    /// Its flags.
+    flags: OnceLock<Vec<String>>,
+    deadline: OnceLock<Arc<Deadline>>,
 }
 
 impl Context {
@@ -26,13 +34,43 @@ impl Context {
             env: Arc::new(SystemEnv),
             trust,
             worst: Mutex::new(Exit::Done),
+            command: OnceLock::new(),
+            flags: OnceLock::new(),
+            deadline: OnceLock::new(),
         }
     }
 
     /// Reports a failure now, and keeps its exit code whatever ends the command later.
+    /// Hints that name flags of other commands are left out.
     pub(crate) fn fail(&self, failure: &Failure) {
-        self.console.failure(failure);
+        let flags = self.flags.get_or_init(|| {
+            let command = self.command.get().map(Vec::as_slice).unwrap_or_default();
+            command_line::flags_of(command)
+        });
+        let has = |flag: &str| failure.exit == Exit::Usage || flags.iter().any(|it| it == flag);
+        let hints = failure.hints.iter().filter(|hint| hints::applies(hint, has));
+        self.console.failure(&failure.problem, &failure.causes, hints);
         self.end_with(failure.exit);
+    }
+
+    /// The command that runs, by its names.
+    pub(crate) fn set_command(&self, names: Vec<String>) {
+        _ = self.command.set(names);
+    }
+
+    /// The clock of `--timeout` starts.
+    pub(crate) fn set_deadline(&self, timeout: Duration) -> &Arc<Deadline> {
+        self.deadline.get_or_init(|| Deadline::new(timeout))
+    }
+
+    /// The deadline of the command.
+    pub(crate) fn deadline(&self) -> Option<&Arc<Deadline>> {
+        self.deadline.get()
+    }
+
+    /// Stops the clock of `--timeout` while a person or stdin is waited for.
+    pub(crate) fn pause(&self) -> Option<Paused> {
+        self.deadline().map(Deadline::pause)
     }
 
     /// The program ends at least as severely as this. What failed was said already.

@@ -9,14 +9,13 @@ use std::time::Duration;
 use host::{BoxFuture, FileError, Host};
 use id_token::{Audience, Broken, Found, IdToken, Outcome, TOKEN_CAP, TokenSource};
 use oidc_ambient::{Sources, Stage, Survey};
-use oidc_interactive::Person;
 use spiffe_workload_api::SpiffeSource;
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure, chain};
 use crate::files;
 use crate::flags::{IdentityFlags, Secret};
-use crate::login::Planned;
+use crate::login::{Planned, Untimed};
 
 /// Where a token may come from.
 pub(crate) enum Identities {
@@ -24,9 +23,9 @@ pub(crate) enum Identities {
     Given(Arc<Given>),
     Ambient(Sources),
     /// An interactive login, if no source has a token.
-    AmbientOr(Sources, Arc<Person>),
+    AmbientOr(Sources, Arc<Untimed>),
     /// An interactive login, and nothing else.
-    Person(Arc<Person>),
+    Person(Arc<Untimed>),
 }
 
 /// The token of `--identity-token`.
@@ -167,7 +166,7 @@ impl<'a> Spiffe<'a> {
 }
 
 /// Logs the person in.
-async fn log_in(person: &Arc<Person>) -> Result<Arc<dyn TokenSource>, Failure> {
+async fn log_in(person: &Arc<Untimed>) -> Result<Arc<dyn TokenSource>, Failure> {
     // The session asks for a token next and gets this one; its error would say less.
     person.token(MIN_TTL).await?;
     Ok(Arc::clone(person) as Arc<dyn TokenSource>)
@@ -213,7 +212,7 @@ impl Given {
             // A pipe can be read only once; a file is read again, because others may renew it.
             Ok(token) if path.is_file() => Ok(Self::File(path.to_owned(), Box::new(token))),
             Ok(token) => Ok(Self::Token(Box::new(token), "--identity-token is a pipe")),
-            Err(Unreadable::Missing) => Err(neither(secret, &not_a_token)),
+            Err(Unreadable::Missing) => Err(neither(&not_a_token)),
             Err(reason) => {
                 let problem = format!("cannot use --identity-token {}", path.display());
                 Err(Failure::new(Exit::Failed, problem).cause(reason.to_string()))
@@ -282,10 +281,9 @@ async fn read_file(path: &Path) -> Result<IdToken, Unreadable> {
 }
 
 /// The value is not shown: it may be another secret, or a token with a typing error.
-fn neither(value: &Secret, as_token: &id_token::Error) -> Failure {
+fn neither(as_token: &id_token::Error) -> Failure {
     let problem = "--identity-token is neither an identity token nor an existing file";
     Failure::new(Exit::Failed, problem)
-        .cause(format!("found {}", value.describe()))
         .cause(format!("as an identity token: {as_token}"))
         .hint("give a file, `-` for stdin, or a JWT: three parts separated by dots")
 }

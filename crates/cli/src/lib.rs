@@ -8,10 +8,12 @@ mod command_line;
 mod commands;
 mod context;
 mod cosign;
+mod deadline;
 mod env;
 mod failure;
 mod files;
 mod flags;
+mod hints;
 mod identity;
 mod login;
 mod mask;
@@ -53,6 +55,7 @@ fn parse_and_start(arguments: &[OsString], context: &Arc<Context>) -> Result<(),
     match command_line::parse(arguments, &|name| std::env::var_os(name)) {
         Parsed::Flags(flags, notices) => {
             notices.iter().for_each(|notice| context.console.warning(notice));
+            context.set_command(command_line::command_names(arguments));
             match &flags.command {
                 Command::Version(version) => commands::version(version, &context.console),
                 _ => start(&flags, context)?,
@@ -92,6 +95,7 @@ fn start(flags: &Flags, context: &Arc<Context>) -> Result<(), Failure> {
 /// that no half-written file is left.
 async fn until_done_or_stopped(flags: &Flags, context: &Arc<Context>) -> Result<(), Failure> {
     let timeout = flags.root.timeout;
+    let deadline = context.set_deadline(timeout);
     // Signals need a pair of sockets. A command without sockets only reads: the signal may end it.
     let stoppable = flags.command.opens_sockets();
     tokio::select! {
@@ -99,7 +103,7 @@ async fn until_done_or_stopped(flags: &Flags, context: &Arc<Context>) -> Result<
         (exit, what) = told_to_stop(), if stoppable => {
             Err(unfinished(Failure::new(exit, what), context))
         }
-        () = tokio::time::sleep(timeout) => {
+        () = deadline.passed() => {
             let failure = Failure::new(Exit::Failed, format!("not done within {timeout:?}"))
                 .hint("allow more time: --timeout 10m");
             Err(unfinished(failure, context))

@@ -1,33 +1,63 @@
-//! The person at the terminal, who is asked when nothing else here has an identity.
+//! Interactive login: asked for by a flag, or at a terminal when no other identity is found.
 
 use std::io::{IsTerminal as _, Read as _};
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use host::http::Request;
 use host::{BoxFuture, Env, Host};
 use http_client::LoopbackListener;
-use oidc_interactive::{
-    Callbacks, Error, Flow, Login, Loopback, Notice, Page, Person, Prompt, Untrusted,
-};
+use id_token::{Audience, IdToken, Outcome, TokenSource};
+use oidc_interactive::{Callbacks, Flow, Login, Loopback, Notice, Page, Person, Prompt};
 use secrecy::SecretString;
 use tokio::sync::oneshot;
 use trust_root::SigningConfig;
 
 use crate::context::Context;
+use crate::deadline::Deadline;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::flags::{AuthFlow, IdentityFlags, LoginFlags, Secret};
 use crate::output::Console;
 
-/// Somebody who can log in, and whether the command line asks for that.
+/// An interactive login, and whether the command line asks for it.
 pub(crate) struct Planned {
-    pub(crate) person: Arc<Person>,
+    pub(crate) person: Arc<Untimed>,
     pub(crate) asked: bool,
 }
 
-/// `None` where nobody is to log in: another identity is named, or nobody is there.
+/// A person, whose time does not count for `--timeout`: the login has a deadline of its own.
+pub(crate) struct Untimed {
+    person: Person,
+    deadline: Option<Arc<Deadline>>,
+}
+
+impl Untimed {
+    pub(crate) async fn token(
+        &self,
+        min_ttl: Duration,
+    ) -> Result<IdToken, oidc_interactive::Error> {
+        let _paused = self.deadline.as_ref().map(Deadline::pause);
+        self.person.token(min_ttl).await
+    }
+}
+
+impl TokenSource for Untimed {
+    fn name(&self) -> &str {
+        self.person.name()
+    }
+
+    fn find<'a>(&'a self, audience: &'a Audience, min_ttl: Duration) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            let _paused = self.deadline.as_ref().map(Deadline::pause);
+            self.person.find(audience, min_ttl).await
+        })
+    }
+}
+
+/// `None` without an interactive login: another identity is named, or there is no terminal.
 pub(crate) async fn plan(
     flags: &LoginFlags,
     identity: &IdentityFlags,
@@ -44,7 +74,7 @@ pub(crate) async fn plan(
     if let Some(other) = identity.named() {
         return match asked {
             true => Err(Failure::usage(format!(
-                "--fulcio-auth-flow and {other} each name the identity: use one"
+                "--fulcio-auth-flow cannot be used with {other}: both name the identity"
             ))),
             false => Ok(None),
         };
@@ -53,9 +83,9 @@ pub(crate) async fn plan(
     match marker {
         Some(name) if asked => {
             return Err(Failure::usage(format!(
-                "nobody can log in here: {name} is set, so this is a job"
+                "an interactive login is not possible in a CI job: {name} is set"
             ))
-            .hint("use the job's own identity; `ambisign identity` says what it lacks"));
+            .hint("use the identity of the job; `ambisign identity` shows what it needs"));
         }
         Some(_) => return Ok(None),
         None if !asked && !at_a_terminal() => return Ok(None),
@@ -65,10 +95,9 @@ pub(crate) async fn plan(
         (Some(issuer), _) => issuer.clone(),
         (None, Ok(service)) => service.url.to_string(),
         (None, Err(error)) if asked => {
-            let problem = "the signing config names no issuer to log in at";
-            return Err(
-                Failure::of(Exit::Failed, problem, &error).hint("name one: --oidc-issuer URL")
-            );
+            let problem = "the signing config has no OIDC issuer to log in at";
+            return Err(Failure::of(Exit::Failed, problem, &error)
+                .hint("name the issuer: --oidc-issuer URL"));
         }
         (None, Err(_)) => return Ok(None),
     };
@@ -78,21 +107,22 @@ pub(crate) async fn plan(
     };
     let mut login = Login::new(issuer).with_client(&flags.oidc_client_id, secret).with_flow(flow);
     if let Some(redirect) = &flags.oidc_redirect_url {
-        login = login.with_redirect(redirect).map_err(|error| {
-            Failure::of(Exit::Usage, "--oidc-redirect-url cannot be used", &error)
-        })?;
+        login = login
+            .with_redirect(redirect)
+            .map_err(|error| Failure::of(Exit::Usage, "cannot use --oidc-redirect-url", &error))?;
     }
     let prompt = Arc::new(Terminal { console: Arc::clone(&context.console) });
-    let person = Arc::new(Person::new(login, host.clone(), Arc::new(SystemLoopback), prompt));
+    let person = Person::new(login, host.clone(), Arc::new(SystemLoopback), prompt);
+    let person = Arc::new(Untimed { person, deadline: context.deadline().cloned() });
     Ok(Some(Planned { person, asked }))
 }
 
-/// Somebody can read what is asked and answer it.
+/// Whether a person can read the prompt and answer it.
 fn at_a_terminal() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// A variable that says so is set to something other than "no".
+/// Whether the variable is set to something other than "no".
 fn is_set(env: &dyn Env, name: &str) -> bool {
     env.var(name).is_some_and(|value| !matches!(value.as_str(), "0" | "false" | "False"))
 }
@@ -115,7 +145,7 @@ async fn read_secret(named: &Secret) -> Result<SecretString, Failure> {
     Ok(SecretString::from(text.trim()))
 }
 
-/// The terminal as the person sees it.
+/// The prompts of the login, on stderr.
 struct Terminal {
     console: Arc<Console>,
 }
@@ -123,33 +153,34 @@ struct Terminal {
 impl Prompt for Terminal {
     fn tell(&self, notice: &Notice<'_>) {
         let console = &self.console;
+        let url_below = |text: &str, url: &str| {
+            [text, "", &format!("    {url}"), ""].iter().for_each(|line| console.note(line));
+        };
         match notice {
             Notice::Browser { url } => {
                 console.note(PUBLICITY);
-                console.note(&format!(
-                    "Log in with the browser that opens now. If none does, open:\n\n    {url}\n"
-                ));
-                console.wait_for("waiting for a person to log in with the browser");
+                let text = "Log in with the browser that opens now. If it does not open, use:";
+                url_below(text, url);
+                console.wait_for("waiting for the login in the browser");
             }
             Notice::Device { user_code, url, complete_url, expires_in } => {
                 console.note(PUBLICITY);
-                console.note(&format!(
-                    "Within {} s, open this page with any browser, and log in there with the code \
-                     {user_code}:\n\n    {}\n",
-                    expires_in.as_secs(),
-                    complete_url.unwrap_or(url)
-                ));
-                console.wait_for("waiting for a person to log in with another device");
+                let seconds = expires_in.as_secs();
+                let text = format!(
+                    "Within {seconds} s, open this page in any browser and log in with the code \
+                     {user_code}:"
+                );
+                url_below(&text, complete_url.unwrap_or(url));
+                console.wait_for("waiting for the login on another device");
             }
             Notice::NoBrowser { reason, .. } => {
-                console.note(&format!("No browser could be opened: {reason}."));
+                console.note(&format!("Cannot open a browser: {reason}."));
             }
             Notice::OutOfBand { url } => {
-                console.note(&format!(
-                    "Open this page with any browser, log in there, and type the code that it \
-                     shows:\n\n    {url}\n"
-                ));
-                console.wait_for("waiting for the code that a person types");
+                let text =
+                    "Open this page in any browser, log in, and type the code that it shows:";
+                url_below(text, url);
+                console.wait_for("waiting for the code to be typed");
             }
             Notice::Unsteady { reason } => {
                 console.warning(&format!("{reason}; trying again"));
@@ -177,55 +208,21 @@ impl Prompt for Terminal {
                     }
                 }
             }
-            let line = String::from_utf8(line).map_err(|_| "it is not text".to_owned());
-            // Whoever asked may have gone.
+            let line = String::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned());
+            // The login may have been abandoned.
             drop(typed.send(line));
         });
         Box::pin(
-            async move { answer.await.unwrap_or_else(|_| Err("stdin cannot be read".to_owned())) },
+            async move { answer.await.unwrap_or_else(|_| Err("cannot read stdin".to_owned())) },
         )
     }
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        let failure = Self::of(Exit::Failed, "nobody is logged in", &error);
-        match &error {
-            Error::Answer { .. } => {
-                failure.hint("--oidc-issuer must be the URL that the issuer's own documents state")
-            }
-            Error::Deadline { .. } => failure.hint(
-                "start again; where no browser can come back to this machine, use \
-                 --fulcio-auth-flow device",
-            ),
-            Error::Refused { error, .. } if error.contains("client") => {
-                failure.hint("see --oidc-client-id and --oidc-client-secret-file")
-            }
-            Error::Setup { .. } => failure.hint(
-                "let the browser come back elsewhere (--oidc-redirect-url \
-                 http://localhost:0/auth/callback), or use --fulcio-auth-flow device",
-            ),
-            Error::Transport { source, .. } => failure.hints_for(source),
-            Error::Unsupported { what: "the device flow", .. } => {
-                failure.hint("use --fulcio-auth-flow normal")
-            }
-            Error::Untrusted {
-                source: Untrusted::Expired { .. } | Untrusted::NotYet { .. },
-                ..
-            } => failure.hint("compare this machine's clock with the issuer's"),
-            Error::WrongState { .. } => {
-                failure.hint("close the pages of earlier logins and start again")
-            }
-            _ => failure,
-        }
-    }
-}
+/// What a person should know before logging in.
+const PUBLICITY: &str = "The name or e-mail address that you log in with becomes part of the \
+                         signature and of a public log. It cannot be deleted there.";
 
-/// What anyone should know who lends their name.
-const PUBLICITY: &str = "The name or e-mail address that you log in with will be part of the \
-                         signature, and of a log that anyone can read and nothing is deleted from.";
-
-/// Variables of places where nobody looks at a screen.
+/// Variables of CI systems, where a prompt has no answer.
 const CI_MARKERS: [&str; 16] = [
     "CI",
     "GITHUB_ACTIONS",

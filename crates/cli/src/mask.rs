@@ -1,4 +1,4 @@
-//! Keeps identity tokens out of the log of a GitHub job, where that is asked for.
+//! `--github-mask`: hides identity tokens in the log of a GitHub job.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::flags::IdentityFlags;
 use crate::output::{Console, Stream};
 
-/// Whom to tell of tokens.
+/// Writes the workflow command that hides a token.
 #[derive(Clone)]
 pub(crate) struct Mask {
     console: Arc<Console>,
@@ -19,10 +19,9 @@ pub(crate) struct Mask {
 }
 
 impl Mask {
-    /// `None` when nobody asks for it. The runner is told on `stream`: it reads both.
+    /// `None` without the flag. The runner reads both streams; the command goes to `stream`.
     ///
-    /// Where no runner reads what the program writes, the command would do the opposite of what it
-    /// is for, so it is refused.
+    /// Refused where no runner reads the output: the command would show the token.
     pub(crate) fn plan(
         flags: &IdentityFlags,
         stream: Stream,
@@ -32,20 +31,20 @@ impl Mask {
             return Ok(None);
         }
         if !RUNNERS.iter().any(|name| context.env.var(name).as_deref() == Some("true")) {
-            let problem = "--github-mask would show the token here and hide it nowhere";
+            let problem = "--github-mask would print the identity token here";
             return Err(Failure::usage(problem)
-                .cause("this is no GitHub job: GITHUB_ACTIONS is not `true`")
-                .hint("leave it out: nothing that the program prints has a token in it"));
+                .cause("this is not a GitHub job: GITHUB_ACTIONS is not `true`")
+                .hint("leave it out: ambisign never prints a token"));
         }
         Ok(Some(Self { console: Arc::clone(&context.console), stream }))
     }
 
-    /// From here on the runner replaces `token` in the job's log.
+    /// From now on the runner replaces `token` in the log.
     pub(crate) fn hide(&self, token: &IdToken) {
         self.console.mask(token, self.stream);
     }
 
-    /// `source`, whose tokens are hidden before anyone has them.
+    /// A source like `source` that hides each token before it returns it.
     pub(crate) fn over(self, source: Arc<dyn TokenSource>) -> Arc<dyn TokenSource> {
         Arc::new(Masked { source, mask: self })
     }
@@ -72,5 +71,5 @@ impl TokenSource for Masked {
     }
 }
 
-/// Variables of places where a runner obeys GitHub's workflow commands.
+/// Variables of the runners that obey GitHub's workflow commands.
 const RUNNERS: [&str; 3] = ["GITHUB_ACTIONS", "FORGEJO_ACTIONS", "GITEA_ACTIONS"];

@@ -1,5 +1,5 @@
-//! Whom to trust and what to sign with when no file says so: what TUF keeps current once
-//! `ambisign initialize` was run, and before that what is embedded.
+//! The trusted root and signing config when no flag names a file: the ones that TUF keeps current
+//! after `ambisign initialize`, else the embedded ones.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use trust_update::{Directories, Error, Mirror, Trust, Updates};
 use crate::context::Context;
 use crate::failure::{Exit, Failure, chain};
 
-/// The trusted root at hand.
+/// The current trusted root.
 pub(crate) async fn trusted_root(offline: bool, context: &Context) -> Result<TrustedRoot, Failure> {
     let kept = kept(offline, context).await?;
     Ok(kept.map_or_else(TrustedRoot::public_good, |trust| trust.trusted_root().clone()))
 }
 
-/// The signing config at hand.
+/// The current signing config.
 pub(crate) async fn signing_config(
     offline: bool,
     context: &Context,
@@ -25,12 +25,12 @@ pub(crate) async fn signing_config(
         return Ok(SigningConfig::public_good());
     };
     trust.signing_config().map_err(|error| failure(&error))?.ok_or_else(|| {
-        Failure::new(Exit::Failed, "the TUF repository in use lists no signing config")
-            .hint("say which services sign: --signing-config FILE")
+        Failure::new(Exit::Failed, "the TUF repository has no signing config")
+            .hint("name the services: --signing-config FILE")
     })
 }
 
-/// The signing config at hand that leads to Rekor v2.
+/// The current signing config with Rekor v2.
 pub(crate) async fn signing_config_with_rekor_v2(
     context: &Context,
 ) -> Result<SigningConfig, Failure> {
@@ -39,12 +39,12 @@ pub(crate) async fn signing_config_with_rekor_v2(
     };
     let config = trust.signing_config_with_rekor_v2().map_err(|error| failure(&error))?;
     config.ok_or_else(|| {
-        Failure::new(Exit::Failed, "the TUF repository in use lists no signing config for Rekor v2")
+        Failure::new(Exit::Failed, "the TUF repository has no signing config for Rekor v2")
     })
 }
 
-/// What TUF keeps, made current unless `offline`; nothing where the embedded files serve. Looked
-/// at once, however often it is asked for.
+/// The cache of TUF, refreshed unless `offline`; `None` where the embedded files are used. Loaded
+/// once.
 pub(crate) async fn kept(offline: bool, context: &Context) -> Result<Option<Arc<Trust>>, Failure> {
     if let Some(trust) = context.trust() {
         return Ok(Some(trust));
@@ -54,7 +54,9 @@ pub(crate) async fn kept(offline: bool, context: &Context) -> Result<Option<Arc<
     let trust = if offline {
         updates.offline(&*host.clock).await
     } else {
-        context.console.wait_for(&format!("asking {} whom to trust", updates.mirror().url()));
+        context
+            .console
+            .wait_for(&format!("refreshing the trusted root from {}", updates.mirror().url()));
         updates.current(&host.http, &*host.clock).await
     };
     context.console.settle();
@@ -64,7 +66,7 @@ pub(crate) async fn kept(offline: bool, context: &Context) -> Result<Option<Arc<
     Ok(Some(trust))
 }
 
-/// The mirror in use, unless it is the public-good instance and was never asked.
+/// The mirror in use, unless it is the public-good instance and was never fetched.
 async fn updates(context: &Context) -> Result<Option<Updates>, Failure> {
     let env = &*context.env;
     let Some(directories) = Directories::from_env(env) else { return Ok(None) };
@@ -77,45 +79,26 @@ async fn updates(context: &Context) -> Result<Option<Updates>, Failure> {
     Ok((!embedded || updates.is_cached()).then_some(updates))
 }
 
-/// Where TUF's files are.
+/// The directories of TUF's files.
 pub(crate) fn directories(env: &dyn Env) -> Result<Directories, Failure> {
     Directories::from_env(env).ok_or_else(|| {
-        Failure::new(Exit::Failed, "there is no place for the cache")
+        Failure::new(Exit::Failed, "no directory for the cache of trusted roots")
             .hint("set HOME, XDG_CACHE_HOME and XDG_CONFIG_HOME, or TUF_ROOT")
     })
 }
 
-/// Says what a person should hear of.
+/// Prints the warnings of the trusted root.
 pub(crate) fn warn(trust: &Trust, context: &Context) {
     for warning in trust.warnings() {
         context.console.warning(&chain(warning).join(": "));
     }
 }
 
-/// No trust material came of it.
+/// The trusted root could not be loaded.
 pub(crate) fn failure(error: &Error) -> Failure {
-    let failure = Failure::of(Exit::Failed, "it is not known whom to trust", error);
-    match error {
-        Error::Unreachable { .. } => failure.hint(
-            "check HTTPS_PROXY and NO_PROXY; without a network use --offline with a cache that was \
-             filled before, or --trusted-root FILE",
-        ),
-        Error::Expired { .. } => failure.hint(
-            "compare this machine's clock with the right time; else the mirror serves old files: \
-             ask those who run it, or use --trusted-root FILE",
-        ),
-        Error::Untrusted { .. } => failure.hint(
-            "a proxy's login page, a broken mirror or an attack; if the repository was made anew, \
-             run ambisign initialize with its new root",
-        ),
-        Error::Damaged { .. } => failure
-            .hint("without --offline it is fetched anew; ambisign initialize begins from scratch"),
-        Error::NotCached { .. } => {
-            failure.hint("run this once with a network, or ambisign initialize")
-        }
-        Error::Unknown { mirror } => failure.hint(format!(
-            "say whom to believe about it: ambisign initialize --mirror {mirror} --root FILE"
-        )),
-        _ => failure,
-    }
+    let problem = match error {
+        Error::Directory { .. } => "cannot write the cache of trusted roots",
+        _ => "cannot load the trusted root",
+    };
+    Failure::of(Exit::Failed, problem, error)
 }

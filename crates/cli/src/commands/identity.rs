@@ -19,7 +19,7 @@ use crate::mask::Mask;
 use crate::output::{Stream, rfc3339};
 use crate::plan;
 
-/// The claims that say who it is and until when: a person sees these, a script sees all.
+/// The claims in the text report; the JSON report has all.
 const CLAIMS: [&str; 6] = ["iss", "sub", "aud", "email", "iat", "exp"];
 
 pub(crate) async fn identity(
@@ -51,19 +51,23 @@ pub(crate) async fn identity(
     }
     chosen?;
     match verdict.and_then(|verdict| verdict.refusal) {
-        Some(refusal) => Err(Failure::refusal("this identity would be refused", &refusal)),
+        Some(refusal) => Err(Failure::of(
+            Exit::Failed,
+            "the certificate authority would refuse this identity",
+            &refusal,
+        )),
         None => Ok(()),
     }
 }
 
-/// What Fulcio would say about the token. Nothing is sent but a question for its issuers.
+/// What Fulcio would answer to the token. Only its list of issuers is requested.
 struct Verdict {
     url: Url,
-    /// Whether it told which issuers it accepts.
+    /// Whether it published which issuers it accepts.
     told: bool,
     warnings: Vec<String>,
     refusal: Option<Refusal>,
-    /// The certificate that it would make of it, where that can be told.
+    /// The certificate that it would issue, where that is known.
     prediction: Option<Prediction>,
 }
 
@@ -71,7 +75,7 @@ impl Verdict {
     fn report(&self) -> Value {
         json!({
             "url": self.url.as_str(),
-            // Nobody knows of an issuer that Fulcio did not tell of.
+            // Unknown for an issuer that Fulcio did not publish.
             "accepts": (self.told || self.refusal.is_some()).then_some(self.refusal.is_none()),
             "reason": self.refusal.as_ref().map(ToString::to_string),
             "warnings": self.warnings,
@@ -88,11 +92,13 @@ async fn ask_fulcio(
 ) -> Result<Verdict, Failure> {
     let config = plan::signing_config(&flags.services, false, context).await?;
     let url = config.fulcio(context.now()).map_err(signer::Error::from)?.url;
-    context.console.wait_for(&format!("asking {url} for its issuers"));
+    context.console.wait_for(&format!("asking {url} which issuers it accepts"));
     let configuration = Fulcio::new(url.clone(), host.http.clone()).configuration().await;
     context.console.settle();
     if let Err(error) = &configuration {
-        context.console.warning(&format!("{url} does not tell which issuers it accepts: {error}"));
+        context
+            .console
+            .warning(&format!("{url} does not publish which issuers it accepts: {error}"));
     }
     let claims = token.claims();
     let iss = claims.issuer().unwrap_or_default();
@@ -154,7 +160,7 @@ fn chosen((provider, token): &(String, IdToken), context: &Context) -> Value {
     })
 }
 
-/// A token may have others in it.
+/// Claims may contain other tokens.
 fn scrubbed(value: &Value) -> Value {
     match value {
         Value::String(text) => host::scrub(text).into(),
@@ -168,7 +174,7 @@ fn scrubbed(value: &Value) -> Value {
 
 async fn profiles(flags: &IdentityCommandFlags) -> Result<Profiles, Failure> {
     let Some(path) = &flags.issuer_profiles else { return Ok(Profiles::known()) };
-    let problem = || format!("--issuer-profiles {} cannot be used", path.display());
+    let problem = || format!("cannot use --issuer-profiles {}", path.display());
     let bytes = crate::files::read(path, PROFILES_CAP).await;
     let bytes = bytes.map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
     Profiles::from_json(&bytes).map_err(|error| {
@@ -220,7 +226,7 @@ fn text(report: &Value) -> Vec<String> {
         let verdict = match fulcio.get("accepts").and_then(Value::as_bool) {
             Some(true) => "would accept it",
             Some(false) => "would refuse it",
-            None => "does not tell whether it would accept it",
+            None => "does not publish whether it would accept it",
         };
         lines.push(format!("{:<16} {} {verdict}", "fulcio", field(fulcio, "url")));
         for warning in fulcio.get("warnings").and_then(Value::as_array).into_iter().flatten() {
@@ -231,5 +237,5 @@ fn text(report: &Value) -> Vec<String> {
     lines
 }
 
-/// The largest file of profiles, in bytes.
+/// The largest file of issuer profiles, in bytes.
 const PROFILES_CAP: usize = 1 << 20;

@@ -17,7 +17,7 @@ pub(crate) async fn initialize(
 ) -> Result<(), Failure> {
     let directories = trust::directories(&*context.env)?;
     let host = context.host(&context.settings());
-    let unusable = |error| Failure::of(Exit::Usage, "there is nothing to begin with", &error);
+    let unusable = |error| Failure::of(Exit::Usage, "cannot start from this TUF root", &error);
     let public_good = Mirror::public_good();
     let url = flags.mirror.as_ref().unwrap_or_else(|| public_good.url()).clone();
     let mirror = match &flags.root {
@@ -33,7 +33,7 @@ pub(crate) async fn initialize(
         None => Mirror::of_public_good(url).map_err(unusable)?,
     };
     let url = mirror.url().to_string();
-    context.console.wait_for(&format!("asking {url} whom to trust"));
+    context.console.wait_for(&format!("fetching the trusted root from {url}"));
     let trust = trust_update::initialize(mirror, &directories, &host.http, &*host.clock).await;
     context.console.settle();
     let trust = trust.map_err(|error| trust::failure(&error))?;
@@ -54,7 +54,7 @@ pub(crate) async fn initialize(
     Ok(())
 }
 
-/// What cosign's earlier versions print, and what its users' scripts may read.
+/// In the format of cosign's older versions, which scripts may read.
 fn status(url: &str, trust: &Trust, directories: &Directories) -> Value {
     let of_role = |it: &trust_update::Metadata| {
         let status = json!({

@@ -83,7 +83,9 @@ async fn prepare(file: &Path, bundle: PathBuf, context: &Context) -> Result<Targ
     files::check_writable(&bundle).map_err(|error| cannot_write(&bundle, &error))?;
     context.console.begin(&shown);
     context.console.wait_for(&format!("reading {shown}"));
+    let paused = files::is_standard(file).then(|| context.pause());
     let digest = files::digest(file.to_owned(), HashAlgorithm::Sha256).await;
+    drop(paused);
     let digest = digest.map_err(|error| {
         context.console.end(&shown);
         Failure::file(file, &error)

@@ -12,6 +12,7 @@ use x509::Certificate;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::flags::{Output, VerifyAttestationFlags, VerifyFlags, VerifyImagesFlags};
+use crate::hints;
 use crate::output::json_line;
 use crate::plan;
 use crate::signers::{self, Strictness};
@@ -189,12 +190,7 @@ async fn name_signers(flags: &VerifyImagesFlags, kind: Kind<'_>, context: &Conte
 
 /// The signer as the flags that ask for exactly it.
 pub(super) fn as_flags(verified: &Verified) -> Option<String> {
-    let subject = crate::failure::quoted(verified.subject_name()?.as_str());
-    let issuer = crate::failure::quoted(verified.issuer()?);
-    Some(format!(
-        "if this is the signer you mean: --certificate-identity {subject} \
-         --certificate-oidc-issuer {issuer}"
-    ))
+    hints::signer(verified.subject_name()?.as_str(), verified.issuer()?)
 }
 
 /// Why a signature is refused, and which identity its certificate claims unless that is the reason.
@@ -204,6 +200,7 @@ pub(super) fn refusal(
     certificate: Option<&Certificate>,
 ) -> Failure {
     let mut failure = Failure::judgement(problem, error);
+    failure.hints = hints::of_refusal(error, certificate);
     let Error::Refused(check) = error else { return failure };
     let other = !matches!(**check, Check::Identity { .. } | Check::NoAcceptedSigner { .. });
     let subject = certificate.filter(|_| other);

@@ -23,7 +23,7 @@ use crate::flags::{
 use crate::plan;
 use crate::signers::{self, Strictness};
 
-/// A file's signature, as it was found.
+/// The signature of a file, as it was found.
 enum Signature {
     Bundle { bundle: Box<Bundle>, digest: Digest },
     Earlier(Box<LegacySignature>),
@@ -119,8 +119,7 @@ impl Signature {
         }
     }
 
-    /// Whether the key is one that signs messages as well as digests of them, and this one is not
-    /// over a digest.
+    /// Whether the key also signs whole messages instead of digests.
     fn may_be_over_the_message(&self, flags: &PolicyFlags, context: &Context) -> bool {
         let certificate = self.certificate();
         let key = certificate.map(|certificate| certificate.public_key().clone()).or_else(|| {
@@ -130,7 +129,7 @@ impl Signature {
         key.is_some_and(|key| key.algorithm() == KeyAlgorithm::Ed25519)
     }
 
-    /// The signer's, which nobody has verified.
+    /// The certificate of the signer, not verified.
     fn certificate(&self) -> Option<Certificate> {
         match self {
             Self::Bundle { bundle, .. } => verify::certificate(bundle),
@@ -208,14 +207,14 @@ async fn read_bundle(bundle: Option<&Path>, file: &Path) -> Result<(PathBuf, Vec
     Err(failure.hint("name the bundle: --bundle FILE"))
 }
 
-/// As cosign takes it: the digest itself, unless there is a file of that name.
+/// The digest that stands in place of a file, as cosign accepts it, unless such a file exists.
 fn named_digest(file: &Path) -> Option<Digest> {
     let text = file.to_string_lossy();
     let (name, hex) = text.split_once(':').filter(|_| !file.exists())?;
     Digest::from_hex(HashAlgorithm::from_name(name)?, hex).ok()
 }
 
-/// `--signature`, which names a file or is the signature itself, `--certificate` and
+/// A detached signature: `--signature` (a file or the signature itself), `--certificate` and
 /// `--rfc3161-timestamp`.
 fn detached(
     flags: &VerifyBlobFlags,
@@ -223,7 +222,7 @@ fn detached(
     context: &Context,
 ) -> Result<LegacySignature, Failure> {
     let read = |flag: &str, path: &Path| {
-        let problem = format!("{flag} {} cannot be read", path.display());
+        let problem = format!("cannot read {flag} {}", path.display());
         let read = files::read_now(&*context.env, path, SIZE_CAP);
         read.map_err(|error| Failure::of(Exit::Failed, problem, &error))
     };
@@ -232,7 +231,7 @@ fn detached(
     }
     let bytes = match read("--signature", Path::new(signature)) {
         Ok(bytes) => bytes,
-        // As cosign takes it: the signature itself.
+        // The signature itself, as cosign accepts it.
         Err(_) if bundle::proto_json::decode_base64(signature).is_some() => {
             signature.as_bytes().to_vec()
         }
@@ -245,7 +244,7 @@ fn detached(
     let timestamp = timestamp.map(|path| read("--rfc3161-timestamp", path)).transpose()?;
     let timestamp = timestamp.map(unwrap_timestamp);
     LegacySignature::detached(&bytes, certificate.as_deref(), timestamp.as_deref())
-        .map_err(|error| Failure::judgement("the signature cannot be read", &error))
+        .map_err(|error| Failure::judgement("cannot read the signature", &error))
 }
 
 /// cosign wrote the timestamp wrapped in JSON.
@@ -255,8 +254,8 @@ fn unwrap_timestamp(bytes: Vec<u8>) -> Vec<u8> {
     inner.unwrap_or(bytes)
 }
 
-/// The digests that the signature may be over. A certificate or a bundle says which one; of a key
-/// that is only known here, the key does.
+/// The digests that the signature may be over. The certificate or the bundle names the algorithm;
+/// with --key, the key may use another.
 async fn digests(
     signature: &Signature,
     file: &Path,
@@ -274,6 +273,7 @@ async fn digests(
         return Ok(vec![digest]);
     }
     context.console.wait_for(&format!("reading {}", file.display()));
+    let _paused = files::is_standard(file).then(|| context.pause());
     let digests = files::digests(file.to_owned(), algorithms)
         .await
         .map_err(|error| Failure::file(file, &error))?;
@@ -281,13 +281,13 @@ async fn digests(
     Ok(digests)
 }
 
-/// The file itself, for the one kind of signature that no digest stands in for.
+/// The whole file, for a pure Ed25519 signature, which is not over a digest.
 async fn whole(file: &Path) -> Result<Vec<u8>, Failure> {
     files::read(file, MESSAGE_CAP).await.map_err(|error| {
-        let problem = format!("the signature of {} could not be verified", file.display());
+        let problem = format!("cannot verify the signature of {}", file.display());
         Failure::of(Exit::Failed, problem, &error).hint(
-            "a pure Ed25519 signature is over the whole file, which must be one that can be held \
-             in memory",
+            "verify on a machine where the whole file fits into memory: a pure Ed25519 signature \
+             is not over its digest",
         )
     })
 }
@@ -297,7 +297,7 @@ fn unacceptable(file: &Path, signature: &Signature, error: &Error) -> Failure {
     refusal(problem, error, signature.certificate().as_ref())
 }
 
-/// `failure` says that nobody was named: if the signature holds, who made it is worth knowing.
+/// Adds the signer of a signature that verifies to `failure`, which says that none was named.
 async fn name_signer(
     failure: Failure,
     (file, policy, trust): (&Path, &PolicyFlags, &TrustFlags),
@@ -358,5 +358,5 @@ fn algorithm(name: DigestAlgorithm) -> HashAlgorithm {
     }
 }
 
-/// The largest file that is held in memory, in bytes: cosign's limit for what is attached.
+/// The largest file that is held in memory, in bytes: cosign's limit for attachments.
 const MESSAGE_CAP: usize = 128 << 20;

@@ -31,29 +31,11 @@ impl Secret {
         &self.0
     }
 
-    /// What the value looks like, without the value.
+    /// The length of the value, without the value.
     pub(crate) fn describe(&self) -> String {
-        let kind = KINDS.iter().find(|(prefix, _)| self.0.starts_with(prefix));
-        let kind = kind.map_or("a text", |(_, kind)| kind);
-        format!("{kind} of {} characters", self.0.chars().count())
+        format!("a text of {} bytes", self.0.len())
     }
 }
-
-/// How secrets begin that are taken for each other.
-const KINDS: [(&str, &str); 12] = [
-    ("ghp_", "a GitHub personal access token"),
-    ("github_pat_", "a GitHub personal access token"),
-    ("ghs_", "a GitHub app token"),
-    ("gho_", "a GitHub OAuth token"),
-    ("glpat-", "a GitLab personal access token"),
-    ("ya29.", "a Google access token"),
-    ("AKIA", "an AWS access key"),
-    ("hvs.", "a Vault token"),
-    ("Bearer ", "a token after the word Bearer"),
-    ("{", "a JSON object"),
-    ("-----BEGIN", "a PEM block"),
-    ("ey", "a text that begins like a JWT"),
-];
 
 pub(super) fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret(text.to_owned()))

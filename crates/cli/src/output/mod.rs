@@ -71,8 +71,10 @@ impl Console {
         }
     }
 
-    /// One line of data.
+    /// One line of data. Names from outside may stand in it: it stays one line, and cannot act on
+    /// a terminal or on a CI runner.
     pub(crate) fn data(&self, line: &str) {
+        let line = host::escape(line);
         self.waiting.suspend(|| self.written(writeln!(io::stdout().lock(), "{line}")));
     }
 
@@ -93,7 +95,7 @@ impl Console {
 
     /// One line of data, as compact JSON.
     pub(crate) fn json(&self, value: &Value) {
-        self.data(&value.to_string());
+        self.data(&json_line(value));
     }
 
     /// Writes, once, the workflow command by which GitHub's runner hides `token` in the log of a
@@ -136,14 +138,15 @@ impl Console {
     }
 
     /// What failed, why, and what to do.
-    pub(crate) fn failure(&self, failure: &Failure) {
-        self.message(AnsiColor::Red, "error", &failure.problem);
-        for cause in &failure.causes {
-            self.message(AnsiColor::Red, "because", cause);
-        }
-        for hint in &failure.hints {
-            self.message(AnsiColor::Cyan, "hint", hint);
-        }
+    pub(crate) fn failure<'a>(
+        &self,
+        problem: &str,
+        causes: &[String],
+        hints: impl Iterator<Item = &'a String>,
+    ) {
+        self.message(AnsiColor::Red, "error", problem);
+        causes.iter().for_each(|cause| self.message(AnsiColor::Red, "because", cause));
+        hints.for_each(|hint| self.message(AnsiColor::Cyan, "hint", hint));
     }
 
     /// Sets what is being waited for: shown on a terminal, and when the time is up.
@@ -181,8 +184,14 @@ impl Console {
     pub(crate) fn clap(&self, message: &clap::Error, hints: &[String]) {
         let text = message.render();
         if message.use_stderr() {
-            // It may repeat a token that stands in the wrong place of the command line.
-            let _ = write!(anstream::stderr().lock(), "{}", host::scrub(&text.ansi().to_string()));
+            // It may repeat arguments: a token in the wrong place, or control characters.
+            let plain = text.to_string();
+            let lines: Vec<_> = plain.lines().map(host::escape).collect();
+            let text = match plain.lines().eq(lines.iter().map(String::as_str)) {
+                true => text.ansi().to_string(),
+                false => lines.join("\n") + "\n",
+            };
+            let _ = write!(anstream::stderr().lock(), "{}", host::scrub(&text));
             hints.iter().for_each(|hint| self.message(AnsiColor::Cyan, "hint", hint));
         } else {
             self.written(write!(anstream::stdout().lock(), "{}", text.ansi()));
@@ -200,10 +209,15 @@ impl Console {
 
     fn message(&self, color: AnsiColor, label: &str, text: &str) {
         let style = Style::new().bold().fg_color(Some(color.into()));
-        self.line(&format!("{style}{label}:{style:#} {text}"));
+        self.raw(&format!("{style}{label}:{style:#} {}", host::escape(text)));
     }
 
     fn line(&self, text: &str) {
+        self.raw(&host::escape(text));
+    }
+
+    /// Some lines to stderr as they are.
+    fn raw(&self, text: &str) {
         self.waiting.suspend(|| {
             let _ = writeln!(anstream::stderr().lock(), "{text}");
         });
@@ -227,9 +241,26 @@ pub(crate) fn stdout_is_a_file() -> bool {
     false
 }
 
-/// `report` as JSON in one line.
+/// `report` as JSON in one line. Characters that act on a terminal are escaped as JSON does.
 pub(crate) fn json_line(report: &impl serde::Serialize) -> String {
-    serde_json::to_value(report).unwrap_or_default().to_string()
+    let json = serde_json::to_value(report).unwrap_or_default().to_string();
+    if host::escape(&json) == json {
+        return json;
+    }
+    let mut line = String::with_capacity(json.len());
+    for character in json.chars() {
+        let mut units = [0; 2];
+        let mut text = [0; 4];
+        let text = character.encode_utf8(&mut text);
+        if host::escape(text) == *text {
+            line.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut units) {
+            line.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    line
 }
 
 /// RFC 3339, UTC.
