@@ -91,11 +91,7 @@ fn cosigns_own_json_is_judged_like_a_bundle() {
     // Without identity flags the signer is told, as of a bundle.
     let root = format!("{CAPTURES}bundles-v1/trusted_root.json");
     let told = Program::new(parts.directory.path()).args(["verify-blob", "--trusted-root", &root]);
-    told.args(flags)
-        .arg(&file)
-        .run()
-        .ends(2)
-        .says(&[&format!("--certificate-identity {SIGNER}")]);
+    told.args(flags).arg(&file).run().ends(2).says(&[&format!("--certificate-identity {SIGNER}")]);
     let inspected = Program::new(parts.directory.path()).args(["inspect", "-o", "json"]).arg(&path);
     let report = inspected.args(["--trusted-root", &root]).run().ends(0).json().remove(0);
     assert_eq!(report["identity_checked"], false);
