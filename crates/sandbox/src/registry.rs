@@ -36,17 +36,22 @@ const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
+/// The largest blob that the registry takes, in bytes.
+pub(crate) const BLOB_CAP: usize = 1 << 30;
+
 /// A registry.
 pub struct Registry {
     store: Mutex<Store>,
     referrers: bool,
     faults: BTreeSet<Fault>,
+    /// The largest blob, in bytes, also when it comes in pieces.
+    blob_cap: usize,
 }
 
 impl Registry {
     /// An empty registry in memory. `referrers` says whether it has the referrers API.
     pub fn in_memory(referrers: bool) -> Self {
-        Self { store: Mutex::default(), referrers, faults: BTreeSet::new() }
+        Self { store: Mutex::default(), referrers, faults: BTreeSet::new(), blob_cap: BLOB_CAP }
     }
 
     /// A registry that keeps a copy of everything in `directory`, and has what is there already.
@@ -55,7 +60,7 @@ impl Registry {
     /// The directory cannot be used, or holds something else.
     pub fn in_directory(directory: &Path, referrers: bool) -> Result<Self, Error> {
         let store = Mutex::new(Store::open(directory)?);
-        Ok(Self { store, referrers, faults: BTreeSet::new() })
+        Ok(Self { store, referrers, faults: BTreeSet::new(), blob_cap: BLOB_CAP })
     }
 
     /// Lets the registry misbehave in those of these ways that are its own.
@@ -264,6 +269,9 @@ impl Registry {
     ) -> Result<Response<Bytes>, Problem> {
         let mut store = self.store();
         let upload = store.upload(repository, id).ok_or(Problem::BLOB_UPLOAD_UNKNOWN)?;
+        if upload.bytes.len().saturating_add(request.body().len()) > self.blob_cap {
+            return Err(Problem::SIZE_INVALID);
+        }
         match *method {
             Method::GET => upload_state(StatusCode::NO_CONTENT, repository, id, upload.bytes.len()),
             Method::PATCH => {
@@ -450,7 +458,7 @@ impl Problem {
     const MANIFEST_UNKNOWN: Self = Self::new(404, "MANIFEST_UNKNOWN", "manifest unknown");
     const NAME_INVALID: Self = Self::new(400, "NAME_INVALID", "invalid repository name");
     const NAME_UNKNOWN: Self = Self::new(404, "NAME_UNKNOWN", "repository name not known");
-    const SIZE_INVALID: Self = Self::new(413, "SIZE_INVALID", "manifest too large");
+    const SIZE_INVALID: Self = Self::new(413, "SIZE_INVALID", "content too large");
     const TAG_IMMUTABLE: Self = Self::new(400, "TAG_INVALID", "the tag is immutable");
     const TAG_INVALID: Self = Self::new(400, "TAG_INVALID", "manifest tag did not match");
     const UNKNOWN: Self = Self::new(500, "UNKNOWN", "unknown error");

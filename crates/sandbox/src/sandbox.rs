@@ -21,7 +21,7 @@ use crate::oidc::Oidc;
 use crate::platforms::kubernetes::{ApiServer, ClusterTls};
 use crate::platforms::misbehaviour::Misbehaviour;
 use crate::platforms::{Platforms, UNTRUSTED_ISSUERS};
-use crate::registry::Registry;
+use crate::registry::{BLOB_CAP, Registry};
 use crate::rekor_v1::RekorV1;
 use crate::rekor_v2::RekorV2;
 use crate::server::Served;
@@ -64,9 +64,6 @@ const CLUSTER: usize = 8;
 
 /// The number of the TUF repository.
 const TUF: usize = 9;
-
-/// The largest blob that the registry takes in one request, in bytes.
-const BLOB_CAP: usize = 1 << 30;
 
 /// The first port that a sandbox without a network pretends to have.
 const PRETENDED_PORT: u16 = 5550;

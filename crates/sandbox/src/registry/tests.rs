@@ -265,3 +265,14 @@ fn a_registry_that_refuses_signatures_takes_everything_else() {
     let list = put(&registry, &digest_of(&first).replace(':', "-"), &first);
     assert_eq!(code(&list), (403, "DENIED".to_owned()));
 }
+
+#[test]
+fn a_blob_in_pieces_has_the_same_cap_as_a_whole_one() {
+    let registry = Registry { blob_cap: 10, ..Registry::in_memory(true) };
+    let started = send(&registry, Method::POST, "/v2/demo/app/blobs/uploads/", b"");
+    let upload = header(&started, LOCATION);
+    assert_eq!(send(&registry, Method::PATCH, &upload, b"12345678").status(), 202);
+    assert_eq!(code(&send(&registry, Method::PATCH, &upload, b"123")).0, 413);
+    let target = format!("{upload}&digest={}", digest_of(b"12345678123"));
+    assert_eq!(code(&send(&registry, Method::PUT, &target, b"123")).0, 413);
+}
