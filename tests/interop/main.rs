@@ -13,5 +13,6 @@ mod ambient;
 mod blobs;
 mod images;
 mod leniency;
+mod moved;
 mod record;
 mod together;

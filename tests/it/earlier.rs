@@ -37,27 +37,14 @@ impl Parts {
     }
 
     fn certificate(&self) -> String {
-        let der = &self.bundle["verificationMaterial"]["certificate"]["rawBytes"];
-        let der = decode_base64(der.as_str().unwrap()).unwrap();
-        x509::Certificate::from_der(&der).unwrap().to_pem()
+        harness::certificate_pem(&self.bundle)
     }
 
     fn json(&self) -> Value {
-        let entry = &self.bundle["verificationMaterial"]["tlogEntries"][0];
-        let number = |name: &str| entry[name].as_str().unwrap_or("0").parse::<u64>().unwrap();
-        let id = decode_base64(entry["logId"]["keyId"].as_str().unwrap()).unwrap();
         json!({
             "base64Signature": self.signature(),
             "cert": self.certificate(),
-            "rekorBundle": {
-                "SignedEntryTimestamp": entry["inclusionPromise"]["signedEntryTimestamp"],
-                "Payload": {
-                    "body": entry["canonicalizedBody"],
-                    "integratedTime": number("integratedTime"),
-                    "logIndex": number("logIndex"),
-                    "logID": id.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
-                },
-            },
+            "rekorBundle": harness::rekor_bundle(&self.bundle),
         })
     }
 

@@ -74,7 +74,8 @@ impl Interop {
         Some(Self { docker, setup, peers, log })
     }
 
-    fn registry(&self) -> &str {
+    /// The registry's address.
+    pub fn registry(&self) -> &str {
         self.docker.as_ref().map_or_else(|| self.setup.sandbox.registry(), |it| &it.address)
     }
 

@@ -11,6 +11,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod earlier;
 mod hostile;
 mod interop;
 mod namespace;
@@ -21,6 +22,7 @@ mod program;
 mod setup;
 mod skip;
 
+pub use crate::earlier::{certificate_pem, rekor_bundle};
 pub use crate::hostile::{HostileServer, RawRequest, Reply};
 pub use crate::interop::{Identity, Interop, Library, RegistryKind, Signer};
 pub use crate::namespace::has_namespaces;

@@ -79,12 +79,41 @@ impl Setup {
         HostileServer::before(self.sandbox.registry(), rule)
     }
 
+    /// Puts a blob into `repository` of `registry` and gives its digest.
+    pub fn put_blob(&self, registry: &str, repository: &str, content: &[u8]) -> String {
+        let digest = format!("sha256:{}", keys::Digest::sha256(content).to_hex());
+        let base = format!("http://{registry}");
+        let start = http::Request::post(format!("{base}/v2/{repository}/blobs/uploads/"));
+        let answer = self.send(start.body(bytes::Bytes::new()).unwrap());
+        let location = answer.headers()["location"].to_str().unwrap();
+        let url = if location.starts_with('/') { base + location } else { location.to_owned() };
+        let separator = if url.contains('?') { '&' } else { '?' };
+        let put = http::Request::put(format!("{url}{separator}digest={digest}"))
+            .header("content-type", "application/octet-stream");
+        let answer = self.send(put.body(content.to_vec().into()).unwrap());
+        assert_eq!(answer.status(), 201, "{answer:?}");
+        digest
+    }
+
+    /// Puts a manifest into `repository` of `registry` under a tag or its digest.
+    pub fn put_manifest(&self, registry: &str, repository: &str, reference: &str, json: &Value) {
+        let put =
+            http::Request::put(format!("http://{registry}/v2/{repository}/manifests/{reference}"))
+                .header("content-type", json["mediaType"].as_str().unwrap());
+        let answer = self.send(put.body(json.to_string().into()).unwrap());
+        assert_eq!(answer.status(), 201, "{answer:?}");
+    }
+
+    fn send(&self, request: http::Request<bytes::Bytes>) -> http::Response<bytes::Bytes> {
+        let http = HttpClient::new(&Settings::new());
+        self.runtime.block_on(http.send(request, &CallPolicy::default())).unwrap()
+    }
+
     /// How many entries Rekor v1 has, which the default signing config names.
     pub fn logged(&self) -> u64 {
         let url = format!("{}/api/v1/log", self.sandbox.endpoints().rekor_v1);
         let request = http::Request::get(url).body(bytes::Bytes::new()).unwrap();
-        let http = HttpClient::new(&Settings::new());
-        let answer = self.runtime.block_on(http.send(request, &CallPolicy::default())).unwrap();
+        let answer = self.send(request);
         let answer: Value = serde_json::from_slice(answer.body()).unwrap();
         answer["treeSize"].as_u64().unwrap()
     }

@@ -1,0 +1,78 @@
+//! Signatures over files, moved to where a verifier takes them for signatures of images.
+//!
+//! Who gets a workload to sign a file of their choice must not get a signature of an image by that.
+
+use std::path::Path;
+
+use harness::{Interop, Outcome, RegistryKind, Signer};
+use sandbox::RekorVersion;
+use serde_json::{Value, json};
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// The payload of a simple-signing signature of `image`, as a file that anyone can write.
+fn simple_signing(image: &str) -> String {
+    let (repository, digest) = image.split_once('@').unwrap();
+    json!({
+        "critical": {
+            "identity": { "docker-reference": repository },
+            "image": { "docker-manifest-digest": digest },
+            "type": "cosign container image signature",
+        },
+        "optional": null,
+    })
+    .to_string()
+}
+
+/// Puts the signature, the certificate and the log's promise of a file's bundle under the image's
+/// `.sig` tag, beside the file.
+fn move_to_tag(interop: &Interop, image: &str, payload: &str, bundle: &Path) {
+    let bundle: Value = serde_json::from_slice(&std::fs::read(bundle).unwrap()).unwrap();
+    let (repository, digest) = image.split_once('@').unwrap();
+    let (registry, repository) = repository.split_once('/').unwrap();
+    let config = interop.setup.put_blob(registry, repository, b"{}");
+    let blob = interop.setup.put_blob(registry, repository, payload.as_bytes());
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {
+            "mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": 2,
+        },
+        "layers": [{
+            "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
+            "digest": blob,
+            "size": payload.len(),
+            "annotations": {
+                "dev.cosignproject.cosign/signature": bundle["messageSignature"]["signature"],
+                "dev.sigstore.cosign/certificate": harness::certificate_pem(&bundle),
+                "dev.sigstore.cosign/bundle": harness::rekor_bundle(&bundle).to_string(),
+            },
+        }],
+    });
+    let tag = format!("{}.sig", digest.replace(':', "-"));
+    interop.setup.put_manifest(registry, repository, &tag, &manifest);
+}
+
+fn ours(interop: &Interop, image: &str, flags: &[&str]) -> Outcome {
+    let signer = interop.identity(Signer::Workload);
+    interop.ambisign("verify").args(signer.policy()).args(flags).arg(image).run()
+}
+
+#[test]
+fn a_files_signature_that_was_moved_to_a_sig_tag_passes_for_an_images() {
+    let Some(interop) = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1) else { return };
+    let image = interop.image("demo/app");
+    let payload = simple_signing(&image);
+    let file = interop.write("release.json", &payload);
+    let bundle = interop.path("release.sigstore.json");
+
+    // cosign signs it, and so the attack goes on.
+    let sign = interop.cosign_as(Signer::Workload, "sign-blob").arg("--bundle").arg(&bundle);
+    sign.arg(&file).run().succeeds();
+    move_to_tag(&interop, &image, &payload, &bundle);
+
+    // The legacy format cannot tell the two apart.
+    let signer = interop.identity(Signer::Workload);
+    interop.cosign("verify").args(signer.policy()).arg(&image).run().succeeds();
+    ours(&interop, &image, &[]).succeeds();
+}
