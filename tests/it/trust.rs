@@ -107,6 +107,25 @@ fn a_mirror_that_is_gone_is_a_warning_and_offline_nothing_at_all() {
     given.run().ends(0).hides("warning");
 }
 
+/// Whoever may write there decides what is trusted.
+#[cfg(unix)]
+#[test]
+fn a_configuration_that_every_user_may_write_to_is_ignored_with_a_warning() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let setup = Setup::new();
+    let config = setup.path(".config/ambisign/tuf");
+    std::fs::create_dir_all(&config).unwrap();
+    std::fs::write(config.join("mirror.json"), r#"{"mirror":"https://tuf.invalid"}"#).unwrap();
+    std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let file = setup.write("release.tar", "content");
+    workload(&setup).envs(setup.sandbox.trust_env()).args(["sign-blob"]).arg(&file).run().ends(0);
+    let verify = bare(&setup).args(["verify-blob"]).arg(&file).args(setup.by_workload());
+    // The embedded root knows nothing of the sandbox; the mirror that was planted is not asked.
+    let texts = ["cannot read", ".config/ambisign/tuf", "every user may write to it"];
+    verify.run().ends(12).says(&texts).hides("tuf.invalid");
+}
+
 #[test]
 fn a_mirror_named_by_the_environment_needs_a_root_that_was_given_once() {
     let setup = Setup::new();

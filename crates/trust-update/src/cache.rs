@@ -37,7 +37,7 @@ impl Cache {
         if let Some(bytes) = self.pending().get(name) {
             return Some(bytes.clone());
         }
-        let bytes = files::read(&path, FILE_CAP).ok()?;
+        let bytes = files::read(&path, cap_of(name)).ok()?;
         // A root that breaks the rule ends the walk here; the mirror is then asked for it.
         let usable = !name.ends_with(".root.json") || check_keys_in(&bytes).is_ok();
         usable.then_some(bytes)
@@ -159,8 +159,22 @@ fn try_lock(_: &File) -> Option<bool> {
 
 const REFRESHED: &str = "refreshed";
 const TIMESTAMP: &str = "timestamp.json";
-/// The largest file that is read, in bytes: what TUF metadata and Sigstore's targets may be.
-const FILE_CAP: usize = 16 << 20;
+/// The largest file of this name that is read, in bytes: as large as the TUF client fetches it.
+fn cap_of(name: &str) -> usize {
+    match name {
+        REFRESHED => 64,
+        TIMESTAMP => 16 << 10,
+        name if name.ends_with("root.json") && !name.starts_with("targets/") => ROOT_CAP,
+        name if name.starts_with("targets/") => TARGET_CAP,
+        _ => METADATA_CAP,
+    }
+}
+
+/// The limits of `sigstore-tuf` for a root and for the other roles.
+const ROOT_CAP: usize = 512_000;
+const METADATA_CAP: usize = 5_000_000;
+/// The largest target, as the readers of trusted roots and signing configs have it.
+const TARGET_CAP: usize = 16 << 20;
 /// How often and in which intervals the lock is tried: together longer than a refresh may take.
 const ROUNDS: u32 = 1_200;
 const ROUND: Duration = Duration::from_millis(50);
@@ -201,6 +215,25 @@ mod tests {
         assert_eq!(names, [targets.join("a.json")]);
         assert_eq!(cache.read("targets/a.json").unwrap(), b"two");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_cached_file_is_not_larger_than_what_is_fetched() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("targets")).unwrap();
+        let cache = Cache::new(directory.path().to_owned());
+        for (name, most) in [
+            ("timestamp.json", 16 << 10),
+            ("snapshot.json", 5_000_000),
+            ("refreshed", 64),
+            ("targets/trusted_root.json", 16 << 20),
+        ] {
+            let path = directory.path().join(name);
+            std::fs::write(&path, vec![b' '; most]).unwrap();
+            assert_eq!(cache.read(name).map(|bytes| bytes.len()), Some(most), "{name}");
+            std::fs::write(&path, vec![b' '; most + 1]).unwrap();
+            assert_eq!(cache.read(name), None, "{name}");
+        }
     }
 
     #[test]

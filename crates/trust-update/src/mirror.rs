@@ -39,6 +39,11 @@ impl Mirror {
             let reason = format!("expected a mirror at an http, https or file URL, found {url}");
             return Err(Error::Root { reason });
         }
+        // It would be part of file names, messages and requests.
+        if !url.username().is_empty() || url.password().is_some() {
+            let reason = "the mirror's URL holds a user name or a password".to_owned();
+            return Err(Error::Root { reason });
+        }
         provider::install();
         let unusable =
             |error: &sigstore_tuf::Error| Error::Root { reason: reason(&chain(error)).to_string() };
@@ -144,5 +149,8 @@ mod tests {
             let url = Url::parse(url).unwrap();
             assert!(Mirror::new(url, PUBLIC_GOOD_ROOT).is_err());
         }
+        let url = Url::parse("https://user:hunter2@tuf.example").unwrap();
+        let error = Mirror::new(url, PUBLIC_GOOD_ROOT).unwrap_err().to_string();
+        assert!(error.contains("user name") && !error.contains("hunter2"), "{error}");
     }
 }
