@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bundle::proto_json::Message;
 use bundle::{Bundle, Content, Envelope, LogEntry, Statement};
 use keys::{Digest, HashAlgorithm, PublicKey};
 use oci_push::{LegacyKind, Registry};
@@ -53,8 +54,10 @@ impl SignatureFile {
         name: &str,
         bytes: &[u8],
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let legacy = serde_json::from_slice::<Value>(bytes)
-            .is_ok_and(|document| document.get("base64Signature").is_some());
+        let document = Message::parse(bytes, bundle::SIZE_CAP);
+        let legacy = document.is_ok_and(|mut document| {
+            document.any("base64Signature").is_ok_and(|field| field.is_some())
+        });
         let content = match legacy {
             true => FileContent::Legacy(Box::new(LegacySignature::blob_bundle(bytes)?)),
             false => FileContent::Bundle(Box::new(Bundle::from_json(bytes)?)),

@@ -16,7 +16,7 @@ mod public;
 mod random;
 mod rsa;
 
-pub use crate::algorithm::{HashAlgorithm, KeyAlgorithm, Scheme};
+pub use crate::algorithm::{HashAlgorithm, KEY_DETAILS, KeyAlgorithm, Scheme};
 pub use crate::digest::{Digest, Hasher, sha256};
 pub use crate::error::Error;
 pub use crate::mac::{hmac_sha256, sign_rs256};

@@ -75,7 +75,7 @@ impl MirrorRepository {
 /// The directory of a mirror was named by the user: the owner of its files does not matter.
 fn read_file(path: &Path, cap: usize) -> std::io::Result<Vec<u8>> {
     host::read_file(path, cap).map_err(|error| match error {
-        host::FileError::NotFound { .. } => ErrorKind::NotFound.into(),
+        error @ host::FileError::NotFound { .. } => std::io::Error::new(ErrorKind::NotFound, error),
         error => std::io::Error::other(error),
     })
 }

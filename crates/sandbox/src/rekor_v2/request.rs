@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use keys::{Digest, Payload, PublicKey, Scheme};
+use keys::{Digest, KEY_DETAILS, Payload, PublicKey, Scheme};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -147,8 +147,8 @@ fn key_details(value: Option<&Value>) -> Result<Option<Scheme>, String> {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::String(name)) => name.as_str(),
         Some(value) => value
-            .as_u64()
-            .and_then(|number| NUMBERED.iter().find(|(known, _)| *known == number))
+            .as_i64()
+            .and_then(|number| KEY_DETAILS.iter().find(|(known, _)| *known == number))
             .map_or("", |(_, name)| *name),
     };
     if name.is_empty() {
@@ -160,18 +160,6 @@ fn key_details(value: Option<&Value>) -> Result<Option<Scheme>, String> {
     }
     Ok(Scheme::from_key_details(name))
 }
-
-const NUMBERED: [(u64, &str); 9] = [
-    (5, "PKIX_ECDSA_P256_SHA_256"),
-    (8, "PKIX_ED25519_PH"),
-    (9, "PKIX_RSA_PKCS1V15_2048_SHA256"),
-    (10, "PKIX_RSA_PKCS1V15_3072_SHA256"),
-    (11, "PKIX_RSA_PKCS1V15_4096_SHA256"),
-    (12, "PKIX_ECDSA_P384_SHA_384"),
-    (13, "PKIX_ECDSA_P521_SHA_512"),
-    (19, "PKIX_ECDSA_P384_SHA_256"),
-    (20, "PKIX_ECDSA_P521_SHA_256"),
-];
 
 const OTHERS: [&str; 6] = [
     "PUBLIC_KEY_DETAILS_UNSPECIFIED",
