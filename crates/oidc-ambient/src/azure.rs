@@ -26,11 +26,19 @@ pub(crate) enum Service {
     Endpoint { url: String, secret: String },
     /// Of a virtual machine, whose firmware is Azure's.
     Machine,
+    /// One whose protocol is not implemented: its name, and the variable that tells it.
+    Unsupported(&'static str, &'static str),
 }
 
 impl Service {
     /// The service of this machine, or what was looked for.
     pub(crate) async fn find(env: &dyn Env) -> Result<Self, String> {
+        if env.var(ENDPOINT).is_some() && env.var(THUMBPRINT).is_some() {
+            return Ok(Self::Unsupported("Service Fabric", THUMBPRINT));
+        }
+        if env.var(ENDPOINT).is_some() && env.var(ARC).is_some() {
+            return Ok(Self::Unsupported("Azure Arc", ARC));
+        }
         if let (Some(url), Some(secret)) = (env.var(ENDPOINT), env.var(HEADER)) {
             return Ok(Self::Endpoint { url, secret });
         }
@@ -45,6 +53,7 @@ impl Service {
         match self {
             Self::Endpoint { .. } => format!("{ENDPOINT} and {HEADER} are set"),
             Self::Machine => format!("{ASSET_TAG} is Azure's"),
+            Self::Unsupported(_, variable) => format!("{ENDPOINT} and {variable} are set"),
         }
     }
 
@@ -67,6 +76,12 @@ impl Service {
                 let url = Url::parse(METADATA).map_err(|_| Failure::new("no metadata service"))?;
                 (url, "metadata", HeaderValue::from_static("true"), "2018-02-01")
             }
+            Self::Unsupported(name, _) => {
+                return Err(Failure::new(format!(
+                    "the managed identity of {name} is not supported"
+                ))
+                .with_hint("put a token of another identity into SIGSTORE_ID_TOKEN"));
+            }
         };
         url.query_pairs_mut().append_pair("api-version", version).append_pair("resource", resource);
         if let Some(client) = host.env.var("AZURE_CLIENT_ID") {
@@ -80,6 +95,8 @@ impl Service {
 
 const ENDPOINT: &str = "IDENTITY_ENDPOINT";
 const HEADER: &str = "IDENTITY_HEADER";
+const THUMBPRINT: &str = "IDENTITY_SERVER_THUMBPRINT";
+const ARC: &str = "IMDS_ENDPOINT";
 const METADATA: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
 const ASSET_TAG: &str = "/sys/class/dmi/id/chassis_asset_tag";
 /// The same on every virtual machine of Azure's.

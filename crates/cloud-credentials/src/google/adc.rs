@@ -26,7 +26,7 @@ pub(crate) enum Credentials {
         #[serde(default)]
         delegates: Vec<String>,
     },
-    ExternalAccount(External),
+    ExternalAccount(Box<External>),
     AuthorizedUser(User),
     #[serde(other)]
     Other,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use host::{Host, Invocation, escape_remote};
 use http::Method;
@@ -39,6 +39,7 @@ struct Subject {
 struct Executable {
     command: String,
     timeout_millis: Option<u64>,
+    output_file: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -55,7 +56,7 @@ impl External {
 
     /// An access token of the federated principal.
     pub(crate) async fn access_token(&self, host: &Host) -> Result<SecretString, Failure> {
-        let subject = self.credential_source.token(host).await?;
+        let subject = self.credential_source.token(host, self).await?;
         let fields = [
             ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
             ("audience", self.audience.as_str()),
@@ -75,7 +76,7 @@ impl External {
 }
 
 impl Subject {
-    async fn token(&self, host: &Host) -> Result<String, Failure> {
+    async fn token(&self, host: &Host, external: &External) -> Result<String, Failure> {
         if let Some(path) = &self.file {
             return self.take(&host.env.read(path, CAP).await?);
         }
@@ -83,7 +84,7 @@ impl Subject {
             return self.take(self.ask(host, url).await?.body());
         }
         if let Some(executable) = &self.executable {
-            return executable.run(host).await;
+            return executable.run(host, external).await;
         }
         let what = match &self.environment_id {
             Some(id) => format!("an environment `{}`", escape_remote(id)),
@@ -125,27 +126,173 @@ impl Subject {
 }
 
 impl Executable {
-    async fn run(&self, host: &Host) -> Result<String, Failure> {
+    /// The token that the program gives, as AIP-4117 has it.
+    async fn run(&self, host: &Host, external: &External) -> Result<String, Failure> {
         if host.env.var(ALLOW).as_deref() != Some("1") {
             return Err(Failure::new(format!(
                 "the file wants a program to be run and {ALLOW} is not `1`"
             ))
             .with_hint(format!("set {ALLOW}=1 if you trust the file")));
         }
-        let mut words = self.command.split_whitespace().map(str::to_owned);
-        let program = words.next().ok_or_else(|| Failure::new("the program has no name"))?;
-        let limit = Duration::from_millis(self.timeout_millis.unwrap_or(30_000).min(120_000));
-        // The program exists to trade the identity of this very place: it gets every variable.
-        let invocation = Invocation::new(program, words).with_deadline(limit).with_output_cap(CAP);
-        let output = host.programs.run(invocation).await?;
-        let answer: Option<Value> = serde_json::from_slice(&output.stdout).ok();
-        let part = |name: &str| answer.as_ref()?.get(name)?.as_str().map(str::to_owned);
-        part("id_token").or_else(|| part("saml_response")).ok_or_else(|| {
-            let said = part("message").unwrap_or_default();
-            Failure::new(format!("the file's program gave no token: `{}`", escape_remote(&said)))
-        })
+        let kept = match &self.output_file {
+            Some(path) => host.env.read(path, CAP).await.ok(),
+            None => None,
+        };
+        let now = host.clock.now();
+        // An answer that is old or not one is no reason to fail: the program gives another.
+        if let Some(token) = kept.and_then(|kept| Response::read(&kept, now).ok()) {
+            return Ok(token);
+        }
+        let output = host.programs.run(self.invocation(external)?).await?;
+        Response::read(&output.stdout, now)
+    }
+
+    /// The program through `env`, which sets the variables that it may rely on; none is secret.
+    fn invocation(&self, external: &External) -> Result<Invocation, Failure> {
+        let words = shlex::split(&self.command).filter(|words| !words.is_empty());
+        let words = words.ok_or_else(|| Failure::new("the `command` of the file is not one"))?;
+        let mut args = vec![
+            format!("GOOGLE_EXTERNAL_ACCOUNT_AUDIENCE={}", external.audience),
+            format!("GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE={}", external.subject_token_type),
+            "GOOGLE_EXTERNAL_ACCOUNT_INTERACTIVE=0".to_owned(),
+        ];
+        if let Some(email) = external.impersonation_url().and_then(impersonated_email) {
+            args.push(format!("GOOGLE_EXTERNAL_ACCOUNT_IMPERSONATED_EMAIL={email}"));
+        }
+        if let Some(path) = &self.output_file {
+            args.push(format!("GOOGLE_EXTERNAL_ACCOUNT_OUTPUT_FILE={}", path.display()));
+        }
+        // A program whose name holds `=` would be taken for a variable.
+        if words.first().is_some_and(|program| program.contains('=')) {
+            return Err(Failure::new("the `command` of the file names no program"));
+        }
+        args.extend(words);
+        let limit = self.timeout_millis.unwrap_or(DEFAULT_LIMIT).clamp(SHORTEST, LONGEST);
+        Ok(Invocation::new("env", args)
+            .with_deadline(Duration::from_millis(limit))
+            .with_output_cap(CAP))
     }
 }
 
+/// What a program writes to its output, or to its output file.
+#[derive(Deserialize)]
+struct Response {
+    version: u64,
+    success: bool,
+    id_token: Option<String>,
+    saml_response: Option<String>,
+    /// In seconds since 1970.
+    expiration_time: Option<u64>,
+    code: Option<String>,
+    message: Option<String>,
+}
+
+impl Response {
+    /// The token of a successful answer. Nothing else of the answer is shown but its message.
+    fn read(bytes: &[u8], now: SystemTime) -> Result<String, Failure> {
+        let answer: Self = serde_json::from_slice(bytes).map_err(|_| {
+            Failure::new("the program of the file answered without `version` and `success`")
+        })?;
+        if answer.version > 1 {
+            let version = answer.version;
+            return Err(Failure::new(format!(
+                "expected an answer of version 1 from the program of the file, found {version}"
+            )));
+        }
+        if !answer.success {
+            let code = answer.code.unwrap_or_default();
+            let message = answer.message.unwrap_or_default();
+            return Err(Failure::new(format!(
+                "the program of the file failed: `{} {}`",
+                escape_remote(&code),
+                escape_remote(&message)
+            )));
+        }
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        if answer.expiration_time.is_some_and(|end| end <= now) {
+            return Err(Failure::new("the program of the file gave a token that has expired"));
+        }
+        answer
+            .id_token
+            .or(answer.saml_response)
+            .ok_or_else(|| Failure::new("the program of the file answered without a token"))
+    }
+}
+
+/// `s@p` of `.../serviceAccounts/s@p:generateAccessToken`.
+fn impersonated_email(url: &str) -> Option<&str> {
+    let (account, _) = url.rsplit_once(':')?;
+    account.rsplit_once('/').map(|(_, email)| email)
+}
+
+/// In milliseconds, as AIP-4117 has them.
+const DEFAULT_LIMIT: u64 = 30_000;
+const SHORTEST: u64 = 5_000;
+const LONGEST: u64 = 120_000;
 const ALLOW: &str = "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES";
 const CAP: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn external(executable: &str) -> External {
+        serde_json::from_str(&format!(
+            r#"{{"audience":"//iam/pool","subject_token_type":"urn:ietf:params:oauth:token-type:jwt",
+                "token_url":"https://sts.example/","credential_source":{{"executable":{executable}}},
+                "service_account_impersonation_url":
+                    "https://iam.example/v1/projects/-/serviceAccounts/s@p:generateAccessToken"}}"#
+        ))
+        .unwrap()
+    }
+
+    fn invocation(executable: &str) -> Result<Invocation, Failure> {
+        let external = external(executable);
+        external.credential_source.executable.as_ref().unwrap().invocation(&external)
+    }
+
+    #[test]
+    fn a_program_gets_the_variables_of_aip_4117_and_its_words_as_a_shell_splits_them() {
+        let run =
+            invocation(r#"{"command":"/bin/tok 'a b' c","output_file":"/o","timeout_millis":1}"#);
+        let run = run.unwrap();
+        assert_eq!(run.program.to_str(), Some("env"));
+        assert_eq!(
+            run.args,
+            [
+                "GOOGLE_EXTERNAL_ACCOUNT_AUDIENCE=//iam/pool",
+                "GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE=urn:ietf:params:oauth:token-type:jwt",
+                "GOOGLE_EXTERNAL_ACCOUNT_INTERACTIVE=0",
+                "GOOGLE_EXTERNAL_ACCOUNT_IMPERSONATED_EMAIL=s@p",
+                "GOOGLE_EXTERNAL_ACCOUNT_OUTPUT_FILE=/o",
+                "/bin/tok",
+                "a b",
+                "c",
+            ]
+        );
+        assert_eq!(run.deadline, Duration::from_secs(5));
+        for command in ["", "X=1 p", "'"] {
+            assert!(invocation(&format!(r#"{{"command":"{command}"}}"#)).is_err(), "{command}");
+        }
+    }
+
+    #[test]
+    fn an_answer_counts_only_with_success_and_before_its_end() {
+        let now = UNIX_EPOCH + Duration::from_secs(100);
+        let read = |text: &str| Response::read(text.as_bytes(), now);
+        let good =
+            r#"{"version":1,"success":true,"token_type":"t","id_token":"x","expiration_time":101}"#;
+        assert_eq!(read(good).unwrap(), "x");
+        for (answer, told) in [
+            (good.replace("101", "100"), "has expired"),
+            (good.replace("true", "false"), "failed"),
+            (good.replace("\"version\":1", "\"version\":2"), "found 2"),
+            (good.replace("id_token", "other"), "without a token"),
+            (good.replace("\"success\":true,", ""), "without `version` and `success`"),
+            ("x".to_owned(), "without `version` and `success`"),
+        ] {
+            let reason = read(&answer).unwrap_err().reason;
+            assert!(reason.contains(told), "{answer}: {reason}");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The metadata service of Google's machines.
 
+use std::net::Ipv6Addr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -86,10 +87,29 @@ pub(crate) async fn ask(
     what: &str,
     query: &[(&str, &str)],
 ) -> Result<Response<Bytes>, Failure> {
-    let server = METADATA_VARIABLES
-        .into_iter()
-        .find_map(|name| host.env.var(name))
-        .unwrap_or_else(|| DEFAULT_METADATA.to_owned());
+    if let Some(server) = METADATA_VARIABLES.into_iter().find_map(|name| host.env.var(name)) {
+        return ask_at(host, &bracketed(server), what, query).await;
+    }
+    match ask_at(host, DEFAULT_METADATA, what, query).await {
+        // A machine with IPv6 alone has its metadata service elsewhere.
+        Err(failure) if failure.status.is_none() => {
+            ask_at(host, METADATA_SIX, what, query).await.map_err(|_| failure)
+        }
+        answer => answer,
+    }
+}
+
+/// An IPv6 address as it stands in a URL.
+fn bracketed(server: String) -> String {
+    if server.parse::<Ipv6Addr>().is_ok() { format!("[{server}]") } else { server }
+}
+
+async fn ask_at(
+    host: &Host,
+    server: &str,
+    what: &str,
+    query: &[(&str, &str)],
+) -> Result<Response<Bytes>, Failure> {
     let path =
         format!("http://{server}/computeMetadata/v1/instance/service-accounts/default/{what}");
     let mut url = Url::parse(&path)
@@ -104,7 +124,7 @@ pub(crate) async fn ask(
         ..Failure::new(format!(
             "expected the metadata service at {}, found something else: its answer lacks \
              `Metadata-Flavor: Google`",
-            host::escape_remote(&server)
+            host::escape_remote(server)
         ))
     })
 }
@@ -160,5 +180,6 @@ const RUNTIME_VARIABLES: [&str; 3] = ["K_SERVICE", "CLOUD_RUN_JOB", "GAE_ENV"];
 const NO_CHECK: &str = "NO_GCE_CHECK";
 /// The address and not the name: it needs no resolver.
 const DEFAULT_METADATA: &str = "169.254.169.254";
+const METADATA_SIX: &str = "[fd20:ce::254]";
 const FIRMWARE: &str = "/sys/class/dmi/id/product_name";
 const FLAVOR: HeaderName = HeaderName::from_static("metadata-flavor");

@@ -179,6 +179,20 @@ mod tests {
     }
 
     #[test]
+    fn azure_arc_and_service_fabric_are_told_by_their_names_and_not_asked() {
+        let endpoint = (ENDPOINT, "http://localhost:40342/metadata/identity/oauth2/token");
+        for (variables, name) in [
+            (vec![endpoint, ("IMDS_ENDPOINT", "http://localhost:40342")], "Azure Arc"),
+            (vec![endpoint, (HEADER, "x"), ("IDENTITY_SERVER_THUMBPRINT", "A1")], "Service Fabric"),
+        ] {
+            let fake = FakeHost::new(&variables);
+            let broken = broken_of(managed(&fake, "api://x"));
+            assert_eq!(broken.reason, format!("the managed identity of {name} is not supported"));
+            assert!(!broken.certain && fake.requests() == 0);
+        }
+    }
+
+    #[test]
     fn elsewhere_nothing_is_asked() {
         let fake = FakeHost::new(&[(ENDPOINT, "http://x/")]).with_file(ASSET_TAG, "No Asset Tag");
         assert!(matches!(managed(&fake, "api://x"), Outcome::Absent(_)));

@@ -144,6 +144,28 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv6_address_is_asked_with_or_without_its_brackets() {
+        let token = jwt(r#"{"aud":"sigstore"}"#);
+        for given in ["fd20:ce::254", "[fd20:ce::254]"] {
+            let fake =
+                FakeHost::new(&[("GCE_METADATA_HOST", given)]).answering_with(200, &GOOGLE, &token);
+            found_of(look(&fake));
+            assert_eq!(fake.only_request().uri().authority().unwrap(), "[fd20:ce::254]");
+        }
+    }
+
+    #[test]
+    fn a_machine_with_ipv6_alone_is_asked_at_its_other_address() {
+        let token = jwt(r#"{"aud":"sigstore"}"#);
+        let fake = FakeHost::new(&[])
+            .with_file(FIRMWARE, "Google")
+            .unreachable()
+            .answering_with(200, &GOOGLE, &token);
+        assert_eq!(found_of(look(&fake)).token.reveal(), token);
+        assert_eq!(fake.request(1).uri().authority().unwrap(), "[fd20:ce::254]");
+    }
+
+    #[test]
     fn a_machine_without_an_account_is_only_softly_broken() {
         let fake = FakeHost::new(&[]).with_file(FIRMWARE, "Google").answering(404, "not found");
         let broken = broken_of(look(&fake));

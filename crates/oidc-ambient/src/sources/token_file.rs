@@ -1,10 +1,11 @@
 //! A token in a file, read anew each time: it may be rotated.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use host::Host;
-use id_token::{Audience, Outcome};
+use id_token::{Audience, IdToken, Outcome};
 
 use crate::files::{self, Problem};
 use crate::outcome::{absent, broken, found};
@@ -12,19 +13,48 @@ use crate::outcome::{absent, broken, found};
 /// The file that `SIGSTORE_OIDC_TOKEN_FILE` names.
 pub struct NamedTokenFile {
     host: Host,
+    /// The token of a pipe, which can be read only once.
+    piped: Mutex<Option<IdToken>>,
 }
 
-token_source!(NamedTokenFile, NAME);
+impl id_token::TokenSource for NamedTokenFile {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn find<'a>(
+        &'a self,
+        audience: &'a Audience,
+        min_ttl: Duration,
+    ) -> host::BoxFuture<'a, Outcome> {
+        Box::pin(self.look(audience, min_ttl))
+    }
+}
 
 impl NamedTokenFile {
+    /// The source, which looks at `host`.
+    pub fn new(host: Host) -> Self {
+        Self { host, piped: Mutex::default() }
+    }
+
     async fn look(&self, _: &Audience, _: Duration) -> Outcome {
         let Some(path) = self.host.env.var(VARIABLE) else {
             return absent(format!("{VARIABLE} is not set"));
         };
         let path = PathBuf::from(path);
         let evidence = format!("{VARIABLE} names {}", path.display());
+        let is_pipe = PIPES.into_iter().any(|pipes| path.starts_with(pipes));
+        let kept = || self.piped.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(token) = kept().clone() {
+            return found(token, evidence);
+        }
         let reason = match files::token(&self.host, &path).await {
-            Ok(token) => return found(token, evidence),
+            Ok(token) => {
+                if is_pipe {
+                    *kept() = Some(token.clone());
+                }
+                return found(token, evidence);
+            }
             Err(Problem::Missing) => format!("{} does not exist", path.display()),
             Err(Problem::Unusable(reason)) => reason,
         };
@@ -59,6 +89,8 @@ impl CosignTokenFile {
     }
 }
 
+/// Where shells put the output of `<(command)`.
+const PIPES: [&str; 3] = ["/dev/fd", "/dev/stdin", "/proc/self/fd"];
 const NAME: &str = "filesystem";
 const VARIABLE: &str = "SIGSTORE_OIDC_TOKEN_FILE";
 const COSIGN_PATH: &str = "/var/run/sigstore/cosign/oidc-token";
@@ -83,16 +115,33 @@ mod tests {
         look(&NamedTokenFile::new(fake.host()), "sigstore")
     }
 
+    #[test]
+    fn a_pipe_is_read_once_and_its_token_kept() {
+        let host = FakeHost::new(&[]).host();
+        let volume = Volume { path: "/dev/fd/63", ..Volume::default() };
+        let source = NamedTokenFile::new(host.with_env(Arc::new(volume)));
+        for _ in 0..2 {
+            let found = found_of(look(&source, "sigstore"));
+            assert_eq!(found.token.claims().subject(), Some("a"));
+        }
+    }
+
     /// A file that holds another token each time, or a file system that does not answer.
-    #[derive(Default)]
     struct Volume {
+        path: &'static str,
         read_before: AtomicBool,
         hangs: bool,
     }
 
+    impl Default for Volume {
+        fn default() -> Self {
+            Self { path: "/run/token", read_before: AtomicBool::new(false), hangs: false }
+        }
+    }
+
     impl Env for Volume {
         fn var_os(&self, name: &str) -> Option<OsString> {
-            (name == VARIABLE).then(|| "/run/token".into())
+            (name == VARIABLE).then(|| self.path.into())
         }
 
         fn read<'a>(&'a self, _: &'a Path, _: usize) -> BoxFuture<'a, Result<Vec<u8>, FileError>> {
