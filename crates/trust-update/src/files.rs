@@ -1,7 +1,7 @@
 //! Files of the cache and of the configuration: only those that this user or root can have
 //! written are read, and writing never follows a link.
 
-use std::fs::{File, Metadata, Permissions};
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
@@ -31,7 +31,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut builder = tempfile::Builder::new();
     let draft = builder.prefix(".draft-");
     #[cfg(unix)]
-    let draft = draft.permissions(by_umask());
+    let draft = draft.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
     let mut draft = draft.tempfile_in(directory)?;
     draft.write_all(bytes)?;
     if let Some(replaced) = replaced {
@@ -41,24 +41,46 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Creates a directory with a random name that begins with `prefix`, which is removed when it is
+/// dropped. Other users may read in it, for what root caches in an image serves every user.
+pub(crate) fn new_directory(parent: &Path, prefix: &str) -> io::Result<tempfile::TempDir> {
+    let mut builder = tempfile::Builder::new();
+    let directory = builder.prefix(prefix);
+    #[cfg(unix)]
+    let directory =
+        directory.permissions(std::os::unix::fs::PermissionsExt::from_mode(DIRECTORY_MODE));
+    directory.tempdir_in(parent)
+}
+
 /// Creates a directory where there is none. An existing one must not belong to another user.
 pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(path)?;
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, DIRECTORY_MODE);
+    builder.recursive(true).create(path)?;
     check_directory(path)
 }
 
-/// Refuses a directory that another user owns, or in which every user may replace files. An
-/// absent one is not an error.
+/// Refuses a directory that another user owns. An absent one is not an error.
 pub(crate) fn check_directory(path: &Path) -> io::Result<()> {
-    let metadata = match std::fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        result => result?,
-    };
-    check_owner(&metadata)?;
-    if is_open_to_all(&metadata) {
-        return Err(denied("every user may write to it".to_owned()));
+    metadata_of(path)?.as_ref().map_or(Ok(()), check_owner)
+}
+
+/// The same for a directory that was not named by the user, which must not be open to every user
+/// either. One that was named may be: containers are often run without a umask.
+pub(crate) fn check_default_directory(path: &Path) -> io::Result<()> {
+    check_directory(path)?;
+    match metadata_of(path)?.is_some_and(|metadata| is_open_to_all(&metadata)) {
+        true => Err(denied("every user may write to it".to_owned())),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+fn metadata_of(path: &Path) -> io::Result<Option<Metadata>> {
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
 }
 
 /// Opens the file that a lock is taken on, and creates it where there is none.
@@ -126,11 +148,9 @@ fn is_open_to_all(metadata: &Metadata) -> bool {
     mode & 0o1002 == 0o0002
 }
 
-/// What the process's umask makes of a new file.
+/// Without a umask, directories would be open to every user.
 #[cfg(unix)]
-fn by_umask() -> Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o666)
-}
+const DIRECTORY_MODE: u32 = 0o755;
 
 #[cfg(unix)]
 fn flags(flags: rustix::fs::OFlags) -> i32 {
@@ -149,6 +169,7 @@ fn is_open_to_all(_: &Metadata) -> bool {
 
 #[cfg(all(test, unix))]
 mod tests {
+    use std::fs::Permissions;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 
     use super::*;
@@ -200,13 +221,17 @@ mod tests {
     }
 
     #[test]
-    fn a_new_file_has_the_mode_of_any_other_new_file() {
+    fn what_is_new_is_readable_and_not_writable_for_others() {
         let scratch = tempfile::tempdir().unwrap();
-        let (ours, other) = (scratch.path().join("ours"), scratch.path().join("other"));
-        write(&ours, b"x").unwrap();
-        std::fs::write(&other, "x").unwrap();
-        let mode = |path| std::fs::metadata(path).unwrap().mode();
-        assert_eq!(mode(&ours), mode(&other));
+        let file = scratch.path().join("directory/file");
+        write(&file, b"x").unwrap();
+        let new = new_directory(scratch.path(), ".new-").unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o777;
+        // The umask of the process may take more away, and leaves what the owner needs.
+        assert_eq!((mode(&file) & 0o622, mode(&file) & 0o133), (0o600, 0));
+        for directory in [file.parent().unwrap(), new.path()] {
+            assert_eq!((mode(directory) & 0o722, mode(directory) & 0o022), (0o700, 0));
+        }
     }
 
     #[test]
@@ -248,16 +273,17 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_every_user_may_write_to_is_refused_unless_it_is_sticky() {
+    fn a_default_directory_that_every_user_may_write_to_is_refused_unless_it_is_sticky() {
         let scratch = tempfile::tempdir().unwrap();
         let with = |mode| {
             std::fs::set_permissions(scratch.path(), Permissions::from_mode(mode)).unwrap();
-            check_directory(scratch.path())
+            check_directory(scratch.path()).unwrap();
+            check_default_directory(scratch.path())
         };
         assert_eq!(with(0o777).unwrap_err().to_string(), "every user may write to it");
         with(0o1777).unwrap();
         with(0o775).unwrap();
-        check_directory(&scratch.path().join("absent")).unwrap();
+        check_default_directory(&scratch.path().join("absent")).unwrap();
     }
 
     #[test]

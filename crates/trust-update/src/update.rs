@@ -259,8 +259,7 @@ pub async fn initialize(
     let parent = directories.cache();
     files::create_directory(parent).map_err(failed(parent))?;
     // Removed when it is dropped, unless it has taken the place of the cache by then.
-    let fresh = tempfile::Builder::new().prefix(".new-").tempdir_in(parent);
-    let fresh = fresh.map_err(failed(parent))?;
+    let fresh = files::new_directory(parent, ".new-").map_err(failed(parent))?;
     let updates = Updates::new(mirror, directories.clone());
     let cache = Arc::new(Cache::new(fresh.path().to_owned()));
     let mut trust = updates.fetch(&cache, http, clock, now).await?;
