@@ -10,7 +10,7 @@ use host::Clock;
 use sigstore_tuf::MetadataStore;
 
 use crate::error::Error;
-use crate::files;
+use crate::files::{self, Owner};
 use crate::root_metadata::check_keys_in;
 use crate::warning::Warning;
 
@@ -22,13 +22,14 @@ use crate::warning::Warning;
 #[derive(Debug)]
 pub(crate) struct Cache {
     directory: PathBuf,
+    trusted: Owner,
     pending: Mutex<BTreeMap<String, Vec<u8>>>,
 }
 
 impl Cache {
     /// The files in `directory`, which need not exist.
-    pub(crate) fn new(directory: PathBuf) -> Self {
-        Self { directory, pending: Mutex::default() }
+    pub(crate) fn new(directory: PathBuf, trusted: Owner) -> Self {
+        Self { directory, trusted, pending: Mutex::default() }
     }
 
     /// A file, if it can be read and is not larger than such a file may be.
@@ -37,7 +38,7 @@ impl Cache {
         if let Some(bytes) = self.pending().get(name) {
             return Some(bytes.clone());
         }
-        let bytes = files::read(&path, cap_of(name)).ok()?;
+        let bytes = files::read(&path, cap_of(name), self.trusted).ok()?;
         // A root that breaks the rule ends the walk here; the mirror is then asked for it.
         let usable = !name.ends_with(".root.json") || check_keys_in(&bytes).is_ok();
         usable.then_some(bytes)
@@ -67,7 +68,7 @@ impl Cache {
         let mut failure = None;
         for (name, bytes) in others.into_iter().chain(last.into_iter().rev()) {
             let Some(path) = self.path(name) else { continue };
-            if let Err(source) = files::write(&path, bytes) {
+            if let Err(source) = files::write(&path, bytes, self.trusted) {
                 failure.get_or_insert(Warning::NotKept { path, source });
             }
         }
@@ -125,9 +126,9 @@ pub(crate) struct Lock {
 }
 
 /// Takes the lock at `path`, waiting for others by `clock`.
-pub(crate) async fn lock(path: &Path, clock: &dyn Clock) -> Result<Lock, Error> {
+pub(crate) async fn lock(path: &Path, trusted: Owner, clock: &dyn Clock) -> Result<Lock, Error> {
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
-    let opened = files::create_directory(directory).and_then(|()| files::open_lock(path));
+    let opened = files::create_directory(directory, trusted).and_then(|()| files::open_lock(path));
     let Ok(file) = opened else { return Ok(Lock { _file: None }) };
     for _ in 0..ROUNDS {
         match try_lock(&file) {
@@ -186,7 +187,7 @@ mod tests {
     #[test]
     fn names_that_are_paths_are_neither_read_nor_written() {
         let directory = tempfile::tempdir().unwrap();
-        let cache = Cache::new(directory.path().join("cache"));
+        let cache = Cache::new(directory.path().join("cache"), Owner::default());
         std::fs::write(directory.path().join("secret.json"), "{}").unwrap();
         for name in
             ["../secret.json", "a/../../secret.json", "/etc/passwd", "..", "", "a//b", "%2e%2e"]
@@ -202,7 +203,7 @@ mod tests {
     #[test]
     fn writing_leaves_nothing_beside_the_file() {
         let directory = tempfile::tempdir().unwrap();
-        let cache = Cache::new(directory.path().to_owned());
+        let cache = Cache::new(directory.path().to_owned(), Owner::default());
         for content in ["one", "two"] {
             cache.write("targets/a.json", content.as_bytes());
             assert!(cache.commit().is_none());
@@ -221,7 +222,7 @@ mod tests {
     fn a_cached_file_is_not_larger_than_what_is_fetched() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("targets")).unwrap();
-        let cache = Cache::new(directory.path().to_owned());
+        let cache = Cache::new(directory.path().to_owned(), Owner::default());
         for (name, most) in [
             ("timestamp.json", 16 << 10),
             ("snapshot.json", 5_000_000),
@@ -239,11 +240,11 @@ mod tests {
     #[test]
     fn nothing_is_written_before_it_is_committed() {
         let directory = tempfile::tempdir().unwrap();
-        let cache = Cache::new(directory.path().to_owned());
+        let cache = Cache::new(directory.path().to_owned(), Owner::default());
         cache.write("timestamp.json", b"{}");
         assert_eq!(cache.read("timestamp.json").unwrap(), b"{}");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
-        let other = Cache::new(directory.path().to_owned());
+        let other = Cache::new(directory.path().to_owned(), Owner::default());
         assert_eq!(other.read("timestamp.json"), None);
     }
 
@@ -252,7 +253,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let cache = Cache::new(file);
+        let cache = Cache::new(file, Owner::default());
         cache.write("root.json", b"{}");
         cache.write("snapshot.json", b"{}");
         let warning = cache.commit();
@@ -268,7 +269,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("mirror.lock");
         let taken = || {
-            let mut future = std::pin::pin!(lock(&path, &UNIX_EPOCH));
+            let mut future = std::pin::pin!(lock(&path, Owner::default(), &UNIX_EPOCH));
             let mut context = std::task::Context::from_waker(std::task::Waker::noop());
             match future.as_mut().poll(&mut context) {
                 std::task::Poll::Ready(result) => result,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::error::Error;
-use crate::files;
+use crate::files::{self, Owner};
 use crate::mirror::{Mirror, name_of};
 use crate::warning::Warning;
 
@@ -108,17 +108,18 @@ impl Directories {
             let path = path.to_owned();
             move |source| Error::Directory { path, source }
         };
+        let trusted = self.trusted(&self.config);
         let root = self.root_path(mirror.url());
         // An embedded root is not written: the next version of the program has a newer one.
         let embedded = Mirror::known(mirror.url()).is_some_and(|it| it.root() == mirror.root());
         let kept = match embedded {
             true => files::remove_file(&root),
-            false => files::write(&root, mirror.root()),
+            false => files::write(&root, mirror.root(), trusted),
         };
         kept.map_err(failed(&root))?;
         let chosen = self.config.join(CHOSEN);
         let document = json!({ "mirror": mirror.url().as_str() });
-        files::write(&chosen, document.to_string().as_bytes()).map_err(failed(&chosen))
+        files::write(&chosen, document.to_string().as_bytes(), trusted).map_err(failed(&chosen))
     }
 
     pub(crate) fn of(&self, mirror: &Mirror) -> PathBuf {
@@ -144,10 +145,13 @@ impl Directories {
     }
 
     fn check(&self, directory: &Path) -> io::Result<()> {
-        match self.named {
-            true => files::check_directory(directory),
-            false => files::check_default_directory(directory),
-        }
+        if self.named { Ok(()) } else { files::check_default_directory(directory) }
+    }
+
+    /// The owner of a directory that was named is trusted in it: images are built by one user and
+    /// run by another.
+    pub(crate) fn trusted(&self, directory: &Path) -> Owner {
+        if self.named { Owner::of(directory) } else { Owner::default() }
     }
 
     /// A file of the configuration. Write access to it decides what is trusted.
@@ -157,7 +161,8 @@ impl Directories {
         cap: usize,
         warnings: &mut Vec<Warning>,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let read = self.check(&self.config).and_then(|()| files::read(path, cap));
+        let trusted = self.trusted(&self.config);
+        let read = self.check(&self.config).and_then(|()| files::read(path, cap, trusted));
         let source = match read {
             Ok(bytes) => return Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -1,16 +1,31 @@
-//! Files of the cache and of the configuration: only those that this user or root can have
-//! written are read, and writing never follows a link.
+//! Files of the cache and of the configuration: only those that this user, root or the owner of a
+//! directory that the user named can have written are read, and writing never follows a link.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
+/// The user that is trusted beside this one and root: the owner of a directory that was named.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Owner(Option<u32>);
+
+impl Owner {
+    /// The owner of `directory`. None if there is no such directory.
+    pub(crate) fn of(directory: &Path) -> Self {
+        #[cfg(unix)]
+        let owner = |metadata| std::os::unix::fs::MetadataExt::uid(&metadata);
+        #[cfg(not(unix))]
+        let owner = |_: Metadata| 0;
+        Self(std::fs::metadata(directory).ok().map(owner))
+    }
+}
+
 /// Reads a regular file of at most `cap` bytes, without waiting for a writer of a FIFO.
-pub(crate) fn read(path: &Path, cap: usize) -> io::Result<Vec<u8>> {
-    check_owner(&std::fs::symlink_metadata(path)?)?;
+pub(crate) fn read(path: &Path, cap: usize, trusted: Owner) -> io::Result<Vec<u8>> {
+    check_owner(&std::fs::symlink_metadata(path)?, trusted)?;
     let file = open_without_waiting(path)?;
     let metadata = file.metadata()?;
-    check_owner(&metadata)?;
+    check_owner(&metadata, trusted)?;
     if !metadata.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
@@ -24,9 +39,9 @@ pub(crate) fn read(path: &Path, cap: usize) -> io::Result<Vec<u8>> {
 
 /// Writes a file in one step, through a new file with a random name beside it. A link at `path` is
 /// replaced and not followed; the mode of a file that is replaced is kept.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write(path: &Path, bytes: &[u8], trusted: Owner) -> io::Result<()> {
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
-    create_directory(directory)?;
+    create_directory(directory, trusted)?;
     let replaced = std::fs::symlink_metadata(path).ok().filter(Metadata::is_file);
     let mut builder = tempfile::Builder::new();
     let draft = builder.prefix(".draft-");
@@ -53,23 +68,23 @@ pub(crate) fn new_directory(parent: &Path, prefix: &str) -> io::Result<tempfile:
 }
 
 /// Creates a directory where there is none. An existing one must not belong to another user.
-pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn create_directory(path: &Path, trusted: Owner) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, DIRECTORY_MODE);
     builder.recursive(true).create(path)?;
-    check_directory(path)
+    check_directory(path, trusted)
 }
 
 /// Refuses a directory that another user owns. An absent one is not an error.
-pub(crate) fn check_directory(path: &Path) -> io::Result<()> {
-    metadata_of(path)?.as_ref().map_or(Ok(()), check_owner)
+pub(crate) fn check_directory(path: &Path, trusted: Owner) -> io::Result<()> {
+    metadata_of(path)?.map_or(Ok(()), |metadata| check_owner(&metadata, trusted))
 }
 
 /// The same for a directory that was not named by the user, which must not be open to every user
 /// either. One that was named may be: containers are often run without a umask.
 pub(crate) fn check_default_directory(path: &Path) -> io::Result<()> {
-    check_directory(path)?;
+    check_directory(path, Owner::default())?;
     match metadata_of(path)?.is_some_and(|metadata| is_open_to_all(&metadata)) {
         true => Err(denied("every user may write to it".to_owned())),
         false => Ok(()),
@@ -128,9 +143,9 @@ fn denied(reason: String) -> io::Error {
 }
 
 #[cfg(unix)]
-fn check_owner(metadata: &Metadata) -> io::Result<()> {
+fn check_owner(metadata: &Metadata, trusted: Owner) -> io::Result<()> {
     let owner = std::os::unix::fs::MetadataExt::uid(metadata);
-    if is_trusted(owner, rustix::process::geteuid().as_raw()) {
+    if is_trusted(owner, rustix::process::geteuid().as_raw()) || trusted.0 == Some(owner) {
         return Ok(());
     }
     Err(denied(format!("it belongs to another user (uid {owner})")))
@@ -158,7 +173,7 @@ fn flags(flags: rustix::fs::OFlags) -> i32 {
 }
 
 #[cfg(not(unix))]
-fn check_owner(_: &Metadata) -> io::Result<()> {
+fn check_owner(_: &Metadata, _: Owner) -> io::Result<()> {
     Ok(())
 }
 
@@ -174,6 +189,7 @@ mod tests {
 
     use super::*;
 
+    const US: Owner = Owner(None);
     /// The uid of `nobody` on most systems.
     const STRANGER: u32 = 65534;
 
@@ -187,10 +203,10 @@ mod tests {
         let (victim, path) = (scratch.path().join("victim"), scratch.path().join("file"));
         std::fs::write(&victim, "precious").unwrap();
         symlink(&victim, &path).unwrap();
-        write(&path, b"ours").unwrap();
+        write(&path, b"ours", US).unwrap();
         assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
         assert!(std::fs::symlink_metadata(&path).unwrap().is_file());
-        assert_eq!(read(&path, 10).unwrap(), b"ours");
+        assert_eq!(read(&path, 10, US).unwrap(), b"ours");
     }
 
     #[test]
@@ -203,7 +219,7 @@ mod tests {
             let draft = format!(".draft-{}-{number}", std::process::id());
             symlink(&victim, scratch.path().join(draft)).unwrap();
         }
-        write(&scratch.path().join("file"), b"ours").unwrap();
+        write(&scratch.path().join("file"), b"ours", US).unwrap();
         assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
     }
 
@@ -214,7 +230,7 @@ mod tests {
         for mode in [0o600, 0o640, 0o444] {
             std::fs::write(&path, "").unwrap();
             std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            write(&path, b"x").unwrap();
+            write(&path, b"x", US).unwrap();
             assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, mode);
             std::fs::remove_file(&path).unwrap();
         }
@@ -224,7 +240,7 @@ mod tests {
     fn what_is_new_is_readable_and_not_writable_for_others() {
         let scratch = tempfile::tempdir().unwrap();
         let file = scratch.path().join("directory/file");
-        write(&file, b"x").unwrap();
+        write(&file, b"x", US).unwrap();
         let new = new_directory(scratch.path(), ".new-").unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o777;
         // The umask of the process may take more away, and leaves what the owner needs.
@@ -240,7 +256,7 @@ mod tests {
         let path = scratch.path().join("fifo");
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-        assert_eq!(read(&path, 10).unwrap_err().to_string(), "not a regular file");
+        assert_eq!(read(&path, 10, US).unwrap_err().to_string(), "not a regular file");
     }
 
     #[test]
@@ -259,17 +275,21 @@ mod tests {
         let path = scratch.path().join("file");
         std::fs::write(&path, "x").unwrap();
         chown(&path, Some(STRANGER), None).unwrap();
-        let error = read(&path, 10).unwrap_err();
+        let error = read(&path, 10, US).unwrap_err();
         assert_eq!(error.to_string(), "it belongs to another user (uid 65534)");
         let link = scratch.path().join("link");
         symlink("/dev/null", &link).unwrap();
         std::os::unix::fs::lchown(&link, Some(STRANGER), None).unwrap();
-        assert!(read(&link, 10).is_err());
+        assert!(read(&link, 10, US).is_err());
         let directory = scratch.path().join("directory");
         std::fs::create_dir(&directory).unwrap();
         chown(&directory, Some(STRANGER), None).unwrap();
-        assert!(check_directory(&directory).is_err());
-        assert!(write(&directory.join("file"), b"x").is_err());
+        assert!(check_directory(&directory, US).is_err());
+        assert!(write(&directory.join("file"), b"x", US).is_err());
+        // The owner of a directory that was named is trusted in it.
+        let owner = Owner::of(&directory);
+        write(&directory.join("file"), b"x", owner).unwrap();
+        assert_eq!(read(&path, 10, owner).unwrap(), b"x");
     }
 
     #[test]
@@ -277,7 +297,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let with = |mode| {
             std::fs::set_permissions(scratch.path(), Permissions::from_mode(mode)).unwrap();
-            check_directory(scratch.path()).unwrap();
+            check_directory(scratch.path(), US).unwrap();
             check_default_directory(scratch.path())
         };
         assert_eq!(with(0o777).unwrap_err().to_string(), "every user may write to it");

@@ -10,10 +10,10 @@ use sigstore_tuf::metadata::Role;
 use sigstore_tuf::{Repository, Updater, UpdaterConfig};
 use trust_root::TrustedRoot;
 
-use crate::cache::{Cache, lock};
+use crate::cache::{Cache, Lock, lock};
 use crate::directories::Directories;
 use crate::error::{Error, chain, reason};
-use crate::files;
+use crate::files::{self, Owner};
 use crate::mirror::Mirror;
 use crate::provider;
 use crate::repository::{CacheRepository, MirrorRepository};
@@ -61,7 +61,7 @@ impl Updates {
         clock: &dyn Clock,
     ) -> Result<Trust, Error> {
         let now = clock.now();
-        let _lock = lock(&self.directories.lock_of(&self.mirror), clock).await?;
+        let _lock = self.lock(clock).await?;
         let cached =
             if self.is_cached() { self.cached(&instant(now)?).await } else { Err(self.nothing()) };
         match cached {
@@ -84,7 +84,7 @@ impl Updates {
         clock: &dyn Clock,
     ) -> Result<Trust, Error> {
         let now = clock.now();
-        let _lock = lock(&self.directories.lock_of(&self.mirror), clock).await?;
+        let _lock = self.lock(clock).await?;
         self.fetch(&self.cache(), http, clock, now).await
     }
 
@@ -97,7 +97,7 @@ impl Updates {
         if !self.is_cached() {
             return Err(self.nothing());
         }
-        let _lock = lock(&self.directories.lock_of(&self.mirror), clock).await?;
+        let _lock = self.lock(clock).await?;
         let mut instant = instant(clock.now())?;
         let mut expired = Vec::new();
         loop {
@@ -120,8 +120,16 @@ impl Updates {
         self.directories.of(&self.mirror)
     }
 
+    fn trusted(&self) -> Owner {
+        self.directories.trusted(self.directories.cache())
+    }
+
+    async fn lock(&self, clock: &dyn Clock) -> Result<Lock, Error> {
+        lock(&self.directories.lock_of(&self.mirror), self.trusted(), clock).await
+    }
+
     fn cache(&self) -> Arc<Cache> {
-        Arc::new(Cache::new(self.directory()))
+        Arc::new(Cache::new(self.directory(), self.trusted()))
     }
 
     fn nothing(&self) -> Error {
@@ -132,7 +140,7 @@ impl Updates {
         let cache = self.cache();
         let url = self.mirror.url().as_str();
         for directory in [self.directories.cache(), &self.directory()] {
-            files::check_directory(directory).map_err(|error| {
+            files::check_directory(directory, self.trusted()).map_err(|error| {
                 let text = format!("{}: {error}", directory.display());
                 Error::Damaged { mirror: url.to_owned(), source: reason(&text) }
             })?;
@@ -250,18 +258,19 @@ pub async fn initialize(
     clock: &dyn Clock,
 ) -> Result<Trust, Error> {
     let now = clock.now();
-    let _lock = lock(&directories.lock_of(&mirror), clock).await?;
+    let trusted = directories.trusted(directories.cache());
+    let _lock = lock(&directories.lock_of(&mirror), trusted, clock).await?;
     let cached = directories.of(&mirror);
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| Error::Directory { path, source }
     };
     let parent = directories.cache();
-    files::create_directory(parent).map_err(failed(parent))?;
+    files::create_directory(parent, trusted).map_err(failed(parent))?;
     // Removed when it is dropped, unless it has taken the place of the cache by then.
     let fresh = files::new_directory(parent, ".new-").map_err(failed(parent))?;
     let updates = Updates::new(mirror, directories.clone());
-    let cache = Arc::new(Cache::new(fresh.path().to_owned()));
+    let cache = Arc::new(Cache::new(fresh.path().to_owned(), trusted));
     let mut trust = updates.fetch(&cache, http, clock, now).await?;
     // Without its files, nothing was initialized.
     if let Some(Warning::NotKept { path, source }) = trust.warnings.pop() {
