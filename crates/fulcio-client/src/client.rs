@@ -201,9 +201,10 @@ impl Fulcio {
 
     fn http_error(&self, response: &Response<Bytes>) -> Error {
         let body = response.body();
-        let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-        let message = match json.as_ref().and_then(|json| json.get("message")?.as_str()) {
-            Some(message) => host::escape_remote(message),
+        // Nothing else is built of an answer that may be large.
+        let explained = serde_json::from_slice::<Explanation>(body).ok();
+        let message = match explained.and_then(|it| it.message) {
+            Some(message) => host::escape_remote(&message),
             None if response.status().is_success() => "expected 200".into(),
             None if body.is_empty() => "no explanation".into(),
             None => host::escape_remote(&String::from_utf8_lossy(body)),
@@ -255,6 +256,12 @@ const CHAIN_CAP: usize = 16;
 struct SigningCertificate {
     signed_certificate_embedded_sct: Option<Certified>,
     signed_certificate_detached_sct: Option<Certified>,
+}
+
+/// An error as the service explains it.
+#[derive(Deserialize)]
+struct Explanation {
+    message: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -118,8 +118,10 @@ impl Grant {
             text.ok_or_else(|| caller.answer(WHAT, format!("its answer has no {name}")))
         };
         // Shown to a person, who may click on it.
+        let https = exchange.discovery.token.scheme() == "https";
         let page = |text: &str| {
-            Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http"))
+            let fits = |url: &Url| url.scheme() == "https" || (url.scheme() == "http" && !https);
+            Url::parse(text).ok().filter(fits)
         };
         let seconds = |name: &str| {
             let seconds = answer.get(name).and_then(Value::as_f64).filter(|it| *it > 0.0);
@@ -137,7 +139,8 @@ impl Grant {
             url,
             complete_url: complete.and_then(page),
             expires_in: seconds("expires_in").unwrap_or(EXPIRES_IN),
-            interval: seconds("interval").unwrap_or(INTERVAL),
+            // An interval of next to nothing would be a flood of requests.
+            interval: seconds("interval").unwrap_or(INTERVAL).max(SHORTEST),
         })
     }
 }
@@ -173,6 +176,9 @@ const WHAT: &str = "device endpoint";
 
 /// Between polls where the issuer does not say (RFC 8628 3.2).
 const INTERVAL: Duration = Duration::from_secs(5);
+
+/// The shortest pause between polls, whatever the issuer says.
+const SHORTEST: Duration = Duration::from_secs(1);
 
 /// What each `slow_down` adds (RFC 8628 3.5).
 const SLOWER: Duration = Duration::from_secs(5);

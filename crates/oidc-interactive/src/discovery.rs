@@ -1,6 +1,7 @@
 //! What the issuer says of itself (OpenID Connect Discovery 1.0).
 
 use host::escape_remote;
+use http::Uri;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -53,15 +54,21 @@ impl Discovery {
         }
         let endpoint = |name: &str| -> Result<Option<Url>, Error> {
             let Some(found) = text(name) else { return Ok(None) };
-            let fits = |url: &Url| {
-                url.scheme() == "https" || (url.scheme() == "http" && at.scheme() == "http")
+            // Nor does an issuer send a client secret or a code into a private network.
+            let uri = |url: &Url| url.as_str().parse::<Uri>();
+            let fits = |url: &Url| match (uri(at), uri(url)) {
+                (Ok(base), Ok(target)) => host::check_target(&base, &target).is_ok(),
+                _ => false,
             };
             match Url::parse(found).ok().filter(fits) {
                 Some(url) => Ok(Some(url)),
                 None => {
                     let found = escape_remote(found);
                     let scheme = at.scheme();
-                    let reason = format!("expected in {name} a URL of {scheme}, found {found:?}");
+                    let reason = format!(
+                        "expected in {name} a URL of {scheme} on a host that this issuer may name, \
+                         found {found:?}"
+                    );
                     Err(caller.answer(WHAT, reason))
                 }
             }
@@ -169,6 +176,26 @@ mod tests {
         let secure = |document: &mut Value| document["issuer"] = json!("https://issuer.test");
         let error = read("https://issuer.test", secure).unwrap_err().to_string();
         assert!(error.contains("expected in token_endpoint a URL of https"), "{error}");
+    }
+
+    #[test]
+    fn an_issuer_does_not_send_a_secret_into_a_private_network() {
+        for target in
+            ["https://169.254.169.254/token", "https://10.0.0.1/token", "https://localhost/"]
+        {
+            let inside = |document: &mut Value| {
+                *document = json!({ "issuer": "https://issuer.test", "token_endpoint": target,
+                    "jwks_uri": "https://keys.test/keys" });
+            };
+            let error = read("https://issuer.test", inside).unwrap_err().to_string();
+            assert!(error.contains("a host that this issuer may name"), "{error}");
+        }
+        let elsewhere = |document: &mut Value| {
+            *document = json!({ "issuer": "https://issuer.test",
+                "token_endpoint": "https://token.test/", "jwks_uri": "https://keys.test/keys",
+                "id_token_signing_alg_values_supported": ["RS256"] });
+        };
+        read("https://issuer.test", elsewhere).unwrap();
     }
 
     #[test]

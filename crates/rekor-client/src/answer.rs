@@ -8,6 +8,7 @@ use bundle::LogEntry;
 use bundle::log_body::{LogBody, LogKind};
 use bytes::Bytes;
 use http::Response;
+use serde::Deserialize;
 use url::Url;
 
 use crate::error::Error;
@@ -57,7 +58,9 @@ impl Site {
         match LogBody::parse(&logged.canonicalized_body) {
             Ok(body) if body.kind() == expected => Ok(body),
             Ok(body) => differs(body.kind().kind(), body.kind().version()),
-            Err(bundle::Error::LogKind { kind, version }) => differs(&kind, &version),
+            Err(bundle::Error::LogKind { kind, version }) if !kind.is_empty() => {
+                differs(&kind, &version)
+            }
             Err(error) => Err(self.malformed(format!("the entry's body: {error}"))),
         }
     }
@@ -66,15 +69,22 @@ impl Site {
     /// in a `message`; an answer may also be text, or empty.
     pub(crate) fn refused(&self, response: &Response<Bytes>) -> Error {
         let body = response.body();
-        let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-        let message = match json.as_ref().and_then(|json| json.get("message")?.as_str()) {
-            Some(message) => host::escape_remote(message),
+        // Nothing else is built of an answer that may be large.
+        let explained = serde_json::from_slice::<Explanation>(body).ok();
+        let message = match explained.and_then(|it| it.message) {
+            Some(message) => host::escape_remote(&message),
             None if response.status().is_success() => "expected 201 for a new log entry".into(),
             None if body.is_empty() => "no explanation".into(),
             None => host::escape_remote(&String::from_utf8_lossy(body)),
         };
         Error::Http { url: self.0.clone(), status: response.status().as_u16(), message }
     }
+}
+
+/// An error as the service explains it.
+#[derive(Deserialize)]
+struct Explanation {
+    message: Option<String>,
 }
 
 impl fmt::Display for Site {
@@ -134,5 +144,29 @@ mod tests {
         assert_eq!(refused(404, ""), format!("{prefix} 404: no explanation"));
         assert_eq!(refused(405, "frozen\n"), format!("{prefix} 405: frozen"));
         assert_eq!(refused(200, "{}"), format!("{prefix} 200: expected 201 for a new log entry"));
+    }
+
+    /// As a tree of values, each of these took up to a hundred megabytes.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "it measures how long the work takes")]
+    fn a_large_refusal_is_explained_at_once_and_in_a_line() {
+        let site = Site::new(&"https://log.example".parse().unwrap());
+        let megabytes = |text: &str| text.repeat((4 << 20) / text.len());
+        for body in [
+            format!("[{}0]", megabytes("0,")),
+            format!("{{\"message\":[{}0]}}", megabytes("[],")),
+            megabytes("{\"a\":"),
+            megabytes("[["),
+            megabytes("ey"),
+            megabytes("ey."),
+            megabytes("\u{1b}[2J"),
+            format!("{{\"message\":\"{}\"}}", megabytes("\\u202e")),
+        ] {
+            let response = Response::builder().status(500).body(Bytes::from(body)).unwrap();
+            let started = std::time::Instant::now();
+            let shown = site.refused(&response).to_string();
+            assert!(shown.len() < 300 && !shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
+            assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+        }
     }
 }

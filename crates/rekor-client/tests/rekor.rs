@@ -173,8 +173,8 @@ fn an_entry_that_version_2_has_already_is_an_error_that_names_its_index() {
         assert!(matches!(error, Error::Duplicate { index: Some(0), .. }), "{error}");
         assert_eq!(
             error.to_string(),
-            "the log at https://log.example/below already has this entry at index 0, and does \
-             not hand it out again"
+            "the log at https://log.example/below already has this entry at index 0 and does \
+             not return it again"
         );
     }
 }

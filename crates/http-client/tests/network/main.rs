@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod bounds;
+mod hostile;
 mod proxies;
 mod redirects;
 mod retries;
