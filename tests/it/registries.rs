@@ -197,6 +197,33 @@ fn explicit_credentials_go_to_the_registry_named_first_and_to_no_other() {
     assert!(sent.count() > 0);
 }
 
+/// 11: the registry that credentials are for can be named.
+#[test]
+fn explicit_credentials_go_to_the_registry_that_is_named_with_them() {
+    let setup = signed(true);
+    let registry = setup.hostile_registry(|request| match request.header("authorization") {
+        None => Reply::response(401, &[("www-authenticate", "Basic realm=\"x\"")], ""),
+        Some(_) => Reply::Forward,
+    });
+    let verify = |username: &str| {
+        let verify = setup.program().args(["verify", &image(&registry)]).args(setup.by_workload());
+        verify.args(["--registry-username", username, "--registry-password", "hunter2"]).run()
+    };
+    verify(&format!("{}=me", registry.address())).ends(0);
+    let sent = registry
+        .requests()
+        .into_iter()
+        .filter_map(|request| request.header("authorization").map(str::to_owned));
+    assert!(sent.clone().count() > 0);
+    // `me:hunter2`
+    assert!(sent.clone().all(|sent| sent == "Basic bWU6aHVudGVyMg=="));
+    let before = sent.count();
+    verify("other.example=me").ends(1);
+    let requests = registry.requests();
+    let sent = requests.iter().filter(|request| request.header("authorization").is_some());
+    assert_eq!(sent.count(), before, "they are for another registry");
+}
+
 /// 37: upload locations and redirects led anywhere.
 #[test]
 fn a_registry_does_not_lead_to_the_metadata_service() {
@@ -207,12 +234,10 @@ fn a_registry_does_not_lead_to_the_metadata_service() {
         false => Reply::Forward,
     });
     let before = setup.logged();
-    setup
-        .workload()
-        .args(["sign", &image(&uploads)])
-        .run()
-        .ends(1)
-        .says(&["it leads to a link-local address or a metadata service"]);
+    setup.workload().args(["sign", &image(&uploads)]).run().ends(1).says(&[
+        "it leads to a link-local address or a metadata service",
+        "use --insecure-registry-redirects",
+    ]);
     assert_eq!(setup.logged(), before, "nothing was logged");
 
     let blobs = setup.hostile_registry(move |request| match request.is("GET", "/blobs/") {

@@ -170,6 +170,10 @@ fn registry(error: &oci_push::Error) -> Vec<String> {
         Error::Overwritten { .. } => {
             texts(["sign again: other writers changed the list of signatures at the same time"])
         }
+        // The words of `host::Forbidden`.
+        Error::Invalid { reason, .. } if reason.starts_with("it leads to ") => texts([
+            "if the registry's storage or token service is there, use --insecure-registry-redirects",
+        ]),
         _ => Vec::new(),
     }
 }

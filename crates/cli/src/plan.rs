@@ -98,10 +98,19 @@ pub(crate) fn registry(
     let settings = registry_settings(flags, images, context)?;
     let mut options =
         Options::new().with_http(flags.allow_http_registry || flags.allow_insecure_registry);
-    // They are for the registry that is named first, and go to no other.
-    if let (Some(credentials), Some(image)) = (credentials(flags), images.first()) {
-        let registry = image.reference().repository().registry();
+    // They are for one registry, and go to no other.
+    let first = images.first().map(|image| image.reference().repository().registry());
+    if let Some((named, credentials)) = credentials(flags)
+        && let Some(registry) = named.or(first)
+    {
         options = options.with_credentials(registry, credentials);
+    }
+    if flags.insecure_registry_redirects {
+        context.console.warning(
+            "the registry may lead to any address, also to services inside this network \
+             (--insecure-registry-redirects)",
+        );
+        options = options.with_internal_addresses(true);
     }
     Registry::new(context.host(&settings), options)
         .map_err(|error| Failure::of(Exit::Usage, "the registry cannot be used", &error))
@@ -132,12 +141,20 @@ fn registry_settings(
     Ok(settings)
 }
 
-fn credentials(flags: &RegistryFlags) -> Option<Credentials> {
+/// The credentials that flags give, and the registry they are for if it is named.
+fn credentials(flags: &RegistryFlags) -> Option<(Option<&str>, Credentials)> {
     if let Some(token) = &flags.registry_token {
-        return Some(Credentials::token(token.reveal()));
+        return Some((None, Credentials::token(token.reveal())));
     }
     let (name, password) = (flags.registry_username.as_ref()?, flags.registry_password.as_ref()?);
-    Some(Credentials::basic(name, password.reveal()))
+    // A user name may contain `=`; what looks like a host before it is one.
+    let (host, name) = match name.split_once('=') {
+        Some((host, name)) if host.contains(['.', ':']) || host == "localhost" => {
+            (Some(host), name)
+        }
+        _ => (None, name.as_str()),
+    };
+    Some((host, Credentials::basic(name, password.reveal())))
 }
 
 /// Files that a command reads, and what it calls them.

@@ -97,10 +97,13 @@ pub(crate) struct RegistryFlags {
     /// Do not check the TLS certificate of the registry.
     #[arg(long)]
     pub(crate) allow_insecure_registry: bool,
+    /// Follow the registry to internal addresses and unusual ports (storage, token service).
+    #[arg(long)]
+    pub(crate) insecure_registry_redirects: bool,
     /// Trust the certificate authorities in this PEM file instead of the system's.
     #[arg(long, value_name = "FILE")]
     pub(crate) registry_cacert: Option<PathBuf>,
-    /// The user name for the registry of the first image.
+    /// The user name for the registry of the first image; HOST=NAME for another registry.
     #[arg(long, value_name = "NAME", requires = "registry_password")]
     pub(crate) registry_username: Option<String>,
     /// The password. Prefer the variable AMBISIGN_REGISTRY_PASSWORD.
