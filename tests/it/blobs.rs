@@ -239,4 +239,22 @@ fn a_bundle_of_millions_of_small_values_is_judged_in_little_memory() {
     let key = setup.write("key.pem", pair.public_key().to_pem());
     let refused = verify(&signed).arg("--key").arg(&key).arg("--insecure-ignore-tlog").run();
     refused.ends(12).says(&["expected a file signature"]);
+#[test]
+fn a_file_that_would_be_a_signature_of_another_kind_is_signed_only_when_told_so() {
+    let setup = Setup::new();
+    let simple_signing = format!(
+        r#"{{"critical":{{"identity":{{"docker-reference":"app"}},"image":{{"docker-manifest-digest":"{}"}},"type":"cosign container image signature"}},"optional":null}}"#,
+        "sha256:".to_owned() + &"0".repeat(64),
+    );
+    for content in [simple_signing.as_str(), "DSSEv1 28 application/vnd.in-toto+json 2 {}"] {
+        let file = setup.write("release.txt", content);
+        let sign = || setup.job().arg("sign-blob").arg(&file);
+        let refused = sign().run().ends(1);
+        refused.says(&["release.txt was not signed", "--danger-sign-foreign-format"]);
+        assert!(!setup.path("release.txt.sigstore.json").exists());
+        let signed = sign().arg("--danger-sign-foreign-format").run().ends(0);
+        signed.says(&["warning:", "--danger-sign-foreign-format"]);
+        setup.program().arg("verify-blob").arg(&file).args(setup.by_job()).run().ends(0);
+        std::fs::remove_file(setup.path("release.txt.sigstore.json")).unwrap();
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use host::FileError;
 use keys::{Digest, HashAlgorithm, Hasher};
+use signer::{FileDigest, FileHasher, ForeignFormat};
 use tempfile::NamedTempFile;
 
 /// The digest of the file at `path`, or of stdin for `-`. Read on a thread of its own, so that
@@ -50,17 +51,37 @@ async fn on_a_thread<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
+/// The digest of a file that is to be signed; an error of its own when the content is what another
+/// kind of signature is over, which `any_content` lets pass. Read as by [`digest`].
+pub(crate) async fn to_sign(
+    path: PathBuf,
+    any_content: bool,
+) -> io::Result<Result<FileDigest, ForeignFormat>> {
+    on_a_thread(move || {
+        let mut hasher = FileHasher::new();
+        feed(&mut *open(&path)?, |chunk| hasher.update(chunk))?;
+        Ok(match any_content {
+            true => Ok(signer::danger::any_content(hasher.finish_unchecked())),
+            false => hasher.finish(),
+        })
+    })
+    .await
+}
+
 /// Hashes `input` to its end, in constant memory.
 fn hash(input: &mut dyn Read, algorithms: &[HashAlgorithm]) -> io::Result<Vec<Digest>> {
     let mut hashers: Vec<_> = algorithms.iter().map(|algorithm| Hasher::new(*algorithm)).collect();
+    feed(input, |chunk| hashers.iter_mut().for_each(|hasher| hasher.update(chunk)))?;
+    Ok(hashers.into_iter().map(Hasher::finish).collect())
+}
+
+/// Reads `input` to its end, a chunk at a time.
+fn feed(input: &mut dyn Read, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
     loop {
         match input.read(&mut chunk) {
-            Ok(0) => return Ok(hashers.into_iter().map(Hasher::finish).collect()),
-            Ok(read) => {
-                let read = chunk.get(..read).unwrap_or_default();
-                hashers.iter_mut().for_each(|hasher| hasher.update(read));
-            }
+            Ok(0) => return Ok(()),
+            Ok(read) => take(chunk.get(..read).unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
             Err(error) => return Err(error),
         }

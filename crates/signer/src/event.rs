@@ -1,16 +1,26 @@
-//! What a session tells while it works.
+//! What a session reports while it works.
 
 use std::time::SystemTime;
 
-use crate::Identity;
+/// The identity in a certificate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Identity {
+    /// The certificate's subject alternative name: a URI, an e-mail address or a user name.
+    pub name: String,
+    /// The OIDC issuer, as the certificate records it.
+    pub issuer: String,
+    /// The name of the source that the token came from.
+    pub provider: String,
+}
 
-/// A step of the ceremony that begins, or something a person should know.
+/// A step that begins, or something a person should know.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// The certificate was issued and leads to the trusted root.
     Certified {
-        /// Whom it names.
+        /// The identity in it.
         identity: &'a Identity,
         /// When it ends.
         not_after: SystemTime,
@@ -19,7 +29,7 @@ pub enum Event<'a> {
     Found {
         /// The source's name.
         provider: &'a str,
-        /// Why the source believes to be the right one.
+        /// What the source was detected by.
         evidence: &'a str,
     },
     /// The certificate authority is asked for a certificate.
@@ -42,9 +52,9 @@ pub enum Event<'a> {
         /// Its URL.
         url: &'a str,
     },
-    /// An oddity that stops nothing.
+    /// Something unusual that does not stop the signing.
     Warning {
-        /// What is odd.
+        /// What is unusual.
         text: &'a str,
     },
 }

@@ -1,63 +1,56 @@
-//! Judging our own work before anyone sees it.
+//! Verifies what was made before anyone else sees it.
 
 use bundle::Bundle;
 use keys::Digest;
 use verify::{AcceptedSigner, Artifact, Policy, Purpose, StringMatch, check_certificate, danger};
 use x509::Certificate;
 
-use crate::{Error, Identity, Signer};
+use crate::error::Error;
+use crate::services::Signer;
 
-/// Refuses a certificate that no verifier would take, before anything is signed with it: what is
-/// logged cannot be taken back.
-pub(crate) fn certificate(
-    leaf: &Certificate,
-    identity: &Identity,
-    signer: &Signer,
-) -> Result<(), Error> {
+/// Refuses a certificate that no verifier would accept, before anything is signed with it.
+pub(crate) fn certificate(leaf: &Certificate, signer: &Signer) -> Result<(), Error> {
     // The purpose is compared when there is a bundle.
-    let policy = policy(Purpose::FileSignature, identity, signer);
+    let policy = policy(Purpose::FileSignature, leaf, signer)?;
     check_certificate(leaf, &policy, &signer.root).map_err(untrusted)
 }
 
-/// Refuses a signature that is not logged yet, unless a trusted authority says when it was made.
-pub(crate) fn dated(
+/// Makes every check that needs no log entry: an entry cannot be taken back.
+pub(crate) fn before_logging(
     bundle: &Bundle,
     artifact: &Digest,
-    identity: &Identity,
+    leaf: &Certificate,
     signer: &Signer,
 ) -> Result<(), Error> {
-    let policy = policy(purpose(bundle)?, identity, signer);
-    let policy = danger::ignore_tlog(policy).timestamp_threshold(1);
-    judge(bundle, artifact, &policy, signer)
+    let policy = danger::ignore_tlog(policy(purpose(bundle)?, leaf, signer)?);
+    let artifact = Artifact::Digest(artifact);
+    // Without a timestamp, the log will tell the time. Until then any time serves at which the
+    // certificate is valid.
+    let (policy, now) = match bundle.timestamps().is_empty() {
+        true => (policy, leaf.not_before()),
+        false => (policy.timestamp_threshold(1), signer.clock.now()),
+    };
+    verify::verify(bundle, &artifact, &policy, &signer.root, now).map(drop).map_err(untrusted)
 }
 
-/// Verifies a finished bundle as a stranger would who expects exactly this identity.
+/// Verifies a finished bundle as someone would who expects exactly this identity.
 pub(crate) fn bundle(
     bundle: &Bundle,
     artifact: &Digest,
-    identity: &Identity,
+    leaf: &Certificate,
     signer: &Signer,
 ) -> Result<(), Error> {
-    judge(bundle, artifact, &policy(purpose(bundle)?, identity, signer), signer)
+    let policy = policy(purpose(bundle)?, leaf, signer)?;
+    let (artifact, now) = (Artifact::Digest(artifact), signer.clock.now());
+    verify::verify(bundle, &artifact, &policy, &signer.root, now).map(drop).map_err(untrusted)
 }
 
-fn judge(
-    bundle: &Bundle,
-    artifact: &Digest,
-    policy: &Policy,
-    signer: &Signer,
-) -> Result<(), Error> {
-    let artifact = Artifact::Digest(artifact);
-    match verify::verify(bundle, &artifact, policy, &signer.root, signer.clock.now()) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(untrusted(error)),
-    }
-}
-
-/// What a stranger would ask for.
-fn policy(purpose: Purpose, identity: &Identity, signer: &Signer) -> Policy {
+/// The policy of someone who expects the identity in `leaf`.
+fn policy(purpose: Purpose, leaf: &Certificate, signer: &Signer) -> Result<Policy, Error> {
+    let subject = leaf.subject_name().map_err(certificate_error)?;
+    let issuer = leaf.oidc_issuer().map_err(certificate_error)?.unwrap_or_default();
     let exact = |text: &str| StringMatch::exact(text);
-    let ours = AcceptedSigner::identity(exact(&identity.name), exact(&identity.issuer));
+    let ours = AcceptedSigner::identity(exact(subject.as_str()), exact(&issuer));
     let mut policy = Policy::new(purpose, ours);
     // An instance without a log of either kind is the user's choice: what it does not have cannot
     // be checked, and all it has is.
@@ -67,7 +60,7 @@ fn policy(purpose: Purpose, identity: &Identity, signer: &Signer) -> Policy {
     if signer.root.ctlogs().is_empty() {
         policy = danger::ignore_sct(policy);
     }
-    policy
+    Ok(policy)
 }
 
 /// The purpose that the bundle of this session was made for.
@@ -77,4 +70,8 @@ fn purpose(bundle: &Bundle) -> Result<Purpose, Error> {
 
 fn untrusted(error: verify::Error) -> Error {
     Error::Untrusted(Box::new(error))
+}
+
+fn certificate_error(source: x509::Error) -> Error {
+    Error::Untrusted(Box::new(source))
 }

@@ -10,7 +10,8 @@ use rekor_client::ApiVersion;
 use trust_root::{SigningConfig, TrustedRoot};
 use url::Url;
 
-use crate::{Error, Event};
+use crate::error::Error;
+use crate::event::Event;
 
 /// One Sigstore instance, as a list of URLs. A signature is made with every service listed.
 #[derive(Clone, Debug)]

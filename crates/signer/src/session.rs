@@ -1,4 +1,4 @@
-//! One identity at work.
+//! One identity that signs.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -9,8 +9,9 @@ use bundle::{
     Bundle, Content, Envelope, EnvelopeSignature, INTOTO_PAYLOAD_TYPE, LogEntry, MessageDigest,
     Statement, VerificationMaterial, pae,
 };
-use fulcio_client::{Configuration, Fulcio, preflight};
+use fulcio_client::{Configuration, Fulcio, IssuerType, issued, preflight};
 use futures_util::future::try_join_all;
+use host::Transport;
 use id_token::{IdToken, Outcome, TokenSource};
 use keys::{Digest, HashAlgorithm, KeyPair, Payload, Sign as _};
 use rekor_client::{Entry, Rekor, Verifier};
@@ -18,7 +19,12 @@ use tsa_client::{Timestamp, Tsa};
 use url::Url;
 use x509::Certificate;
 
-use crate::{Error, Event, Signer, judge};
+use crate::content::FileDigest;
+use crate::dated::Dated;
+use crate::error::Error;
+use crate::event::{Event, Identity};
+use crate::services::Signer;
+use crate::{judge, logs};
 
 /// One identity, one key, one certificate, any number of signatures.
 ///
@@ -32,23 +38,13 @@ pub struct Session {
     configuration: OnceLock<Option<Configuration>>,
 }
 
-/// Whom a certificate names, and who says so.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Identity {
-    /// The certificate's subject alternative name: a URI, an e-mail address or a user name.
-    pub name: String,
-    /// The OIDC issuer that vouched for it, as the certificate records it.
-    pub issuer: String,
-    /// The name of the source that the token came from.
-    pub provider: String,
-}
-
 /// A signature and the facts about it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Signed {
     /// The bundle, already verified.
     pub bundle: Bundle,
-    /// Whom the certificate names.
+    /// The identity in the certificate.
     pub identity: Identity,
     /// Where it was logged; empty when no log is in use.
     pub logs: Vec<LogRecord>,
@@ -58,6 +54,7 @@ pub struct Signed {
 
 /// Where a signature was logged.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct LogRecord {
     /// The log.
     pub url: Url,
@@ -74,11 +71,12 @@ struct Credential {
     use_for: Duration,
 }
 
-/// A signature before it is a bundle.
-struct Parts {
-    content: Content,
-    logs: Vec<(LogRecord, LogEntry)>,
-    timestamps: Vec<Timestamp>,
+/// What is signed.
+enum Work<'a> {
+    /// A file, by its digest.
+    File(&'a Digest),
+    /// A statement about the artifact that has this digest.
+    Statement { statement: &'a Statement, artifact: Digest },
 }
 
 impl Session {
@@ -101,68 +99,47 @@ impl Session {
     /// Any; see [`Error`]. The bundle is returned only once it verifies.
     pub async fn sign_statement(&self, statement: &Statement) -> Result<Signed, Error> {
         let artifact = subject_digest(statement)?;
-        match self.state(statement, &artifact).await {
-            Err(error) if is_logged_already(&error) => self.state(statement, &artifact).await,
-            result => result,
-        }
+        self.twice(Work::Statement { statement, artifact }).await
     }
 
-    async fn state(&self, statement: &Statement, artifact: &Digest) -> Result<Signed, Error> {
-        let credential = self.credential().await?;
-        let payload = statement.to_json();
-        let signature = credential
-            .key
-            .sign(Payload::Message(&pae(INTOTO_PAYLOAD_TYPE, &payload)))
-            .map_err(Error::craft)?;
-        let envelope = Envelope {
-            payload,
-            payload_type: INTOTO_PAYLOAD_TYPE.to_owned(),
-            signatures: vec![EnvelopeSignature { sig: signature.clone(), keyid: None }],
-        };
-        let timestamps = self.stamp(&signature).await?;
-        let content = || Content::Envelope(envelope.clone());
-        self.check_dated(&credential, artifact, content, &timestamps)?;
-        let entry = Entry::Envelope {
-            envelope: &envelope,
-            scheme: credential.key.scheme(),
-            verifier: Verifier::Certificate(&credential.leaf),
-        };
-        let logs = self.log(&entry).await?;
-        let content = Content::Envelope(envelope);
-        self.finish(&credential, artifact, Parts { content, logs, timestamps })
-    }
-
-    /// Signs the artifact whose SHA-256 digest is `digest`: a message signature in a bundle v0.3.
+    /// Signs the file whose digest is `file`: a message signature in a bundle v0.3.
     ///
     /// # Errors
     /// Any; see [`Error`]. The bundle is returned only once it verifies.
-    pub async fn sign_digest(&self, digest: &Digest) -> Result<Signed, Error> {
-        match self.hashed(digest).await {
-            Err(error) if is_logged_already(&error) => self.hashed(digest).await,
+    pub async fn sign_file(&self, file: &FileDigest) -> Result<Signed, Error> {
+        self.twice(Work::File(file.digest())).await
+    }
+
+    /// A signature that the log has already is made once more: see [`is_logged_already`].
+    async fn twice(&self, work: Work<'_>) -> Result<Signed, Error> {
+        match self.sign(&work).await {
+            Err(error) if is_logged_already(&error) => self.sign(&work).await,
             result => result,
         }
     }
 
-    async fn hashed(&self, digest: &Digest) -> Result<Signed, Error> {
+    async fn sign(&self, work: &Work<'_>) -> Result<Signed, Error> {
         let credential = self.credential().await?;
-        let signature = credential.key.sign(Payload::Digest(digest)).map_err(Error::craft)?;
+        let (content, signature) = work.content(&credential.key)?;
         let timestamps = self.stamp(&signature).await?;
-        let content = Content::Message {
-            digest: Some(MessageDigest {
-                algorithm: digest.algorithm().sigstore_name().to_owned(),
-                digest: digest.as_bytes().to_vec(),
-            }),
-            signature: signature.clone(),
+        let artifact = work.artifact();
+        if !self.signer.services.logs.is_empty() {
+            // What is logged cannot be taken back.
+            let bundle = credential.bundle(content.clone(), Vec::new(), &timestamps)?;
+            judge::before_logging(&bundle, artifact, &credential.leaf, &self.signer)?;
+        }
+        let (scheme, verifier) = (credential.key.scheme(), Verifier::Certificate(&credential.leaf));
+        let entry = match (&content, work) {
+            (Content::Envelope(envelope), _) => Entry::Envelope { envelope, scheme, verifier },
+            (Content::Message { signature, .. }, _) => {
+                Entry::Hashed { digest: artifact, signature, scheme, verifier }
+            }
         };
-        self.check_dated(&credential, digest, || content.clone(), &timestamps)?;
-        let entry = Entry::Hashed {
-            digest,
-            signature: &signature,
-            scheme: credential.key.scheme(),
-            verifier: Verifier::Certificate(&credential.leaf),
-        };
-        let logs = self.log(&entry).await?;
-        self.finish(&credential, digest, Parts { content, logs, timestamps })
+        let (logs, entries): (Vec<_>, Vec<_>) = self.log(&entry).await?.into_iter().unzip();
+        let timestamp = timestamps.iter().map(Timestamp::gen_time).min();
+        let bundle = credential.bundle(content, entries, &timestamps)?;
+        judge::bundle(&bundle, artifact, &credential.leaf, &self.signer)?;
+        Ok(Signed { bundle, identity: credential.identity.clone(), logs, timestamp })
     }
 
     /// The credential in use, or a new one when there is none or it nears its end.
@@ -183,8 +160,10 @@ impl Session {
         let provider = self.source.name();
         let token = self.token().await?;
         let url = &signer.services.fulcio;
-        let fulcio = Fulcio::new(url.clone(), Arc::clone(&signer.http));
-        self.check_token(&token, &fulcio).await?;
+        let http = Arc::new(Dated::new(Arc::clone(&signer.http)));
+        let fulcio = Fulcio::new(url.clone(), Arc::clone(&http) as Arc<dyn Transport>);
+        self.check_token(&token, &fulcio, &http).await?;
+        logs::check(signer, signer.clock.now()).await?;
 
         signer.tell(&Event::Requesting { url: url.as_str() });
         let key = KeyPair::generate().map_err(Error::craft)?;
@@ -195,12 +174,24 @@ impl Session {
         let leaf = chain.into_iter().next().ok_or_else(|| Error::craft("an empty chain"))?;
         let identity = Identity {
             name: leaf.subject_name().map_err(untrusted)?.as_str().to_owned(),
-            issuer: leaf.oidc_issuer().map_err(untrusted)?.ok_or_else(|| {
-                Error::Untrusted("the certificate does not say which issuer vouched for it".into())
-            })?,
+            issuer: leaf
+                .oidc_issuer()
+                .map_err(untrusted)?
+                .ok_or_else(|| Error::Untrusted("the certificate names no OIDC issuer".into()))?,
             provider: provider.to_owned(),
         };
-        judge::certificate(&leaf, &identity, signer)?;
+        let configuration = self.configuration.get().and_then(Option::as_ref);
+        if let Some(Err(difference)) = issued::compare(&leaf, token.claims(), configuration) {
+            // Of the issuers that `fulcio_client` knows, the client refused it.
+            let issuer = token.claims().issuer();
+            let issuer = configuration.and_then(|it| it.issuer_for(issuer.unwrap_or_default()));
+            if issuer.is_some_and(|issuer| is_certain(&issuer.issuer_type)) {
+                return Err(Error::Untrusted(Box::new(difference)));
+            }
+            let text = format!("the certificate differs from the identity token: {difference}");
+            signer.tell(&Event::Warning { text: &text });
+        }
+        judge::certificate(&leaf, signer)?;
         signer.tell(&Event::Certified { identity: &identity, not_after: leaf.not_after() });
         let use_for = use_for(&leaf);
         Ok(Credential { key, leaf, identity, taken, use_for })
@@ -227,7 +218,12 @@ impl Session {
 
     /// Fulcio answers nearly every fault of a token with the same words, so that the faults are
     /// looked for here first.
-    async fn check_token(&self, token: &IdToken, fulcio: &Fulcio) -> Result<(), Error> {
+    async fn check_token(
+        &self,
+        token: &IdToken,
+        fulcio: &Fulcio,
+        http: &Dated,
+    ) -> Result<(), Error> {
         if self.configuration.get().is_none() {
             // An instance without this endpoint still signs: its list is only an early warning.
             let answer = fulcio.configuration().await;
@@ -237,7 +233,7 @@ impl Session {
             let _ = self.configuration.set(answer.ok());
         }
         let configuration = self.configuration.get().and_then(Option::as_ref);
-        let now = self.signer.clock.now();
+        let now = http.date().unwrap_or_else(|| self.signer.clock.now());
         let provider = self.source.name();
         let warnings = preflight::check(token, &self.signer.audience, configuration, now).map_err(
             |source| Error::Preflight { provider: provider.to_owned(), source: Box::new(source) },
@@ -274,37 +270,6 @@ impl Session {
         }))
         .await
     }
-
-    /// Refuses, before it is logged, a signature whose time only its timestamps can tell when no
-    /// trusted authority made them.
-    fn check_dated(
-        &self,
-        credential: &Credential,
-        artifact: &Digest,
-        content: impl Fn() -> Content,
-        timestamps: &[Timestamp],
-    ) -> Result<(), Error> {
-        let services = &self.signer.services;
-        if services.logs.is_empty() || services.timed_by_log() {
-            return Ok(());
-        }
-        let bundle = credential.bundle(content(), Vec::new(), timestamps)?;
-        judge::dated(&bundle, artifact, &credential.identity, &self.signer)
-    }
-
-    fn finish(
-        &self,
-        credential: &Credential,
-        artifact: &Digest,
-        parts: Parts,
-    ) -> Result<Signed, Error> {
-        let Parts { content, logs, timestamps } = parts;
-        let (logs, entries): (Vec<_>, Vec<_>) = logs.into_iter().unzip();
-        let timestamp = timestamps.iter().map(Timestamp::gen_time).min();
-        let bundle = credential.bundle(content, entries, &timestamps)?;
-        judge::bundle(&bundle, artifact, &credential.identity, &self.signer)?;
-        Ok(Signed { bundle, identity: credential.identity.clone(), logs, timestamp })
-    }
 }
 
 impl fmt::Debug for Session {
@@ -313,6 +278,40 @@ impl fmt::Debug for Session {
             .field("signer", &self.signer)
             .field("source", &self.source.name())
             .finish_non_exhaustive()
+    }
+}
+
+impl Work<'_> {
+    fn artifact(&self) -> &Digest {
+        match self {
+            Self::File(digest) => digest,
+            Self::Statement { artifact, .. } => artifact,
+        }
+    }
+
+    /// The content of a bundle, and the signature in it.
+    fn content(&self, key: &KeyPair) -> Result<(Content, Vec<u8>), Error> {
+        match self {
+            Self::File(digest) => {
+                let signature = key.sign(Payload::Digest(digest)).map_err(Error::craft)?;
+                let digest = Some(MessageDigest {
+                    algorithm: digest.algorithm().sigstore_name().to_owned(),
+                    digest: digest.as_bytes().to_vec(),
+                });
+                Ok((Content::Message { digest, signature: signature.clone() }, signature))
+            }
+            Self::Statement { statement, .. } => {
+                let payload = statement.to_json();
+                let encoding = pae(INTOTO_PAYLOAD_TYPE, &payload);
+                let sig = key.sign(Payload::Message(&encoding)).map_err(Error::craft)?;
+                let envelope = Envelope {
+                    payload,
+                    payload_type: INTOTO_PAYLOAD_TYPE.to_owned(),
+                    signatures: vec![EnvelopeSignature { sig: sig.clone(), keyid: None }],
+                };
+                Ok((Content::Envelope(envelope), sig))
+            }
+        }
     }
 }
 
@@ -354,6 +353,15 @@ fn subject_digest(statement: &Statement) -> Result<Digest, Error> {
     let (algorithm, hex) =
         digest.ok_or_else(|| Error::craft("the statement's subject has no known digest"))?;
     Digest::from_hex(algorithm, hex).map_err(Error::craft)
+}
+
+/// Whether a token of such an issuer says exactly what its certificate will be. Of others it depends
+/// on a template that the certificate authority does not tell.
+fn is_certain(issuer_type: &IssuerType) -> bool {
+    matches!(
+        issuer_type,
+        IssuerType::Kubernetes | IssuerType::Spiffe | IssuerType::Uri | IssuerType::Username
+    )
 }
 
 /// Whether the log has this very signature and does not hand out the proof: it took the entry, and

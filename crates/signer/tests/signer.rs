@@ -14,13 +14,12 @@ use ambisign_signer as signer;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use host::{BoxFuture, Clock, TransportError};
+use host::{BoxFuture, CallPolicy, Clock, Transport, TransportError};
 use http::{Request, Response};
 use http_client::{HttpClient, Settings};
 use id_token::{Absence, Audience, Broken, Found, IdToken, Outcome, TokenSource};
-use keys::Digest;
 use rekor_client::ApiVersion;
-use signer::{Error, Event, Log, Services, Session, Signer};
+use signer::{Error, Event, FileDigest, Log, Services, Session, Signer};
 use trust_root::{SigningConfig, TrustedRoot};
 use url::Url;
 
@@ -107,7 +106,7 @@ fn a_certificate_authority_that_refuses_is_named_and_nothing_is_logged() {
     });
     let Error::Certificate { url, .. } = &error else { panic!("{error}") };
     assert_eq!(url, "https://fulcio.test/");
-    assert_eq!(asked.paths().iter().filter(|path| path.contains("log")).count(), 0);
+    assert!(!asked.paths().iter().any(|path| path.ends_with("/log/entries")), "{asked:?}");
 }
 
 #[test]
@@ -139,7 +138,8 @@ fn a_session_asks_for_one_certificate_however_many_sign_at_once_and_for_another_
         let config = read(sandbox.signing_config(sandbox::RekorVersion::V1));
         let config = SigningConfig::from_json(&config).unwrap();
         let services = Services::select(&config, clock.now()).unwrap();
-        let http = Arc::new(HttpClient::new(&Settings::new()));
+        // The services' clock is set by hand, and their answers have the `Date` of another.
+        let http = Arc::new(Undated(HttpClient::new(&Settings::new())));
         let certified = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&certified);
         let hand = Arc::clone(&clock) as Arc<dyn Clock>;
@@ -158,7 +158,7 @@ fn a_session_asks_for_one_certificate_however_many_sign_at_once_and_for_another_
         let mut tasks = tokio::task::JoinSet::new();
         for number in 0..20_u8 {
             let session = Arc::clone(&session);
-            tasks.spawn(async move { session.sign_digest(&Digest::sha256(&[number])).await });
+            tasks.spawn(async move { session.sign_file(&file(&[number])).await });
         }
         for signed in tasks.join_all().await {
             assert_eq!(signed.unwrap().identity.name, "jane@example.org");
@@ -166,12 +166,149 @@ fn a_session_asks_for_one_certificate_however_many_sign_at_once_and_for_another_
         assert_eq!(certified.load(Ordering::Relaxed), 1);
 
         clock.advance(Duration::from_secs(8 * 60));
-        session.sign_digest(&Digest::sha256(b"still")).await.unwrap();
+        session.sign_file(&file(b"still")).await.unwrap();
         assert_eq!(certified.load(Ordering::Relaxed), 1);
         clock.advance(Duration::from_secs(60));
-        session.sign_digest(&Digest::sha256(b"renewed")).await.unwrap();
+        session.sign_file(&file(b"renewed")).await.unwrap();
         assert_eq!(certified.load(Ordering::Relaxed), 2);
     });
+}
+
+/// Signs a file as Jane on a sandbox with Rekor v1, believing the root that `change` makes of its
+/// own, over the network that `between` makes of the real one.
+fn with_sandbox(
+    change: impl FnOnce(&mut serde_json::Value),
+    between: impl FnOnce(HttpClient, &sandbox::Running) -> Between,
+) -> Result<signer::Signed, Error> {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    runtime.block_on(async {
+        let sandbox = sandbox::Sandbox::start(sandbox::Config::new(directory.path()));
+        let sandbox = sandbox.await.unwrap();
+        let read = |path: std::path::PathBuf| std::fs::read(path).unwrap();
+        let mut root = serde_json::from_slice(&read(sandbox.trusted_root())).unwrap();
+        change(&mut root);
+        let root = TrustedRoot::from_json(root.to_string().as_bytes()).unwrap();
+        let config = read(sandbox.signing_config(sandbox::RekorVersion::V1));
+        let config = SigningConfig::from_json(&config).unwrap();
+        let clock = Arc::new(http_client::SystemClock);
+        let services = Services::select(&config, clock.now()).unwrap();
+        let network = Arc::new(between(HttpClient::new(&Settings::new()), &sandbox));
+        let signer = Signer::new(services, Arc::new(root), network, clock)?;
+        let token = user_token(&sandbox, "jane");
+        let source = Source(Box::new(move || {
+            Outcome::Found(Found::new(IdToken::parse(&token).unwrap(), "test"))
+        }));
+        Session::new(signer, Arc::new(source)).sign_file(&file(b"a file")).await
+    })
+}
+
+/// A token whose certificate is certain: the subject, at the domain of the issuer.
+fn user_token(sandbox: &sandbox::Running, name: &str) -> String {
+    let claims = serde_json::json!({ "sub": format!("http://localhost/{name}") });
+    sandbox.token("uri", claims.as_object().unwrap()).unwrap()
+}
+
+/// Counts what is logged, and gives the certificate authority the token of somebody else.
+struct Between {
+    http: HttpClient,
+    logged: Arc<AtomicUsize>,
+    token: Option<String>,
+}
+
+impl Transport for Between {
+    fn send(
+        &self,
+        mut request: Request<Bytes>,
+        policy: &CallPolicy,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        if request.uri().path().ends_with("/log/entries") {
+            self.logged.fetch_add(1, Ordering::Relaxed);
+        }
+        if let (Some(token), Some(bearer)) =
+            (&self.token, request.headers_mut().get_mut(http::header::AUTHORIZATION))
+        {
+            *bearer = format!("Bearer {token}").parse().unwrap();
+        }
+        self.http.send(request, policy)
+    }
+}
+
+#[test]
+fn a_certificate_of_another_identity_is_refused_before_anything_is_logged() {
+    let logged = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&logged);
+    let signed = with_sandbox(
+        |_| (),
+        |http, sandbox| Between {
+            http,
+            logged: count,
+            token: Some(user_token(sandbox, "mallory")),
+        },
+    );
+    let Err(Error::Untrusted(reason)) = signed else { panic!("{signed:?}") };
+    let reason = reason.to_string();
+    assert!(reason.contains("/mallory") && reason.contains("/jane"), "{reason}");
+    assert_eq!(logged.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_root_without_the_timestamp_authority_in_use_fails_before_anything_is_logged() {
+    let logged = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&logged);
+    let other = TrustedRoot::public_good().to_json();
+    let other: serde_json::Value = serde_json::from_str(&other).unwrap();
+    let signed = with_sandbox(
+        |root| root["timestampAuthorities"] = other["timestampAuthorities"].clone(),
+        |http, _| Between { http, logged: count, token: None },
+    );
+    assert!(matches!(signed, Err(Error::Untrusted(_))), "{signed:?}");
+    assert_eq!(logged.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_root_without_the_log_in_use_fails_before_anything_is_logged() {
+    let logged = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&logged);
+    let other = TrustedRoot::public_good().to_json();
+    let other: serde_json::Value = serde_json::from_str(&other).unwrap();
+    let signed = with_sandbox(
+        |root| root["tlogs"] = other["tlogs"].clone(),
+        |http, _| Between { http, logged: count, token: None },
+    );
+    let Err(Error::Untrusted(reason)) = signed else { panic!("{signed:?}") };
+    assert!(reason.to_string().contains("does not know the transparency log"), "{reason}");
+    assert_eq!(logged.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_log_that_is_reached_by_another_url_is_known_by_its_key() {
+    let signed = with_sandbox(
+        |root| {
+            root["tlogs"].as_array_mut().unwrap().truncate(1);
+            root["tlogs"][0]["baseUrl"] = "https://rekor.internal.example".into();
+        },
+        |http, _| Between { http, logged: Arc::default(), token: None },
+    );
+    signed.unwrap();
+}
+
+/// A network whose answers have no `Date`.
+struct Undated(HttpClient);
+
+impl Transport for Undated {
+    fn send(
+        &self,
+        request: Request<Bytes>,
+        policy: &CallPolicy,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        let answer = self.0.send(request, policy);
+        Box::pin(async move {
+            let mut answer = answer.await?;
+            answer.headers_mut().remove(http::header::DATE);
+            Ok(answer)
+        })
+    }
 }
 
 /// A clock that is set by hand.
@@ -204,7 +341,7 @@ fn fails(asked: &Asked, find: impl Fn() -> Outcome + Send + Sync + 'static) -> E
     let root = Arc::new(TrustedRoot::public_good());
     let signer = Signer::new(services, root, Arc::new(http), Arc::new(now())).unwrap();
     let session = Session::new(signer, Arc::new(Source(Box::new(find))));
-    block_on(session.sign_digest(&Digest::sha256(b"x"))).unwrap_err()
+    block_on(session.sign_file(&file(b"x"))).unwrap_err()
 }
 
 fn signer(logs: &[ApiVersion], stamped: bool) -> Result<Signer, Error> {
@@ -230,6 +367,10 @@ fn here(claims: &str) -> Outcome {
     let [header, claims] = [r#"{"alg":"RS256"}"#, claims].map(|part| URL_SAFE_NO_PAD.encode(part));
     let token = IdToken::parse(&format!("{header}.{claims}.AAAA")).unwrap();
     Outcome::Found(Found::new(token, "test"))
+}
+
+fn file(content: &[u8]) -> FileDigest {
+    FileDigest::of(content).unwrap()
 }
 
 fn now() -> SystemTime {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
 use image_signing::SignatureReport;
-use keys::{Digest, HashAlgorithm};
-use signer::Session;
+use keys::Digest;
+use signer::{FileDigest, Session};
 
 use super::signing::{Signing, cannot_write, report_stream, write};
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::flags::{Output, SignBlobFlags};
 use crate::output::json_line;
@@ -22,7 +22,7 @@ use crate::plan;
 struct Target {
     file: PathBuf,
     bundle: PathBuf,
-    digest: Digest,
+    digest: FileDigest,
 }
 
 pub(crate) async fn sign_blob(
@@ -54,9 +54,16 @@ pub(crate) async fn sign_blob(
     };
     let signing = Signing::plan(&flags.signing, report, context).await?;
 
+    let any_content = flags.danger_sign_foreign_format;
+    if any_content {
+        context.console.warning(
+            "the content is not checked: its signature may be usable as one of another kind \
+             (--danger-sign-foreign-format)",
+        );
+    }
     let mut targets = Vec::new();
     for (file, bundle) in files {
-        match prepare(&file, bundle, context).await {
+        match prepare(&file, bundle, any_content, context).await {
             Ok(target) => targets.push(target),
             Err(failure) => context.fail(&failure),
         }
@@ -78,18 +85,30 @@ pub(crate) async fn sign_blob(
 }
 
 /// Reads the file once, before the first request.
-async fn prepare(file: &Path, bundle: PathBuf, context: &Context) -> Result<Target, Failure> {
+async fn prepare(
+    file: &Path,
+    bundle: PathBuf,
+    any_content: bool,
+    context: &Context,
+) -> Result<Target, Failure> {
     let shown = file.display().to_string();
     files::check_writable(&bundle).map_err(|error| cannot_write(&bundle, &error))?;
     context.console.begin(&shown);
     context.console.wait_for(&format!("reading {shown}"));
     let paused = files::is_standard(file).then(|| context.pause());
-    let digest = files::digest(file.to_owned(), HashAlgorithm::Sha256).await;
+    let digested = files::to_sign(file.to_owned(), any_content).await;
     drop(paused);
-    let digest = digest.map_err(|error| {
-        context.console.end(&shown);
-        Failure::file(file, &error)
-    })?;
+    let digest = match digested {
+        Ok(Ok(digest)) => Ok(digest),
+        Ok(Err(format)) => {
+            Err(Failure::of(Exit::Failed, format!("{shown} was not signed"), &format).hint(
+                "sign what you wrote yourself; if this content is meant: \
+                 --danger-sign-foreign-format",
+            ))
+        }
+        Err(error) => Err(Failure::file(file, &error)),
+    };
+    let digest = digest.inspect_err(|_| context.console.end(&shown))?;
     Ok(Target { file: file.to_owned(), bundle, digest })
 }
 
@@ -111,7 +130,7 @@ async fn sign_and_write(
     context: &Context,
 ) -> Result<String, Failure> {
     let Target { file, bundle: path, digest } = target;
-    let signed = session.sign_digest(digest).await.map_err(|error| {
+    let signed = session.sign_file(digest).await.map_err(|error| {
         let failure = Failure::from(error);
         let problem = format!("{} was not signed: {}", file.display(), failure.problem);
         Failure { problem, ..failure }
@@ -125,7 +144,7 @@ async fn sign_and_write(
     let bundle_digest = Digest::sha256(bundle.as_bytes()).to_hex();
     Ok(json_line(&Report {
         file: file.display().to_string(),
-        digest: format!("sha256:{}", digest.to_hex()),
+        digest: format!("sha256:{}", digest.digest().to_hex()),
         bundle: path.display().to_string(),
         bundle_digest: format!("sha256:{bundle_digest}"),
         signature: SignatureReport::new(&signed),

@@ -43,6 +43,10 @@ pub(crate) struct SignBlobFlags {
     /// Write the bundle to this file instead of FILE.sigstore.json; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
+    /// Sign content whose signature could be used as one of another kind: a DSSE encoding, or a
+    /// simple-signing document.
+    #[arg(long)]
+    pub(crate) danger_sign_foreign_format: bool,
     #[command(flatten)]
     pub(crate) signing: SigningFlags,
 }

@@ -1,0 +1,146 @@
+//! Content that must not be signed as a file, because the signature could be used for something
+//! else.
+//!
+//! A signature over a file is over its bytes. Where the bytes are what another kind of signature is
+//! over, whoever gets a workload to sign a file of their choice has a signature of that other kind:
+//! a DSSE pre-authentication encoding makes an attestation or an image signature, a simple-signing
+//! document an image signature in cosign's earlier format.
+
+use keys::{Digest, HashAlgorithm, Hasher};
+
+use crate::simple_signing::Scanner;
+
+/// The file is what another kind of signature is over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the content is {format}: its signature could be used as one of another kind")]
+#[non_exhaustive]
+pub struct ForeignFormat {
+    /// What the content is.
+    pub format: &'static str,
+}
+
+/// The SHA-256 digest of a file that may be signed.
+///
+/// [`FileHasher`] makes it, which has seen the content. A digest alone says nothing about the
+/// content: see [`danger::any_content`](crate::danger::any_content).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FileDigest(pub(crate) Digest);
+
+impl FileDigest {
+    /// The digest of `content`.
+    ///
+    /// # Errors
+    /// The content is what another kind of signature is over.
+    pub fn of(content: &[u8]) -> Result<Self, ForeignFormat> {
+        let mut hasher = FileHasher::new();
+        hasher.update(content);
+        hasher.finish()
+    }
+
+    /// The digest itself.
+    pub fn digest(&self) -> &Digest {
+        &self.0
+    }
+}
+
+/// Hashes a file that is to be signed, piece by piece and in constant memory, and looks whether it
+/// may be signed.
+pub struct FileHasher {
+    hasher: Hasher,
+    /// How many bytes of [`PAE_PREFIX`] the content begins with; `None` when it begins otherwise.
+    pae: Option<usize>,
+    simple_signing: Scanner,
+}
+
+impl FileHasher {
+    /// Nothing is hashed yet.
+    #[expect(clippy::new_without_default, reason = "a hasher has no default content")]
+    pub fn new() -> Self {
+        let hasher = Hasher::new(HashAlgorithm::Sha256);
+        Self { hasher, pae: Some(0), simple_signing: Scanner::default() }
+    }
+
+    /// Adds the next bytes of the file.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        if let Some(seen) = self.pae.filter(|seen| *seen < PAE_PREFIX.len()) {
+            let rest = PAE_PREFIX.get(seen..).unwrap_or_default();
+            let compared = rest.len().min(bytes.len());
+            self.pae = (rest.get(..compared) == bytes.get(..compared)).then_some(seen + compared);
+        }
+        self.simple_signing.update(bytes);
+    }
+
+    /// The digest of everything added.
+    ///
+    /// # Errors
+    /// The content is what another kind of signature is over.
+    pub fn finish(self) -> Result<FileDigest, ForeignFormat> {
+        let refused = |format| Err(ForeignFormat { format });
+        if self.pae == Some(PAE_PREFIX.len()) {
+            return refused("a DSSE pre-authentication encoding");
+        }
+        if self.simple_signing.found() {
+            return refused("a simple-signing document");
+        }
+        Ok(FileDigest(self.hasher.finish()))
+    }
+
+    /// The digest of everything added, whatever it is; see
+    /// [`danger::any_content`](crate::danger::any_content).
+    pub fn finish_unchecked(self) -> Digest {
+        self.hasher.finish()
+    }
+}
+
+impl std::fmt::Debug for FileHasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileHasher").finish_non_exhaustive()
+    }
+}
+
+/// How every DSSE pre-authentication encoding begins.
+const PAE_PREFIX: &[u8] = b"DSSEv1 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIMPLE_SIGNING: &[u8] = br#"{"critical":{"identity":{"docker-reference":"r/app"},
+        "image":{"docker-manifest-digest":"sha256:00"},"type":"cosign container image signature"},
+        "optional":null}"#;
+
+    fn in_pieces(content: &[u8], size: usize) -> Result<FileDigest, ForeignFormat> {
+        let mut hasher = FileHasher::new();
+        content.chunks(size).for_each(|piece| hasher.update(piece));
+        hasher.finish()
+    }
+
+    #[test]
+    fn a_file_that_is_what_another_kind_of_signature_is_over_is_refused() {
+        let pae = b"DSSEv1 28 application/vnd.in-toto+json 2 {}";
+        for content in [pae.as_slice(), SIMPLE_SIGNING] {
+            for size in [1, 3, 7, 1000] {
+                let refused = in_pieces(content, size);
+                assert!(matches!(refused, Err(ForeignFormat { .. })), "{size}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_files_are_hashed_whatever_their_pieces() {
+        for content in [
+            b"".as_slice(),
+            b"DSSEv1",
+            b"DSSEv2 ",
+            b"xDSSEv1 ",
+            b"{\"critical\":3,\"high\":5}",
+            b"{\"predicate\":{\"critical\":{\"image\":{\"docker-manifest-digest\":1}}}}",
+        ] {
+            for size in [1, 2, 1000] {
+                let digest = in_pieces(content, size).unwrap();
+                assert_eq!(digest.digest(), &Digest::sha256(content));
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Remembers the time that a service tells with its answers.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use host::{BoxFuture, CallPolicy, Transport, TransportError};
+use http::header::DATE;
+use http::{Request, Response};
+
+/// A transport that remembers the `Date` of the last answer. The clock of this machine may be
+/// wrong; a service's clock is what its certificates are made by.
+pub(crate) struct Dated {
+    inner: Arc<dyn Transport>,
+    date: Mutex<Option<SystemTime>>,
+}
+
+impl Dated {
+    pub(crate) fn new(inner: Arc<dyn Transport>) -> Self {
+        Self { inner, date: Mutex::new(None) }
+    }
+
+    pub(crate) fn date(&self) -> Option<SystemTime> {
+        *self.date.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Transport for Dated {
+    fn send(
+        &self,
+        request: Request<Bytes>,
+        policy: &CallPolicy,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        let answer = self.inner.send(request, policy);
+        Box::pin(async move {
+            let answer = answer.await?;
+            let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
+            if let Some(date) = date.and_then(|date| httpdate::parse_http_date(date).ok()) {
+                *self.date.lock().unwrap_or_else(PoisonError::into_inner) = Some(date);
+            }
+            Ok(answer)
+        })
+    }
+}
