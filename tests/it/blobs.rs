@@ -239,6 +239,8 @@ fn a_bundle_of_millions_of_small_values_is_judged_in_little_memory() {
     let key = setup.write("key.pem", pair.public_key().to_pem());
     let refused = verify(&signed).arg("--key").arg(&key).arg("--insecure-ignore-tlog").run();
     refused.ends(12).says(&["expected a file signature"]);
+}
+
 #[test]
 fn a_file_that_would_be_a_signature_of_another_kind_is_signed_only_when_told_so() {
     let setup = Setup::new();
