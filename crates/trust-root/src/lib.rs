@@ -26,4 +26,4 @@ pub use crate::service::{Selector, Service};
 pub use crate::signing_config::SigningConfig;
 pub use crate::spec::ReadFile;
 pub use crate::window::Window;
-pub use {keys, x509};
+pub use {bundle, keys, x509};

@@ -1,3 +1,4 @@
+use bundle::Limits;
 use bundle::proto_json::{Message, without_bom};
 use serde_json::{Value, json};
 use x509::Certificate;
@@ -42,7 +43,17 @@ impl TrustedRoot {
     /// When it is not a trusted root, or an entry breaks a rule: its window has no start, its log id
     /// does not follow from its key, its chain is empty.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Error> {
-        Self::read(Message::parse(without_bom(bytes), SIZE_CAP).map_err(in_document(WHAT))?)
+        Self::from_json_within(bytes, &Limits::default().with_size(SIZE_CAP))
+    }
+
+    /// Reads it as [`Self::from_json`] does, within other limits.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn from_json_within(bytes: &[u8], limits: &Limits) -> Result<Self, Error> {
+        let message = Message::parse_within(without_bom(bytes), limits);
+        Self::read(message.map_err(in_document(WHAT))?)
     }
 
     /// The public-good instance's, as embedded; see `data/PROVENANCE.md` for its date.

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use bundle::Limits;
 use bundle::proto_json::{Message, without_bom};
 use serde_json::{Value, json};
 use url::Url;
@@ -27,7 +28,17 @@ impl SigningConfig {
     /// When it is not a signing config, or of the older v0.1, which has neither API versions nor
     /// windows.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Error> {
-        Self::read(Message::parse(without_bom(bytes), SIZE_CAP).map_err(in_document(WHAT))?)
+        Self::from_json_within(bytes, &Limits::default().with_size(SIZE_CAP))
+    }
+
+    /// Reads it as [`Self::from_json`] does, within other limits.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn from_json_within(bytes: &[u8], limits: &Limits) -> Result<Self, Error> {
+        let message = Message::parse_within(without_bom(bytes), limits);
+        Self::read(message.map_err(in_document(WHAT))?)
     }
 
     /// The public-good instance's, as embedded: Rekor v1 and its timestamp authority.

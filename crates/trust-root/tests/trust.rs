@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use keys::{KeyPair, Scheme, Sign};
 use serde_json::{Value, json};
+use trust_root::bundle::Limits;
 use trust_root::{
     CertificateAuthority, ClientTrustConfig, Error, Log, Service, SigningConfig, TrustedRoot,
     Window,
@@ -355,4 +356,18 @@ fn a_byte_order_mark_before_a_document_is_skipped() {
     let both = ClientTrustConfig { trusted_root: root, signing_config: config };
     assert!(ClientTrustConfig::from_json(&with_bom(&both.to_json())).is_ok());
     assert!(TrustedRoot::from_json(&with_bom("\u{feff}{}")).is_err());
+}
+
+#[test]
+fn a_reader_may_set_other_limits() {
+    let limits = Limits::default();
+    let json = TrustedRoot::public_good().to_json();
+    assert!(TrustedRoot::from_json_within(json.as_bytes(), &limits).is_ok());
+    let few = limits.with_values(50);
+    let error = TrustedRoot::from_json_within(json.as_bytes(), &few).unwrap_err();
+    assert!(matches!(error, Error::Document { .. }), "{error:?}");
+    let small = limits.with_size(json.len() - 1);
+    assert!(TrustedRoot::from_json_within(json.as_bytes(), &small).is_err());
+    let config = SigningConfig::public_good().to_json();
+    assert!(SigningConfig::from_json_within(config.as_bytes(), &few.with_values(10)).is_err());
 }
