@@ -18,7 +18,7 @@ const CASES: &[(&str, Fault, &[&str])] = &[
     ("buildkite", Fault::IdentityForbidden, &["403 Forbidden", "BUILDKITE_JOB_ID"]),
     ("buildkite-cli", Fault::HelperFails, &["403 Forbidden"]),
     ("circleci", Fault::HelperFails, &["unknown command", "too old"]),
-    ("gce", Fault::IdentityMissing, &["404 Not Found", "no service account", "Cloud Build"]),
+    ("gce", Fault::IdentityMissing, &["404 Not Found", "attach a service account", "Cloud Build"]),
     ("gce", Fault::IdentityForbidden, &["403 Forbidden", "serviceAccountOpenIdTokenCreator"]),
     ("gce", Fault::IdentityHtml, &["the answer is not an identity token"]),
     ("gce", Fault::IdentityRedirects, &["307", "must not go elsewhere"]),

@@ -37,7 +37,7 @@ fn a_claim_that_is_missing_is_told_with_the_mend() {
     for (token, texts) in [
         (
             without("gitlab", &["ci_config_ref_uri", "ci_config_sha"]),
-            &["ci_config_ref_uri", "found none", "not stored in this project", ".gitlab-ci.yml"][..],
+            &["ci_config_ref_uri", "found none", "put a .gitlab-ci.yml into the project"][..],
         ),
         (
             without("gce", &["email", "email_verified"]),

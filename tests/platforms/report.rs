@@ -76,7 +76,7 @@ fn a_fulcio_that_cannot_be_asked_is_no_refusal_and_known_issuers_are_predicted()
     let nowhere = ["--fulcio-url", "http://127.0.0.1:1"];
     let ask = |token: &str| setup.program().env("SIGSTORE_ID_TOKEN", token).args(nowhere);
     let (outcome, report) = ask(GOOGLES).identity();
-    outcome.ends(0).says(&["does not tell which issuers it accepts"]);
+    outcome.ends(0).says(&["does not publish which issuers it accepts"]);
     assert_eq!(report["certificate"]["subject"], "ci@p.iam.gserviceaccount.com");
     assert_eq!(report["fulcio"]["accepts"], Value::Null);
     let (outcome, report) = ask(STRANGERS).identity();
@@ -107,9 +107,29 @@ fn a_file_tells_what_the_authority_does_not() {
     outcome.ends(1).says(&["job_workflow_ref", "github-workflow"]);
     assert_eq!(report["certificate"], Value::Null);
     write(profile("buildkite"));
-    ask().0.ends(1).says(&["profiles.json cannot be used", "unknown ci_provider", "buildkite-job"]);
+    ask().0.ends(1).says(&["cannot use --issuer-profiles", "unknown ci_provider", "buildkite-job"]);
     write("issuers: []".to_owned());
-    ask().0.ends(1).says(&["profiles.json cannot be used", "JSON object", "\"issuers\""]);
+    ask().0.ends(1).says(&["cannot use --issuer-profiles", "JSON object", "\"issuers\""]);
+}
+
+#[test]
+fn declared_sources_are_asked_and_a_file_that_cannot_be_read_is_as_if_absent_with_a_warning() {
+    let setup = Setup::new();
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("ambisign/identity.toml");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let declared = "[[source]]\nname = \"mine\"\nkind = \"env\"\nvariable = \"MINE\"\n";
+    std::fs::write(&file, declared).unwrap();
+    let job = || setup.on(&setup.platform("github")).env("XDG_CONFIG_HOME", home.path());
+    let (outcome, report) = job().env("MINE", GOOGLES).identity();
+    outcome.ends(1).says(&["does not accept the issuer"]);
+    assert_eq!(report["chosen"]["provider"], "mine");
+
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let (outcome, report) = job().env("MINE", GOOGLES).identity();
+    outcome.ends(0).says(&["no declared identity sources", "identity.toml"]);
+    assert_eq!(report["chosen"]["provider"], "github-actions");
 }
 
 /// A token of `https://accounts.google.com` for `ci@p.iam.gserviceaccount.com`, signed by nobody and

@@ -67,7 +67,6 @@ impl Identities {
             (None, Some(_)) => Some(SPIFFE),
             (name, _) => name.as_deref(),
         };
-        let sources = || sources(host, spiffe.as_ref());
         match (&flags.identity_token, provider) {
             (Some(token), _) => {
                 context.console.wait_for("reading the identity token");
@@ -85,10 +84,21 @@ impl Identities {
                     "{flag} cannot be used with --oidc-disable-ambient-providers"
                 )))
             }
-            (None, Some(name)) => Ok(Self::Ambient(sources().named(name).map_err(|error| {
-                Failure::of(Exit::Usage, "--oidc-provider names no identity source", &error)
-            })?)),
-            (None, None) => Ok(Self::Ambient(sources())),
+            (None, name) => {
+                let mut sources = sources(host, spiffe.as_ref());
+                if let Some(error) = sources.declare_default(host).await? {
+                    let reason = host::with_causes(&error);
+                    context.console.warning(&format!("no declared identity sources: {reason}"));
+                }
+                match name.map(|name| sources.named(name)) {
+                    None => Ok(Self::Ambient(sources)),
+                    Some(Ok(named)) => Ok(Self::Ambient(named)),
+                    Some(Err(error)) => {
+                        let problem = "--oidc-provider names no identity source";
+                        Err(Failure::of(Exit::Usage, problem, &error))
+                    }
+                }
+            }
         }
     }
 
