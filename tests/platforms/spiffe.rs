@@ -132,7 +132,7 @@ fn an_agent_that_hangs_is_left_after_ten_seconds() {
     assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
 }
 
-/// 35: whoever put a socket where it is guessed chose as whom this process signed.
+/// 35: any user could put a socket where it is guessed and choose the identity that signed.
 #[test]
 fn a_planted_workload_api_is_not_asked_and_is_reported() {
     if !harness::has_namespaces() {

@@ -331,7 +331,7 @@ const BUNDLE_CAP: u64 = 32 << 20;
 const LEGACY_CAP: u64 = 128 << 20;
 /// After so many candidates that could not be fetched the others are not asked for.
 const MOST_FAILURES: u32 = 16;
-/// One manifest of somebody else must not use up what all may hold together.
+/// So that one manifest does not use up what all may hold together.
 const MOST_LAYERS_OF_REFERRER: usize = 100;
 const MOST_LAYERS_OF_TAG: usize = 1000;
 const MOST_REFERRERS: usize = 1000;

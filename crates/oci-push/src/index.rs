@@ -288,19 +288,13 @@ mod tests {
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a test that measures time")]
-    fn the_check_for_duplicate_members_takes_time_in_proportion_to_the_input() {
-        let time = |members: usize| -> Duration {
-            let members: Vec<String> = (0..members).map(|n| format!(r#""m{n:06}":0"#)).collect();
-            let text = Bytes::from(format!(r#"{{{},"manifests":[]}}"#, members.join(",")));
-            // The fastest of three is the one that nothing else disturbed.
-            let run = |_| {
-                let start = Instant::now();
-                Index::parse(text.clone()).unwrap();
-                start.elapsed()
-            };
-            (0..3).map(run).min().unwrap()
-        };
-        let (single, eightfold) = (time(20_000), time(160_000));
-        assert!(eightfold < single * 24, "{single:?} for 20,000, {eightfold:?} for 160,000");
+    fn the_check_for_duplicate_members_is_not_quadratic() {
+        let members: Vec<String> = (0..320_000).map(|n| format!(r#""m{n:06}":0"#)).collect();
+        let text = format!(r#"{{{},"manifests":[]}}"#, members.join(","));
+        let start = Instant::now();
+        Index::parse(Bytes::from(text)).unwrap();
+        // Half a second; comparing each with each takes minutes. A ratio of two short times would
+        // fail on a busy machine.
+        assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
     }
 }

@@ -107,7 +107,7 @@ pub enum Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unreachable {
-    /// There is no such socket.
+    /// The socket does not exist.
     Missing,
     /// The file is not a socket.
     NotASocket,

@@ -6,7 +6,7 @@ use crate::error::Error;
 /// The kind of [`Error::Untrusted`] here.
 pub(crate) const SOCKET: &str = "socket";
 
-/// Checks that nobody but root and this process's user can have put the socket of `endpoint` there.
+/// Checks that only root or this process's user can have put the socket of `endpoint` there.
 /// A socket that does not exist passes, and so does a TCP port.
 pub(crate) async fn check(endpoint: &Endpoint) -> Result<(), Error> {
     #[cfg(unix)]
@@ -111,7 +111,7 @@ mod unix {
                 set_permissions(&public, Permissions::from_mode(mode)).unwrap();
                 assert_eq!(check(&socket).is_ok(), accepted, "{mode:o}");
             }
-            // A link of ours to a socket that others could have put there.
+            // Our own link to a socket that others could have put there.
             set_permissions(&public, Permissions::from_mode(0o777)).unwrap();
             let link = directory.path().join("link.sock");
             symlink(&socket, &link).unwrap();

@@ -71,8 +71,8 @@ impl SpiffeSource {
     /// this process is asked once more, because it may be starting.
     ///
     /// A socket is used only if root or this process's user owns it and every directory above it,
-    /// and nobody else may write to those: anyone could have put it there otherwise, and chosen as
-    /// whom this process signs.
+    /// and no other user may write to those. Otherwise anyone could have put it there and chosen the
+    /// identity of this process.
     pub fn guessed_at(host: Host, endpoint: Endpoint) -> Self {
         Self { host, endpoint: Configured::Guessed(endpoint), selection: Selection::default() }
     }

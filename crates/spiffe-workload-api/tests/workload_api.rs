@@ -144,8 +144,8 @@ async fn what_stands_in_the_way_of_a_connection_is_told_apart() {
     drop(UnixListener::bind(directory.path().join("dead.sock")).unwrap());
     assert_eq!(why("dead.sock").await, Unreachable::Refused);
     let _listener = UnixListener::bind(directory.path().join("closed.sock")).unwrap();
-    let nobody = std::fs::Permissions::from_mode(0o000);
-    std::fs::set_permissions(directory.path().join("closed.sock"), nobody).unwrap();
+    let none = std::fs::Permissions::from_mode(0o000);
+    std::fs::set_permissions(directory.path().join("closed.sock"), none).unwrap();
     // Root may open everything, and a test may run as root.
     let root = tokio::net::UnixStream::connect(directory.path().join("closed.sock")).await.is_ok();
     match root {
@@ -305,7 +305,7 @@ async fn an_agent_that_was_only_guessed_is_asked_once_more() {
     assert!(matches!(outcome, Outcome::Absent(_)), "{outcome:?}");
 }
 
-/// Whoever puts a socket where it is guessed would choose as whom this process signs.
+/// A user who puts a socket there would choose the identity of this process.
 #[tokio::test]
 async fn a_guessed_socket_that_others_could_have_put_there_is_not_used() {
     let (server, _) = replaying(&["JWT-SVID for sigstore"]).await;
@@ -486,7 +486,7 @@ async fn the_recorded_x509_svids_verify_with_the_recorded_bundle() {
         reason(verify_x509_svid(chain, &none, now))
             .contains("the bundle of example.org is not known")
     );
-    // An authority is nobody's identity.
+    // An authority is not a workload.
     let authority = state.svids[0].bundle.clone();
     let itself = reason(verify_x509_svid(&authority, &bundles, now));
     assert!(itself.contains("names a trust domain"), "{itself}");

@@ -145,8 +145,8 @@ fn wrong_and_missing_credentials_are_told_apart_and_never_shown() {
         assert!(!text.contains("secret-word") && !text.contains("user:"), "{text}");
 
         let host = fake.host_with([("HOME", "/nowhere")], NoPrograms);
-        let nobody = Registry::new(host, Options::default()).unwrap();
-        let error = block_on(nobody.resolve(&image)).unwrap_err();
+        let anonymous = Registry::new(host, Options::default()).unwrap();
+        let error = block_on(anonymous.resolve(&image)).unwrap_err();
         assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
         let text = error.to_string();
         assert!(text.contains("no credentials found in /nowhere/.docker/config.json"), "{text}");

@@ -238,7 +238,7 @@ fn what_refers_to_another_image_is_not_taken_for_ours() {
     fake.list("app", &image, &index(&[entry(&foreign, BUNDLE_TYPE), entry(&other, "")]));
     let found = find(&fake, &image).unwrap();
     assert!(found.bundles.is_empty());
-    assert_eq!(found.unusable.len(), 1, "the platform image is no signature at all");
+    assert_eq!(found.unusable.len(), 1, "the platform image is not a signature");
     assert!(found.unusable[0].reason.contains(other.as_str()), "{:?}", found.unusable);
 }
 
@@ -379,6 +379,25 @@ fn a_layer_that_states_a_wrong_size_does_not_spoil_the_blob_for_another() {
     }
     let found = find(&fake, &image).unwrap();
     assert_eq!((found.bundles.len(), found.unusable.len()), (1, 2));
+}
+
+#[test]
+fn a_manifest_that_names_a_bundle_as_another_type_does_not_replace_it() {
+    let fake = Fake::new();
+    let image = fake.image("app", "v1");
+    let content = fake.blob("app", bundle("good").as_bytes());
+    for media_type in ["application/vnd.dev.sigstore.bundle.junk", BUNDLE_TYPE] {
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST_TYPE, "artifactType": BUNDLE_TYPE,
+            "layers": [{"mediaType": media_type, "size": bundle("good").len(),
+                        "digest": content.as_str()}],
+            "subject": {"digest": image.as_str()},
+        });
+        fake.manifest("app", MANIFEST_TYPE, manifest.to_string().as_bytes());
+    }
+    let found = find(&fake, &image).unwrap();
+    assert_eq!(found.bundles.len(), 2);
+    assert!(found.bundles.iter().any(|bundle| bundle.media_type == BUNDLE_TYPE));
 }
 
 #[test]
@@ -543,7 +562,7 @@ fn a_legacy_signature_of_cosign_is_found_where_there_is_no_bundle() {
 #[test]
 fn what_a_registry_wrote_is_shown_without_its_control_characters() {
     let no_control = |text: &str| assert!(!text.contains(char::is_control), "{text:?}");
-    // A layer under something that is no digest.
+    // A layer that is not listed by a digest.
     let fake = Fake::new();
     let image = fake.image("app", "v1");
     let layers = r#"[{"mediaType":"application/vnd.dev.cosign.simplesigning.v1+json","size":2,"digest":"sha256:\u001b[2J"}]"#;
