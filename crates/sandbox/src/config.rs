@@ -1,4 +1,4 @@
-//! What a sandbox is to be.
+//! The configuration of a sandbox.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,12 +11,12 @@ use spiffe_workload_api::SpiffeId;
 
 use crate::{Fault, GithubJob, LoginPage, Registration};
 
-/// What a sandbox is to be.
+/// The configuration of a sandbox.
 #[derive(Clone)]
 pub struct Config {
-    /// Where keys and the files for clients are kept. Made if it is not there.
+    /// Where keys and the files for clients are kept. Created if it does not exist.
     pub directory: PathBuf,
-    /// The address to listen on. Everyone who reaches it is whoever they say they are.
+    /// The address to listen on. Every process that reaches it gets any identity it asks for.
     pub listen: IpAddr,
     /// The first of ten ports in a row, or 0 for any ten.
     pub port: u16,
@@ -26,17 +26,17 @@ pub struct Config {
     pub keep_images: bool,
     /// Where the Workload API listens; `None` is `spiffe.sock` in the directory.
     pub spiffe_socket: Option<PathBuf>,
-    /// Who the workloads of this machine are, all of one trust domain.
+    /// The SPIFFE identities of the workloads on this machine, all of one trust domain.
     pub registrations: Vec<Registration>,
     /// The job whose tokens the GitHub-shaped endpoint hands out.
     pub github_job: GithubJob,
-    /// What happens to people at the login page.
+    /// How the login page behaves.
     pub login: LoginPage,
     /// The interval of Rekor v2's checkpoints; zero makes one for each entry.
     pub checkpoint_interval: Duration,
-    /// How to misbehave.
+    /// The faults to inject.
     pub faults: BTreeSet<Fault>,
-    /// What time it is.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
 }
 

@@ -29,15 +29,15 @@ pub enum Fault {
     GithubUnavailable,
     /// The programs that CI platforms put into their jobs refuse.
     HelperFails,
-    /// Whoever asks a platform for a token is forbidden to have one.
+    /// Platforms forbid every request for a token: 403.
     IdentityForbidden,
     /// Platforms take a request for a token and never answer.
     IdentityHangs,
-    /// Platforms answer a request for a token with a page for people.
+    /// Platforms answer a request for a token with an HTML page.
     IdentityHtml,
     /// Platforms answer the first two requests for a token with 503.
     IdentityLate,
-    /// Platforms know no identity for the one who asks: 404.
+    /// Platforms know no identity for the caller: 404.
     IdentityMissing,
     /// Platforms redirect a request for a token to another host, which would serve it.
     IdentityRedirects,
@@ -45,7 +45,7 @@ pub enum Fault {
     IdentityWithoutEmail,
     /// The first answer of each Rekor about a new entry is lost on the way: the entry is there.
     LogAnswerLost,
-    /// Whoever logs in is denied.
+    /// Every login is denied.
     LoginDenied,
     /// The identity token of a login has the signature of another text.
     LoginForged,

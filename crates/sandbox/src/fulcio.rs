@@ -1,6 +1,6 @@
-//! Fulcio v2: a certificate for whoever shows a token and proves that they hold a key.
+//! Fulcio v2: a certificate for a caller with an identity token and a proof that it holds the key.
 //!
-//! What it refuses, in which order and with which words is what the real one was seen to do.
+//! What it refuses, in which order and in which words, was recorded from the real one.
 
 mod issuer;
 mod proof;

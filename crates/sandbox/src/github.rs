@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_gets_a_token() {
+    fn no_other_caller_gets_a_token() {
         let github = github(&[]);
         for authorization in [None, Some("Bearer other"), Some("Basic other")] {
             let answer = ask(&github, "&audience=sigstore", authorization);

@@ -4,8 +4,8 @@
 //! answer; the HTTP server is an adapter around it, so a test may do without one. The checks are
 //! those of the real services, because a sandbox that takes what Fulcio refuses proves nothing.
 //!
-//! It is deliberately not a Sigstore to rely on: everybody who reaches its ports is whoever they
-//! say they are, and nothing it signs means anything outside this machine.
+//! It is deliberately not a Sigstore to rely on: every process that reaches its ports gets any
+//! identity it asks for, and nothing it signs means anything outside this machine.
 
 mod ca;
 mod certificate;

@@ -122,7 +122,7 @@ impl LoginEndpoint<'_> {
         Ok(pages::login(&action, "request", &id, itself))
     }
 
-    /// `POST auth/login`: the person has decided.
+    /// `POST auth/login`: the user has decided.
     fn submit(&self, form: &Form) -> Result<Response<Bytes>, Error> {
         let id = form.get("request").unwrap_or_default();
         let Some(request) = self.pending(|pending| pending.requests.remove(id)) else {

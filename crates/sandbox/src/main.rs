@@ -16,8 +16,8 @@ use spiffe_workload_api::SpiffeId;
 /// Workload API, Fulcio, Rekor v1 and v2, timestamp authority, OCI registry and
 /// TUF repository.
 ///
-/// It runs until it is interrupted. Nothing it signs means anything anywhere else, and everyone
-/// who reaches its ports is whoever they say they are.
+/// It runs until it is interrupted. Nothing it signs means anything anywhere else, and every process
+/// that reaches its ports gets any identity it asks for.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {

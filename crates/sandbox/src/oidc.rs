@@ -1,4 +1,4 @@
-//! OIDC issuers: discovery, keys, and tokens for whoever asks.
+//! OIDC issuers: discovery, keys, and tokens for every caller.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

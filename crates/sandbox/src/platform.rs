@@ -305,7 +305,7 @@ impl Builder<'_> {
 }
 
 impl Platform {
-    /// The audience of its tokens when nobody can choose another.
+    /// The audience of its tokens where it is fixed.
     pub fn fixed_audience(&self) -> Option<&'static str> {
         match self.name {
             "azure-pipelines" => Some(AZURE_AUDIENCE),

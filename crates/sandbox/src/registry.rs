@@ -1,7 +1,7 @@
 //! An OCI registry: the distribution protocol 1.1, with its referrers API or without.
 //!
 //! Without the API it behaves as docker-registry 2.8 does, so that clients fall back to the tag.
-//! Nobody needs to log in.
+//! No client needs to log in.
 
 mod route;
 mod store;

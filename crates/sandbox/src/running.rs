@@ -74,7 +74,7 @@ impl Running {
         &self.directory
     }
 
-    /// The file that says whom to trust.
+    /// The trusted root, as a file.
     pub fn trusted_root(&self) -> PathBuf {
         self.directory.join("trusted_root.json")
     }
@@ -198,7 +198,7 @@ impl Running {
         self.sandbox.token(name, claims)
     }
 
-    /// A token of a person; see [`Sandbox::email_token`].
+    /// A token for an e-mail address; see [`Sandbox::email_token`].
     ///
     /// # Errors
     /// The system has no randomness.

@@ -270,7 +270,7 @@ impl Sandbox {
         issuer.mint(&json!("sigstore"), claims, self.clock.now())
     }
 
-    /// A token of a person with a verified e-mail address.
+    /// A token with a verified e-mail address.
     ///
     /// # Errors
     /// The system has no randomness.

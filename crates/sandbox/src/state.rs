@@ -12,7 +12,7 @@ const SECRET_CAP: usize = 1 << 20;
 
 /// Where the sandbox keeps what it made: a directory, or memory.
 ///
-/// The secrets are the keys of services that nobody outside this machine believes. They are
+/// The secrets are the keys of services that no client outside this machine trusts. They are
 /// nevertheless readable by their owner only.
 #[derive(Debug)]
 pub struct State {

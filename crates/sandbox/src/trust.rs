@@ -53,7 +53,7 @@ pub struct TrustFiles {
 }
 
 impl TrustFiles {
-    /// The documents for these services at these places.
+    /// The documents for these services at these URLs.
     ///
     /// # Errors
     /// None that is known: every certificate was encoded before.

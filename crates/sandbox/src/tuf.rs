@@ -218,7 +218,7 @@ impl TufRepository {
         Ok(())
     }
 
-    /// Serves other metadata under the role and version it states, signed by whom the role has.
+    /// Serves other metadata under the role and version it states, signed with the role's keys.
     ///
     /// # Errors
     /// The system has no randomness.

@@ -50,7 +50,7 @@ pub enum IssuerKind {
     },
 }
 
-/// Whoever holds a token that passed.
+/// The holder of a token that passed the checks.
 #[derive(Clone, Debug)]
 pub(super) struct Principal {
     /// The text whose signature proves possession of a key.
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn the_issuer_of_another_trust_domain_certifies_nobody() {
+    fn the_issuer_of_another_trust_domain_certifies_no_identity() {
         let kind = IssuerKind::Spiffe { trust_domain: "example.org".to_owned() };
         let issuer = TrustedIssuer::new("https://spire", kind);
         let claims = |sub: &str| match json!({"iss": "https://spire", "sub": sub}) {

@@ -1,4 +1,4 @@
-//! The key of a request, and the proof that whoever asks holds it.
+//! The key of a request, and the proof that the caller holds it.
 
 use const_oid::db::rfc5912::{
     ECDSA_WITH_SHA_256, ECDSA_WITH_SHA_384, ECDSA_WITH_SHA_512, ID_EC_PUBLIC_KEY, RSA_ENCRYPTION,

@@ -19,8 +19,8 @@ use crate::issuer::IssuerKeys;
 /// How far in the future `nbf` may lie. `exp` has no leeway at all, and `iat` is not looked at.
 const NOT_BEFORE_LEEWAY: u64 = 300;
 
-/// The claims of `token` and the issuer that vouches for them. `None` for any fault: Fulcio tells
-/// nobody which.
+/// The claims of `token` and the issuer that made it. `None` for any fault: Fulcio does
+/// not tell which.
 pub(super) fn check<'a>(
     token: &str,
     issuers: &'a [TrustedIssuer],

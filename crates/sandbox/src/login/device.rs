@@ -55,7 +55,7 @@ impl LoginEndpoint<'_> {
         ))
     }
 
-    /// `GET device`: the page where a person enters the code, filled in from the query.
+    /// `GET device`: the page where the user enters the code, filled in from the query.
     #[expect(clippy::unnecessary_wraps, reason = "as the other pages")]
     pub(super) fn device_page(&self, query: &Form) -> Result<Response<Bytes>, Error> {
         let action = format!("{}/device", self.issuer.url());
@@ -64,7 +64,7 @@ impl LoginEndpoint<'_> {
         Ok(pages::login(&action, "user_code", code, itself))
     }
 
-    /// `POST device`: the person has decided.
+    /// `POST device`: the user has decided.
     #[expect(clippy::unnecessary_wraps, reason = "as the other pages")]
     pub(super) fn device_submit(&self, form: &Form) -> Result<Response<Bytes>, Error> {
         let code = form.get("user_code").unwrap_or_default().trim().to_uppercase();
@@ -129,13 +129,13 @@ impl LoginEndpoint<'_> {
     }
 }
 
-/// How long a person has.
+/// How long the user has.
 const LIFE: Duration = Duration::from_secs(300);
 
 /// Dex's interval between questions.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Where nobody has to type, there is no reason to wait.
+/// For logins without a user: there is no reason to wait.
 const SHORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What timers may be off.

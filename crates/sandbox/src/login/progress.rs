@@ -21,7 +21,7 @@ pub const LOGIN_ISSUERS: [&str; 2] = ["email", "dex"];
 /// A client that has a secret, and the secret. The client `sigstore` has none.
 pub const SECRET_CLIENT: (&str, &str) = ("sandbox-app", "sandbox app: secret");
 
-/// Who has logged in where nobody says who.
+/// The e-mail address of a login that names none.
 pub const LOGIN_EMAIL: &str = "kilgore@kilgore.trout";
 
 /// The identity provider behind the issuer `dex`.
@@ -31,7 +31,7 @@ const CONNECTOR: &str = "https://github.com/login/oauth";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LoginPage {
-    /// A person fills in a form, or whoever plays one.
+    /// A form that a person or a test fills in.
     #[default]
     Form,
     /// The form sends itself, in a browser that runs scripts.
@@ -100,7 +100,7 @@ impl Logins {
     }
 }
 
-/// A device that waits.
+/// A login by device code that was begun.
 pub(super) struct Device {
     pub(super) issuer: String,
     pub(super) client: String,
@@ -109,7 +109,7 @@ pub(super) struct Device {
     pub(super) until: SystemTime,
     pub(super) interval: Duration,
     pub(super) asked: Option<SystemTime>,
-    /// Who has let it in; `Err` when they refused.
+    /// The e-mail address of the user who approved; `Err` when the user refused.
     pub(super) decision: Option<Result<String, ()>>,
 }
 
@@ -148,7 +148,7 @@ pub(super) fn is_client(id: &str) -> bool {
     ["sigstore", SECRET_CLIENT.0].contains(&id)
 }
 
-/// Makes room: what nobody came back for is given up.
+/// Makes room: the logins that began first are dropped.
 pub(super) fn trim<T>(map: &mut BTreeMap<String, T>) {
     while map.len() >= IN_PROGRESS {
         map.pop_first();
@@ -189,13 +189,13 @@ pub(super) fn decoded(text: &str) -> String {
     parse(format!("v={text}").as_bytes()).map(|(_, value)| value.into_owned()).collect()
 }
 
-/// A subject as Dex makes it: opaque, and the same for the same person.
+/// A subject as Dex makes it: opaque, and the same for the same address.
 pub(super) fn subject(email: &str) -> String {
     let id: String = byte_serialize(email.as_bytes()).collect();
     STANDARD.encode(format!("\n{id}\u{12}\u{4}mock"))
 }
 
-/// The claims about a person who has logged in at the issuer `name`.
+/// The claims about the user who has logged in at the issuer `name`.
 pub(super) fn claims_of(name: &str, email: &str) -> Map<String, Value> {
     let mut claims = Map::new();
     claims.insert("sub".to_owned(), subject(email).into());

@@ -303,7 +303,7 @@ fn logins_go_wrong_on_demand() {
 }
 
 #[test]
-fn the_page_of_nobody_lets_in_at_once_and_the_one_with_a_script_sends_itself() {
+fn the_direct_page_logs_in_at_once_and_the_page_with_a_script_sends_itself() {
     let site = Site::new(LoginPage::Direct, &[]);
     let device = site.device();
     let code = device["device_code"].as_str().unwrap();

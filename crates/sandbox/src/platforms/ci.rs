@@ -11,7 +11,7 @@ use super::misbehaviour::refusal;
 use crate::issuer::TOKEN_LIFE;
 use crate::service::answer;
 
-/// The audience of Azure's tokens, which nobody can choose.
+/// The audience of Azure's tokens, which is fixed.
 pub(crate) const AZURE_AUDIENCE: &str = "api://AzureADTokenExchange";
 
 /// The service connection that Azure's pipeline uses.

@@ -1,4 +1,4 @@
-//! What goes wrong where a platform hands out tokens.
+//! Faults of the platforms' token endpoints.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +16,7 @@ use crate::service::{answer, json_answer};
 /// How many requests come too early under [`Fault::IdentityLate`].
 const TOO_EARLY: u32 = 2;
 
-/// Longer than anybody waits.
+/// Longer than any client waits.
 const FOREVER: Duration = Duration::from_secs(24 * 3600);
 
 /// The faults that every endpoint for tokens has.
@@ -60,7 +60,7 @@ impl Misbehaviour {
     }
 }
 
-/// To the same place under another name, which serves whoever follows: a client that gets a token
+/// To the same endpoint under another host name, which answers: a client that gets a token there
 /// has carried its credential to another host.
 fn elsewhere(request: &Request<Bytes>) -> Option<Response<Bytes>> {
     let host = request.headers().get(HOST).and_then(|value| value.to_str().ok());

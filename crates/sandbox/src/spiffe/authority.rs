@@ -99,7 +99,7 @@ impl Frames {
                 self.passing = length - self.begun.len();
                 self.ready.append(&mut self.begun);
             } else if self.begun.len() == length {
-                mend(&mut self.begun);
+                repair(&mut self.begun);
                 self.ready.append(&mut self.begun);
             }
         }
@@ -113,7 +113,7 @@ fn frame_length(begun: &[u8]) -> Option<usize> {
 }
 
 /// Mends the server's name in a frame of headers. What cannot be read is left to hyper.
-fn mend(frame: &mut [u8]) {
+fn repair(frame: &mut [u8]) {
     let flags = frame.get(4).copied().unwrap_or_default();
     let padding = usize::from(flags & PADDED != 0);
     let priority = if flags & PRIORITY == 0 { 0 } else { 5 };
@@ -241,7 +241,7 @@ mod tests {
     fn an_indexed_name_and_padding_are_understood() {
         let mut frame = vec![0, 0, 9, HEADERS, PADDED, 0, 0, 0, 1, 2, 0x41, 4];
         frame.extend_from_slice(b"%2Fa%%");
-        mend(&mut frame);
+        repair(&mut frame);
         assert!(frame.ends_with(b"-2Fa%%"), "{frame:?}");
     }
 
