@@ -170,3 +170,16 @@ fn a_planted_workload_api_is_not_asked_and_is_reported() {
     let used = identity("755");
     assert!(format!("{}{}", used.stdout, used.stderr).contains(BUILDER), "{used:#?}");
 }
+
+#[test]
+fn a_workload_api_that_hangs_is_named_when_the_deadline_passes() {
+    let setup = Setup::new();
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("api.sock");
+    // It accepts connections into its backlog and answers none.
+    let _silent = UnixListener::bind(&socket).unwrap();
+    let endpoint = format!("unix://{}", socket.display());
+    let program = setup.program().env("SPIFFE_ENDPOINT_SOCKET", endpoint).args(["-t", "1s"]);
+    let (outcome, _) = program.identity();
+    outcome.ends(1).says(&["asking spiffe for a token"]);
+}

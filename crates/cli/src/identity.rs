@@ -48,7 +48,10 @@ impl Identities {
             return Ok(Self::Person(login.person));
         }
         Ok(match Self::plan(flags, context, host).await? {
-            Self::Ambient(sources) => Self::AmbientOr(sources, login.person),
+            // Nothing is drawn where the person is asked next.
+            Self::Ambient(sources) => {
+                Self::AmbientOr(sources.watched(Arc::new(|_: &str| ())), login.person)
+            }
             other => other,
         })
     }
@@ -90,6 +93,11 @@ impl Identities {
                     let reason = host::with_causes(&error);
                     context.console.warning(&format!("no declared identity sources: {reason}"));
                 }
+                // A deadline that passes names the source that was waited for.
+                let console = Arc::clone(&context.console);
+                let sources = sources.watched(Arc::new(move |name: &str| {
+                    console.wait_for(&format!("asking {name} for a token"));
+                }));
                 match name.map(|name| sources.named(name)) {
                     None => Ok(Self::Ambient(sources)),
                     Some(Ok(named)) => Ok(Self::Ambient(named)),

@@ -31,6 +31,7 @@ pub(crate) async fn identity(
     let mask = Mask::plan(&flags.identity, Stream::Stdout.of_people(flags.output), context)?;
     let identities = Identities::plan(&flags.identity, context, &host).await?;
     let survey = identities.survey().await;
+    context.console.settle();
     let chosen = identities.peek(survey.as_ref()).await;
     if let (Some(mask), Ok((_, token))) = (&mask, &chosen) {
         mask.hide(token);
