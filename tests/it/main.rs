@@ -14,6 +14,7 @@ mod bad_input;
 mod blobs;
 mod cmd;
 mod earlier;
+mod hints;
 mod hostile;
 mod images;
 mod interruptions;

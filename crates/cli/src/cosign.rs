@@ -160,7 +160,7 @@ const FLAGS: &[Flag] = &[
         VERIFY,
         "new-bundle-format",
         Kind::RefusedIf(false),
-        Effect::Refused("leave it out: ambisign looks for bundles and for cosign's older formats"),
+        Effect::Refused("to accept only cosign's older formats, use --signature-format legacy"),
     ),
     flag(
         SIGN,

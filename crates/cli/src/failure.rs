@@ -97,7 +97,13 @@ impl Failure {
     pub(crate) fn file(path: &Path, error: &io::Error) -> Self {
         let shown = path.display();
         match error.kind() {
-            io::ErrorKind::NotFound => Self::new(Exit::NotFound, format!("{shown} does not exist")),
+            io::ErrorKind::NotFound => {
+                let failure = Self::new(Exit::NotFound, format!("{shown} does not exist"));
+                match path.to_str().is_some_and(looks_like_an_image) {
+                    true => failure.hint("for an image, use `ambisign sign` or `ambisign verify`"),
+                    false => failure,
+                }
+            }
             _ => Self::new(Exit::Failed, format!("cannot read {shown}")).cause(error.to_string()),
         }
     }
@@ -216,6 +222,13 @@ impl Failure {
         }
         failure
     }
+}
+
+/// `HOST/NAME:TAG` or `HOST/NAME@DIGEST`, with a dot or a port in the host.
+fn looks_like_an_image(text: &str) -> bool {
+    let host = text.split_once('/').map(|(host, _)| host).unwrap_or_default();
+    let is_host = host.trim_start_matches('.').contains(['.', ':']);
+    is_host && text.parse::<oci_push::Reference>().is_ok()
 }
 
 /// `error` and its causes, each once, without secrets.

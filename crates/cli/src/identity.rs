@@ -88,7 +88,10 @@ impl Identities {
                 )))
             }
             (None, name) => {
-                let mut sources = sources(host, spiffe.as_ref());
+                let console = Arc::clone(&context.console);
+                let watcher =
+                    move |name: &str| console.wait_for(&format!("asking the source {name}"));
+                let mut sources = sources(host, spiffe.as_ref()).watched(Arc::new(watcher));
                 if let Some(error) = sources.declare_default(host).await? {
                     let reason = host::with_causes(&error);
                     context.console.warning(&format!("no declared identity sources: {reason}"));

@@ -57,6 +57,39 @@ impl TokenSource for Untimed {
     }
 }
 
+/// Whether a person may be asked to log in.
+pub(crate) fn check(
+    flags: &LoginFlags,
+    identity: &IdentityFlags,
+    context: &Context,
+) -> Result<bool, Failure> {
+    if flags.fulcio_auth_flow == Some(AuthFlow::Token) {
+        return Ok(false);
+    }
+    let asked = flags.fulcio_auth_flow.is_some();
+    if let Some(other) = identity.named() {
+        return match asked {
+            true => Err(Failure::usage(format!(
+                "--fulcio-auth-flow cannot be used with {other}: both name the identity"
+            ))),
+            false => Ok(false),
+        };
+    }
+    let marker = CI_MARKERS.iter().find(|name| is_set(&*context.env, name));
+    match marker {
+        Some(name) if asked => {
+            return Err(Failure::usage(format!(
+                "an interactive login is not possible in a CI job: {name} is set"
+            ))
+            .hint("use the identity of the job; `ambisign identity` shows what it needs"));
+        }
+        Some(_) => return Ok(false),
+        None if !asked && !at_a_terminal() => return Ok(false),
+        None => {}
+    }
+    Ok(true)
+}
+
 /// `None` without an interactive login: another identity is named, or there is no terminal.
 pub(crate) async fn plan(
     flags: &LoginFlags,
@@ -70,27 +103,10 @@ pub(crate) async fn plan(
         Some(AuthFlow::Device) => Flow::Device,
         Some(AuthFlow::Normal) | None => Flow::Browser,
     };
+    if !check(flags, identity, context)? {
+        return Ok(None);
+    }
     let asked = flags.fulcio_auth_flow.is_some();
-    if let Some(other) = identity.named() {
-        return match asked {
-            true => Err(Failure::usage(format!(
-                "--fulcio-auth-flow cannot be used with {other}: both name the identity"
-            ))),
-            false => Ok(None),
-        };
-    }
-    let marker = CI_MARKERS.iter().find(|name| is_set(&*context.env, name));
-    match marker {
-        Some(name) if asked => {
-            return Err(Failure::usage(format!(
-                "an interactive login is not possible in a CI job: {name} is set"
-            ))
-            .hint("use the identity of the job; `ambisign identity` shows what it needs"));
-        }
-        Some(_) => return Ok(None),
-        None if !asked && !at_a_terminal() => return Ok(None),
-        None => {}
-    }
     let issuer = match (&flags.oidc_issuer, config.oidc(context.now())) {
         (Some(issuer), _) => issuer.clone(),
         (None, Ok(service)) => service.url.to_string(),

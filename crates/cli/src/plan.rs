@@ -29,7 +29,17 @@ pub(crate) fn annotations(pairs: &[(String, String)]) -> Result<BTreeMap<String,
 /// The images named.
 pub(crate) fn images(texts: &[String]) -> Result<Vec<Image>, Failure> {
     let wrong = |error| Failure::of(Exit::Usage, "wrong image reference", &error);
-    texts.iter().map(|text| Image::parse(text).map_err(wrong)).collect()
+    let parse = |text: &String| {
+        // Without a registry in its name it would be looked up in Docker Hub.
+        if !text.contains('/') && Path::new(text).is_file() {
+            return Err(Failure::usage(format!("{text} is a file, not an image")).hint(
+                "for a file, use `ambisign sign-blob` or `ambisign verify-blob`; name an image \
+                 with its registry",
+            ));
+        }
+        Image::parse(text).map_err(wrong)
+    };
+    texts.iter().map(parse).collect()
 }
 
 /// The trusted root of `--trusted-root`, or the current one.

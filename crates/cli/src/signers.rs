@@ -4,22 +4,23 @@ use std::path::Path;
 
 use host::Env;
 use keys::PublicKey;
-use verify::{AcceptedSigner, Policy, PolicyFile, StringMatch};
+use verify::{AcceptedSigner, Formats, Policy, PolicyFile, StringMatch};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::flags::PolicyFlags;
+use crate::flags::{PolicyFlags, SignatureFormat};
 
 /// The policy file of `--identity-policy`.
 pub(crate) fn policy_file(path: &Path, env: &dyn Env) -> Result<PolicyFile, Failure> {
-    let problem = || format!("--identity-policy {} cannot be used", path.display());
+    let problem = || format!("cannot use --identity-policy {}", path.display());
     let bytes = crate::files::read_now(env, path, POLICY_CAP)
         .map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
     PolicyFile::parse(&bytes).map_err(|error| Failure::of(Exit::Usage, problem(), &error))
 }
 
 /// The signer that the flags name.
-pub(crate) fn signer(flags: &PolicyFlags, env: &dyn Env) -> Result<AcceptedSigner, Failure> {
+pub(crate) fn signer(flags: &PolicyFlags, context: &Context) -> Result<AcceptedSigner, Failure> {
+    let env = &*context.env;
     if let Some(key) = &flags.key {
         return Ok(AcceptedSigner::key(public_key(key, env)?));
     }
@@ -28,6 +29,14 @@ pub(crate) fn signer(flags: &PolicyFlags, env: &dyn Env) -> Result<AcceptedSigne
         ("--certificate-oidc-issuer", flags.certificate_oidc_issuer.as_deref()),
         ("--certificate-oidc-issuer-regexp", flags.certificate_oidc_issuer_regexp.as_deref()),
     )?;
+    if let Some(text) = flags.certificate_oidc_issuer.as_deref()
+        && (text.starts_with("spiffe://") || text.contains('@'))
+    {
+        context.console.warning(
+            "--certificate-oidc-issuer does not look like the URL of an issuer: is it swapped with \
+             --certificate-identity?",
+        );
+    }
     let extensions = flags.extensions.wanted();
     let signer = AcceptedSigner::identity(subject, issuer);
     Ok(extensions.fold(signer, |signer, (oid, value)| signer.extension(oid, value)))
@@ -38,16 +47,10 @@ fn subject(flags: &PolicyFlags) -> Result<StringMatch, Failure> {
     let regexp = ("--certificate-identity-regexp", flags.certificate_identity_regexp.as_deref());
     let path = flags.certificate_spiffe_path_prefix.as_deref();
     match &flags.certificate_spiffe_trust_domain {
-        Some(_) if exact.1.is_some() || regexp.1.is_some() => Err(Failure::usage(
-            "--certificate-spiffe-trust-domain and --certificate-identity exclude each other",
-        )),
         Some(domain) => StringMatch::spiffe(domain, path).map_err(|error| {
             let flags = "--certificate-spiffe-trust-domain or --certificate-spiffe-path-prefix";
-            Failure::of(Exit::Usage, format!("{flags} is unusable"), &error)
+            Failure::of(Exit::Usage, format!("cannot use {flags}"), &error)
         }),
-        None if path.is_some() => Err(Failure::usage(
-            "--certificate-spiffe-path-prefix needs --certificate-spiffe-trust-domain",
-        )),
         None => one_of(exact, regexp),
     }
 }
@@ -58,23 +61,21 @@ fn one_of(
     (regexp_flag, regexp): (&str, Option<&str>),
 ) -> Result<StringMatch, Failure> {
     match (exact, regexp) {
-        (Some(exact), None) => Ok(StringMatch::exact(exact)),
-        (None, Some(pattern)) => StringMatch::regexp(pattern).map_err(|error| {
-            Failure::of(Exit::Usage, format!("{regexp_flag} is unusable"), &error)
-        }),
-        (Some(_), Some(_)) => {
-            Err(Failure::usage(format!("{exact_flag} and {regexp_flag} exclude each other")))
-        }
+        (Some(exact), _) => Ok(StringMatch::exact(exact)),
+        (None, Some(pattern)) => StringMatch::regexp(pattern)
+            .map_err(|error| Failure::of(Exit::Usage, format!("cannot use {regexp_flag}"), &error)),
         (None, None) => Err(Failure::usage(format!(
             "{exact_flag} or {regexp_flag} is required for verification in keyless mode"
         ))
-        .hint("say which identity you expect")),
+        .hint(
+            "name the expected signer with --certificate-identity and --certificate-oidc-issuer",
+        )),
     }
 }
 
 /// The public key of `--key`.
 pub(crate) fn public_key(key: &str, env: &dyn Env) -> Result<PublicKey, Failure> {
-    let unusable = || format!("--key {key} cannot be used");
+    let unusable = || format!("cannot use --key {key}");
     let pem = match key.split_once("://") {
         Some(("env", variable)) => env.var(variable).ok_or_else(|| {
             Failure::new(Exit::Failed, unusable()).cause(format!("{variable} is not set"))
@@ -92,8 +93,9 @@ pub(crate) fn public_key(key: &str, env: &dyn Env) -> Result<PublicKey, Failure>
         }
     };
     if pem.contains("PRIVATE KEY") {
-        return Err(Failure::usage(unusable())
-            .cause("it is a private key, and verifying takes the public one"));
+        return Err(
+            Failure::usage(unusable()).cause("it is a private key; verifying needs the public key")
+        );
     }
     PublicKey::from_pem(&pem).map_err(|error| Failure::of(Exit::Failed, unusable(), &error))
 }
@@ -104,6 +106,7 @@ pub(crate) struct Strictness {
     use_signed_timestamps: bool,
     ignore_tlog: bool,
     ignore_sct: bool,
+    formats: Option<Formats>,
 }
 
 impl Strictness {
@@ -121,10 +124,19 @@ impl Strictness {
             );
         }
         let use_signed_timestamps = flags.use_signed_timestamps;
-        Self { use_signed_timestamps, ignore_tlog, ignore_sct: flags.insecure_ignore_sct }
+        // `any` leaves what a policy file says.
+        let formats = match flags.signature_format {
+            SignatureFormat::Any => None,
+            SignatureFormat::Bundle => Some(Formats::Bundle),
+            SignatureFormat::Legacy => Some(Formats::Legacy),
+        };
+        Self { use_signed_timestamps, ignore_tlog, ignore_sct: flags.insecure_ignore_sct, formats }
     }
 
     pub(crate) fn apply(self, mut policy: Policy) -> Policy {
+        if let Some(formats) = self.formats {
+            policy = policy.formats(formats);
+        }
         if self.use_signed_timestamps {
             policy = policy.use_signed_timestamps();
         }

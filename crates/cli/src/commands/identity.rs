@@ -36,9 +36,13 @@ pub(crate) async fn identity(
     if let (Some(mask), Ok((_, token))) = (&mask, &chosen) {
         mask.hide(token);
     }
-    let verdict = match &chosen {
-        Ok((_, token)) => Some(ask_fulcio(token, flags, &profiles, &host, context).await?),
-        Err(_) => None,
+    // The report is printed whatever the certificate authority says.
+    let (verdict, failure) = match &chosen {
+        Ok((_, token)) => match ask_fulcio(token, flags, &profiles, &host, context).await {
+            Ok(verdict) => (Some(verdict), None),
+            Err(failure) => (None, Some(failure)),
+        },
+        Err(_) => (None, None),
     };
     let report = json!({
         "chosen": chosen.as_ref().ok().map(|chosen| self::chosen(chosen, context)),
@@ -51,6 +55,9 @@ pub(crate) async fn identity(
         Output::Text => text(&report).iter().for_each(|line| context.console.data(line)),
     }
     chosen?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
     match verdict.and_then(|verdict| verdict.refusal) {
         Some(refusal) => Err(Failure::of(
             Exit::Failed,
@@ -79,6 +86,8 @@ impl Verdict {
             // Unknown for an issuer that Fulcio did not publish.
             "accepts": (self.told || self.refusal.is_some()).then_some(self.refusal.is_none()),
             "reason": self.refusal.as_ref().map(ToString::to_string),
+            // Without a profile of the issuer only the token itself and its issuer were checked.
+            "claims_checked": self.prediction.is_some() || self.refusal.is_some(),
             "warnings": self.warnings,
         })
     }
@@ -225,6 +234,9 @@ fn text(report: &Value) -> Vec<String> {
     }
     if let Some(fulcio) = report.get("fulcio").filter(|it| !it.is_null()) {
         let verdict = match fulcio.get("accepts").and_then(Value::as_bool) {
+            Some(true) if fulcio["claims_checked"] == false => {
+                "accepts its issuer; its claims were not checked (see --issuer-profiles)"
+            }
             Some(true) => "would accept it",
             Some(false) => "would refuse it",
             None => "does not publish whether it would accept it",

@@ -92,6 +92,9 @@ async fn prepare(
     context: &Context,
 ) -> Result<Target, Failure> {
     let shown = file.display().to_string();
+    if !files::is_standard(file) && !file.exists() {
+        return Err(Failure::file(file, &std::io::ErrorKind::NotFound.into()));
+    }
     files::check_writable(&bundle).map_err(|error| cannot_write(&bundle, &error))?;
     context.console.begin(&shown);
     context.console.wait_for(&format!("reading {shown}"));

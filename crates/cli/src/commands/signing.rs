@@ -30,6 +30,9 @@ impl Signing {
         report: Stream,
         context: &Context,
     ) -> Result<Self, Failure> {
+        // Wrong usage first, before the network.
+        let mask = Mask::plan(&flags.identity, report.of_people(flags.output()), context)?;
+        login::check(&flags.login, &flags.identity, context)?;
         let root = plan::trusted_root(&flags.trust, context).await?;
         let config = plan::signing_config(&flags.services, flags.trust.offline, context).await?;
         let host = context.host(&context.settings());
@@ -45,7 +48,6 @@ impl Signing {
         }
         let login = login::plan(&flags.login, &flags.identity, &config, context, &host).await?;
         let identities = Identities::plan_with(&flags.identity, login, context, &host).await?;
-        let mask = Mask::plan(&flags.identity, report.of_people(flags.output()), context)?;
         Ok(Self { signer, identities, mask })
     }
 

@@ -49,7 +49,7 @@ async fn images(
     let images = plan::images(&flags.images)?;
     let signers = match &flags.file.identity_policy {
         Some(path) => Ok(AcceptedSigners::file(signers::policy_file(path, &*context.env)?)),
-        None => signers::signer(&flags.policy, &*context.env).map(AcceptedSigners::rule),
+        None => signers::signer(&flags.policy, context).map(AcceptedSigners::rule),
     };
     let signers = match signers {
         Ok(signers) => signers,
@@ -71,6 +71,7 @@ async fn images(
     images.iter().for_each(|image| context.console.begin(image.as_str()));
     context.console.wait_for("looking for signatures");
     let mut lines = Lines::new(context);
+    let mut failed = 0;
     let mut results = verifier.verify_all(&images);
     while let Some((position, result)) = results.next().await {
         images.get(position).iter().for_each(|image| context.console.end(image.as_str()));
@@ -80,11 +81,13 @@ async fn images(
                 Ok(verified) => report(&verified, kind, output, context),
                 Err(error) => {
                     context.fail(&error.into());
+                    failed += 1;
                     Vec::new()
                 }
             },
         );
     }
+    context.console.tally("verified", images.len(), failed);
     Ok(())
 }
 
@@ -219,4 +222,4 @@ pub(super) fn refusal(
 
 /// For how many images the signers are named when no flag names one, and for how long.
 const MOST_NAMED: usize = 4;
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(5);

@@ -39,12 +39,14 @@ pub(crate) async fn verify_blob(
         None => attached(flags.bundle.as_deref(), file).await?,
     };
     let strictness = Strictness::from_flags(&flags.policy, context);
-    let policy = match signers::signer(&flags.policy, &*context.env) {
+    let policy = match signers::signer(&flags.policy, context) {
         Ok(signer) => strictness.apply(Policy::file_signature(signer)),
         Err(failure) if flags.policy.names_nobody() => {
             let about = (file.as_path(), &flags.policy, &flags.trust);
             let purpose = Purpose::FileSignature;
-            return Err(name_signer(failure, about, purpose, &signature, context).await);
+            context.fail(&failure);
+            name_signer(about, purpose, &signature, context).await;
+            return Ok(());
         }
         Err(failure) => return Err(failure),
     };
@@ -82,12 +84,14 @@ pub(crate) async fn verify_blob_attestation(
     };
     let signature = attached(flags.bundle.as_deref(), &name).await?;
     let strictness = Strictness::from_flags(&flags.policy, context);
-    let policy = match signers::signer(&flags.policy, &*context.env) {
+    let policy = match signers::signer(&flags.policy, context) {
         Ok(signer) => strictness.apply(Policy::attestation(&predicate_type, signer)),
         Err(failure) if flags.policy.names_nobody() && given.is_none() => {
             let about = (name.as_path(), &flags.policy, &flags.trust);
             let purpose = Purpose::Attestation { predicate_type };
-            return Err(name_signer(failure, about, purpose, &signature, context).await);
+            context.fail(&failure);
+            name_signer(about, purpose, &signature, context).await;
+            return Ok(());
         }
         Err(failure) => return Err(failure),
     };
@@ -168,9 +172,18 @@ async fn attached(bundle: Option<&Path>, file: &Path) -> Result<Signature, Failu
                 Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error)),
             }
         }
-        Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error)
-            .hint("check that it is a bundle written by sign-blob, and complete")),
+        Err(error) => Err(Failure::of(Exit::NotAcceptable, problem(), &error).hint(
+            match is_bundle(file).await {
+                true => "name the file first and its bundle with --bundle: they are swapped",
+                false => "check that it is a bundle written by sign-blob, and complete",
+            },
+        )),
     }
+}
+
+async fn is_bundle(file: &Path) -> bool {
+    let bytes = files::read(file, SIZE_CAP).await;
+    bytes.is_ok_and(|bytes| Bundle::from_json(&bytes).is_ok())
 }
 
 /// The path of the bundle and its content: of `--bundle`, or beside the file.
@@ -297,25 +310,21 @@ fn unacceptable(file: &Path, signature: &Signature, error: &Error) -> Failure {
     refusal(problem, error, signature.certificate().as_ref())
 }
 
-/// Adds the signer of a signature that verifies to `failure`, which says that none was named.
+/// Offers the signer of a signature that verifies as a hint: the flags name none.
 async fn name_signer(
-    failure: Failure,
     (file, policy, trust): (&Path, &PolicyFlags, &TrustFlags),
     purpose: Purpose,
     signature: &Signature,
     context: &Context,
-) -> Failure {
+) {
     if files::is_standard(file) {
-        return failure;
+        return;
     }
-    let Ok(root) = plan::trusted_root(trust, context).await else { return failure };
-    let Ok(digests) = digests(signature, file, policy, context).await else { return failure };
+    let Ok(root) = plan::trusted_root(trust, context).await else { return };
+    let Ok(digests) = digests(signature, file, policy, context).await else { return };
     let anybody = Policy::new(purpose, verify::danger::any_identity());
     let judged = signature.judge(&Artifact::Digests(&digests), &anybody, &root, context);
-    match judged.ok().as_ref().and_then(as_flags) {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    judged.ok().as_ref().and_then(as_flags).iter().for_each(|hint| context.console.hint(hint));
 }
 
 fn conclude(

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use verify::StringMatch;
 
-use super::values::nonempty;
+use super::values::{SignatureFormat, nonempty};
 
 /// The expected signer, and what its signature must prove.
 #[derive(clap::Args)]
@@ -50,6 +50,11 @@ pub(crate) struct PolicyFlags {
     /// Accept a certificate without proof that it was published in a certificate log.
     #[arg(long)]
     pub(crate) insecure_ignore_sct: bool,
+    /// Accept only signatures of this format: Sigstore bundles, or cosign's older formats. With
+    /// `bundle`, a signature of a file cannot be passed off as one of an image.
+    #[arg(long, value_name = "bundle|legacy|any", hide_possible_values = true)]
+    #[arg(default_value = "any")]
+    pub(crate) signature_format: SignatureFormat,
     /// cosign's older name of --insecure-ignore-tlog.
     #[arg(long, hide = true)]
     pub(crate) private_infrastructure: bool,

@@ -14,6 +14,14 @@ pub(crate) enum Output {
     Text,
 }
 
+/// The formats of signatures that count.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum SignatureFormat {
+    Any,
+    Bundle,
+    Legacy,
+}
+
 /// The algorithm of a digest that is given instead of a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum DigestAlgorithm {

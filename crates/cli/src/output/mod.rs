@@ -132,6 +132,16 @@ impl Console {
         self.line(text);
     }
 
+    /// The closing line of a command with more than one image or file.
+    pub(crate) fn tally(&self, done: &str, total: usize, failed: usize) {
+        if total > 1 {
+            self.line(&format!(
+                "{done} {} of {total}, {failed} failed",
+                total.saturating_sub(failed)
+            ));
+        }
+    }
+
     /// A fix for a failure that was reported before.
     pub(crate) fn hint(&self, text: &str) {
         self.message(AnsiColor::Cyan, "hint", text);

@@ -1,0 +1,119 @@
+//! Mistakes that people make, and what the program says about each.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use harness::Setup;
+
+#[test]
+fn a_file_among_images_and_an_image_among_files_are_noticed() {
+    let setup = Setup::new();
+    setup.write("app.tar", "content");
+    let sign = setup.workload().args(["sign", "app.tar"]).run().ends(2);
+    sign.says(&["app.tar is a file, not an image", "ambisign sign-blob"]);
+    let image = setup.image("demo/app");
+    let sign = setup.workload().args(["sign-blob", &image]).run().ends(11);
+    sign.says(&["does not exist", "for an image, use `ambisign sign`"]).hides("cannot write");
+}
+
+#[test]
+fn a_bundle_and_its_file_the_wrong_way_round_are_noticed() {
+    let setup = Setup::new();
+    setup.write("a", "content");
+    setup.workload().args(["sign-blob", "a"]).run().ends(0);
+    let verify = setup.program().args(["verify-blob", "a.sigstore.json", "--bundle", "a"]);
+    verify.args(setup.by_workload()).run().ends(12).says(&["they are swapped"]);
+    let [_, identity, _, issuer] = setup.by_workload();
+    let swapped = ["--certificate-identity", &issuer, "--certificate-oidc-issuer", &identity];
+    let verify = setup.program().args(["verify-blob", "a"]).args(swapped).run().ends(12);
+    verify.says(&["is it swapped with --certificate-identity?"]);
+}
+
+#[test]
+fn only_signatures_of_the_format_asked_for_count() {
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    setup.workload().args(["sign", &image]).run().ends(0);
+    let verify = |format: &str| {
+        let verify = setup.program().args(["verify", &image, "--signature-format", format]);
+        verify.args(setup.by_workload()).run()
+    };
+    verify("any").ends(0);
+    verify("bundle").ends(0);
+    verify("legacy").ends(12);
+    setup.write("a", "content");
+    setup.workload().args(["sign-blob", "a"]).run().ends(0);
+    let verify = setup.program().args(["verify-blob", "a", "--signature-format", "legacy"]);
+    verify.args(setup.by_workload()).run().ends(12).says(&["format"]);
+}
+
+#[test]
+fn several_images_end_with_a_closing_line() {
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    setup.workload().args(["sign", &image]).run().ends(0);
+    let missing = image.replace("demo/app", "demo/none");
+    let verify = setup.program().args(["verify", &missing, &image]).args(setup.by_workload());
+    let outcome = verify.run().ends(11);
+    assert_eq!(outcome.json().len(), 1, "{outcome:#?}");
+    outcome.says(&["verified 1 of 2, 1 failed"]);
+    setup.program().args(["verify", &image]).args(setup.by_workload()).run().hides("of 1");
+}
+
+#[test]
+fn missing_identity_flags_are_reported_before_the_registry_is_asked() {
+    let setup = Setup::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let image = format!("{}/demo/app:v1", silent.local_addr().unwrap());
+    let started = Instant::now();
+    let verify = setup.program().args(["verify", &image]).run().ends(2);
+    verify.says(&["--certificate-identity or --certificate-identity-regexp is required"]);
+    assert!(started.elapsed() < Duration::from_secs(12));
+}
+
+#[test]
+fn help_is_readable_on_a_narrow_terminal() {
+    let setup = Setup::new();
+    let help = setup.program().env("COLUMNS", "60").args(["sign", "--help"]).run().ends(0);
+    let words = |line: &str| line.split_whitespace().count();
+    let lonely = help.stdout.lines().filter(|line| line.starts_with("    ") && words(line) == 1);
+    let options = lonely.filter(|line| !line.trim().starts_with('-')).count();
+    assert!(options < 25, "{}", help.stdout);
+    for args in [
+        &["sign", "--yes=true", "--key", "k", "--help"] as &[&str],
+        &["help", "sign"],
+        &["-t", "5s", "sign", "-h"],
+    ] {
+        let help = setup.program().args(args).run().ends(0);
+        assert!(help.stdout.contains("Usage: ambisign sign"), "{help:#?}");
+    }
+}
+
+#[test]
+fn a_claim_that_could_not_be_checked_is_not_called_accepted() {
+    let setup = Setup::new();
+    let outcome = setup.workload().args(["identity", "-o", "json"]).run().ends(0);
+    let report = &outcome.json()[0];
+    let predicted = !report["certificate"].is_null();
+    assert_eq!(report["fulcio"]["claims_checked"], predicted, "{report:#}");
+}
+
+#[test]
+fn identity_shows_its_sources_even_with_an_unusable_signing_config() {
+    let setup = Setup::new();
+    let config = setup.write("config.json", "{}");
+    let identity = setup.workload().args(["identity", "--signing-config"]).arg(&config);
+    let outcome = identity.run().ends(1).says(&["config.json"]);
+    assert!(outcome.stdout.contains(&setup.workload_id()), "{outcome:#?}");
+}
+
+#[test]
+fn identity_names_the_source_that_it_waited_for() {
+    let setup = Setup::new();
+    let socket = setup.path("hangs.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let address = format!("unix://{}", socket.display());
+    let identity = setup.program().env("SPIFFE_ENDPOINT_SOCKET", address);
+    identity.args(["identity", "-t", "2s"]).run().ends(1).says(&["not done within 2s", "spiffe"]);
+    drop(listener);
+}
