@@ -165,12 +165,12 @@ fn every_mistake_in_a_policy_file_is_told_with_its_place() {
     ] {
         let path = setup.write("policy", &text);
         let verify = setup.program().args(["verify", &image, "--identity-policy"]).arg(path);
-        verify.run().ends(2).says(&["cannot be used", said]);
+        verify.run().ends(2).says(&["cannot use", said]);
     }
     let path = setup.write("policy", rule(signer));
     let verify = || setup.program().args(["verify", &image, "--identity-policy"]);
     verify().arg("nowhere.toml").run().ends(1).says(&["nowhere.toml"]);
-    verify().arg(setup.write("binary", b"\xff\xfe")).run().ends(2).says(&["cannot be used"]);
+    verify().arg(setup.write("binary", b"\xff\xfe")).run().ends(2).says(&["cannot use"]);
     // What the file does not say is not asked for beside it: it would be lost.
     let beside = ["--certificate-github-workflow-ref", "refs/heads/main"];
     verify()

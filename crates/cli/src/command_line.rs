@@ -134,7 +134,7 @@ fn explain(mut error: clap::Error, args: &[OsString], set: &[Variable]) -> Parse
     let text = error.to_string();
     let named = |flag: &str| {
         let flag = format!("--{flag}");
-        text.split([' ', '\'', '=', '\n']).any(|word| word == flag)
+        text.split([' ', '\'', '=', '[', '\n']).any(|word| word == flag)
             && !args.iter().any(|arg| {
                 let arg = arg.to_string_lossy();
                 arg == flag.as_str() || arg.starts_with(&format!("{flag}="))

@@ -10,7 +10,9 @@ use image_signing::facts;
 use keys::{Digest, HashAlgorithm, KeyAlgorithm};
 use serde_json::json;
 use trust_root::TrustedRoot;
-use verify::{Artifact, Error, LegacySignature, Policy, Purpose, Verified, verify_legacy};
+use verify::{
+    AcceptedSigner, Artifact, Error, LegacySignature, Policy, Purpose, Verified, verify_legacy,
+};
 use x509::Certificate;
 
 use super::verify::{as_flags, refusal};
@@ -34,22 +36,19 @@ pub(crate) async fn verify_blob(
     context: &Arc<Context>,
 ) -> Result<(), Failure> {
     let file = &flags.file;
+    let signer = signer(&flags.policy, context)?;
     let signature = match &flags.signature {
         Some(signature) => Signature::Earlier(Box::new(detached(flags, signature, context)?)),
         None => attached(flags.bundle.as_deref(), file).await?,
     };
     let strictness = Strictness::from_flags(&flags.policy, context);
-    let policy = match signers::signer(&flags.policy, context) {
-        Ok(signer) => strictness.apply(Policy::file_signature(signer)),
-        Err(failure) if flags.policy.names_nobody() => {
-            let about = (file.as_path(), &flags.policy, &flags.trust);
-            let purpose = Purpose::FileSignature;
-            context.fail(&failure);
-            name_signer(about, purpose, &signature, context).await;
-            return Ok(());
-        }
-        Err(failure) => return Err(failure),
+    let Some(signer) = signer else {
+        let about = (file.as_path(), &flags.policy, &flags.trust);
+        let purpose = Purpose::FileSignature;
+        name_signer(about, purpose, &signature, context).await;
+        return Ok(());
     };
+    let policy = strictness.apply(Policy::file_signature(signer));
     let root = plan::trusted_root(&flags.trust, context).await?;
     let digests = digests(&signature, file, &flags.policy, context).await?;
     let judged = match signature.judge(&Artifact::Digests(&digests), &policy, &root, context) {
@@ -82,19 +81,18 @@ pub(crate) async fn verify_blob_attestation(
             (hex.into(), Some(digest))
         }
     };
+    let signer = signer(&flags.policy, context)?;
     let signature = attached(flags.bundle.as_deref(), &name).await?;
     let strictness = Strictness::from_flags(&flags.policy, context);
-    let policy = match signers::signer(&flags.policy, context) {
-        Ok(signer) => strictness.apply(Policy::attestation(&predicate_type, signer)),
-        Err(failure) if flags.policy.names_nobody() && given.is_none() => {
+    let Some(signer) = signer else {
+        if given.is_none() {
             let about = (name.as_path(), &flags.policy, &flags.trust);
             let purpose = Purpose::Attestation { predicate_type };
-            context.fail(&failure);
             name_signer(about, purpose, &signature, context).await;
-            return Ok(());
         }
-        Err(failure) => return Err(failure),
+        return Ok(());
     };
+    let policy = strictness.apply(Policy::attestation(&predicate_type, signer));
     let root = plan::trusted_root(&flags.trust, context).await?;
     let digests = match given {
         Some(digest) => vec![digest],
@@ -105,6 +103,18 @@ pub(crate) async fn verify_blob_attestation(
         .map_err(|error| unacceptable(&name, &signature, &error))?;
     conclude(&name, &verified, &signature, flags.output, context);
     Ok(())
+}
+
+/// The signer that the flags name. When they name none, that is reported before any file is read,
+/// and `None`: the signer of the file can then be offered as a hint.
+fn signer(flags: &PolicyFlags, context: &Context) -> Result<Option<AcceptedSigner>, Failure> {
+    match signers::signer(flags, context) {
+        Err(failure) if flags.names_nobody() => {
+            context.fail(&failure);
+            Ok(None)
+        }
+        signer => signer.map(Some),
+    }
 }
 
 impl Signature {
