@@ -66,6 +66,13 @@ fn a_files_signature_that_was_moved_to_a_sig_tag_passes_for_an_images() {
     let file = interop.write("release.json", &payload);
     let bundle = interop.path("release.sigstore.json");
 
+    // Our signer refuses to sign such a file, before anything is logged.
+    let logged = interop.setup.logged();
+    let sign = interop.ambisign_as(Signer::Workload, "sign-blob").arg(&file).run();
+    assert_ne!(sign.code, 0, "{sign:#?}");
+    sign.says(&["simple-signing", "--danger-sign-foreign-format"]);
+    assert_eq!(interop.setup.logged(), logged);
+
     // cosign signs it, and so the attack goes on.
     let sign = interop.cosign_as(Signer::Workload, "sign-blob").arg("--bundle").arg(&bundle);
     sign.arg(&file).run().succeeds();
@@ -75,4 +82,18 @@ fn a_files_signature_that_was_moved_to_a_sig_tag_passes_for_an_images() {
     let signer = interop.identity(Signer::Workload);
     interop.cosign("verify").args(signer.policy()).arg(&image).run().succeeds();
     ours(&interop, &image, &[]).succeeds();
+}
+
+#[test]
+fn a_file_that_is_an_envelopes_encoding_is_not_signed() {
+    let Some(interop) = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1) else { return };
+    let encoding = "DSSEv1 28 application/vnd.in-toto+json 2 {}";
+    let file = interop.write("release.txt", encoding);
+    let logged = interop.setup.logged();
+    let sign = || interop.ambisign_as(Signer::Workload, "sign-blob").arg(&file);
+    let refused = sign().run();
+    assert_ne!(refused.code, 0, "{refused:#?}");
+    refused.says(&["--danger-sign-foreign-format"]);
+    assert_eq!(interop.setup.logged(), logged);
+    sign().arg("--danger-sign-foreign-format").run().succeeds();
 }

@@ -55,16 +55,9 @@ const LONGEST: [usize; 2] = [400, 500];
 /// Generated files may be longer.
 const GENERATED: [&str; 1] = ["proto.rs"];
 
-/// Crates whose files are not in order yet: what is found in them is printed and fails nothing. To
-/// be empty.
-const LEFT: [&str; 4] = ["cli", "sandbox", "signer", "image-signing"];
-
 /// The task: prints what is broken and fails, or says that nothing is.
 pub(crate) fn run() -> Result<()> {
-    let (findings, left) = check()?;
-    for finding in left {
-        println!("left: {finding}");
-    }
+    let findings = check()?;
     if findings.is_empty() {
         println!("tidy: the invariants hold");
         return Ok(());
@@ -72,8 +65,8 @@ pub(crate) fn run() -> Result<()> {
     bail!("the invariants are broken:\n  {}", findings.join("\n  "))
 }
 
-/// Every invariant that does not hold, in words; and what the crates of [`LEFT`] still have to do.
-fn check() -> Result<(Vec<String>, Vec<String>)> {
+/// Every invariant that does not hold, in words.
+fn check() -> Result<Vec<String>> {
     let workspace = Workspace::load()?;
     let mut findings = Vec::new();
     findings.extend(workspace.layers());
@@ -84,12 +77,10 @@ fn check() -> Result<(Vec<String>, Vec<String>)> {
     findings.extend(workspace.sandbox());
     findings.extend(workspace.manifests()?);
     findings.extend(lint_lists()?);
-    let mut left = Vec::new();
     for directory in workspace.ours.keys().filter(|directory| is_published(directory)) {
-        let found = sources(directory)?;
-        if LEFT.contains(&directory.as_str()) { &mut left } else { &mut findings }.extend(found);
+        findings.extend(sources(directory)?);
     }
-    Ok((findings, left))
+    Ok(findings)
 }
 
 /// What `cargo metadata` says, by directory name for our own crates.
@@ -351,7 +342,7 @@ fn release(version: &str) -> Vec<u32> {
 mod tests {
     #[test]
     fn the_invariants_of_the_architecture_hold() {
-        let (findings, _) = super::check().unwrap();
+        let findings = super::check().unwrap();
         assert!(findings.is_empty(), "{findings:#?}");
     }
 }
