@@ -5,6 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use harness::{Program, Setup};
+use sandbox::Registration;
 
 /// The flags for what a certificate says besides its names, with Fulcio's names of that.
 const EXTENSIONS: [(&str, &str); 21] = [
@@ -209,4 +210,63 @@ fn keys_of_every_kind_verify_what_openssl_signed() {
     for kind in ["P256", "P384", "P521", "ED25519", "RSA_PKCS1V15_2048", "RSA_PSS_4096"] {
         assert!(kinds.iter().any(|scheme| scheme.contains(kind)), "{kind}: {kinds:?}");
     }
+}
+
+/// The rule of docs/verify.md, for the sandbox: one workflow and the workloads of a trust domain.
+#[test]
+fn a_threshold_counts_entries_of_the_list_and_not_the_signers_of_one_entry() {
+    let ids = ["builder", "tester"].map(|name| format!("spiffe://example.org/ns/ci/sa/{name}"));
+    let setup = Setup::with(|config| {
+        let registration =
+            |id: &String| Registration { spiffe_id: id.parse().unwrap(), hint: String::new() };
+        config.registrations = ids.iter().map(registration).collect();
+    });
+    let image = setup.image("acme/app");
+    let policy = format!(
+        "[[images]]\npatterns = [\"**\"]\nthreshold = 2\n\
+         [[images.identities]]\nidentity = \"{}\"\nissuer = \"{}\"\n\
+         [[images.identities]]\nspiffe-trust-domain = \"example.org\"\n\
+         spiffe-path-prefix = \"/ns/ci\"\nissuer = \"{}\"\n",
+        setup.sandbox.github_identity(),
+        setup.sandbox.github_issuer(),
+        setup.sandbox.spiffe_issuer(),
+    );
+    let policy = setup.write("signers.toml", policy);
+    let verify =
+        || setup.program().args(["verify", &image, "--identity-policy"]).arg(&policy).run();
+    // Two workloads, both of which the second entry accepts: the release workflow never signed.
+    for id in &ids {
+        setup.workload().args(["sign", "--spiffe-id", id, &image]).run().ends(0);
+    }
+    verify().ends(12).says(&["1", "2"]);
+    // A second signature of a workload changes nothing.
+    setup.workload().args(["sign", "--spiffe-id", &ids[0], &image]).run().ends(0);
+    verify().ends(12);
+    setup.job().args(["sign", &image]).run().ends(0);
+    let verified = verify().ends(0);
+    assert_eq!(verified.signatures().len(), 4, "every acceptable signature is reported");
+}
+
+#[test]
+fn an_attestation_is_not_verified_as_the_signature_of_its_file() {
+    const CAPTURES: &str =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/captures/bundles/");
+    let directory = tempfile::tempdir().unwrap();
+    let captured = |name: &str| format!("{CAPTURES}{name}");
+    let verify = |command: &[&str], bundle: &str| {
+        let program = Program::new(directory.path()).args(command);
+        let program = program.args(["--bundle", &captured(bundle)]);
+        let program = program.args(["--trusted-root", &captured("trusted_root.json")]);
+        let signer = ["--certificate-identity", "spiffe://example.org/ns/ci/sa/builder"];
+        let program = program.args(signer);
+        let program = program.args(["--certificate-oidc-issuer", "http://localhost:8888"]);
+        program.arg(captured("artifact.txt")).run()
+    };
+    verify(&["verify-blob"], "blob-spiffe.sigstore.json").ends(0);
+    verify(&["verify-blob"], "attest-blob-spiffe.sigstore.json")
+        .ends(12)
+        .says(&["purpose: expected a file signature, found a statement of type"]);
+    verify(&["verify-blob-attestation", "--type", "custom"], "blob-spiffe.sigstore.json")
+        .ends(12)
+        .says(&["purpose: expected an attestation", "found a file signature"]);
 }
