@@ -146,6 +146,10 @@ impl Regexp {
         if pattern.is_empty() {
             return Err(unusable("it is empty and would match any identity".to_owned()));
         }
+        if pattern.len() > LONGEST_PATTERN {
+            let reason = format!("it is longer than {LONGEST_PATTERN} bytes");
+            return Err(PolicyError::Pattern { pattern: host::escape_remote(pattern), reason });
+        }
         if pattern.starts_with(['*', '+', '?']) {
             return Err(unusable(format!(
                 "nothing stands before the first {:?}; write \".*\" for any text",
@@ -170,14 +174,18 @@ impl Regexp {
         self.0.anchored.as_str()
     }
 
-    /// Whether it matches the whole of `value`.
+    /// Whether it matches the whole of `value`. Nothing matches a value of more than 2,048 bytes,
+    /// which is longer than any identity: certificates are not verified yet when names are compared.
     pub fn matches(&self, value: &str) -> bool {
-        value.starts_with(&self.0.prefix) && self.0.anchored.is_match(value)
+        value.len() <= LONGEST_VALUE
+            && value.starts_with(&self.0.prefix)
+            && self.0.anchored.is_match(value)
     }
 
     /// Whether it matches somewhere inside `value`, but not the whole.
     pub fn matches_a_part_of(&self, value: &str) -> bool {
-        !self.matches(value)
+        value.len() <= LONGEST_VALUE
+            && !self.matches(value)
             && Regex::new(&self.0.pattern).is_ok_and(|pattern| pattern.is_match(value))
     }
 }
@@ -217,6 +225,10 @@ impl fmt::Display for StringMatch {
         }
     }
 }
+
+const LONGEST_PATTERN: usize = 64 << 10;
+/// The length of the longest SPIFFE ID.
+const LONGEST_VALUE: usize = 2048;
 
 fn anchor(pattern: &str) -> String {
     format!("^(?:{pattern})$")

@@ -6,6 +6,7 @@
 mod advisories;
 mod certificates;
 mod content;
+mod costs;
 mod der;
 mod earlier;
 mod evidence;
