@@ -60,7 +60,6 @@ fn exact(subject: &str) -> AcceptedSigner {
 fn within(limit: u64, what: &str, work: impl FnOnce()) {
     let start = Instant::now();
     work();
-    println!("{what}: {:?}", start.elapsed());
     assert!(start.elapsed() < Duration::from_secs(limit), "{what}: {:?}", start.elapsed());
 }
 
