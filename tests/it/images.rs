@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use harness::{Setup, by};
+use harness::{RawRequest, Reply, Setup, by};
 
 #[test]
 fn a_spiffe_workload_signs_with_nothing_but_its_socket() {
@@ -361,4 +361,71 @@ fn statement_bundle(predicate_type: &str) -> Vec<u8> {
     let material = bundle::VerificationMaterial::PublicKey { hint: Some("key".to_owned()) };
     let content = bundle::Content::Envelope(envelope);
     bundle::Bundle::new(material, content, Vec::new(), Vec::new()).unwrap().to_json().into_bytes()
+}
+
+/// The bundles that a run left in its directory.
+fn kept(setup: &Setup) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(setup.directory()).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.to_string_lossy().ends_with(".sigstore.json")).collect()
+}
+
+fn is_manifest_write(request: &RawRequest) -> bool {
+    request.is("PUT", "/manifests/")
+}
+
+#[test]
+fn a_signature_that_cannot_be_attached_is_kept_in_a_file_and_can_be_attached_later() {
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    let registry = setup.hostile_registry(|request| match is_manifest_write(request) {
+        true => Reply::refusal(403, "DENIED"),
+        false => Reply::Forward,
+    });
+    let hostile = format!("{}/demo/app:v1", registry.address());
+    let refused = setup.workload().args(["sign", &hostile]).run().ends(1);
+    let refused =
+        refused.says(&["was signed and logged", "the signature is not lost", "oras attach"]);
+    let [file] = kept(&setup).try_into().unwrap_or_else(|found| panic!("{found:?} {refused:?}"));
+    let name = file.file_name().unwrap().to_str().unwrap();
+    assert!(refused.stderr.contains(name), "{refused:?}");
+    assert_eq!(setup.logged(), 1);
+    let verify = || setup.program().args(["verify", &image]).args(setup.by_workload()).run();
+    verify().ends(10);
+    setup.attach(&image, &std::fs::read(file).unwrap());
+    verify().ends(0);
+}
+
+#[test]
+fn a_signature_is_kept_when_time_is_up_before_it_is_attached() {
+    let setup = Setup::new();
+    setup.image("demo/app");
+    let registry = setup.hostile_registry(|request| match is_manifest_write(request) {
+        true => Reply::Hang,
+        false => Reply::Forward,
+    });
+    let hostile = format!("{}/demo/app:v1", registry.address());
+    let ended = setup.workload().args(["sign", "-t", "15s", &hostile]).run().ends(1);
+    ended.says(&["the signature is not attached", "the signature is not lost", "oras attach"]);
+    assert_eq!(kept(&setup).len(), 1);
+}
+
+#[test]
+fn one_candidate_that_cannot_be_fetched_hides_no_signature_and_is_named_when_it_matters() {
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    setup.workload().args(["sign", &image]).run().ends(0);
+    let job = setup.job().args(["sign", "-o", "json", &image]).run().ends(0).json().remove(0);
+    let bundle = job["bundle_digest"].as_str().unwrap().to_owned();
+    let unreachable = bundle.clone();
+    let registry =
+        setup.hostile_registry(move |request| match request.target.contains(&unreachable) {
+            true => Reply::refusal(403, "DENIED"),
+            false => Reply::Forward,
+        });
+    let hostile = format!("{}/demo/app:v1", registry.address());
+    let verify =
+        |signer: [String; 4]| setup.program().args(["verify", &hostile]).args(signer).run();
+    verify(setup.by_workload()).ends(0);
+    verify(setup.by_job()).ends(1).says(&["could not be verified", "could not be fetched"]);
 }

@@ -152,7 +152,7 @@ impl Project {
 }
 
 /// A manifest with the crates that `text` names: the one it is the example of under its own name,
-/// others of ours under the name of their directory.
+/// the others under the names of their directories.
 fn manifest(
     member: &str,
     example_of: Option<&str>,
@@ -173,7 +173,8 @@ fn manifest(
         if example_of == Some(package) {
             writeln!(manifest, "{package} = {{ path = {path:?} }}").unwrap();
         }
-        if names(directory) && (example_of != Some(package) || directory != package) {
+        // A package cannot be depended on by two names.
+        if names(directory) && example_of != Some(package) {
             writeln!(manifest, "{directory} = {{ package = {package:?}, path = {path:?} }}")
                 .unwrap();
         }

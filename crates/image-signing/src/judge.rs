@@ -137,3 +137,89 @@ impl Judged {
         self.refused.push(Refusal { certificate: certificate.map(Box::new), ..refusal });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Waker};
+
+    use oci_push::{Options, Registry};
+    use verify::{AcceptedSigner, StringMatch};
+
+    use super::*;
+
+    #[test]
+    fn everything_else_has_a_turn_between_two_candidates() {
+        const CANDIDATES: usize = 20;
+        let bundle = include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/fixtures/captures/bundles/attest-blob-spiffe.sigstore.json"
+        ));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let (found, digest) = runtime.block_on(async {
+            let config = sandbox::Config::new(directory.path());
+            let sandbox = sandbox::Sandbox::start(config).await.unwrap();
+            let image = format!("{}/demo/app:v1", sandbox.registry());
+            let host = http_client::system_host();
+            let base = format!("http://{}", sandbox.registry()).parse().unwrap();
+            let pushed = sandbox::SampleImage::new("demo/app");
+            pushed.push(&host.http, &base, "demo/app", "v1").await.unwrap();
+            let registry = Registry::new(host, Options::default()).unwrap();
+            let resolved = registry.resolve(&image.parse().unwrap()).await.unwrap();
+            for number in 0..CANDIDATES {
+                // As many different bundles: blanks at the end change nothing but the digest.
+                let bundle = bundle.trim_end().to_owned() + &" ".repeat(number);
+                let none = std::collections::BTreeMap::new();
+                registry.attach(&resolved, bundle.as_bytes(), &none).await.unwrap();
+            }
+            let digest = crate::image::digest(&resolved).unwrap();
+            (registry.find(&resolved).await.unwrap(), digest)
+        });
+        assert_eq!(found.bundles.len(), CANDIDATES);
+
+        let exact = StringMatch::exact;
+        let policy = Policy::attestation(
+            "https://slsa.dev/provenance/v1",
+            AcceptedSigner::identity(exact("me"), exact("https://issuer.example")),
+        );
+        let root = TrustedRoot::public_good();
+        let judge = Judge {
+            policy: &policy,
+            root: &root,
+            clock: &http_client::SystemClock,
+            image: &digest,
+        };
+        let mut judged = Judged::default();
+        let mut turns = 0;
+        {
+            let mut all = std::pin::pin!(judge.all(&found, &mut judged));
+            let mut context = Context::from_waker(Waker::noop());
+            while all.as_mut().poll(&mut context) == Poll::Pending {
+                turns += 1;
+            }
+        }
+        assert_eq!(judged.refused.len() + judged.others.len(), CANDIDATES);
+        assert!(turns >= CANDIDATES, "{turns} turns");
+    }
+
+    #[test]
+    fn the_futures_of_the_crate_may_move_between_threads() {
+        fn assert_send<T: Send>(_: &T) {}
+        let host = host::Host::new(
+            Arc::new(|_: host::http::Request<host::bytes::Bytes>| -> Result<_, _> {
+                Err(host::TransportError::Unusable { url: String::new(), reason: String::new() })
+            }),
+            Arc::new([("", "")]),
+            Arc::new(std::time::SystemTime::UNIX_EPOCH),
+            Arc::new(host::NoPrograms),
+        );
+        let registry = Registry::new(host.clone(), Options::default()).unwrap();
+        let signers = crate::AcceptedSigners::rule(verify::danger::any_identity());
+        let root = Arc::new(TrustedRoot::public_good());
+        let verifier = crate::ImageVerifier::new(registry.clone(), root, host.clock, signers);
+        let image = crate::Image::parse("registry.example/app").unwrap();
+        assert_send(&verifier.verify(&image));
+        assert_send(&crate::ImageSigner::new(registry).locate(&image));
+    }
+}

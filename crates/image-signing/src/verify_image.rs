@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use futures_util::stream::{self, LocalBoxStream, StreamExt as _};
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use host::Clock;
 use oci_push::{Registry, Resolved, Search};
 use trust_root::TrustedRoot;
@@ -15,6 +16,7 @@ use crate::event::{Event, Listener};
 use crate::image::{Image, digest};
 use crate::judge::{Judge, Judged};
 use crate::refusal::{Reason, Refusal};
+use crate::several::several;
 use crate::verdict::{NoSignature, NotAcceptable};
 
 /// Who must have signed an image, and how strictly it is checked.
@@ -157,13 +159,9 @@ impl ImageVerifier {
     pub fn verify_all<'a>(
         &'a self,
         images: &'a [Image],
-    ) -> LocalBoxStream<'a, (usize, Result<VerifiedImage, Error>)> {
-        let work = stream::iter(images.iter().enumerate())
-            .map(move |(position, image)| async move { (position, self.verify(image).await) });
-        match self.in_order {
-            true => work.buffered(AT_ONCE).boxed_local(),
-            false => work.buffer_unordered(AT_ONCE).boxed_local(),
-        }
+    ) -> BoxStream<'a, (usize, Result<VerifiedImage, Error>)> {
+        let work = |image| -> BoxFuture<'a, _> { Box::pin(self.verify(image)) };
+        several(images, AT_ONCE, self.in_order, work)
     }
 
     fn conclude(

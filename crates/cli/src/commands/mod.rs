@@ -8,6 +8,7 @@ mod sign_blob;
 mod signing;
 mod signing_config;
 mod trusted_root;
+mod unattached;
 mod verify;
 mod verify_blob;
 mod version;

@@ -1,12 +1,12 @@
 //! `ambisign sign`.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
-use image_signing::{ImageSigner, SignedImage};
+use image_signing::{Error, ImageSigner, SignedImage};
 
 use super::signing::{Signing, cannot_write, report_stream, write};
+use super::unattached::Unattached;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::files;
@@ -22,11 +22,13 @@ pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<()
         .with_annotations(plan::annotations(&flags.annotations)?)?
         .recursive(flags.recursive)
         .attach(flags.upload);
+    let unattached = Unattached::new(context);
+    let signer = signer.with_listener(unattached.listener());
     let signing = Signing::plan(&flags.signing, report, context).await?;
 
     // First what can be known without an identity: nothing is sent to Fulcio or Rekor for an image
     // that does not exist or may not be written.
-    let mut targets = Vec::new();
+    let (mut targets, mut failed) = (Vec::new(), 0_usize);
     images.iter().for_each(|image| context.console.begin(image.as_str()));
     context.console.wait_for("looking at the images");
     let mut located = signer.locate_all(&images);
@@ -37,13 +39,17 @@ pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<()
                 found.iter().for_each(|target| context.console.begin(target.name()));
                 targets.extend(found);
             }
-            Err(error) => context.fail(&error.into()),
+            Err(error) => {
+                failed += 1;
+                context.fail(&error.into());
+            }
         }
     }
     drop(located);
     if targets.is_empty() {
         return Ok(());
     }
+    let unlocated = failed;
 
     let session = signing.session().await?;
     // A bundle that goes to a file is written before it is attached.
@@ -52,14 +58,37 @@ pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<()
     let mut signed = signer.sign_all(&targets, &session);
     while let Some((position, signed)) = signed.next().await {
         let signed = match (signed, bundle) {
-            (Ok(signed), Some(path)) => keep(signed, path, flags.upload, &signer, context).await,
-            (signed, _) => signed.map_err(Failure::from),
+            (Ok(signed), Some(path)) => {
+                match write(path, &signed.bundle_json, &context.console) {
+                    Ok(()) => unattached.is_in(path),
+                    // It is logged: attaching it is still worth while.
+                    Err(failure) if flags.upload => context.fail(&failure),
+                    Err(failure) => return Err(unattached.keep(&signed, failure)),
+                }
+                match flags.upload {
+                    true => signer.attach_signature(signed).await,
+                    false => Ok(signed),
+                }
+            }
+            (signed, _) => signed,
         };
         targets.get(position).iter().for_each(|target| context.console.end(target.name()));
+        failed += usize::from(signed.is_err());
         match signed {
-            Ok(signed) => context.console.say(report, &line(&signed, flags.signing.output())),
-            Err(failure) => context.fail(&failure),
+            Ok(signed) => {
+                context.console.say(report, &line(&signed, flags.signing.output()));
+            }
+            Err(Error::NotAttached { signed, source }) => {
+                let kept = signed.clone();
+                let failure = Failure::from(Error::NotAttached { signed, source });
+                context.fail(&unattached.keep(&kept, failure));
+            }
+            Err(error) => context.fail(&error.into()),
         }
+    }
+    let all = targets.len() + unlocated;
+    if failed > 0 && all > 1 {
+        context.console.note(&format!("signed {} of {all}, {failed} failed", all - failed));
     }
     Ok(())
 }
@@ -82,17 +111,6 @@ fn check_outputs(flags: &SignFlags) -> Result<(), Failure> {
         files::check_writable(path).map_err(|error| cannot_write(path, &error))?;
     }
     Ok(())
-}
-
-async fn keep(
-    signed: SignedImage,
-    path: &Path,
-    upload: bool,
-    signer: &ImageSigner,
-    context: &Context,
-) -> Result<SignedImage, Failure> {
-    write(path, &signed.bundle_json, &context.console)?;
-    Ok(if upload { signer.attach_signature(signed).await? } else { signed })
 }
 
 fn line(signed: &SignedImage, output: Output) -> String {
