@@ -208,8 +208,8 @@ fn who_names_nobody_is_told_who_signed() {
     let image = registry.case("public-good/2026-02-27-github-b", digest);
     program().args(["verify", &image]).run().ends(2).says(&[
         "--certificate-identity",
-        "release.yaml@refs/tags/v0.0.30' --certificate-oidc-issuer \
-         'https://token.actions.githubusercontent.com'",
+        "release.yaml@refs/tags/v0.0.30 --certificate-oidc-issuer \
+         https://token.actions.githubusercontent.com",
     ]);
 }
 

@@ -108,7 +108,7 @@ impl Inspector {
         image: &Image,
     ) -> Result<Vec<Inspection>, Error> {
         let failed = |source| Error::registry(image.as_str(), Action::Inspect, source);
-        let resolved = registry.resolve(image.reference()).await.map_err(failed)?;
+        let resolved = registry.look_up(image.reference()).await.map_err(failed)?;
         let Some(digest) = image::digest(&resolved) else {
             let digest = resolved.digest().to_string();
             return Err(Error::Digest { image: image.as_str().to_owned(), digest });

@@ -127,7 +127,7 @@ impl ImageVerifier {
         let policy = self.signers.policy(self.purpose.clone(), image)?;
         (self.listener)(&Event::Verifying(image));
         let failed = |source| Error::registry(image.as_str(), Action::Verify, source);
-        let resolved = self.registry.resolve(image.reference()).await.map_err(failed)?;
+        let resolved = self.registry.look_up(image.reference()).await.map_err(failed)?;
         let Some(digest) = digest(&resolved) else {
             let digest = resolved.digest().to_string();
             return Err(Error::Digest { image: image.as_str().to_owned(), digest });

@@ -51,7 +51,7 @@ impl Client {
         access: Access,
     ) -> Result<Tagged, Error> {
         let reference: Reference = tag_reference(repository, subject)?;
-        let answer = self.call(&manifest_call(&reference, access)).await?;
+        let answer = self.call(&manifest_call(Method::GET, &reference, access)).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(Tagged::Absent);
         }

@@ -49,6 +49,19 @@ impl Registry {
         self.manifest(reference).await.map(|(resolved, _)| resolved)
     }
 
+    /// Looks whether the image exists, for whoever only reads what is attached to it. A reference by
+    /// digest costs a `HEAD`: the digest is the caller's, and nothing else of the answer is relied on.
+    /// A tag is resolved as [`Registry::resolve`] does. What is to be signed is resolved.
+    ///
+    /// # Errors
+    /// As [`Registry::resolve`].
+    pub async fn look_up(&self, reference: &Reference) -> Result<Resolved, Error> {
+        match self.client.existing(reference).await? {
+            Some(resolved) => Ok(resolved),
+            None => self.resolve(reference).await,
+        }
+    }
+
     /// Fetches the manifest that `reference` means, at most 4 MiB, and checks its digest.
     ///
     /// # Errors

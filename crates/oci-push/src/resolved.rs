@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use host::CallPolicy;
 use http::Method;
-use http::header::ACCEPT;
+use http::header::{ACCEPT, CONTENT_LENGTH};
 
 use crate::answer::Answer;
 use crate::client::{Call, Client};
@@ -57,13 +57,31 @@ impl fmt::Display for Resolved {
 }
 
 impl Client {
+    /// The image that `reference` means by its digest, if the registry says that it has it. `None`
+    /// says nothing: a registry may not answer `HEAD`.
+    pub(crate) async fn existing(&self, reference: &Reference) -> Result<Option<Resolved>, Error> {
+        let Some(digest) = reference.digest() else { return Ok(None) };
+        let call = manifest_call(Method::HEAD, reference, Access::Pull);
+        let answer = self.call(&call).await?;
+        if !answer.status.is_success() {
+            return Ok(None);
+        }
+        let size = answer.header(&CONTENT_LENGTH).and_then(|size| size.parse().ok());
+        let descriptor = Descriptor {
+            media_type: answer.media_type().to_owned(),
+            size: size.unwrap_or_default(),
+            digest: digest.clone(),
+        };
+        Ok(Some(Resolved::new(reference.repository().clone(), descriptor)))
+    }
+
     /// Fetches the manifest that `reference` means, and checks its digest.
     pub(crate) async fn manifest(
         &self,
         reference: &Reference,
         access: Access,
     ) -> Result<(Resolved, Bytes), Error> {
-        let answer = self.call(&manifest_call(reference, access)).await?;
+        let answer = self.call(&manifest_call(Method::GET, reference, access)).await?;
         if !answer.status.is_success() {
             return Err(refusal(answer, reference, access));
         }
@@ -80,9 +98,9 @@ impl Client {
 }
 
 /// A request for the manifest that `reference` means.
-pub(crate) fn manifest_call(reference: &Reference, access: Access) -> Call<'_> {
+pub(crate) fn manifest_call(method: Method, reference: &Reference, access: Access) -> Call<'_> {
     let path = format!("manifests/{}", reference.manifest_name());
-    Call::new(Method::GET, reference.repository(), access, path)
+    Call::new(method, reference.repository(), access, path)
         .header(ACCEPT, ACCEPT_MANIFESTS)
         .policy(CallPolicy::new().with_body_cap(MANIFEST_CAP))
 }

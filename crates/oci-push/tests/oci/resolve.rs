@@ -24,6 +24,26 @@ fn a_tag_is_resolved_by_one_request_for_the_manifest() {
 }
 
 #[test]
+fn an_image_by_digest_is_looked_up_by_a_head_or_where_that_is_refused_by_a_get() {
+    let fake = Fake::new();
+    let digest = fake.image("app", "v1");
+    let by_digest = format!("localhost:5000/app@{digest}");
+    let look_up = |fake: &Fake, text: &str| block_on(fake.registry().look_up(&reference(text)));
+    assert_eq!(*look_up(&fake, &by_digest).unwrap().digest(), digest);
+    assert_eq!(fake.log()[1..], [format!("HEAD localhost:5000 /v2/app/manifests/{digest}")]);
+
+    let fake = Fake::new();
+    fake.image("app", "v1");
+    fake.intercept(|_, request| (request.method() == Method::HEAD).then(|| plain(405, "")));
+    assert_eq!(*look_up(&fake, &by_digest).unwrap().digest(), digest);
+
+    // The tag is the registry's word: its manifest is fetched and hashed.
+    assert_eq!(*look_up(&fake, "localhost:5000/app:v1").unwrap().digest(), digest);
+    let missing = look_up(&fake, &format!("localhost:5000/app@sha256:{}", "0".repeat(64)));
+    assert!(matches!(missing, Err(Error::NotFound { .. })), "{missing:?}");
+}
+
+#[test]
 fn a_registry_elsewhere_is_not_even_probed_and_only_spoken_to_by_https() {
     let fake = Fake::new();
     fake.image("team/app", "latest");
