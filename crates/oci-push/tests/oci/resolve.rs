@@ -34,7 +34,7 @@ fn an_image_by_digest_is_looked_up_by_a_head_or_where_that_is_refused_by_a_get()
 
     let fake = Fake::new();
     fake.image("app", "v1");
-    fake.intercept(|_, request| (request.method() == Method::HEAD).then(|| plain(405, "")));
+    fake.intercept(|_, request| (request.method() == Method::HEAD).then(|| Ok(plain(405, ""))));
     assert_eq!(*look_up(&fake, &by_digest).unwrap().digest(), digest);
 
     // The tag is the registry's word: its manifest is fetched and hashed.
