@@ -59,7 +59,7 @@ fn ours(interop: &Interop, image: &str, flags: &[&str]) -> Outcome {
 }
 
 #[test]
-fn a_files_signature_that_was_moved_to_a_sig_tag_passes_for_an_images() {
+fn a_files_signature_that_was_moved_to_a_sig_tag_is_refused_where_bundles_are_asked_for() {
     let Some(interop) = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1) else { return };
     let image = interop.image("demo/app");
     let payload = simple_signing(&image);
@@ -78,10 +78,17 @@ fn a_files_signature_that_was_moved_to_a_sig_tag_passes_for_an_images() {
     sign.arg(&file).run().succeeds();
     move_to_tag(&interop, &image, &payload, &bundle);
 
-    // The legacy format cannot tell the two apart.
+    // The format cannot tell the two apart: cosign takes it, and so do we unless told.
     let signer = interop.identity(Signer::Workload);
     interop.cosign("verify").args(signer.policy()).arg(&image).run().succeeds();
     ours(&interop, &image, &[]).succeeds();
+    ours(&interop, &image, &["--signature-format", "legacy"]).succeeds();
+    let refused = ours(&interop, &image, &["--signature-format", "bundle"]);
+    assert!([10, 12].contains(&refused.code), "{refused:#?}");
+
+    // A signature of the image itself passes.
+    interop.ambisign_as(Signer::Workload, "sign").arg(&image).run().succeeds();
+    ours(&interop, &image, &["--signature-format", "bundle"]).succeeds();
 }
 
 #[test]
