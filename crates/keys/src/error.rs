@@ -60,6 +60,9 @@ pub enum Error {
         /// The scheme it was checked with.
         scheme: Scheme,
     },
+    /// An encrypted private key was not encrypted with the password that was given.
+    #[error("the password does not decrypt the private key")]
+    WrongPassword,
     /// The operating system gave no random bytes.
     #[error("no random bytes from the operating system")]
     NoRandomness,

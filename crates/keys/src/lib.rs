@@ -5,6 +5,7 @@
 
 mod algorithm;
 mod digest;
+mod encrypted;
 mod error;
 mod jwk;
 mod jws;

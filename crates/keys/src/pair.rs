@@ -5,7 +5,13 @@ use std::fmt;
 use ed25519_dalek::Signer as _;
 use p256::ecdsa::signature::hazmat::RandomizedPrehashSigner;
 use p256::ecdsa::signature::rand_core::{self, CryptoRng, RngCore, impls};
-use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, LineEnding};
+use p256::pkcs8::spki::AlgorithmIdentifierRef;
+use p256::pkcs8::{
+    DecodePrivateKey, EncodePrivateKey, EncodePublicKey, LineEnding, ObjectIdentifier,
+    PrivateKeyInfo, SecretDocument,
+};
+use ring::rand::SystemRandom;
+use ring::signature::RSA_PKCS1_SHA256;
 use zeroize::Zeroizing;
 
 use crate::algorithm::{KeyAlgorithm, Scheme};
@@ -16,7 +22,7 @@ use crate::public::PublicKey;
 use crate::random::random;
 
 /// The longest private key accepted, in bytes.
-const KEY_CAP: usize = 4 << 10;
+const KEY_CAP: usize = 16 << 10;
 
 /// Signs with one key and one scheme: a key in memory, or one that is elsewhere.
 pub trait Sign: Send + Sync {
@@ -46,6 +52,13 @@ enum Secret {
     P256(p256::ecdsa::SigningKey),
     P384(p384::ecdsa::SigningKey),
     Ed25519(ed25519_dalek::SigningKey),
+    Rsa(Box<RsaKey>),
+}
+
+/// ring's key, and the PKCS #8 document it was read from: ring gives none back.
+struct RsaKey {
+    key: ring::rsa::KeyPair,
+    document: SecretDocument,
 }
 
 impl KeyPair {
@@ -75,32 +88,43 @@ impl KeyPair {
                 let seed = Zeroizing::new(random::<32>()?);
                 Self::new(Secret::Ed25519(ed25519_dalek::SigningKey::from_bytes(&seed)))
             }
-            other => {
-                Err(Error::UnsupportedKey { expected: SIGNING_KINDS, found: other.to_string() })
-            }
+            other => Err(Error::UnsupportedKey {
+                expected: "P-256, P-384 or Ed25519",
+                found: other.to_string(),
+            }),
         }
     }
 
-    /// Reads an unencrypted `PRIVATE KEY` block (RFC 5958).
+    /// Reads an unencrypted block: `PRIVATE KEY` (RFC 5958), `EC PRIVATE KEY` (RFC 5915) or
+    /// `RSA PRIVATE KEY` (RFC 8017).
     ///
     /// # Errors
-    /// The text is not such a block, or the key is malformed or not on P-256, P-384 or Ed25519.
-    pub fn from_pkcs8_pem(text: &str) -> Result<Self, Error> {
+    /// The text is not such a block, or the key is malformed or not on P-256, P-384 or Ed25519, nor
+    /// an RSA key of 2048 to 4096 bits. No error quotes the text.
+    pub fn from_pem(text: &str) -> Result<Self, Error> {
         if text.len() > KEY_CAP {
             return Err(malformed("it is too long"));
         }
-        let (label, document) = p256::pkcs8::SecretDocument::from_pem(text.trim_start())
+        let (label, document) = SecretDocument::from_pem(text.trim_start())
             .map_err(|_| malformed("there is no readable PEM block"))?;
-        if label != "PRIVATE KEY" {
-            return Err(malformed("the PEM block is not labelled PRIVATE KEY"));
-        }
+        let document = match label {
+            "PRIVATE KEY" => Some(document),
+            "EC PRIVATE KEY" => ec_document(document.as_bytes()),
+            "RSA PRIVATE KEY" => rsa_document(document.as_bytes()),
+            _ => {
+                return Err(malformed(
+                    "the PEM block is not labelled PRIVATE KEY, EC PRIVATE KEY or RSA PRIVATE KEY",
+                ));
+            }
+        };
+        let document = document.ok_or_else(|| malformed(SIGNING_KINDS))?;
         Self::from_pkcs8_der(document.as_bytes())
     }
 
     /// Reads a DER PrivateKeyInfo (RFC 5958).
     ///
     /// # Errors
-    /// The key is malformed or not on P-256, P-384 or Ed25519.
+    /// The key is malformed or not one that [`from_pem`](Self::from_pem) takes.
     pub fn from_pkcs8_der(der: &[u8]) -> Result<Self, Error> {
         if der.len() > KEY_CAP {
             return Err(malformed("it is too long"));
@@ -109,8 +133,9 @@ impl KeyPair {
             .map(Secret::P256)
             .or_else(|_| p384::ecdsa::SigningKey::from_pkcs8_der(der).map(Secret::P384))
             .or_else(|_| ed25519_dalek::SigningKey::from_pkcs8_der(der).map(Secret::Ed25519))
+            .or_else(|_| RsaKey::read(der).map(Box::new).map(Secret::Rsa).ok_or(()))
             // The parsers' errors may quote the input.
-            .map_err(|_| malformed(SIGNING_KINDS))?;
+            .map_err(|()| malformed(SIGNING_KINDS))?;
         Self::new(secret)
     }
 
@@ -119,10 +144,23 @@ impl KeyPair {
     /// # Errors
     /// The key cannot be encoded, which does not happen with a key made or read here.
     pub fn to_pkcs8_pem(&self) -> Result<Zeroizing<String>, Error> {
+        let document = self.to_document()?;
+        document
+            .to_pem("PRIVATE KEY", LineEnding::LF)
+            .map_err(|_| malformed("it cannot be encoded"))
+    }
+
+    /// The key as a DER PrivateKeyInfo.
+    pub(crate) fn to_pkcs8_der(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        Ok(self.to_document()?.to_bytes())
+    }
+
+    fn to_document(&self) -> Result<SecretDocument, Error> {
         match &self.secret {
-            Secret::P256(key) => key.to_pkcs8_pem(LineEnding::LF),
-            Secret::P384(key) => key.to_pkcs8_pem(LineEnding::LF),
-            Secret::Ed25519(key) => key.to_pkcs8_pem(LineEnding::LF),
+            Secret::P256(key) => key.to_pkcs8_der(),
+            Secret::P384(key) => key.to_pkcs8_der(),
+            Secret::Ed25519(key) => key.to_pkcs8_der(),
+            Secret::Rsa(key) => return Ok(key.document.clone()),
         }
         .map_err(|_| malformed("it cannot be encoded"))
     }
@@ -138,12 +176,17 @@ impl KeyPair {
 
     fn new(secret: Secret) -> Result<Self, Error> {
         let spki = match &secret {
-            Secret::P256(key) => key.verifying_key().to_public_key_der(),
-            Secret::P384(key) => key.verifying_key().to_public_key_der(),
-            Secret::Ed25519(key) => key.verifying_key().to_public_key_der(),
-        }
-        .map_err(|_| malformed("its public key cannot be encoded"))?;
-        let public = PublicKey::from_spki(spki.as_bytes())?;
+            Secret::P256(key) => Some(key.verifying_key().to_public_key_der()),
+            Secret::P384(key) => Some(key.verifying_key().to_public_key_der()),
+            Secret::Ed25519(key) => Some(key.verifying_key().to_public_key_der()),
+            Secret::Rsa(_) => None,
+        };
+        let spki = spki.transpose().map_err(|_| malformed("its public key cannot be encoded"))?;
+        let public = match (spki, &secret) {
+            (Some(spki), _) => PublicKey::from_spki(spki.as_bytes())?,
+            (None, Secret::Rsa(rsa)) => PublicKey::from_pkcs1(rsa.key.public().as_ref())?,
+            (None, _) => return Err(malformed("it has no public key")),
+        };
         let scheme = public.default_scheme();
         Ok(Self { secret, public, scheme })
     }
@@ -183,9 +226,45 @@ impl Sign for KeyPair {
                 (_, Payload::Message(message)) => Ok(key.sign(message).to_vec()),
                 (scheme, Payload::Digest(_)) => Err(Error::NeedsMessage { scheme }),
             },
+            Secret::Rsa(rsa) => match (self.scheme, payload) {
+                (Scheme::RsaPkcs1Sha256 { .. }, Payload::Message(message)) => {
+                    let mut signature = vec![0; rsa.key.public().modulus_len()];
+                    rsa.key
+                        .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
+                        .map_err(|_| Error::NoRandomness)?;
+                    Ok(signature)
+                }
+                (scheme, Payload::Digest(_)) => Err(Error::NeedsMessage { scheme }),
+                (scheme, Payload::Message(_)) => Err(Error::BadSignature { scheme }),
+            },
         }
     }
 }
+
+impl RsaKey {
+    fn read(der: &[u8]) -> Option<Self> {
+        let document = SecretDocument::try_from(der).ok()?;
+        Some(Self { key: ring::rsa::KeyPair::from_pkcs8(der).ok()?, document })
+    }
+}
+
+/// The PKCS #8 form of an ECPrivateKey (RFC 5915).
+fn ec_document(der: &[u8]) -> Option<SecretDocument> {
+    let p256 = p256::SecretKey::from_sec1_der(der).map(|key| key.to_pkcs8_der());
+    let document =
+        p256.or_else(|_| p384::SecretKey::from_sec1_der(der).map(|key| key.to_pkcs8_der()));
+    document.ok()?.ok()
+}
+
+/// The PKCS #8 form of an RSAPrivateKey (RFC 8017, A.1.2).
+fn rsa_document(der: &[u8]) -> Option<SecretDocument> {
+    let algorithm =
+        AlgorithmIdentifierRef { oid: RSA_ENCRYPTION, parameters: Some(der::asn1::AnyRef::NULL) };
+    SecretDocument::encode_msg(&PrivateKeyInfo::new(algorithm, der)).ok()
+}
+
+/// rsaEncryption (RFC 8017, appendix C).
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
 /// Shows the public half only.
 impl fmt::Debug for KeyPair {
@@ -220,7 +299,8 @@ impl RngCore for Drawn {
 
 impl CryptoRng for Drawn {}
 
-const SIGNING_KINDS: &str = "a private key on P-256, P-384 or Ed25519";
+const SIGNING_KINDS: &str =
+    "a private key on P-256, P-384 or Ed25519, or an RSA key of 2048 to 4096 bits";
 
 /// Draws until the bytes are a private scalar of the curve. One draw in four thousand million is
 /// not, so ten that are not mean a broken random generator.

@@ -321,7 +321,7 @@ fn what_a_new_key_signs_verifies_and_no_other_key_verifies_it() {
     let rsa = KeyPair::generate_for(KeyAlgorithm::Rsa { bits: 2048 });
     assert_eq!(
         rsa.unwrap_err().to_string(),
-        "unsupported key: expected a private key on P-256, P-384 or Ed25519, found RSA 2048"
+        "unsupported key: expected P-256, P-384 or Ed25519, found RSA 2048"
     );
 }
 
@@ -380,11 +380,11 @@ fn private_keys_of_openssl_are_read_and_written_back() {
     for (name, pem) in file["private_keys"].as_object().unwrap() {
         let pem = pem.as_str().unwrap();
         let Some(scheme) = Scheme::from_key_details(name) else { continue };
-        let pair = KeyPair::from_pkcs8_pem(pem).unwrap();
+        let pair = KeyPair::from_pem(pem).unwrap();
         assert_eq!(pair.scheme(), scheme);
         let case = cases("signatures").into_iter().find(|case| case.scheme == scheme).unwrap();
         assert_eq!(pair.public_key(), &case.key);
-        let again = KeyPair::from_pkcs8_pem(&pair.to_pkcs8_pem().unwrap()).unwrap();
+        let again = KeyPair::from_pem(&pair.to_pkcs8_pem().unwrap()).unwrap();
         assert_eq!(again.public_key(), &case.key);
     }
 }
@@ -392,15 +392,39 @@ fn private_keys_of_openssl_are_read_and_written_back() {
 #[test]
 fn what_is_no_private_key_of_ours_is_refused_without_a_word_of_it() {
     let file = openssl();
-    for name in ["encrypted", "sec1", "rsa"] {
-        let pem = text(&file, &format!("/private_keys/{name}"));
-        let error = KeyPair::from_pkcs8_pem(pem).unwrap_err();
-        assert!(matches!(error, Error::Malformed { .. }), "{name}: {error}");
+    let encrypted = text(&file, "/private_keys/encrypted");
+    let damaged = include_str!("../../../../tests/fixtures/openssl/ec_private_sec1.pem");
+    for pem in [encrypted, &damaged.replacen('A', "B", 3)] {
+        let error = KeyPair::from_pem(pem).unwrap_err();
+        assert!(matches!(error, Error::Malformed { .. }), "{error}");
         let secret_line = pem.lines().nth(1).unwrap();
-        assert!(!format!("{error:?} {error}").contains(&secret_line[..8]), "{name}");
+        assert!(!format!("{error:?} {error}").contains(&secret_line[..8]));
     }
-    assert!(KeyPair::from_pkcs8_pem("").is_err());
+    assert!(KeyPair::from_pem("").is_err());
     assert!(KeyPair::from_pkcs8_der(&[0; 5000]).is_err());
+}
+
+#[test]
+fn the_older_forms_of_private_keys_are_read() {
+    macro_rules! pem {
+        ($name:literal) => {
+            include_str!(concat!("../../../../tests/fixtures/openssl/", $name, ".pem"))
+        };
+    }
+    for (private, public) in [
+        (pem!("ec_private_sec1"), pem!("ec_public")),
+        (pem!("ec384_private_sec1"), pem!("ec384_public")),
+        (pem!("rsa_private_pkcs1"), pem!("rsa_public")),
+        (pem!("rsa_private"), pem!("rsa_public")),
+    ] {
+        let pair = KeyPair::from_pem(private).unwrap();
+        assert_eq!(pair.public_key(), &PublicKey::from_pem(public).unwrap());
+        let signature = pair.sign(Payload::Message(b"hello")).unwrap();
+        let message = Payload::Message(b"hello");
+        pair.public_key().verify(pair.scheme(), message, &signature).unwrap();
+        let again = KeyPair::from_pem(&pair.to_pkcs8_pem().unwrap()).unwrap();
+        assert_eq!(again.public_key(), pair.public_key());
+    }
 }
 
 #[test]
