@@ -107,6 +107,12 @@ pub(crate) fn parse_without<'a>(
         .map_err(|error| checked.explain(values.explain(error)))
 }
 
+/// Checks that `bytes` are one object, as a predicate is, without keeping anything of it.
+pub(crate) fn check_predicate(bytes: &[u8], limits: &Limits) -> Result<(), Error> {
+    let values = Values::up_to(limits.predicate_values, CHECKED_VALUES);
+    document(bytes, limits, Predicate(&values)).map_err(|error| values.explain(error))
+}
+
 /// Removes the byte order mark that some editors write before a text.
 pub fn without_bom(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
@@ -291,6 +297,17 @@ impl<'a> Visitor<'a> for Checked<'_> {
             map.next_value_seed(self)?;
         }
         distinct(keys)
+    }
+}
+
+/// As [`Checked`], of an object only.
+struct Predicate<'b>(&'b Values);
+
+impl<'a> DeserializeSeed<'a> for Predicate<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(Checked(self.0))
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::constants::{MAX_DIGESTS, MAX_SUBJECTS, STATEMENT_TYPE_V0_1, STATEMENT_TYPE_V1};
 use crate::encode::to_json;
 use crate::error::{Error, quote};
-use crate::json::{Json, Limits, parse_without};
+use crate::json::{Json, Limits, check_predicate, parse_without, without_bom};
 use crate::message::Message;
 
 /// An in-toto statement (v1 or v0.1): a predicate about subjects known by their digests.
@@ -37,14 +37,40 @@ pub struct Subject {
 impl Statement {
     /// A v1 statement about `subjects`.
     pub fn new(subjects: Vec<Subject>, predicate_type: &str, predicate: &Value) -> Self {
-        let json = to_json(&StatementJson {
+        let header =
+            HeaderJson { statement_type: STATEMENT_TYPE_V1, subject: &subjects, predicate_type };
+        let json = to_json(&StatementJson { header, predicate }).into_bytes();
+        Self { subjects, predicate_type: predicate_type.to_owned(), json }
+    }
+
+    /// A v1 statement about `subjects` whose predicate is the JSON object `predicate`, byte for byte:
+    /// numbers, spaces and members that are unknown here stay as they are.
+    ///
+    /// # Errors
+    /// The predicate is not one JSON object, has a key twice in one object, or exceeds one of the
+    /// `limits`; there is no subject, or there are more than [`MAX_SUBJECTS`].
+    pub fn with_predicate(
+        subjects: Vec<Subject>,
+        predicate_type: &str,
+        predicate: &[u8],
+        limits: &Limits,
+    ) -> Result<Self, Error> {
+        count(subjects.len())?;
+        let predicate = without_bom(predicate).trim_ascii();
+        check_predicate(predicate, limits)?;
+        let mut json = to_json(&HeaderJson {
             statement_type: STATEMENT_TYPE_V1,
             subject: &subjects,
             predicate_type,
-            predicate,
         })
         .into_bytes();
-        Self { subjects, predicate_type: predicate_type.to_owned(), json }
+        // Before the brace that ends the header.
+        json.pop();
+        json.reserve_exact(predicate.len() + 16);
+        json.extend_from_slice(b",\"predicate\":");
+        json.extend_from_slice(predicate);
+        json.push(b'}');
+        Ok(Self { subjects, predicate_type: predicate_type.to_owned(), json })
     }
 
     /// Reads a statement, v1 or v0.1, within the default [`Limits`]. As in-toto requires,
@@ -95,14 +121,18 @@ impl Statement {
 }
 
 fn subjects(messages: Vec<Message<'_>>) -> Result<Vec<Subject>, Error> {
-    if messages.is_empty() {
-        // Nothing would bind the artifact: such a statement is about anything.
-        return Err(Error::rule("subject", "a statement needs at least one subject"));
-    }
-    if messages.len() > MAX_SUBJECTS {
-        return Err(Error::Limit { what: "subjects", limit: MAX_SUBJECTS, found: messages.len() });
-    }
+    count(messages.len())?;
     messages.into_iter().map(subject).collect()
+}
+
+/// Whether a statement may have so many subjects.
+fn count(subjects: usize) -> Result<(), Error> {
+    match subjects {
+        // Nothing would bind the artifact: such a statement is about anything.
+        0 => Err(Error::rule("subject", "a statement needs at least one subject")),
+        1..=MAX_SUBJECTS => Ok(()),
+        found => Err(Error::Limit { what: "subjects", limit: MAX_SUBJECTS, found }),
+    }
 }
 
 fn subject(mut message: Message<'_>) -> Result<Subject, Error> {
@@ -136,13 +166,20 @@ fn subject(mut message: Message<'_>) -> Result<Subject, Error> {
     Ok(Subject { name, digests, annotations })
 }
 
+/// A statement without its predicate.
 #[derive(Serialize)]
-struct StatementJson<'a> {
+struct HeaderJson<'a> {
     #[serde(rename = "_type")]
     statement_type: &'a str,
     subject: &'a [Subject],
     #[serde(rename = "predicateType")]
     predicate_type: &'a str,
+}
+
+#[derive(Serialize)]
+struct StatementJson<'a> {
+    #[serde(flatten)]
+    header: HeaderJson<'a>,
     predicate: &'a Value,
 }
 
@@ -175,6 +212,30 @@ mod tests {
             br#"{ "predicate": {"b":1, "a":1e5}, "_type":"https://in-toto.io/Statement/v0.1","x":0,
             "subject":[{"digest":{}}],"predicateType":"p" }"#;
         assert_eq!(Statement::parse(bytes).unwrap().to_json(), bytes);
+    }
+
+    #[test]
+    fn a_predicate_stays_as_it_was_written() {
+        let subjects = vec![Subject {
+            name: Some("app".into()),
+            digests: [("sha256".to_owned(), "00ff".to_owned())].into(),
+            annotations: BTreeMap::new(),
+        }];
+        let predicate = br#"{ "b": 1.50, "a": 1e30, "u": "\u00e9" }"#;
+        let file = [b"\xef\xbb\xbf".as_slice(), predicate, b"\n"].concat();
+        let limits = Limits::default();
+        let statement = Statement::with_predicate(subjects.clone(), "p:q", &file, &limits).unwrap();
+        let json = String::from_utf8(statement.to_json()).unwrap();
+        assert!(json.ends_with(&format!(
+            r#""predicateType":"p:q","predicate":{}}}"#,
+            std::str::from_utf8(predicate).unwrap()
+        )));
+        assert_eq!(Statement::parse(json.as_bytes()).unwrap(), statement);
+        for wrong in ["", "[]", "1", r#"{"a":1,"a":2}"#, "{},\"subject\":[]", "{}}"] {
+            let made = Statement::with_predicate(subjects.clone(), "p", wrong.as_bytes(), &limits);
+            assert!(matches!(made, Err(Error::Json(_))), "{wrong}");
+        }
+        assert!(Statement::with_predicate(Vec::new(), "p", b"{}", &limits).is_err());
     }
 
     #[test]

@@ -189,7 +189,7 @@ impl From<image_signing::Error> for Failure {
                 let failure = Self::from(*source);
                 Self { problem: format!("{problem}: {}", failure.problem), ..failure }
             }
-            Error::Annotation { .. } => Self::usage(problem),
+            Error::Statement { .. } => Self::usage(problem),
             Error::Identity(source) => (*source).into(),
             Error::NoSignature(none) => Self {
                 hints: hints::no_signature(&none),

@@ -9,14 +9,6 @@ use crate::verdict::{NoSignature, NotAcceptable};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An annotation cannot be signed.
-    #[error("the annotation {name:?} cannot be signed: {reason}")]
-    Annotation {
-        /// Its name.
-        name: String,
-        /// Why.
-        reason: String,
-    },
     /// The image's digest has an algorithm that signatures do not use.
     #[error("the digest {digest} of {image} cannot be used: expected sha256, sha384 or sha512")]
     Digest {
@@ -79,6 +71,14 @@ pub enum Error {
         image: String,
         /// What went wrong.
         source: Box<signer::Error>,
+    },
+    /// What the signature would say cannot be signed: an annotation, a predicate or a statement.
+    #[error("{what} cannot be signed: {reason}")]
+    Statement {
+        /// Which of them.
+        what: String,
+        /// Why.
+        reason: String,
     },
 }
 

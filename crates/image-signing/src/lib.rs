@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 mod accepted;
+mod attestation;
 mod error;
 mod event;
 mod identity;
@@ -26,6 +27,7 @@ pub use {
 };
 
 pub use crate::accepted::{SignerName, VerifiedImage, VerifiedSignature};
+pub use crate::attestation::Attestation;
 pub use crate::error::{Action, Error};
 pub use crate::event::{Event, Listener};
 pub use crate::identity::{IdentitySearch, SpiffeChoice};

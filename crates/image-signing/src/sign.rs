@@ -1,4 +1,4 @@
-//! Signing images: found first, then signed, then attached.
+//! Signing images, or attesting something of them: found first, then signed, then attached.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,6 +10,7 @@ use futures_util::stream::BoxStream;
 use oci_push::{Registry, Resolved};
 use signer::Session;
 
+use crate::attestation::Attestation;
 use crate::error::{Action, Error};
 use crate::event::{Event, Listener};
 use crate::image::{Image, Target};
@@ -25,11 +26,19 @@ use crate::signed::SignedImage;
 #[derive(Clone)]
 pub struct ImageSigner {
     registry: Registry,
-    annotations: BTreeMap<String, String>,
+    content: Content,
     recursive: bool,
     attach: bool,
     in_order: bool,
     listener: Listener,
+}
+
+/// What is said about each image.
+#[derive(Clone, Debug)]
+enum Content {
+    /// That it is approved, with annotations.
+    Signature(BTreeMap<String, String>),
+    Attestation(Attestation),
 }
 
 impl ImageSigner {
@@ -37,7 +46,7 @@ impl ImageSigner {
     pub fn new(registry: Registry) -> Self {
         Self {
             registry,
-            annotations: BTreeMap::new(),
+            content: Content::Signature(BTreeMap::new()),
             recursive: false,
             attach: true,
             in_order: false,
@@ -48,14 +57,21 @@ impl ImageSigner {
     /// Writes these annotations into the signed statement.
     ///
     /// # Errors
-    /// [`Error::Annotation`]: a name is one under which verified facts are reported, as
+    /// [`Error::Statement`]: a name is one under which verified facts are reported, as
     /// `SourceRepositoryURI` is. A reader could take the annotation for the fact.
     pub fn with_annotations(self, annotations: BTreeMap<String, String>) -> Result<Self, Error> {
         if let Some(name) = annotations.keys().find(|name| is_reserved(name)) {
             let reason = "verified facts are reported under this name; choose another one";
-            return Err(Error::Annotation { name: name.clone(), reason: reason.to_owned() });
+            let what = format!("the annotation {name:?}");
+            return Err(Error::Statement { what, reason: reason.to_owned() });
         }
-        Ok(Self { annotations, ..self })
+        Ok(Self { content: Content::Signature(annotations), ..self })
+    }
+
+    /// Makes attestations that say `attestation`, instead of signatures.
+    #[must_use]
+    pub fn with_attestation(self, attestation: Attestation) -> Self {
+        Self { content: Content::Attestation(attestation), ..self }
     }
 
     /// Whether the manifests that an index lists are signed as well.
@@ -116,10 +132,11 @@ impl ImageSigner {
     /// Signs `target`: the result is logged and verified, and not attached yet.
     ///
     /// # Errors
-    /// [`Error::Signing`].
+    /// [`Error::Signing`]; [`Error::Statement`] when the attestation is a whole statement about other
+    /// images.
     pub async fn sign(&self, target: &Target, session: &Session) -> Result<SignedImage, Error> {
         (self.listener)(&Event::Signing(target));
-        let statement = statement(target.resolved(), &self.annotations);
+        let statement = self.content.statement(target.resolved())?;
         let signed = session.sign_statement(&statement).await.map_err(|source| {
             let image = target.name().to_owned();
             Error::Signing { image, source: Box::new(source) }
@@ -176,22 +193,31 @@ impl ImageSigner {
 impl fmt::Debug for ImageSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ImageSigner")
-            .field("annotations", &self.annotations)
+            .field("content", &self.content)
             .field("recursive", &self.recursive)
             .field("attach", &self.attach)
             .finish_non_exhaustive()
     }
 }
 
-/// The same statement as cosign's, with the repository's name in addition.
-fn statement(resolved: &Resolved, annotations: &BTreeMap<String, String>) -> Statement {
-    let digest = resolved.digest();
-    let subject = Subject {
-        name: Some(resolved.repository().to_string()),
-        digests: BTreeMap::from([(digest.algorithm().to_owned(), digest.hex().to_owned())]),
-        annotations: annotations.clone(),
-    };
-    Statement::new(vec![subject], SIGN_PREDICATE_TYPE, &serde_json::json!({}))
+impl Content {
+    /// The same statement as cosign's, with the repository's name in addition.
+    fn statement(&self, resolved: &Resolved) -> Result<Statement, Error> {
+        let digest = resolved.digest();
+        let mut subject = Subject {
+            name: Some(resolved.repository().to_string()),
+            digests: BTreeMap::from([(digest.algorithm().to_owned(), digest.hex().to_owned())]),
+            annotations: BTreeMap::new(),
+        };
+        match self {
+            Self::Signature(annotations) => {
+                subject.annotations.clone_from(annotations);
+                let predicate = serde_json::json!({});
+                Ok(Statement::new(vec![subject], SIGN_PREDICATE_TYPE, &predicate))
+            }
+            Self::Attestation(attestation) => attestation.statement(vec![subject]),
+        }
+    }
 }
 
 /// How many images are looked up at once.

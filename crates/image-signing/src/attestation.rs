@@ -1,0 +1,134 @@
+//! What an attestation claims.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bundle::{Limits, Statement, Subject, predicate_type};
+use serde_json::json;
+
+use crate::error::Error;
+
+/// A claim about artifacts, to be signed as an attestation: a predicate type and a JSON object, or a
+/// whole in-toto statement.
+#[derive(Clone, Debug)]
+pub struct Attestation(Claim);
+
+#[derive(Clone, Debug)]
+enum Claim {
+    /// The subjects are those that are attested.
+    Predicate { predicate_type: String, json: Arc<[u8]> },
+    /// The statement names its subjects.
+    Statement(Arc<Statement>),
+}
+
+impl Attestation {
+    /// A predicate of the type `predicate_type`, a URI. `json` is kept byte for byte: numbers and
+    /// members that are unknown here stay as they are.
+    ///
+    /// # Errors
+    /// [`Error::Statement`]: `json` is not one JSON object, or is larger than a verifier takes.
+    pub fn predicate(
+        predicate_type: impl Into<String>,
+        json: impl Into<Arc<[u8]>>,
+    ) -> Result<Self, Error> {
+        let attestation =
+            Self(Claim::Predicate { predicate_type: predicate_type.into(), json: json.into() });
+        // Any subject serves to check the predicate.
+        attestation.statement(vec![Subject::default()]).map(|_| attestation)
+    }
+
+    /// A text of any kind under cosign's type `custom`: the predicate has it as the string `Data`,
+    /// beside `timestamp` (RFC 3339).
+    pub fn custom(text: &str, timestamp: &str) -> Self {
+        let json = json!({ "Data": text, "Timestamp": timestamp }).to_string();
+        let predicate_type = predicate_type::resolve("custom").unwrap_or_default().to_owned();
+        Self(Claim::Predicate { predicate_type, json: json.into_bytes().into() })
+    }
+
+    /// A whole in-toto statement, signed byte for byte.
+    ///
+    /// # Errors
+    /// [`Error::Statement`]: it is not one, or it has no subject.
+    pub fn parse_statement(json: &[u8]) -> Result<Self, Error> {
+        let statement = Statement::parse(json).map_err(|error| wrong(STATEMENT, &error))?;
+        Ok(Self(Claim::Statement(Arc::new(statement))))
+    }
+
+    /// The type of the claim, a URI.
+    pub fn predicate_type(&self) -> &str {
+        match &self.0 {
+            Claim::Predicate { predicate_type, .. } => predicate_type,
+            Claim::Statement(statement) => statement.predicate_type(),
+        }
+    }
+
+    /// The statement that is signed when this is attested of `subjects`.
+    ///
+    /// # Errors
+    /// [`Error::Statement`]: this is a whole statement, and one of `subjects` is not in it.
+    pub fn statement(&self, subjects: Vec<Subject>) -> Result<Statement, Error> {
+        match &self.0 {
+            Claim::Predicate { predicate_type, json } => {
+                Statement::with_predicate(subjects, predicate_type, json, &Limits::default())
+                    .map_err(|error| wrong("the predicate", &error))
+            }
+            Claim::Statement(statement) => {
+                let missing = subjects.iter().find(|subject| !is_about(statement, subject));
+                match missing {
+                    None => Ok((**statement).clone()),
+                    Some(missing) => {
+                        let digest = missing.digests.values().next().cloned().unwrap_or_default();
+                        let reason = format!("none of its subjects has the digest {digest}");
+                        Err(Error::Statement { what: STATEMENT.to_owned(), reason })
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether one of the statement's subjects has a digest of `subject`.
+fn is_about(statement: &Statement, subject: &Subject) -> bool {
+    let has = |digests: &BTreeMap<String, String>| {
+        subject.digests.iter().any(|(algorithm, hex)| digests.get(algorithm) == Some(hex))
+    };
+    statement.subjects().iter().any(|subject| has(&subject.digests))
+}
+
+fn wrong(what: &str, error: &bundle::Error) -> Error {
+    Error::Statement { what: what.to_owned(), reason: host::with_causes(error) }
+}
+
+const STATEMENT: &str = "the statement";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject(hex: &str) -> Subject {
+        let digests = [("sha256".to_owned(), hex.to_owned())].into();
+        Subject { name: Some("app".into()), digests, annotations: BTreeMap::new() }
+    }
+
+    #[test]
+    fn a_predicate_is_about_what_is_attested() {
+        let attestation = Attestation::predicate("p:q", b"{\"a\":1.0}".as_slice()).unwrap();
+        let statement = attestation.statement(vec![subject("00"), subject("01")]).unwrap();
+        assert_eq!(statement.subjects().len(), 2);
+        assert!(
+            String::from_utf8(statement.to_json()).unwrap().contains(r#""predicate":{"a":1.0}"#)
+        );
+        let error = Attestation::predicate("p:q", b"[1]".as_slice()).unwrap_err().to_string();
+        assert!(error.starts_with("the predicate cannot be signed: "), "{error}");
+    }
+
+    #[test]
+    fn a_whole_statement_must_be_about_what_is_attested() {
+        let json = br#"{ "_type":"https://in-toto.io/Statement/v1","predicateType":"p",
+            "subject":[{"name":"x","digest":{"sha256":"00","sha512":"aa"}}],"predicate":null}"#;
+        let attestation = Attestation::parse_statement(json).unwrap();
+        assert_eq!(attestation.statement(vec![subject("00")]).unwrap().to_json(), json);
+        let error = attestation.statement(vec![subject("01")]).unwrap_err().to_string();
+        assert_eq!(error, "the statement cannot be signed: none of its subjects has the digest 01");
+    }
+}
