@@ -11,6 +11,7 @@ mod inspect;
 mod inspection;
 mod instance;
 mod judge;
+mod provenance;
 mod refusal;
 mod report;
 mod reserved;
@@ -39,6 +40,7 @@ pub use crate::inspection::{
     SubjectInspection, TimeInspection,
 };
 pub use crate::instance::{Instance, sign_image, verify_image};
+pub use crate::provenance::provenance;
 pub use crate::refusal::{Reason, Refusal, RefusalGroup};
 pub use crate::report::{
     Claims, Critical, CriticalIdentity, CriticalImage, VerificationReport, facts,
