@@ -254,7 +254,7 @@ mod tests {
         let all = include_str!("../../../tests/fixtures/captures/fulcio/issued.json");
         let all: Vec<Value> = serde_json::from_str(all).unwrap();
         let found = all.into_iter().find(|it| it["case"] == case).unwrap();
-        let pem = found["certificate"]["pem"].as_str().or(found["pem"].as_str()).unwrap();
+        let pem = found["pem"].as_str().unwrap();
         (Certificate::from_pem(pem).unwrap(), found["claims"].clone())
     }
 
