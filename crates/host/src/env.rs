@@ -23,8 +23,8 @@ pub trait Env: Send + Sync {
     /// The value of the variable `name` as it is, also when it is empty; `None` when it is unset.
     fn var_os(&self, name: &str) -> Option<OsString>;
 
-    /// Reads the file at `path`, at most `cap` bytes. See [`read_file`](crate::files::read_file) for what
-    /// is refused. An implementation never blocks the thread that polls the future, so that a
+    /// Reads the file at `path`, at most `cap` bytes. See
+    /// [`read_file_or_fifo`](crate::files::read_file_or_fifo) for what is refused. An implementation never blocks the thread that polls the future, so that a
     /// caller's deadline holds whatever the file system does.
     fn read<'a>(&'a self, path: &'a Path, cap: usize) -> BoxFuture<'a, Result<Vec<u8>, FileError>>;
 

@@ -1,6 +1,6 @@
 //! Reading files of unknown origin.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,12 +15,35 @@ use std::sync::Arc;
 /// The path does not exist, is a directory, a socket or a FIFO, cannot be read, or holds more
 /// than `cap` bytes.
 pub fn read_file(path: &Path, cap: usize) -> Result<Vec<u8>, FileError> {
+    read(path, cap, |_| false)
+}
+
+/// As [`read_file`], and a FIFO too: it blocks until the FIFO has a writer and the writer has ended.
+///
+/// # Errors
+/// As of [`read_file`], but for a FIFO.
+pub fn read_file_or_fifo(path: &Path, cap: usize) -> Result<Vec<u8>, FileError> {
+    read(path, cap, is_fifo)
+}
+
+#[cfg(unix)]
+fn is_fifo(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+
+    metadata.file_type().is_fifo()
+}
+
+#[cfg(not(unix))]
+fn is_fifo(_: &Metadata) -> bool {
+    false
+}
+
+fn read(path: &Path, cap: usize, is_allowed: fn(&Metadata) -> bool) -> Result<Vec<u8>, FileError> {
     let io = |source: std::io::Error| FileError::from_io(path, source);
     let metadata = std::fs::metadata(path).map_err(io)?;
-    // `/dev/stdin` and `/proc/self/fd/N` of a pipe are what shells substitute for `<(command)`:
-    // there the writer is already present.
-    let substituted = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd");
-    if !metadata.is_file() && !substituted {
+    // What shells substitute for `<(command)`: there the writer is already present.
+    let substituted = PIPES.into_iter().any(|pipes| path.starts_with(pipes));
+    if !metadata.is_file() && !substituted && !is_allowed(&metadata) {
         return Err(FileError::NotAFile { path: path.to_owned() });
     }
     let mut bytes = Vec::new();
@@ -30,6 +53,9 @@ pub fn read_file(path: &Path, cap: usize) -> Result<Vec<u8>, FileError> {
     }
     Ok(bytes)
 }
+
+/// Where the pipes of this process are.
+const PIPES: [&str; 3] = ["/dev/fd", "/dev/stdin", "/proc/self/fd"];
 
 /// Why a file could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -98,6 +124,22 @@ mod tests {
         let directory = std::env::temp_dir();
         assert!(matches!(read_file(&directory, 9), Err(FileError::NotAFile { .. })));
         assert!(matches!(read_file(&scratch("missing"), 9), Err(FileError::NotFound { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the standard library makes no FIFO")]
+    fn a_fifo_is_read_only_where_its_writer_may_be_waited_for() {
+        let path = scratch("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(matches!(read_file(&path, 9), Err(FileError::NotAFile { .. })));
+        let at = path.clone();
+        let writer = std::thread::spawn(move || std::fs::write(at, "hello").unwrap());
+        assert_eq!(read_file_or_fifo(&path, 9).unwrap(), b"hello");
+        writer.join().unwrap();
+        let zero = Path::new("/dev/zero");
+        assert!(matches!(read_file_or_fifo(zero, 9), Err(FileError::NotAFile { .. })));
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[cfg(unix)]

@@ -20,7 +20,7 @@ mod transport;
 pub use crate::address::{Forbidden, check_target, is_https_or_loopback, is_local, is_loopback};
 pub use crate::clock::Clock;
 pub use crate::env::{Env, FakeEnv, NotUtf8};
-pub use crate::files::{FileError, read_file};
+pub use crate::files::{FileError, read_file, read_file_or_fifo};
 pub use crate::future::BoxFuture;
 pub use crate::host::Host;
 pub use crate::programs::{Invocation, Launch, NoPrograms, ProgramError, ProgramOutput, Programs};

@@ -78,6 +78,9 @@ pub struct CallPolicy {
     /// Whether sending the request twice is harmless; `None` where its method decides. If not
     /// harmless, only a failure to connect is retried: then nothing was sent.
     pub idempotent: Option<bool>,
+    /// Whether a failure to connect is retried at all. It is the answer where a service either
+    /// runs here or does not.
+    pub reconnect: bool,
     /// What to do with a redirect.
     pub redirects: Redirects,
     /// Whether a proxy may be used; metadata and loopback services never go through one.
@@ -99,6 +102,7 @@ impl CallPolicy {
             body_cap: 4 << 20,
             attempts: 3,
             idempotent: None,
+            reconnect: true,
             redirects: Redirects::SameOrigin,
             proxy: true,
             unix_socket: None,
@@ -131,6 +135,13 @@ impl CallPolicy {
     #[must_use]
     pub fn with_attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
+        self
+    }
+
+    /// Says whether a failure to connect is retried.
+    #[must_use]
+    pub fn with_reconnect(mut self, reconnect: bool) -> Self {
+        self.reconnect = reconnect;
         self
     }
 

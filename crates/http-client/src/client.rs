@@ -134,7 +134,9 @@ impl Call<'_> {
     }
 
     fn pause_after_failure(&self, failure: &Failure, number: u32) -> Option<Duration> {
+        let unconnected = matches!(failure.error, TransportError::Connect { .. });
         let allowed = match failure.again {
+            _ if unconnected && !self.policy.reconnect => false,
             Again::Never => false,
             Again::IfIdempotent => self.idempotent,
             Again::Always => true,

@@ -51,13 +51,13 @@ impl<E: Env> Env for DiskEnv<E> {
     }
 }
 
-/// Reads the file at `path` as [`host::read_file`] does, on a thread of its own: a FIFO or a file
+/// Reads the file at `path` as [`host::read_file_or_fifo`] does, on a thread of its own: a FIFO or a file
 /// system that hangs stops that thread and nothing else. Not a blocking task of the runtime, since
 /// a runtime waits for those when it ends.
 async fn read_file(path: PathBuf, cap: usize) -> Result<Vec<u8>, FileError> {
     let (sender, receiver) = oneshot::channel();
     let at = path.clone();
-    let read = move || drop(sender.send(host::read_file(&at, cap)));
+    let read = move || drop(sender.send(host::read_file_or_fifo(&at, cap)));
     let thread = std::thread::Builder::new().name("ambisign-read".to_owned()).spawn(read);
     if let Err(error) = thread {
         return Err(FileError::from_io(&path, error));

@@ -3,7 +3,7 @@
 /// Variables that hold an identity token, or a credential that such tokens are given for. A helper
 /// program gets none of them, unless it is the one that is to use it: [`secret_variables_but`].
 /// `*SUFFIX` means all variables whose name ends so.
-pub const SECRET_VARIABLES: [&str; 19] = [
+pub const SECRET_VARIABLES: [&str; 23] = [
     // What GitLab jobs call their tokens.
     "*_ID_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
@@ -17,9 +17,13 @@ pub const SECRET_VARIABLES: [&str; 19] = [
     "COSIGN_IDENTITY_TOKEN",
     "IDENTITY_HEADER",
     "ID_TOKEN",
+    "NOMAD_TOKEN",
+    "NOMAD_TOKEN_sigstore",
+    "PLUGIN_OIDC_TOKEN_ID",
     "SEMAPHORE_OIDC_TOKEN",
     "SIGSTORE_IDENTITY_TOKEN",
     "SIGSTORE_ID_TOKEN",
+    "SPACELIFT_OIDC_TOKEN",
     "SYSTEM_ACCESSTOKEN",
     "TFC_WORKLOAD_IDENTITY_TOKEN",
     "TFC_WORKLOAD_IDENTITY_TOKEN_SIGSTORE",

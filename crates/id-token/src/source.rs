@@ -54,12 +54,31 @@ pub struct Found {
     pub token: IdToken,
     /// For example `ACTIONS_ID_TOKEN_REQUEST_URL is set`.
     pub evidence: String,
+    /// Why the token may be another's, so that it serves only where its source was asked for by
+    /// name.
+    pub doubt: Option<Doubt>,
+}
+
+/// Why a token is not used before a person names its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Doubt {
+    /// What speaks against the token.
+    pub reason: String,
+    /// What a person can do about it.
+    pub hint: String,
 }
 
 impl Found {
     /// `token`, detected because of `evidence`.
     pub fn new(token: IdToken, evidence: impl Into<String>) -> Self {
-        Self { token, evidence: evidence.into() }
+        Self { token, evidence: evidence.into(), doubt: None }
+    }
+
+    /// The token serves only where its source was asked for by name.
+    #[must_use]
+    pub fn doubted(self, reason: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { doubt: Some(Doubt { reason: reason.into(), hint: hint.into() }), ..self }
     }
 }
 

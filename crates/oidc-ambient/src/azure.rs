@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use host::{Env, Host, Redirects};
+use host::{Host, Redirects};
 use http::header::{HeaderName, HeaderValue};
 use id_token::{Audience, IdToken};
 use secrecy::SecretString;
 use url::Url;
 
 use crate::fetch::{self, Call, Failure};
+use crate::files;
 
 /// An access token of this machine's managed identity for `resource`, such as
 /// `https://management.azure.com/`.
@@ -16,7 +17,7 @@ use crate::fetch::{self, Call, Failure};
 /// # Errors
 /// This is not a machine of Azure's, or it has no identity.
 pub async fn access_token(host: &Host, resource: &str) -> Result<SecretString, Failure> {
-    let service = Service::find(host.env.as_ref()).await.map_err(Failure::new)?;
+    let service = Service::find(host).await.map_err(Failure::new)?;
     service.call(host, resource)?.secret(host, "access_token").await
 }
 
@@ -32,7 +33,8 @@ pub(crate) enum Service {
 
 impl Service {
     /// The service of this machine, or what was looked for.
-    pub(crate) async fn find(env: &dyn Env) -> Result<Self, String> {
+    pub(crate) async fn find(host: &Host) -> Result<Self, String> {
+        let env = host.env.as_ref();
         if env.var(ENDPOINT).is_some() && env.var(THUMBPRINT).is_some() {
             return Ok(Self::Unsupported("Service Fabric", THUMBPRINT));
         }
@@ -42,7 +44,7 @@ impl Service {
         if let (Some(url), Some(secret)) = (env.var(ENDPOINT), env.var(HEADER)) {
             return Ok(Self::Endpoint { url, secret });
         }
-        let tag = env.read(Path::new(ASSET_TAG), 256).await.unwrap_or_default();
+        let tag = files::read(host, Path::new(ASSET_TAG), 256).await.unwrap_or_default();
         if tag.starts_with(AZURE_TAG) {
             return Ok(Self::Machine);
         }
@@ -89,7 +91,7 @@ impl Service {
         }
         Ok(Call::get(url)
             .header(HeaderName::from_static(name), value)
-            .policy(fetch::local_policy().with_redirects(Redirects::Never)))
+            .policy(fetch::local_policy().with_reconnect(false).with_redirects(Redirects::Never)))
     }
 }
 

@@ -70,7 +70,8 @@ impl TokenSource for Cached {
                 return Outcome::Found(found);
             }
             let (source, clock) = (self.source.as_ref(), self.clock.as_ref());
-            let outcome = Question { source, clock, min_ttl, certain: true }.ask(audience).await;
+            let question = Question { source, clock, min_ttl, certain: true, sigstores: false };
+            let outcome = question.ask(audience).await;
             if let Outcome::Found(found) = &outcome {
                 self.keep(audience, found);
             }

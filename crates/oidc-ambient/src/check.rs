@@ -16,6 +16,9 @@ pub(crate) struct Question<'a> {
     pub(crate) min_ttl: Duration,
     /// Whether the source's stage is one whose failures end the search.
     pub(crate) certain: bool,
+    /// Whether what the source holds is meant for the audience `sigstore`: for another audience
+    /// the job may have a token of its own.
+    pub(crate) sigstores: bool,
 }
 
 impl Question<'_> {
@@ -25,7 +28,10 @@ impl Question<'_> {
         let late = Box::pin(async { self.clock.sleep(DEADLINE).await });
         match select(self.source.find(audience, self.min_ttl), late).await {
             Either::Left((Outcome::Found(found), _)) => {
-                check(found, audience, self.clock.now(), self.certain)
+                let now = self.clock.now();
+                let is_for_another = wrong_audience(found.token.claims(), audience).is_some()
+                    && audience.as_str() != Audience::SIGSTORE;
+                check(found, audience, now, self.certain && !(self.sigstores && is_for_another))
             }
             Either::Left((outcome, _)) => outcome,
             Either::Right(_) => Outcome::Broken(

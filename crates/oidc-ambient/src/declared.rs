@@ -14,6 +14,7 @@ use id_token::TokenSource;
 use self::parse::parse;
 use self::run::Declared;
 use crate::error::Error;
+use crate::files;
 use crate::table::{Sources, Stage};
 
 impl Sources {
@@ -24,7 +25,7 @@ impl Sources {
     /// [`Error::Declaration`]: the file is not there or cannot be read, is not TOML, or declares
     /// something that is not valid. Nothing is added then.
     pub async fn declare(&mut self, host: &Host, path: &Path) -> Result<(), Error> {
-        match host.env.read(path, FILE_CAP).await {
+        match files::read(host, path, FILE_CAP).await {
             Ok(bytes) => self.declare_bytes(host, path, &bytes),
             Err(error) => Err(Error::Declaration {
                 path: path.to_owned(),
@@ -43,7 +44,7 @@ impl Sources {
     /// [`Error::Declaration`]: the file can be read and is not valid.
     pub async fn declare_default(&mut self, host: &Host) -> Result<Option<FileError>, Error> {
         let Some(path) = default_path(host.env.as_ref()) else { return Ok(None) };
-        match host.env.read(&path, FILE_CAP).await {
+        match files::read(host, &path, FILE_CAP).await {
             Ok(bytes) => self.declare_bytes(host, &path, &bytes).map(|()| None),
             Err(FileError::NotFound { .. }) => Ok(None),
             Err(error) => Ok(Some(error)),

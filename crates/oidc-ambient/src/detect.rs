@@ -1,9 +1,12 @@
 //! The search.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use host::{Clock, escape_remote};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use host::{BoxFuture, Clock, escape_remote};
 use id_token::{Absence, Audience, Broken, Found, IdToken, Outcome, TokenSource};
 
 use crate::audiences::Audiences;
@@ -86,6 +89,7 @@ pub async fn detect_for(
 ) -> Result<Detected, Error> {
     let mut search = Search::new(sources, audiences);
     for (stage, source) in sources.staged() {
+        sources.tell(source.name());
         let (outcome, audience) = ask(sources, stage, source, audiences, min_ttl).await;
         if let Some(decision) = search.consider(stage, source, outcome, audience) {
             return decision;
@@ -112,7 +116,7 @@ pub struct Report {
     pub state: State,
     /// What was looked at.
     pub evidence: String,
-    /// What is wrong, if anything.
+    /// What is wrong, if anything. A source that is available and has a reason is passed over.
     pub reason: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
@@ -140,19 +144,23 @@ impl State {
     }
 }
 
-/// Asks every source, also those that come after the first token.
+/// Asks every source, also those that come after the first token, side by side.
 pub async fn survey(sources: &Sources, audience: &Audience, min_ttl: Duration) -> Survey {
     survey_for(sources, &Audiences::one(audience.clone()), min_ttl).await
 }
 
 /// [`survey`] with the audience that the certificate authority expects of each issuer.
 pub async fn survey_for(sources: &Sources, audiences: &Audiences, min_ttl: Duration) -> Survey {
+    let answers = ask_all(sources, audiences, min_ttl).await;
     let mut search = Search::new(sources, audiences);
     let mut decision = None;
     let mut reports = Vec::new();
-    for (stage, source) in sources.staged() {
-        let (outcome, audience) = ask(sources, stage, source, audiences, min_ttl).await;
-        reports.push(Report::new(source.name(), &outcome));
+    for ((stage, source), (outcome, audience)) in sources.staged().zip(answers) {
+        let objection = match &outcome {
+            Outcome::Found(found) => search.objection(stage, source.name(), found),
+            _ => None,
+        };
+        reports.push(Report::new(source.name(), &outcome, objection));
         if decision.is_none() {
             decision = search.consider(stage, source, outcome, audience);
         }
@@ -160,10 +168,41 @@ pub async fn survey_for(sources: &Sources, audiences: &Audiences, min_ttl: Durat
     Survey { reports, outcome: decision.unwrap_or_else(|| search.give_up()) }
 }
 
+/// What the sources answer, in their order. They are asked side by side, and the watcher is told of
+/// the first one that is waited for.
+async fn ask_all(
+    sources: &Sources,
+    audiences: &Audiences,
+    min_ttl: Duration,
+) -> Vec<(Outcome, Audience)> {
+    let ask_one = |(number, (stage, source))| -> BoxFuture<'_, _> {
+        Box::pin(async move { (number, ask(sources, stage, source, audiences, min_ttl).await) })
+    };
+    let mut asked: FuturesUnordered<_> = sources.staged().enumerate().map(ask_one).collect();
+    let mut answers: BTreeMap<usize, (Outcome, Audience)> = BTreeMap::new();
+    let mut waited_for = None;
+    loop {
+        let first = (0..).find(|number| !answers.contains_key(number));
+        if let (Some(number), true) = (first, first != waited_for)
+            && let Some((_, source)) = sources.staged().nth(number)
+        {
+            sources.tell(source.name());
+            waited_for = first;
+        }
+        let Some((number, answer)) = asked.next().await else { break };
+        answers.insert(number, answer);
+    }
+    answers.into_values().collect()
+}
+
 impl Report {
-    fn new(provider: &str, outcome: &Outcome) -> Self {
+    /// `objection` says why a token that was found does not sign.
+    fn new(provider: &str, outcome: &Outcome, objection: Option<Broken>) -> Self {
         let (state, evidence, reason, hint) = match outcome {
-            Outcome::Found(found) => (State::Available, found.evidence.clone(), None, None),
+            Outcome::Found(found) => {
+                let (reason, hint) = objection.map(|it| (it.reason, it.hint)).unzip();
+                (State::Available, found.evidence.clone(), reason, hint.flatten())
+            }
             Outcome::Absent(absence) => (State::Absent, absence.evidence.clone(), None, None),
             Outcome::Broken(Broken { evidence, reason, hint, .. }) => {
                 (State::Broken, evidence.clone(), Some(reason.clone()), hint.clone())
@@ -181,11 +220,16 @@ async fn ask(
     audiences: &Audiences,
     min_ttl: Duration,
 ) -> (Outcome, Audience) {
-    sources.tell(source.name());
     let (source, clock) = (source.as_ref(), sources.clock().as_ref());
-    let question = Question { source, clock, min_ttl, certain: stage < Stage::Guessed };
+    let question = Question {
+        source,
+        clock,
+        min_ttl,
+        certain: stage < Stage::Guessed,
+        sigstores: stage == Stage::Given,
+    };
     let (outcome, audience) = question.ask_any(audiences).await;
-    let report = Report::new(source.name(), &outcome);
+    let report = Report::new(source.name(), &outcome, None);
     tracing::debug!(
         provider = report.provider,
         state = report.state.as_str(),
@@ -202,8 +246,9 @@ struct Search<'a> {
     audiences: &'a Audiences,
     absent: Vec<(String, Absence)>,
     passed_over: Vec<PassedOver>,
-    /// The first identity of the machine whose issuer the authority does not list.
-    unlisted: Option<Detected>,
+    /// The first identity of the machine whose issuer the authority does not list, and where it is
+    /// in `passed_over`.
+    unlisted: Option<(usize, Detected)>,
 }
 
 impl<'a> Search<'a> {
@@ -223,6 +268,8 @@ impl<'a> Search<'a> {
         let provider = source.name().to_owned();
         match outcome {
             Outcome::Found(found) => {
+                let objection = self.objection(stage, &provider, &found);
+                let is_doubted = found.doubt.is_some();
                 let detected = Detected {
                     provider,
                     token: found.token,
@@ -232,12 +279,12 @@ impl<'a> Search<'a> {
                     source: Arc::clone(source),
                     clock: Arc::clone(self.sources.clock()),
                 };
-                let is_listed = self.audiences.lists(detected.token.claims());
-                if is_listed || stage < Stage::Aws || self.sources.is_named() {
-                    return Some(Ok(detected));
+                let Some(broken) = objection else { return Some(Ok(detected)) };
+                let provider = detected.provider.clone();
+                if !is_doubted && self.unlisted.is_none() {
+                    self.unlisted = Some((self.passed_over.len(), detected));
                 }
-                self.passed_over.push(not_listed(&detected));
-                self.unlisted.get_or_insert(detected);
+                self.passed_over.push(PassedOver { provider, broken });
                 None
             }
             Outcome::Broken(broken) if broken.certain || self.sources.is_named() => {
@@ -255,8 +302,35 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// Why a token that was found does not sign.
+    fn objection(&self, stage: Stage, provider: &str, found: &Found) -> Option<Broken> {
+        if self.sources.is_named() {
+            return None;
+        }
+        let passed_over = |reason: String, hint: String| {
+            Some(Broken::new(&found.evidence, reason).with_hint(hint).with_certain(false))
+        };
+        if let Some(doubt) = &found.doubt {
+            return passed_over(doubt.reason.clone(), doubt.hint.clone());
+        }
+        let claims = found.token.claims();
+        if stage < Stage::Aws || self.audiences.lists(claims) {
+            return None;
+        }
+        let issuer = escape_remote(claims.issuer().unwrap_or_default());
+        passed_over(
+            format!("the certificate authority does not list the issuer `{issuer}`"),
+            format!(
+                "use a Fulcio that accepts this issuer, or name the source: `--oidc-provider \
+                 {provider}`"
+            ),
+        )
+    }
+
     fn give_up(self) -> Result<Detected, Error> {
-        if let Some(detected) = self.unlisted {
+        if let Some((own, mut detected)) = self.unlisted {
+            detected.passed_over = self.passed_over;
+            detected.passed_over.remove(own);
             return Ok(detected);
         }
         if self.sources.is_named() {
@@ -269,12 +343,4 @@ impl<'a> Search<'a> {
         let broken = self.passed_over.into_iter().map(|over| (over.provider, over.broken));
         Err(Error::Nothing { absent: self.absent, broken: broken.collect() })
     }
-}
-
-fn not_listed(detected: &Detected) -> PassedOver {
-    let issuer = detected.token.claims().issuer().unwrap_or_default();
-    let reason =
-        format!("the certificate authority does not list the issuer `{}`", escape_remote(issuer));
-    let broken = Broken::new(&detected.evidence, reason).with_certain(false);
-    PassedOver { provider: detected.provider.clone(), broken }
 }

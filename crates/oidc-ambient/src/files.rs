@@ -1,5 +1,6 @@
-//! Tokens in files.
+//! Files that sources read: with a cap, and with a deadline.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,25 +21,34 @@ pub(crate) enum Problem {
 
 /// The token in the file at `path`, read anew each time: it may be rotated.
 pub(crate) async fn token(host: &Host, path: &Path) -> Result<IdToken, Problem> {
-    let bytes = read(host, path).await?;
-    parsed("the file", &String::from_utf8_lossy(&bytes)).map_err(Problem::Unusable)
+    let bytes = text(host, path).await?;
+    parsed("the file", &bytes).map_err(Problem::Unusable)
 }
 
-/// Reads the file at `path`. A file system that does not answer is waited for only so long.
-pub(crate) async fn read(host: &Host, path: &Path) -> Result<Vec<u8>, Problem> {
-    // Begun only when the file is not there at once.
-    let late = Box::pin(async { host.clock.sleep(DEADLINE).await });
-    match select(host.env.read(path, TOKEN_CAP), late).await {
-        Either::Left((Ok(bytes), _)) => Ok(bytes),
-        Either::Left((Err(FileError::NotFound { .. }), _)) => Err(Problem::Missing),
-        Either::Left((Err(error), _)) => Err(Problem::Unusable(with_causes(&error))),
-        Either::Right(_) => Err(Problem::Unusable(format!(
-            "reading {} took longer than {} s",
-            path.display(),
-            DEADLINE.as_secs()
-        ))),
+/// The text of the file at `path`, which may be a token.
+pub(crate) async fn text(host: &Host, path: &Path) -> Result<String, Problem> {
+    match read(host, path, TOKEN_CAP).await {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(FileError::NotFound { .. }) => Err(Problem::Missing),
+        Err(error) => Err(Problem::Unusable(with_causes(&error))),
     }
 }
 
-/// What stays behind a mount that hangs, or behind a FIFO without a writer.
+/// Reads the file at `path`, at most `cap` bytes. A file system that does not answer, and a FIFO
+/// without a writer, are waited for 10 seconds.
+///
+/// # Errors
+/// Those of [`host::Env::read`]; a file that was waited for too long is [`FileError::Io`].
+pub async fn read(host: &Host, path: &Path, cap: usize) -> Result<Vec<u8>, FileError> {
+    // Begun only when the file is not there at once.
+    let late = Box::pin(async { host.clock.sleep(DEADLINE).await });
+    match select(host.env.read(path, cap), late).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => {
+            let reason = format!("it took longer than {} s", DEADLINE.as_secs());
+            Err(FileError::from_io(path, io::Error::new(io::ErrorKind::TimedOut, reason)))
+        }
+    }
+}
+
 const DEADLINE: Duration = Duration::from_secs(10);

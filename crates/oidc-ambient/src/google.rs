@@ -7,4 +7,4 @@ mod metadata;
 pub(crate) use self::iam::account_url;
 pub use self::iam::{SCOPE, action, generate_access_token, generate_id_token, with_email};
 pub use self::metadata::{Access, MetadataAccess, access_token};
-pub(crate) use self::metadata::{ask, hint_for, presence};
+pub(crate) use self::metadata::{Presence, ask, hint_for, presence};

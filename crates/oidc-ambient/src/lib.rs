@@ -16,11 +16,12 @@ mod audiences;
 pub mod azure;
 mod cached;
 mod check;
+mod ci;
 mod declared;
 mod detect;
 mod error;
 pub mod fetch;
-mod files;
+pub mod files;
 pub mod google;
 mod helper;
 mod outcome;
@@ -32,6 +33,7 @@ mod testing;
 
 pub use crate::audiences::Audiences;
 pub use crate::cached::Cached;
+pub use crate::ci::ci_marker;
 pub use crate::detect::{
     Detected, PassedOver, Report, State, Survey, detect, detect_for, survey, survey_for,
 };

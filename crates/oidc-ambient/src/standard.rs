@@ -18,7 +18,7 @@ impl Sources {
     /// `cloud-credentials` by its `add_to`.
     pub fn standard(host: &Host) -> Self {
         let here = || host.clone();
-        let table: [(Stage, Arc<dyn TokenSource>); 21] = [
+        let table: [(Stage, Arc<dyn TokenSource>); 26] = [
             (Stage::Given, Arc::new(EnvToken::new(here()))),
             (Stage::Given, Arc::new(NamedTokenFile::new(here()))),
             (Stage::Job, Arc::new(GitHubActions::new(here()))),
@@ -33,6 +33,11 @@ impl Sources {
             (Stage::Job, Arc::new(PlatformVariable::hcp_terraform(here()))),
             (Stage::Job, Arc::new(PlatformVariable::vercel(here()))),
             (Stage::Job, Arc::new(Fly::new(here()))),
+            (Stage::Job, Arc::new(PlatformVariable::spacelift(here()))),
+            (Stage::Job, Arc::new(PlatformVariable::harness(here()))),
+            (Stage::Job, Arc::new(PlatformVariable::jenkins(here()))),
+            (Stage::Job, Arc::new(PlatformVariable::teamcity(here()))),
+            (Stage::Job, Arc::new(PlatformVariable::nomad(here()))),
             (Stage::Cluster, Arc::new(CosignTokenFile::new(here()))),
             (Stage::Cluster, Arc::new(Kubernetes::new(here()))),
             (Stage::Machine, Arc::new(AzureFederatedFile::new(here()))),

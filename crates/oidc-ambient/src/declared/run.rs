@@ -98,8 +98,8 @@ impl Declared {
     }
 
     async fn file(&self, path: &Path) -> Result<String, Unfilled> {
-        match files::read(&self.host, path).await {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        match files::text(&self.host, path).await {
+            Ok(text) => Ok(text),
             Err(Problem::Missing) => {
                 Err(Unfilled::Absent(format!("{} does not exist", path.display())))
             }

@@ -82,8 +82,8 @@ async fn value(
         return host.env.var(name).map(Some).ok_or_else(absent);
     }
     let Some(path) = mark.strip_prefix("file:") else { return Ok(None) };
-    match files::read(host, Path::new(path)).await {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
+    match files::text(host, Path::new(path)).await {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
         Err(Problem::Missing) => Err(Unfilled::Absent(format!("{path} does not exist"))),
         Err(Problem::Unusable(reason)) => Err(Unfilled::Broken(reason)),
     }

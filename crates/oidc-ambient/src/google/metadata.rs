@@ -12,7 +12,9 @@ use secrecy::SecretString;
 use serde_json::Value;
 use url::Url;
 
+use crate::ci::ci_marker;
 use crate::fetch::{self, Call, Failure};
+use crate::files;
 use crate::google::iam::SCOPE;
 
 /// Where access tokens for Google's APIs come from.
@@ -57,26 +59,46 @@ pub async fn access_token(host: &Host) -> Result<SecretString, Failure> {
         .ok_or_else(|| Failure::new("the metadata service's answer has no string `access_token`"))
 }
 
+/// What says that this is a machine of Google's.
+pub(crate) struct Presence {
+    pub(crate) evidence: String,
+    /// Nothing but the answer of the metadata service says so, and any server of a local network
+    /// can have its address.
+    pub(crate) doubt: Option<String>,
+}
+
 /// What says that this is a machine of Google's, or what was looked for.
-pub(crate) async fn presence(host: &Host) -> Result<String, String> {
+pub(crate) async fn presence(host: &Host) -> Result<Presence, String> {
     let var = |name| host.env.var(name);
+    let certain = |evidence| Ok(Presence { evidence, doubt: None });
     if let Some(name) = METADATA_VARIABLES.into_iter().find(|name| var(name).is_some()) {
-        return Ok(format!("{name} is set"));
+        return certain(format!("{name} is set"));
     }
     if var(NO_CHECK).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Err(format!("{NO_CHECK} is `true`"));
     }
-    let product = host.env.read(Path::new(FIRMWARE), 256).await.unwrap_or_default();
-    if String::from_utf8_lossy(&product).trim().starts_with("Google") {
-        return Ok(format!("{FIRMWARE} says `Google`"));
+    let product = files::read(host, Path::new(FIRMWARE), 256).await;
+    let product = product.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
+    if product.as_ref().is_ok_and(|product| product.starts_with("Google")) {
+        return certain(format!("{FIRMWARE} says `Google`"));
     }
     if let Some(name) = RUNTIME_VARIABLES.into_iter().find(|name| var(name).is_some()) {
-        return Ok(format!("{name} is set"));
+        return certain(format!("{name} is set"));
     }
     let absent = || format!("no metadata service of Google's answers at {DEFAULT_METADATA}");
     let url = Url::parse(&format!("http://{DEFAULT_METADATA}/")).map_err(|_| absent())?;
     match call(url, probe_policy()).send(host).await {
-        Ok(answer) if is_google(&answer) => Ok(format!("{DEFAULT_METADATA} answers as Google's")),
+        Ok(answer) if is_google(&answer) => {
+            let firmware = match product {
+                Ok(product) => format!("{FIRMWARE} says `{}`", host::escape_remote(&product)),
+                Err(_) => format!("{FIRMWARE} cannot be read"),
+            };
+            let is_workload = ci_marker(host.env.as_ref()).is_some() || var(CLUSTER).is_some();
+            Ok(Presence {
+                evidence: format!("{DEFAULT_METADATA} answers as Google's"),
+                doubt: (!is_workload).then_some(firmware),
+            })
+        }
         _ => Err(absent()),
     }
 }
@@ -115,7 +137,7 @@ async fn ask_at(
     let mut url = Url::parse(&path)
         .map_err(|_| Failure::new("the variable for the metadata service holds no host"))?;
     url.query_pairs_mut().extend_pairs(query);
-    let answer = call(url, policy()).send(host).await?;
+    let answer = call(url, policy(host)).send(host).await?;
     if is_google(&answer) {
         return Ok(answer);
     }
@@ -166,17 +188,21 @@ fn probe_policy() -> CallPolicy {
         .with_redirects(Redirects::Never)
 }
 
-/// GKE's metadata service is not ready in the first seconds of a pod, and refuses connections.
-fn policy() -> CallPolicy {
+/// GKE's metadata service is not ready in the first seconds of a pod, and refuses connections. One
+/// that refuses elsewhere is not there.
+fn policy(host: &Host) -> CallPolicy {
     fetch::local_policy()
         .with_attempt(Duration::from_secs(3))
         .with_total(Duration::from_secs(10))
         .with_attempts(8)
+        .with_reconnect(host.env.var(CLUSTER).is_some())
         .with_redirects(Redirects::Never)
 }
 
 const METADATA_VARIABLES: [&str; 3] = ["GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP"];
 const RUNTIME_VARIABLES: [&str; 3] = ["K_SERVICE", "CLOUD_RUN_JOB", "GAE_ENV"];
+/// Every pod has it.
+const CLUSTER: &str = "KUBERNETES_SERVICE_HOST";
 const NO_CHECK: &str = "NO_GCE_CHECK";
 /// The address and not the name: it needs no resolver.
 const DEFAULT_METADATA: &str = "169.254.169.254";

@@ -52,7 +52,7 @@ token_source!(AzureManagedIdentity, "azure-managed-identity");
 
 impl AzureManagedIdentity {
     async fn look(&self, audience: &Audience, _: Duration) -> Outcome {
-        let service = match azure::Service::find(self.host.env.as_ref()).await {
+        let service = match azure::Service::find(&self.host).await {
             Ok(service) => service,
             Err(absence) => return absent(absence),
         };

@@ -5,8 +5,7 @@ use std::time::Duration;
 use host::Host;
 use id_token::{Audience, Outcome};
 
-use crate::check::wrong_audience;
-use crate::outcome::{absent, broken, found, other_audience, parsed};
+use crate::outcome::{absent, broken, found, parsed};
 
 /// `SIGSTORE_ID_TOKEN`.
 pub struct EnvToken {
@@ -16,26 +15,12 @@ pub struct EnvToken {
 token_source!(EnvToken, "envvar");
 
 impl EnvToken {
-    async fn look(&self, audience: &Audience, _: Duration) -> Outcome {
+    async fn look(&self, _: &Audience, _: Duration) -> Outcome {
         let Some(text) = self.host.env.var(VARIABLE) else {
             return absent(format!("{VARIABLE} is not set"));
         };
         let evidence = format!("{VARIABLE} is set");
         match parsed(VARIABLE, &text) {
-            // The variable is Sigstore's: for another audience the job may have a token of its own.
-            Ok(token) if audience.as_str() != Audience::SIGSTORE => {
-                match wrong_audience(token.claims(), audience) {
-                    Some(reason) => other_audience(
-                        evidence,
-                        reason,
-                        format!(
-                            "ask for a token with the audience `{audience}`, or unset {VARIABLE}"
-                        ),
-                        false,
-                    ),
-                    None => found(token, evidence),
-                }
-            }
             Ok(token) => found(token, evidence),
             Err(reason) => broken(
                 evidence,

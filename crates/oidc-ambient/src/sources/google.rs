@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::{BoxFuture, Host};
-use id_token::{Audience, IdToken, Outcome, TokenSource};
+use id_token::{Audience, Found, IdToken, Outcome, TokenSource};
 
 use crate::fetch::{self, Failure};
-use crate::google::{self, Access, MetadataAccess, with_email};
+use crate::google::{self, Access, MetadataAccess, Presence, with_email};
 use crate::outcome::{absent, broken, found, soft};
 
 /// The identity of the machine: Compute Engine, GKE, Cloud Run, Cloud Build.
@@ -19,12 +19,19 @@ token_source!(GoogleMetadata, "google-workload-identity");
 
 impl GoogleMetadata {
     async fn look(&self, audience: &Audience, _: Duration) -> Outcome {
-        let evidence = match google::presence(&self.host).await {
-            Ok(evidence) => evidence,
+        let Presence { evidence, doubt } = match google::presence(&self.host).await {
+            Ok(presence) => presence,
             Err(absence) => return absent(absence),
         };
         match self.fetch(audience).await.and_then(with_email) {
-            Ok(token) => found(token, evidence),
+            Ok(token) => match doubt {
+                None => found(token, evidence),
+                Some(firmware) => Outcome::Found(Found::new(token, evidence).doubted(
+                    format!("{firmware}, so this may not be a machine of Google's"),
+                    "if it is one, use its identity by name: `--oidc-provider \
+                     google-workload-identity`; if it is not, set NO_GCE_CHECK=true",
+                )),
+            },
             // Many machines of Google's have no service account, and a job may run on any.
             Err(failure) => {
                 let hint = google::hint_for(&failure).to_owned();

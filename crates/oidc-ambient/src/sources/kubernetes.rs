@@ -58,7 +58,7 @@ impl Kubernetes {
         let port = self.host.env.var(PORT).unwrap_or_else(|| "443".to_owned());
         let url = token_url(server, &port, namespace, account)
             .ok_or_else(|| Failure::new(format!("{SERVER} and {PORT} do not name a server")))?;
-        let authorities = self.host.env.read(Path::new(CA_PATH), CA_CAP).await?;
+        let authorities = files::read(&self.host, Path::new(CA_PATH), CA_CAP).await?;
         let life = min_ttl.max(SHORTEST_LIFE).as_secs();
         let body = json!({
             "apiVersion": "authentication.k8s.io/v1",

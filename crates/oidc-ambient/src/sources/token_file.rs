@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use host::Host;
 use id_token::{Audience, IdToken, Outcome};
@@ -13,8 +13,8 @@ use crate::outcome::{absent, broken, found};
 /// The file that `SIGSTORE_OIDC_TOKEN_FILE` names.
 pub struct NamedTokenFile {
     host: Host,
-    /// The token of a pipe, which can be read only once.
-    piped: Mutex<Option<IdToken>>,
+    /// The last token, and when it was read. A pipe can be read only once.
+    last: Mutex<Option<(IdToken, SystemTime)>>,
 }
 
 impl id_token::TokenSource for NamedTokenFile {
@@ -34,7 +34,7 @@ impl id_token::TokenSource for NamedTokenFile {
 impl NamedTokenFile {
     /// The source, which looks at `host`.
     pub fn new(host: Host) -> Self {
-        Self { host, piped: Mutex::default() }
+        Self { host, last: Mutex::default() }
     }
 
     async fn look(&self, _: &Audience, _: Duration) -> Outcome {
@@ -44,15 +44,16 @@ impl NamedTokenFile {
         let path = PathBuf::from(path);
         let evidence = format!("{VARIABLE} names {}", path.display());
         let is_pipe = PIPES.into_iter().any(|pipes| path.starts_with(pipes));
-        let kept = || self.piped.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(token) = kept().clone() {
+        let now = self.host.clock.now();
+        let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((token, read_at)) = last().clone()
+            && (is_pipe || now.duration_since(read_at).is_ok_and(|age| age < MOMENT))
+        {
             return found(token, evidence);
         }
         let reason = match files::token(&self.host, &path).await {
             Ok(token) => {
-                if is_pipe {
-                    *kept() = Some(token.clone());
-                }
+                *last() = Some((token.clone(), now));
                 return found(token, evidence);
             }
             Err(Problem::Missing) => format!("{} does not exist", path.display()),
@@ -89,6 +90,8 @@ impl CosignTokenFile {
     }
 }
 
+/// One search may ask for several audiences, and a FIFO gives its token once.
+const MOMENT: Duration = Duration::from_secs(5);
 /// Where shells put the output of `<(command)`.
 const PIPES: [&str; 3] = ["/dev/fd", "/dev/stdin", "/proc/self/fd"];
 const NAME: &str = "filesystem";
@@ -99,9 +102,9 @@ const COSIGN_PATH: &str = "/var/run/sigstore/cosign/oidc-token";
 mod tests {
     use std::ffi::OsString;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-    use host::{BoxFuture, Env, FileError};
+    use host::{BoxFuture, Clock, Env, FileError};
 
     use super::*;
     use crate::testing::{FakeHost, broken_of, found_of, jwt, look};
@@ -154,11 +157,27 @@ mod tests {
         }
     }
 
+    /// A clock that shows so many seconds.
+    #[derive(Default)]
+    struct Later(AtomicU64);
+
+    impl Clock for Later {
+        fn now(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH + Duration::from_secs(self.0.load(Ordering::Relaxed))
+        }
+
+        fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+            Box::pin(std::future::ready(()))
+        }
+    }
+
     #[test]
     fn a_rotated_file_is_read_anew() {
+        let later = Arc::new(Later::default());
         let host = FakeHost::new(&[]).host().with_env(Arc::new(Volume::default()));
-        let source = NamedTokenFile::new(host);
-        for subject in ["a", "b"] {
+        let source = NamedTokenFile::new(host.with_clock(later.clone()));
+        for (seconds, subject) in [(0, "a"), (4, "a"), (5, "b")] {
+            later.0.store(seconds, Ordering::Relaxed);
             let found = found_of(look(&source, "sigstore"));
             assert_eq!(found.token.claims().subject(), Some(subject));
         }
@@ -169,7 +188,7 @@ mod tests {
         let volume = Volume { hangs: true, ..Volume::default() };
         let host = FakeHost::new(&[]).host().with_env(Arc::new(volume));
         let broken = broken_of(look(&NamedTokenFile::new(host), "sigstore"));
-        assert_eq!(broken.reason, "reading /run/token took longer than 10 s");
+        assert_eq!(broken.reason, "/run/token could not be read: it took longer than 10 s");
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use host::BoxFuture;
 use id_token::{Audience, Broken, Found, IdToken, Outcome, TokenSource};
-use oidc_ambient::{Audiences, Detected, Error, Sources, Stage, detect, detect_for, survey_for};
+use oidc_ambient::{
+    Audiences, Detected, Error, Sources, Stage, State, detect, detect_for, survey_for,
+};
 
 use crate::fake::{FakeHost, block_on, every_source, jwt};
 
@@ -127,11 +129,22 @@ fn among_machines_the_one_that_is_listed_comes_first_and_the_other_is_named() {
     let over = &detected.passed_over[0];
     assert_eq!(over.provider, "aws");
     assert!(over.broken.reason.contains("does not list the issuer `https://aws`"), "{over:?}");
+    assert!(over.broken.hint.as_ref().unwrap().contains("--oidc-provider aws"), "{over:?}");
     let survey = block_on(survey_for(&both, &listed, MINUTE));
     assert_eq!(survey.outcome.unwrap().provider, "google-workload-identity");
+    let [aws_report, google_report] = &survey.reports[..] else { panic!() };
+    assert_eq!(aws_report.state, State::Available);
+    assert_eq!(aws_report.reason.as_ref(), Some(&over.broken.reason));
+    assert_eq!((google_report.state, &google_report.reason), (State::Available, &None));
 
     let alone = table(&[(Stage::Aws, aws())]);
-    assert_eq!(found(&alone, &listed).unwrap().provider, "aws");
+    let detected = found(&alone, &listed).unwrap();
+    assert_eq!((detected.provider.as_str(), detected.passed_over.len()), ("aws", 0));
+    let neither = table(&[(Stage::Aws, aws()), (Stage::Machine, google())]);
+    let detected = found(&neither, &authority(&[("https://other", "sigstore")])).unwrap();
+    assert_eq!(detected.provider, "aws");
+    let over: Vec<_> = detected.passed_over.iter().map(|over| &*over.provider).collect();
+    assert_eq!(over, ["google-workload-identity"], "what signs was not passed over");
     assert_eq!(found(&both.named("aws").unwrap(), &listed).unwrap().provider, "aws");
     let one = Audiences::one(Audience::sigstore());
     assert_eq!(found(&both, &one).unwrap().provider, "aws", "nothing is known of the authority");
@@ -159,6 +172,59 @@ fn the_token_of_another_audience_in_sigstores_variable_does_not_hide_the_jobs_ow
     let detected = block_on(detect(&sources, &audience("pypi"), MINUTE)).unwrap();
     assert_eq!(detected.provider, "gitlab");
     assert_eq!(detected.passed_over[0].provider, "envvar");
+}
+
+#[test]
+fn a_sigstore_file_for_another_audience_does_not_hide_the_jobs_own_either() {
+    let sigstore = jwt(r#"{"aud":"sigstore","exp":2000}"#);
+    let pypi = jwt(r#"{"aud":"pypi","exp":2000}"#);
+    let fake = FakeHost::new(&[("SIGSTORE_OIDC_TOKEN_FILE", "/t"), ("PYPI_ID_TOKEN", &pypi)])
+        .file("/t", &sigstore);
+    let job = fake.clone().with("GITLAB_CI", "true");
+    let detected = block_on(detect(&every_source(&job.host()), &audience("pypi"), MINUTE)).unwrap();
+    assert_eq!(detected.provider, "gitlab");
+    assert_eq!(detected.passed_over[0].provider, "filesystem");
+    // For Sigstore itself what was given is final.
+    let wrong = fake.file("/t", &pypi).detect().unwrap_err();
+    assert!(matches!(wrong, Error::Broken { .. }), "{wrong}");
+}
+
+/// A metadata service that answers on a machine of another maker, or on one whose maker is unknown.
+fn laptop(firmware: Option<&str>) -> FakeHost {
+    let token = jwt(r#"{"aud":"sigstore","exp":2000,"email":"a@p"}"#);
+    let fake = FakeHost::default().service("http://169.254.169.254/", 200, &token);
+    match firmware {
+        Some(name) => fake.file("/sys/class/dmi/id/product_name", name),
+        None => fake,
+    }
+}
+
+#[test]
+fn a_metadata_service_outside_of_its_cloud_signs_only_by_its_name_or_in_a_job() {
+    for (firmware, told) in [(Some("LAPTOP 13\n"), "says `LAPTOP 13`"), (None, "cannot be read")] {
+        let sources = every_source(&laptop(firmware).host());
+        let Err(Error::Nothing { broken, .. }) = laptop(firmware).detect() else { panic!() };
+        let (provider, broken) = &broken[0];
+        assert_eq!(provider, "google-workload-identity");
+        assert!(broken.reason.contains(told), "{}", broken.reason);
+        assert!(broken.hint.as_ref().unwrap().contains("--oidc-provider google-workload-identity"));
+        let survey = block_on(survey_for(&sources, &Audience::sigstore().into(), MINUTE));
+        assert!(matches!(survey.outcome, Err(Error::Nothing { .. })));
+        let mut reports = survey.reports.iter();
+        let report = reports.find(|report| report.provider == *provider).unwrap();
+        assert_eq!(report.state, State::Available);
+        assert_eq!(report.reason.as_ref(), Some(&broken.reason));
+
+        let named = sources.named("google").unwrap();
+        assert_eq!(
+            block_on(detect(&named, &Audience::sigstore(), MINUTE)).unwrap().provider,
+            *provider
+        );
+        for (marker, value) in [("CI", "true"), ("KUBERNETES_SERVICE_HOST", "10.0.0.1")] {
+            let found = laptop(firmware).with(marker, value).detect().unwrap();
+            assert_eq!(found.provider, *provider, "{marker}");
+        }
+    }
 }
 
 /// A source that never answers.

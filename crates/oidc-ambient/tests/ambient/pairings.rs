@@ -87,6 +87,11 @@ fn jobs() -> Vec<Place> {
         200,
         &token_of("fly"),
     );
+    let spacelift = FakeHost::new(&[("SPACELIFT_OIDC_TOKEN", &token_of("spacelift"))]);
+    let harness =
+        FakeHost::new(&[("HARNESS_BUILD_ID", "7"), ("PLUGIN_OIDC_TOKEN_ID", &token_of("harness"))]);
+    let nomad = FakeHost::new(&[("NOMAD_ALLOC_ID", "a"), ("NOMAD_SECRETS_DIR", "/secrets")])
+        .file("/secrets/nomad_sigstore.jwt", &token_of("nomad"));
     [
         ("GitHub", "github-actions", github),
         ("GitHub without permission", "github-actions", denied),
@@ -101,6 +106,9 @@ fn jobs() -> Vec<Place> {
         ("HCP Terraform", "hcp-terraform", terraform),
         ("Vercel", "vercel", vercel),
         ("Fly.io", "fly", fly),
+        ("Spacelift", "spacelift", spacelift),
+        ("Harness", "harness", harness),
+        ("Nomad", "nomad", nomad),
     ]
     .map(|(name, provider, fake)| place(name, provider, Kind::Job, fake))
     .into()
@@ -152,7 +160,7 @@ fn machines() -> Vec<Place> {
         200,
         &google,
     );
-    let probed = FakeHost::default().service("http://169.254.169.254/", 200, &google);
+    let probed = FakeHost::new(&[("CI", "true")]).service("http://169.254.169.254/", 200, &google);
     let impersonate = FakeHost::new(&[("GOOGLE_SERVICE_ACCOUNT_NAME", "s@p")])
         .service(
             "http://169.254.169.254/computeMetadata/v1/instance/service-accounts/default/token",
@@ -226,20 +234,26 @@ fn the_job_comes_before_the_machine_and_the_cluster_in_every_pairing() {
             pairs += 1;
         }
     }
-    assert_eq!(pairs, 13 * 12);
+    assert_eq!(pairs, 16 * 12);
 }
 
-/// Jobs whose platform gives tokens for one audience only, which is not ours.
+/// Jobs whose platform gives tokens for one audience only, which is not ours, or only by a plugin.
 fn jobs_of_another_audience() -> Vec<Place> {
     let azure = FakeHost::new(&[("SYSTEM_OIDCREQUESTURI", "https://azure.example/")]);
     let other = crate::fake::jwt(r#"{"aud":"https://other.example","exp":2000}"#);
     let semaphore = FakeHost::new(&[("SEMAPHORE", "true"), ("SEMAPHORE_OIDC_TOKEN", &other)]);
     let vercel = FakeHost::new(&[("VERCEL", "1"), ("VERCEL_OIDC_TOKEN", &other)]);
+    let spacelift = FakeHost::new(&[("SPACELIFT_OIDC_TOKEN", &other)]);
     [
         ("Buddy", "buddy", FakeHost::new(&[("BUDDY", "true")])),
         ("Azure Pipelines", "azure-pipelines", azure),
         ("Semaphore", "semaphore", semaphore),
         ("Vercel", "vercel", vercel),
+        ("Spacelift", "spacelift", spacelift),
+        ("Harness", "harness", FakeHost::new(&[("HARNESS_BUILD_ID", "7")])),
+        ("Jenkins", "jenkins", FakeHost::new(&[("JENKINS_URL", "https://ci.example/")])),
+        ("TeamCity", "teamcity", FakeHost::new(&[("TEAMCITY_VERSION", "2026.1")])),
+        ("Nomad", "nomad", FakeHost::new(&[("NOMAD_ALLOC_ID", "a")])),
     ]
     .map(|(name, provider, fake)| place(name, provider, Kind::Job, fake))
     .into()

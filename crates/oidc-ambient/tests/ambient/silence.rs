@@ -1,11 +1,12 @@
 //! A machine with no identity, and a job without permission: what is asked, and how long it takes.
 
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use host::{BoxFuture, CallPolicy, Clock};
-use id_token::Audience;
-use oidc_ambient::{Error, State, detect, survey};
+use id_token::{Absence, Audience, Outcome, TokenSource};
+use oidc_ambient::{Error, Sources, Stage, State, detect, survey};
 
 use crate::fake::{FakeHost, block_on, every_source};
 
@@ -83,6 +84,90 @@ fn a_survey_of_such_a_machine_asks_no_more() {
     assert!(survey.reports.iter().all(|report| report.state == State::Absent));
     assert!(survey.reports.iter().all(|report| !report.evidence.is_empty()));
     assert_eq!(fake.requests().len(), 1);
+}
+
+/// A source that answers when all of `wanted` sources were asked.
+struct Together {
+    name: String,
+    asked: Arc<Mutex<usize>>,
+    wanted: usize,
+}
+
+impl TokenSource for Together {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn find<'a>(&'a self, _: &'a Audience, _: Duration) -> BoxFuture<'a, Outcome> {
+        *self.asked.lock().unwrap() += 1;
+        Box::pin(std::future::poll_fn(|context| {
+            if *self.asked.lock().unwrap() < self.wanted {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(Outcome::Absent(Absence::new(self.name.clone())))
+        }))
+    }
+}
+
+/// A survey takes as long as its slowest source.
+#[test]
+fn a_survey_asks_all_sources_side_by_side_and_reports_them_in_order() {
+    let asked = Arc::new(Mutex::new(0));
+    let mut sources = Sources::empty(Arc::new(Silent));
+    for number in 0..20 {
+        let (name, asked) = (format!("source-{number}"), Arc::clone(&asked));
+        sources.add(Stage::Job, Arc::new(Together { name, asked, wanted: 20 }));
+    }
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let told_to = Arc::clone(&told);
+    let watched = sources.watched(Arc::new(move |name: &str| {
+        told_to.lock().unwrap().push(name.to_owned());
+    }));
+    let audience = Audience::sigstore();
+    let survey = poll_on(survey(&watched, &audience, Duration::from_secs(30)));
+    let names: Vec<_> = survey.reports.iter().map(|report| report.provider.clone()).collect();
+    assert_eq!(names, watched.names());
+    assert_eq!(told.lock().unwrap()[0], "source-0", "the first one that is waited for");
+}
+
+/// A clock by which no deadline ever comes.
+struct Silent;
+
+impl Clock for Silent {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH
+    }
+
+    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Polls `future` a few times.
+fn poll_on<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..1000 {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+    }
+    panic!("the sources are asked one after the other");
+}
+
+#[test]
+fn a_metadata_service_that_refuses_is_asked_again_only_in_a_pod() {
+    for (variables, again) in [
+        (vec![("GCE_METADATA_HOST", "127.0.0.1:1")], false),
+        (vec![("GCE_METADATA_HOST", "127.0.0.1:1"), ("KUBERNETES_SERVICE_HOST", "10.0.0.1")], true),
+    ] {
+        let fake = FakeHost::new(&variables);
+        assert!(fake.detect().is_err());
+        let requests = fake.requests();
+        let policy = requests[0].extensions().get::<CallPolicy>().unwrap();
+        assert_eq!(policy.reconnect, again, "{variables:?}");
+    }
 }
 
 #[test]
