@@ -2,6 +2,7 @@
 //! service.
 
 mod adc;
+mod aws;
 mod external;
 
 use host::{BoxFuture, Host};
@@ -40,8 +41,8 @@ impl Access for ApplicationDefault {
 }
 
 async fn find(host: &Host) -> Result<SecretString, Failure> {
-    match Located::find(host.env.as_ref()).await {
-        Ok(file) => file.read(host.env.as_ref()).await?.access_token(host).await,
+    match Located::find(host).await {
+        Ok(file) => file.read(host).await?.access_token(host).await,
         Err(_) => google::access_token(host).await,
     }
 }

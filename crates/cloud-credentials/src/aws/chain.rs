@@ -9,6 +9,7 @@ use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use id_token::{IdToken, TOKEN_CAP};
 use oidc_ambient::fetch::{self, Call, Failure};
+use oidc_ambient::files;
 use secrecy::SecretString;
 use serde_json::Value;
 use url::Url;
@@ -22,7 +23,7 @@ use crate::error::Error;
 /// # Errors
 /// There are none here, or they could not be obtained.
 pub async fn credentials(host: &Host) -> Result<Credentials, Error> {
-    let chain = Chain::find(host.env.as_ref()).await?;
+    let chain = Chain::find(host).await?;
     chain.obtain(host).await.map_err(Error::unusable(CLOUD))
 }
 
@@ -31,7 +32,7 @@ pub async fn credentials(host: &Host) -> Result<Credentials, Error> {
 /// # Errors
 /// None is known.
 pub async fn region(host: &Host) -> Result<String, Error> {
-    let chain = Chain::find(host.env.as_ref()).await?;
+    let chain = Chain::find(host).await?;
     chain.find_region(host).await.map_err(Error::unusable(CLOUD))
 }
 
@@ -57,7 +58,10 @@ impl Chain {
     ///
     /// # Errors
     /// [`Error::Absent`] with what was looked for.
-    pub async fn find(env: &dyn Env) -> Result<Self, Error> {
+    pub async fn find(host: &Host) -> Result<Self, Error> {
+        let env = host.env.as_ref();
+        let firmware =
+            async |path| files::read(host, Path::new(path), 256).await.unwrap_or_default();
         let all = |names: &[&str]| names.iter().all(|name| env.var(name).is_some());
         let absent = |evidence| Err(Error::Absent { cloud: CLOUD, evidence });
         if all(&[KEY_ID, KEY_SECRET]) {
@@ -75,11 +79,11 @@ impl Chain {
         if all(&[METADATA_URL]) {
             return Ok(Self::Instance { evidence: "AWS_EC2_METADATA_SERVICE_ENDPOINT is set" });
         }
-        if env.read(Path::new(VENDOR), 256).await.unwrap_or_default().starts_with(b"Amazon EC2") {
+        if firmware(VENDOR).await.starts_with(b"Amazon EC2") {
             let evidence = "/sys/class/dmi/id/sys_vendor says `Amazon EC2`";
             return Ok(Self::Instance { evidence });
         }
-        if env.read(Path::new(HYPERVISOR), 256).await.unwrap_or_default().starts_with(b"ec2") {
+        if firmware(HYPERVISOR).await.starts_with(b"ec2") {
             return Ok(Self::Instance { evidence: "/sys/hypervisor/uuid starts with `ec2`" });
         }
         absent(format!("{KEY_ID} is not set and the firmware does not say `Amazon EC2`"))
@@ -152,7 +156,7 @@ fn variables(env: &dyn Env) -> Result<Credentials, Failure> {
 async fn web_identity(host: &Host, region: &str) -> Result<Credentials, Failure> {
     let var = |name: &str| host.env.var(name).unwrap_or_default();
     let path = var(WEB_TOKEN_FILE);
-    let token = host.env.read(Path::new(&path), TOKEN_CAP).await?;
+    let token = files::read(host, Path::new(&path), TOKEN_CAP).await?;
     let token = IdToken::parse(&String::from_utf8_lossy(&token)).map_err(|error| {
         Failure::new(format!("{path} does not hold an identity token: {error}"))
     })?;
@@ -186,7 +190,7 @@ async fn container(host: &Host) -> Result<Credentials, Failure> {
     let mut call = Call::get(fetch::machine_endpoint(CONTAINER_URL, &url)?).policy(near());
     let authorization = match var(CONTAINER_TOKEN_FILE) {
         Some(path) => {
-            let bytes = host.env.read(Path::new(&path), TOKEN_CAP).await?;
+            let bytes = files::read(host, Path::new(&path), TOKEN_CAP).await?;
             Some(String::from_utf8_lossy(&bytes).trim().to_owned())
         }
         None => var(CONTAINER_TOKEN),
@@ -253,6 +257,7 @@ fn near() -> CallPolicy {
         .with_attempt(Duration::from_secs(2))
         .with_total(Duration::from_secs(5))
         .with_attempts(3)
+        .with_reconnect(false)
         .with_redirects(Redirects::Never)
 }
 

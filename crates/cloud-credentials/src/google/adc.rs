@@ -5,9 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use host::{Env, FileError, Host};
+use host::{FileError, Host};
 use id_token::{Audience, IdToken};
 use oidc_ambient::fetch::{self, Call, Failure};
+use oidc_ambient::files;
 use oidc_ambient::google::{SCOPE, action, generate_access_token, generate_id_token};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -59,7 +60,8 @@ pub(crate) struct Located {
 
 impl Located {
     /// The file that a variable names, or the one that `gcloud` writes.
-    pub(crate) async fn find(env: &dyn Env) -> Result<Self, String> {
+    pub(crate) async fn find(host: &Host) -> Result<Self, String> {
+        let env = host.env.as_ref();
         if let Some(path) = env.var(VARIABLE) {
             return Ok(Self { path: path.into(), named: true });
         }
@@ -70,7 +72,7 @@ impl Located {
             _ => return Err(format!("{VARIABLE} is not set")),
         };
         let path = base.join(FILE);
-        match env.read(&path, CAP).await {
+        match files::read(host, &path, CAP).await {
             Err(FileError::NotFound { .. }) => {
                 Err(format!("{VARIABLE} is not set and {} does not exist", path.display()))
             }
@@ -86,8 +88,8 @@ impl Located {
         }
     }
 
-    pub(crate) async fn read(&self, env: &dyn Env) -> Result<Credentials, Failure> {
-        let bytes = env.read(&self.path, CAP).await?;
+    pub(crate) async fn read(&self, host: &Host) -> Result<Credentials, Failure> {
+        let bytes = files::read(host, &self.path, CAP).await?;
         // What the parser says may quote the file.
         serde_json::from_slice(&bytes).map_err(|error| {
             let what = if error.is_data() { "a field is missing or wrong" } else { "not JSON" };

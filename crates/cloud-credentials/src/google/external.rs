@@ -8,10 +8,13 @@ use host::{Host, Invocation, escape_remote};
 use http::Method;
 use http::header::HeaderName;
 use oidc_ambient::fetch::{self, Call, Failure};
+use oidc_ambient::files;
 use oidc_ambient::google::SCOPE;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::google::aws;
 
 /// A file of the kind `external_account`.
 #[derive(Deserialize)]
@@ -30,6 +33,7 @@ struct Subject {
     url: Option<String>,
     executable: Option<Executable>,
     environment_id: Option<String>,
+    regional_cred_verification_url: Option<String>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
     format: Option<Format>,
@@ -78,7 +82,11 @@ impl External {
 impl Subject {
     async fn token(&self, host: &Host, external: &External) -> Result<String, Failure> {
         if let Some(path) = &self.file {
-            return self.take(&host.env.read(path, CAP).await?);
+            return self.take(&files::read(host, path, CAP).await?);
+        }
+        // A file for AWS has a `url` too, that of the metadata service.
+        if let Some(id) = &self.environment_id {
+            return self.environment(host, id, external).await;
         }
         if let Some(url) = &self.url {
             return self.take(self.ask(host, url).await?.body());
@@ -86,14 +94,29 @@ impl Subject {
         if let Some(executable) = &self.executable {
             return executable.run(host, external).await;
         }
-        let what = match &self.environment_id {
-            Some(id) => format!("an environment `{}`", escape_remote(id)),
-            None => "none of them".to_owned(),
-        };
-        Err(Failure::new(format!(
-            "expected `credential_source` to have a file, url or executable, found {what}"
+        Err(Failure::new(
+            "expected `credential_source` to have a file, url, executable or environment, found none",
+        )
+        .with_hint(
+            "create the file anew with `gcloud iam workload-identity-pools create-cred-config`",
         ))
-        .with_hint("sign with the token of that place itself, or let the file name one of those"))
+    }
+
+    async fn environment(
+        &self,
+        host: &Host,
+        id: &str,
+        external: &External,
+    ) -> Result<String, Failure> {
+        if id != AWS {
+            return Err(Failure::new(format!(
+                "expected the environment `{AWS}` in `credential_source`, found `{}`",
+                escape_remote(id)
+            ))
+            .with_hint("sign with the token of that place itself, or let the file name another"));
+        }
+        let url = self.regional_cred_verification_url.as_deref().unwrap_or(CALLER_IDENTITY);
+        aws::subject_token(host, url, &external.audience).await
     }
 
     async fn ask(&self, host: &Host, url: &str) -> Result<http::Response<bytes::Bytes>, Failure> {
@@ -135,7 +158,7 @@ impl Executable {
             .with_hint(format!("set {ALLOW}=1 if you trust the file")));
         }
         let kept = match &self.output_file {
-            Some(path) => host.env.read(path, CAP).await.ok(),
+            Some(path) => files::read(host, path, CAP).await.ok(),
             None => None,
         };
         let now = host.clock.now();
@@ -147,7 +170,8 @@ impl Executable {
         Response::read(&output.stdout, now)
     }
 
-    /// The program through `env`, which sets the variables that it may rely on; none is secret.
+    /// The program through `env`, which sets the variables that it may rely on; none is secret. It
+    /// is there to get a token with what this job has, but for tokens that are for Sigstore.
     fn invocation(&self, external: &External) -> Result<Invocation, Failure> {
         let words = shlex::split(&self.command).filter(|words| !words.is_empty());
         let words = words.ok_or_else(|| Failure::new("the `command` of the file is not one"))?;
@@ -169,6 +193,7 @@ impl Executable {
         args.extend(words);
         let limit = self.timeout_millis.unwrap_or(DEFAULT_LIMIT).clamp(SHORTEST, LONGEST);
         Ok(Invocation::new("env", args)
+            .without(FOR_SIGSTORE)
             .with_deadline(Duration::from_millis(limit))
             .with_output_cap(CAP))
     }
@@ -225,6 +250,16 @@ fn impersonated_email(url: &str) -> Option<&str> {
     account.rsplit_once('/').map(|(_, email)| email)
 }
 
+const AWS: &str = "aws1";
+const CALLER_IDENTITY: &str =
+    "https://sts.{region}.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15";
+/// Variables with identity tokens of no use to a program that gets one for Google.
+const FOR_SIGSTORE: [&str; 4] = [
+    "AMBISIGN_IDENTITY_TOKEN",
+    "COSIGN_IDENTITY_TOKEN",
+    "SIGSTORE_IDENTITY_TOKEN",
+    "SIGSTORE_ID_TOKEN",
+];
 /// In milliseconds, as AIP-4117 has them.
 const DEFAULT_LIMIT: u64 = 30_000;
 const SHORTEST: u64 = 5_000;
@@ -271,6 +306,7 @@ mod tests {
             ]
         );
         assert_eq!(run.deadline, Duration::from_secs(5));
+        assert!(run.withholds("SIGSTORE_ID_TOKEN") && !run.withholds("GOOGLE_ID_TOKEN"));
         for command in ["", "X=1 p", "'"] {
             assert!(invocation(&format!(r#"{{"command":"{command}"}}"#)).is_err(), "{command}");
         }

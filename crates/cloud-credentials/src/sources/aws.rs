@@ -22,8 +22,7 @@ impl Aws {
     }
 
     async fn look(&self, audience: &Audience, min_ttl: Duration) -> Outcome {
-        let env = self.host.env.as_ref();
-        let chain = match Chain::find(env).await {
+        let chain = match Chain::find(&self.host).await {
             Ok(chain) => chain,
             Err(Error::Absent { evidence, .. }) => return Outcome::Absent(Absence::new(evidence)),
             Err(error) => return Outcome::Absent(Absence::new(error.to_string())),
@@ -39,7 +38,7 @@ impl Aws {
              can"
             .to_owned()
         });
-        if chain.is_in_cluster(env) {
+        if chain.is_in_cluster(self.host.env.as_ref()) {
             hint.push_str(&format!(
                 "; in a cluster mount a projected service account token with the audience \
                  `{audience}` at /var/run/sigstore/cosign instead: EKS is an issuer that the \

@@ -21,13 +21,12 @@ impl GoogleFile {
     }
 
     async fn look(&self, audience: &Audience) -> Outcome {
-        let env = self.host.env.as_ref();
-        let file = match Located::find(env).await {
+        let file = match Located::find(&self.host).await {
             Ok(file) => file,
             Err(absence) => return Outcome::Absent(Absence::new(absence)),
         };
         let evidence = file.evidence();
-        let credentials = match file.read(env).await {
+        let credentials = match file.read(&self.host).await {
             Ok(credentials) => credentials,
             Err(failure) => return failed(file.named, evidence, failure),
         };
@@ -209,6 +208,51 @@ mod tests {
     }
 
     #[test]
+    fn an_identity_of_aws_is_exchanged_as_a_signed_request() {
+        let source = r#"{"environment_id":"aws1",
+            "region_url":"http://169.254.169.254/latest/meta-data/placement/availability-zone",
+            "url":"http://169.254.169.254/latest/meta-data/iam/security-credentials",
+            "regional_cred_verification_url":
+                "https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15"}"#;
+        let token = jwt(r#"{"aud":"sigstore","email":"t@p"}"#);
+        let env = [
+            (VARIABLE, "/f.json"),
+            ("AWS_ACCESS_KEY_ID", "AKID"),
+            ("AWS_SECRET_ACCESS_KEY", "aws-secret"),
+            ("AWS_SESSION_TOKEN", "aws-session"),
+            ("AWS_REGION", "eu-central-1"),
+        ];
+        let fake = Fake::new(&env)
+            .with_file("/f.json", &federated(source, true))
+            .answering(200, r#"{"access_token":"federated"}"#)
+            .answering(200, &format!(r#"{{"token":"{token}"}}"#));
+        assert_eq!(found_of(file(&fake)).token.reveal(), token);
+        let form: std::collections::BTreeMap<String, String> =
+            url::form_urlencoded::parse(fake.request(0).body()).into_owned().collect();
+        // Google's STS takes the text of the request escaped once more.
+        let escaped = format!("t={}", form["subject_token"]);
+        let (_, text) = url::form_urlencoded::parse(escaped.as_bytes()).next().unwrap();
+        let signed: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            signed["url"],
+            "https://sts.eu-central-1.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15"
+        );
+        assert_eq!(signed["method"], "POST");
+        let headers: std::collections::BTreeMap<&str, &str> = signed["headers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|header| (header["key"].as_str().unwrap(), header["value"].as_str().unwrap()))
+            .collect();
+        assert_eq!(headers["host"], "sts.eu-central-1.amazonaws.com");
+        assert_eq!(headers["x-goog-cloud-target-resource"], "//iam/pool");
+        assert_eq!(headers["x-amz-security-token"], "aws-session");
+        let names = "host;x-amz-date;x-amz-security-token;x-goog-cloud-target-resource";
+        assert!(headers["authorization"].contains(&format!("SignedHeaders={names},")));
+        assert!(!text.contains("aws-secret"), "{text}");
+    }
+
+    #[test]
     fn a_federated_principal_without_an_account_or_a_known_source_is_told_what_would_do() {
         let reason = |source, account| {
             let fake = Fake::new(&[(VARIABLE, "/f.json")])
@@ -219,7 +263,9 @@ mod tests {
         };
         assert!(reason(r#"{"file":"/sub"}"#, false).contains("no service account"));
         let aws = reason(r#"{"environment_id":"aws1"}"#, true);
-        assert!(aws.ends_with("found an environment `aws1`"), "{aws}");
+        assert!(aws.starts_with("no credentials for AWS: AWS_ACCESS_KEY_ID is not set"), "{aws}");
+        let later = reason(r#"{"environment_id":"aws2"}"#, true);
+        assert!(later.ends_with("found `aws2`"), "{later}");
         let program = reason(r#"{"executable":{"command":"x y"}}"#, true);
         assert!(program.contains("ALLOW_EXECUTABLES is not `1`"), "{program}");
     }
