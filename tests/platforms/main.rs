@@ -7,6 +7,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod certificates;
+mod clouds;
 mod faults;
 mod golden;
 mod odd;

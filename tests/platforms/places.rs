@@ -25,7 +25,7 @@ enum Backing {
 use Backing::{Elsewhere, Here, Platforms};
 
 /// Each row of the table in docs/identity.md, in order.
-const ROWS: [(&str, Backing); 30] = [
+const ROWS: [(&str, Backing); 35] = [
     // it::bad_input and it::blobs
     ("a token you give", Elsewhere),
     ("a token in a variable", Platforms(&["env-token"])),
@@ -57,6 +57,11 @@ const ROWS: [(&str, Backing); 30] = [
     ("HCP Terraform", Platforms(&["hcp-terraform"])),
     ("Fly.io", Platforms(&["fly"])),
     ("Vercel, Semaphore", Platforms(&["vercel", "semaphore"])),
+    ("Spacelift", Here),
+    ("Nomad", Here),
+    ("Harness", Here),
+    ("Jenkins with the plugin OpenID Connect Provider", Here),
+    ("TeamCity", Here),
     ("Chainguard", Platforms(&["chainguard"])),
     // it::login
     ("a person (GitHub, Google or Microsoft account)", Elsewhere),
@@ -225,6 +230,67 @@ fn a_gitlab_of_ones_own_is_judged_by_its_issuer() {
         outcome.ends(1).says(&["does not accept the issuer", issuer]);
         let (_, report) = job().args(["--fulcio-url", "http://127.0.0.1:1"]).identity();
         assert_eq!(report["certificate"].is_object(), is_public, "{issuer}: {report:#}");
+    }
+}
+
+/// A good token of the sandbox for somebody, in place of the platform's own issuer.
+fn trusted(setup: &Setup) -> String {
+    let claims = json!({ "sub": "1", "email": "job@acme.example", "email_verified": true });
+    setup.sandbox.token("email", claims.as_object().unwrap()).unwrap()
+}
+
+#[test]
+fn platforms_that_leave_a_token_in_a_variable_or_file_sign_with_it() {
+    let setup = Setup::new();
+    let token = trusted(&setup);
+    setup.write("nomad_sigstore.jwt", &token);
+    let secrets = setup.directory().display().to_string();
+    let variable = |name: &str| vec![(name.to_owned(), token.clone())];
+    for (marker, provider, given) in [
+        ("NOMAD_ALLOC_ID", "nomad", vec![("NOMAD_SECRETS_DIR".to_owned(), secrets)]),
+        ("NOMAD_ALLOC_ID", "nomad", variable("NOMAD_TOKEN_sigstore")),
+        ("HARNESS_BUILD_ID", "harness", variable("PLUGIN_OIDC_TOKEN_ID")),
+        ("CI", "spacelift", variable("SPACELIFT_OIDC_TOKEN")),
+        ("JENKINS_URL", "envvar", variable("SIGSTORE_ID_TOKEN")),
+        ("TEAMCITY_VERSION", "envvar", variable("SIGSTORE_ID_TOKEN")),
+    ] {
+        let job = || setup.program().env(marker, "7").envs(&given);
+        let (outcome, report) = job().identity();
+        outcome.ends(0);
+        assert_eq!(report["chosen"]["provider"], provider, "{report:#}");
+        assert_eq!(report["certificate"]["subject"], "job@acme.example");
+        setup.certificate(job());
+    }
+}
+
+#[test]
+fn platforms_without_a_token_of_their_own_are_told_what_to_do_and_the_machine_signs() {
+    let setup = Setup::new();
+    let other = token_of("https://acme.app.spacelift.io", "acme.app.spacelift.io", &Map::new());
+    for (name, value, provider, texts) in [
+        ("NOMAD_ALLOC_ID", "7", "nomad", &["NOMAD_TOKEN_sigstore is not set", "file = true"][..]),
+        ("HARNESS_BUILD_ID", "7", "harness", &["PLUGIN_OIDC_TOKEN_ID is not set"]),
+        (
+            "JENKINS_URL",
+            "https://ci/",
+            "jenkins",
+            &["no identity token by itself", "withCredentials"],
+        ),
+        ("TEAMCITY_VERSION", "2026.1", "teamcity", &["`env.SIGSTORE_ID_TOKEN`"]),
+        ("SPACELIFT_OIDC_TOKEN", &other, "spacelift", &["found `acme.app.spacelift.io`"]),
+        ("BUDDY", "true", "buddy", &["no identity token by itself"]),
+    ] {
+        let (outcome, report) = setup.program().env(name, value).identity();
+        outcome.ends(1).says(texts);
+        assert_eq!(report["chosen"], Value::Null);
+        let on_a_machine = || setup.on(&setup.platform("gce")).env(name, value);
+        let (outcome, report) = on_a_machine().identity();
+        outcome.ends(0);
+        assert_eq!(report["chosen"]["provider"], "google-workload-identity", "{provider}");
+        let mut sources = report["sources"].as_array().unwrap().iter();
+        let source = sources.find(|source| source["provider"] == provider).unwrap();
+        assert_eq!(source["state"], "broken", "{source:#}");
+        setup.certificate(on_a_machine());
     }
 }
 

@@ -57,6 +57,13 @@ impl AzureManagedIdentity {
             Err(absence) => return absent(absence),
         };
         let evidence = service.evidence();
+        if let azure::Service::Unsupported(name, _) = service {
+            return soft(
+                evidence,
+                format!("the managed identity of {name} is not supported"),
+                "put a token of another identity into SIGSTORE_ID_TOKEN",
+            );
+        }
         if !is_resource(audience) {
             return other_audience(
                 evidence,
@@ -186,9 +193,12 @@ mod tests {
             (vec![endpoint, (HEADER, "x"), ("IDENTITY_SERVER_THUMBPRINT", "A1")], "Service Fabric"),
         ] {
             let fake = FakeHost::new(&variables);
-            let broken = broken_of(managed(&fake, "api://x"));
-            assert_eq!(broken.reason, format!("the managed identity of {name} is not supported"));
-            assert!(!broken.certain && fake.requests() == 0);
+            for audience in ["api://x", "sigstore"] {
+                let broken = broken_of(managed(&fake, audience));
+                let told = format!("the managed identity of {name} is not supported");
+                assert_eq!(broken.reason, told);
+                assert!(!broken.certain && fake.requests() == 0);
+            }
         }
     }
 
