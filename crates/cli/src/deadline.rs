@@ -1,16 +1,13 @@
 //! The time that a command may take: `--timeout`, without the time that a person takes to log in
 //! or that stdin takes to arrive.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 /// A deadline that can be paused.
-pub(crate) struct Deadline {
-    state: Mutex<State>,
-    changed: Notify,
-}
+pub(crate) struct Deadline(watch::Sender<State>);
 
 struct State {
     /// What was left when the clock last started or stopped.
@@ -25,64 +22,42 @@ pub(crate) struct Paused(Arc<Deadline>);
 impl Deadline {
     pub(crate) fn new(timeout: Duration) -> Arc<Self> {
         let state = State { left: timeout, since: Instant::now(), pauses: 0 };
-        Arc::new(Self { state: Mutex::new(state), changed: Notify::new() })
+        Arc::new(Self(watch::Sender::new(state)))
     }
 
     pub(crate) fn pause(self: &Arc<Self>) -> Paused {
-        let mut state = self.state();
-        if state.pauses == 0 {
-            state.left = state.left.saturating_sub(state.since.elapsed());
-        }
-        state.pauses += 1;
-        drop(state);
-        self.changed.notify_one();
+        self.0.send_modify(|state| {
+            state.left = state.left().unwrap_or(state.left);
+            state.pauses += 1;
+        });
         Paused(Arc::clone(self))
     }
 
     /// Waits until the time is up.
     pub(crate) async fn passed(&self) {
+        let mut changes = self.0.subscribe();
         loop {
-            let left = {
-                let state = self.state();
-                (state.pauses == 0).then(|| state.left.saturating_sub(state.since.elapsed()))
-            };
-            match left {
-                None => self.changed.notified().await,
-                Some(Duration::ZERO) => return,
-                Some(left) => tokio::select! {
-                    () = tokio::time::sleep(left) => (),
-                    () = self.changed.notified() => (),
-                },
+            let left = changes.borrow_and_update().left();
+            tokio::select! {
+                () = tokio::time::sleep(left.unwrap_or_default()), if left.is_some() => return,
+                _ = changes.changed() => (),
             }
         }
     }
+}
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl State {
+    /// What is left; `None` while the clock stands.
+    fn left(&self) -> Option<Duration> {
+        (self.pauses == 0).then(|| self.left.saturating_sub(self.since.elapsed()))
     }
 }
 
 impl Drop for Paused {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.pauses -= 1;
-        state.since = Instant::now();
-        drop(state);
-        self.0.changed.notify_one();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn the_time_of_a_pause_does_not_count() {
-        let deadline = Deadline::new(Duration::from_millis(200));
-        let paused = deadline.pause();
-        let wait = Duration::from_millis(400);
-        assert!(tokio::time::timeout(wait, deadline.passed()).await.is_err());
-        drop(paused);
-        assert!(tokio::time::timeout(wait, deadline.passed()).await.is_ok());
+        self.0.0.send_modify(|state| {
+            state.pauses -= 1;
+            state.since = Instant::now();
+        });
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use image_signing::NotAcceptable;
+use image_signing::file::PairError;
 
 use crate::hints;
 
@@ -204,6 +205,59 @@ impl From<image_signing::Error> for Failure {
     }
 }
 
+impl From<image_signing::file::Error> for Failure {
+    fn from(error: image_signing::file::Error) -> Self {
+        use image_signing::file::Error;
+
+        let problem = error.to_string();
+        match error {
+            Error::Content { source, .. } => Self::of(Exit::Failed, problem, &source).hint(
+                "sign what you wrote yourself; if this content is meant: \
+                 --danger-sign-foreign-format",
+            ),
+            Error::Malformed { source, swapped, .. } => {
+                Self::of(Exit::NotAcceptable, problem, &*source).hint(match swapped {
+                    true => "name the file first and its bundle with --bundle: they are swapped",
+                    false => "check that it is a bundle written by sign-blob, and complete",
+                })
+            }
+            Error::NoSignature { source, .. } => {
+                Self::of(Exit::NotSigned, problem, &source).hint("name the bundle: --bundle FILE")
+            }
+            Error::Read { file, source } => Self::file(&file, &source),
+            Error::Refused { certificate, source, .. } => {
+                Self::refusal(problem, &source, certificate.as_deref())
+            }
+            Error::Signing { source, .. } => {
+                let failure = Self::from(*source);
+                Self { problem: format!("{problem}: {}", failure.problem), ..failure }
+            }
+            Error::Whole { source, .. } => Self::of(Exit::Failed, problem, &source).hint(
+                "verify on a machine where the whole file fits into memory: a pure Ed25519 \
+                 signature is not over its digest",
+            ),
+            Error::Bundle(source) => Self::of(Exit::Failed, problem, &source),
+            Error::Write { source, .. } => Self::of(Exit::Failed, problem, &source),
+            error => Self::library(&error),
+        }
+    }
+}
+
+impl From<PairError> for Failure {
+    fn from(error: PairError) -> Self {
+        let failure = Self::usage(error.to_string());
+        match error {
+            PairError::Nameless => failure.hint("name the bundle: --bundle FILE"),
+            PairError::OneBundle { .. } => {
+                failure.hint("leave --bundle out: each bundle is written to FILE.sigstore.json")
+            }
+            PairError::Overwrites { .. } => failure.hint("use another --bundle FILE"),
+            PairError::Twice { .. } => failure.hint("name each file once"),
+            _ => failure,
+        }
+    }
+}
+
 impl Failure {
     fn not_acceptable(problem: String, found: &NotAcceptable) -> Self {
         let exit = match found {
@@ -219,6 +273,33 @@ impl Failure {
                     failure.hints.push(hint);
                 }
             }
+        }
+        failure
+    }
+
+    /// A signature is refused. Names the identity that its certificate claims, unless that is the
+    /// reason.
+    fn refusal(
+        problem: String,
+        error: &verify::Error,
+        certificate: Option<&x509::Certificate>,
+    ) -> Self {
+        use verify::Check;
+
+        let mut failure = Self::judgement(problem, error);
+        failure.hints = hints::of_refusal(error, certificate);
+        let verify::Error::Refused(check) = error else { return failure };
+        let other = !matches!(**check, Check::Identity { .. } | Check::NoAcceptedSigner { .. });
+        let subject = certificate.filter(|_| other);
+        if let Some(certificate) = subject
+            && let Ok(subject) = certificate.subject_name()
+        {
+            let issuer = certificate.oidc_issuer().ok().flatten().unwrap_or_default();
+            failure.causes.push(format!(
+                "the certificate names {} by {}",
+                host::escape_remote(subject.as_str()),
+                host::escape_remote(&issuer)
+            ));
         }
         failure
     }

@@ -1,7 +1,7 @@
 //! Turns flags into objects: images, registry, trusted root, signing config, files.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use http_client::{Settings, danger};
 use image_signing::Image;
@@ -12,7 +12,6 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::flags::{RegistryFlags, ServiceFlags, TrustFlags};
-use crate::output::Console;
 use crate::trust;
 
 /// The annotations, each key once.
@@ -165,76 +164,6 @@ fn credentials(flags: &RegistryFlags) -> Option<(Option<&str>, Credentials)> {
         _ => (None, name.as_str()),
     };
     Some((host, Credentials::basic(name, password.reveal())))
-}
-
-/// Files that a command reads, and what it calls them.
-pub(crate) type Inputs<'a> = Vec<(&'static str, &'a Path)>;
-
-/// The files to sign, each with the path of its bundle.
-///
-/// A run must not sign its own output: a bundle that lies beside its file is skipped, because a
-/// wildcard named it, and every other overlap is refused.
-pub(crate) fn files_and_bundles(
-    named: &[PathBuf],
-    bundle: Option<&Path>,
-    inputs: &Inputs<'_>,
-    console: &Console,
-) -> Result<Vec<(PathBuf, PathBuf)>, Failure> {
-    let is_leftover = |file: &&PathBuf| {
-        let file = files::file_of_bundle(file).filter(|_| named.len() > 1);
-        if let Some(file) = &file {
-            let file = file.display();
-            console.warning(&format!("not signing the bundle of {file}, which lies beside it"));
-        }
-        file.is_some()
-    };
-    let files: Vec<_> = named.iter().filter(|file| !is_leftover(file)).cloned().collect();
-    let pairs: Vec<_> = bundle_paths(&files, bundle)?
-        .into_iter()
-        .zip(files)
-        .map(|(bundle, file)| (file, bundle))
-        .collect();
-    for (index, (file, output)) in pairs.iter().enumerate() {
-        if pairs.iter().skip(index + 1).any(|(other, _)| files::is_same(file, other)) {
-            let problem = format!("{} is named twice", file.display());
-            return Err(Failure::usage(problem).hint("name each file once"));
-        }
-        if files::is_standard(output) {
-            continue;
-        }
-        let signed = pairs.iter().map(|(file, _)| ("the file to sign", file.as_path()));
-        let inputs = inputs.iter().copied().chain(signed);
-        for (what, input) in inputs.filter(|(_, input)| !files::is_standard(input)) {
-            if files::is_same(output, input) {
-                let problem = format!("the bundle would overwrite {what}: {}", input.display());
-                return Err(Failure::usage(problem).hint("use another --bundle FILE"));
-            }
-        }
-    }
-    Ok(pairs)
-}
-
-/// Where the bundle of each file is.
-pub(crate) fn bundle_paths(
-    files: &[PathBuf],
-    bundle: Option<&Path>,
-) -> Result<Vec<PathBuf>, Failure> {
-    match (files, bundle) {
-        ([], _) => Err(Failure::usage("no file to sign is left")),
-        ([_], Some(path)) => Ok(vec![path.to_owned()]),
-        (_, Some(_)) => Err(Failure::usage(format!(
-            "--bundle names one file, and {} files are to be signed",
-            files.len()
-        ))
-        .hint("leave --bundle out: each bundle is written to FILE.sigstore.json")),
-        (files, None) => {
-            if files.iter().any(|file| files::is_standard(file)) {
-                return Err(Failure::usage("stdin has no file name for its bundle")
-                    .hint("name the bundle: --bundle FILE"));
-            }
-            Ok(files.iter().map(|file| files::bundle_path(file)).collect())
-        }
-    }
 }
 
 /// The largest configuration file, in bytes.

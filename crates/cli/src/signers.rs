@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use host::Env;
+use image_signing::AcceptedSigners;
 use keys::PublicKey;
 use verify::{AcceptedSigner, Formats, Policy, PolicyFile, StringMatch};
 
@@ -10,28 +10,52 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::flags::{PolicyFlags, SignatureFormat};
 
-/// The policy file of `--identity-policy`.
-pub(crate) fn policy_file(path: &Path, env: &dyn Env) -> Result<PolicyFile, Failure> {
+/// The content of the file that `flag` names.
+pub(crate) async fn read(
+    flag: &str,
+    path: &Path,
+    cap: usize,
+    context: &Context,
+) -> Result<Vec<u8>, host::FileError> {
+    context.console.wait_for(&format!("reading {flag} {}", path.display()));
+    let bytes = context.env.read(path, cap).await;
+    context.console.settle();
+    bytes
+}
+
+/// The signers in the policy file of `--identity-policy`.
+pub(crate) async fn policy_file(
+    path: &Path,
+    context: &Context,
+) -> Result<AcceptedSigners, Failure> {
     let problem = || format!("cannot use --identity-policy {}", path.display());
-    let bytes = crate::files::read_now(env, path, POLICY_CAP)
+    let bytes = read("--identity-policy", path, POLICY_CAP, context)
+        .await
         .map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
-    PolicyFile::parse(&bytes).map_err(|error| Failure::of(Exit::Usage, problem(), &error))
+    let file = PolicyFile::parse(&bytes);
+    file.map(AcceptedSigners::file).map_err(|error| Failure::of(Exit::Usage, problem(), &error))
 }
 
 /// The signer that the flags name.
-pub(crate) fn signer(flags: &PolicyFlags, context: &Context) -> Result<AcceptedSigner, Failure> {
-    let env = &*context.env;
+pub(crate) async fn signer(
+    flags: &PolicyFlags,
+    context: &Context,
+) -> Result<AcceptedSigner, Failure> {
     if let Some(key) = &flags.key {
-        return Ok(AcceptedSigner::key(public_key(key, env)?));
+        return Ok(AcceptedSigner::key(public_key(key, context).await?));
     }
-    let subject = subject(flags)?;
-    let issuer = one_of(
-        ("--certificate-oidc-issuer", flags.certificate_oidc_issuer.as_deref()),
-        ("--certificate-oidc-issuer-regexp", flags.certificate_oidc_issuer_regexp.as_deref()),
-    )?;
-    if let Some(text) = flags.certificate_oidc_issuer.as_deref()
-        && (text.starts_with("spiffe://") || text.contains('@'))
-    {
+    let domain = flags.certificate_spiffe_trust_domain.as_deref();
+    let subject = match (domain, &flags.certificate_identity, &flags.certificate_identity_regexp) {
+        (Some(domain), ..) => {
+            let path = flags.certificate_spiffe_path_prefix.as_deref();
+            let flags = "--certificate-spiffe-trust-domain or --certificate-spiffe-path-prefix";
+            StringMatch::spiffe(domain, path).map_err(|error| unusable(flags, &error))?
+        }
+        (None, exact, regexp) => one_of("--certificate-identity", exact, regexp)?,
+    };
+    let (exact, regexp) = (&flags.certificate_oidc_issuer, &flags.certificate_oidc_issuer_regexp);
+    let issuer = one_of("--certificate-oidc-issuer", exact, regexp)?;
+    if exact.as_ref().is_some_and(|it| it.starts_with("spiffe://") || it.contains('@')) {
         context.console.warning(
             "--certificate-oidc-issuer does not look like the URL of an issuer: is it swapped with \
              --certificate-identity?",
@@ -42,30 +66,18 @@ pub(crate) fn signer(flags: &PolicyFlags, context: &Context) -> Result<AcceptedS
     Ok(extensions.fold(signer, |signer, (oid, value)| signer.extension(oid, value)))
 }
 
-fn subject(flags: &PolicyFlags) -> Result<StringMatch, Failure> {
-    let exact = ("--certificate-identity", flags.certificate_identity.as_deref());
-    let regexp = ("--certificate-identity-regexp", flags.certificate_identity_regexp.as_deref());
-    let path = flags.certificate_spiffe_path_prefix.as_deref();
-    match &flags.certificate_spiffe_trust_domain {
-        Some(domain) => StringMatch::spiffe(domain, path).map_err(|error| {
-            let flags = "--certificate-spiffe-trust-domain or --certificate-spiffe-path-prefix";
-            Failure::of(Exit::Usage, format!("cannot use {flags}"), &error)
-        }),
-        None => one_of(exact, regexp),
-    }
-}
-
-/// A string given exactly or as a pattern.
+/// A string given exactly by `flag`, or as a pattern by the flag of that name.
 fn one_of(
-    (exact_flag, exact): (&str, Option<&str>),
-    (regexp_flag, regexp): (&str, Option<&str>),
+    flag: &str,
+    exact: &Option<String>,
+    regexp: &Option<String>,
 ) -> Result<StringMatch, Failure> {
     match (exact, regexp) {
         (Some(exact), _) => Ok(StringMatch::exact(exact)),
         (None, Some(pattern)) => StringMatch::regexp(pattern)
-            .map_err(|error| Failure::of(Exit::Usage, format!("cannot use {regexp_flag}"), &error)),
+            .map_err(|error| unusable(&format!("{flag}-regexp"), &error)),
         (None, None) => Err(Failure::usage(format!(
-            "{exact_flag} or {regexp_flag} is required for verification in keyless mode"
+            "{flag} or {flag}-regexp is required for verification in keyless mode"
         ))
         .hint(
             "name the expected signer with --certificate-identity and --certificate-oidc-issuer",
@@ -73,80 +85,62 @@ fn one_of(
     }
 }
 
+fn unusable(flag: &str, error: &verify::PolicyError) -> Failure {
+    Failure::of(Exit::Usage, format!("cannot use {flag}"), error)
+}
+
 /// The public key of `--key`.
-pub(crate) fn public_key(key: &str, env: &dyn Env) -> Result<PublicKey, Failure> {
-    let unusable = || format!("cannot use --key {key}");
+pub(crate) async fn public_key(key: &str, context: &Context) -> Result<PublicKey, Failure> {
+    let unusable = || Failure::new(Exit::Failed, format!("cannot use --key {key}"));
     let pem = match key.split_once("://") {
-        Some(("env", variable)) => env.var(variable).ok_or_else(|| {
-            Failure::new(Exit::Failed, unusable()).cause(format!("{variable} is not set"))
-        })?,
+        Some(("env", variable)) => context
+            .env
+            .var(variable)
+            .ok_or_else(|| unusable().cause(format!("{variable} is not set")))?,
         Some((scheme, _)) => {
             let problem = format!("--key: keys by {scheme}:// are not supported");
             return Err(Failure::usage(problem)
                 .hint("export the public key as PEM, and name the file or env://VARIABLE"));
         }
         None => {
-            let bytes = crate::files::read_now(env, Path::new(key), KEY_CAP)
-                .map_err(|error| Failure::of(Exit::Failed, unusable(), &error))?;
-            String::from_utf8(bytes)
-                .map_err(|error| Failure::of(Exit::Failed, unusable(), &error))?
+            let bytes = read("--key", Path::new(key), KEY_CAP, context).await;
+            let bytes = bytes.map_err(|error| unusable().because(&error))?;
+            String::from_utf8(bytes).map_err(|error| unusable().because(&error))?
         }
     };
     if pem.contains("PRIVATE KEY") {
-        return Err(
-            Failure::usage(unusable()).cause("it is a private key; verifying needs the public key")
-        );
+        let cause = "it is a private key; verifying needs the public key";
+        return Err(Failure { exit: Exit::Usage, ..unusable().cause(cause) });
     }
-    PublicKey::from_pem(&pem).map_err(|error| Failure::of(Exit::Failed, unusable(), &error))
+    PublicKey::from_pem(&pem).map_err(|error| unusable().because(&error))
 }
 
-/// The checks that flags add to a policy or leave out of it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Strictness {
-    use_signed_timestamps: bool,
-    ignore_tlog: bool,
-    ignore_sct: bool,
-    formats: Option<Formats>,
-}
-
-impl Strictness {
-    /// Warns about each check that the flags leave out.
-    pub(crate) fn from_flags(flags: &PolicyFlags, context: &Context) -> Self {
-        let ignore_tlog = flags.insecure_ignore_tlog || flags.private_infrastructure;
-        if ignore_tlog {
-            context
-                .console
-                .warning("log entries are not checked: the signature may never have been public");
-        }
-        if flags.insecure_ignore_sct {
-            context.console.warning(
-                "certificate logs are not checked: the certificate may never have been public",
-            );
-        }
-        let use_signed_timestamps = flags.use_signed_timestamps;
-        // `any` leaves what a policy file says.
-        let formats = match flags.signature_format {
-            SignatureFormat::Any => None,
-            SignatureFormat::Bundle => Some(Formats::Bundle),
-            SignatureFormat::Legacy => Some(Formats::Legacy),
-        };
-        Self { use_signed_timestamps, ignore_tlog, ignore_sct: flags.insecure_ignore_sct, formats }
+/// What the flags add to a policy or leave out of it. Warns about each check that is left out.
+pub(crate) fn strictness(
+    flags: &PolicyFlags,
+    context: &Context,
+) -> impl Fn(Policy) -> Policy + use<> {
+    let ignore_tlog = flags.insecure_ignore_tlog || flags.private_infrastructure;
+    let (timestamps, ignore_sct) = (flags.use_signed_timestamps, flags.insecure_ignore_sct);
+    if ignore_tlog {
+        let text = "log entries are not checked: the signature may never have been public";
+        context.console.warning(text);
     }
-
-    pub(crate) fn apply(self, mut policy: Policy) -> Policy {
-        if let Some(formats) = self.formats {
-            policy = policy.formats(formats);
-        }
-        if self.use_signed_timestamps {
-            policy = policy.use_signed_timestamps();
-        }
-        if self.ignore_tlog {
-            policy = verify::danger::ignore_tlog(policy);
-        }
-        if self.ignore_sct {
-            policy = verify::danger::ignore_sct(policy);
-        }
-        policy
+    if ignore_sct {
+        let text = "certificate logs are not checked: the certificate may never have been public";
+        context.console.warning(text);
+    }
+    let formats = match flags.signature_format {
+        // Leaves what a policy file says.
+        SignatureFormat::Any => None,
+        SignatureFormat::Bundle => Some(Formats::Bundle),
+        SignatureFormat::Legacy => Some(Formats::Legacy),
+    };
+    move |policy| {
+        let policy = formats.into_iter().fold(policy, Policy::formats);
+        let policy = if timestamps { policy.use_signed_timestamps() } else { policy };
+        let policy = if ignore_tlog { verify::danger::ignore_tlog(policy) } else { policy };
+        if ignore_sct { verify::danger::ignore_sct(policy) } else { policy }
     }
 }
 

@@ -1,11 +1,9 @@
 //! The process environment, and files read off the runtime's thread.
 
 use std::ffi::OsString;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use host::{BoxFuture, Env, FileError};
-use tokio::sync::oneshot;
 
 /// The variables this process was started with, and its files.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,19 +49,11 @@ impl<E: Env> Env for DiskEnv<E> {
     }
 }
 
-/// Reads the file at `path` as [`host::read_file_or_fifo`] does, on a thread of its own: a FIFO or a file
-/// system that hangs stops that thread and nothing else. Not a blocking task of the runtime, since
-/// a runtime waits for those when it ends.
+/// Reads the file at `path` as [`host::read_file_or_fifo`] does, off the runtime's thread.
 async fn read_file(path: PathBuf, cap: usize) -> Result<Vec<u8>, FileError> {
-    let (sender, receiver) = oneshot::channel();
     let at = path.clone();
-    let read = move || drop(sender.send(host::read_file_or_fifo(&at, cap)));
-    let thread = std::thread::Builder::new().name("ambisign-read".to_owned()).spawn(read);
-    if let Err(error) = thread {
-        return Err(FileError::from_io(&path, error));
-    }
-    let ended = |_| FileError::from_io(&path, io::Error::other("the reading thread ended"));
-    receiver.await.map_err(ended)?
+    let read = host::off_thread(move || host::read_file_or_fifo(&at, cap)).await;
+    read.unwrap_or_else(|error| Err(FileError::from_io(&path, error)))
 }
 
 #[cfg(all(test, unix))]

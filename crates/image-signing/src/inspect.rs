@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bundle::proto_json::Message;
 use bundle::{Bundle, Content, Envelope, LogEntry, Statement};
 use keys::{Digest, HashAlgorithm, PublicKey};
 use oci_push::{LegacyKind, Registry};
@@ -14,6 +13,8 @@ use verify::{Artifact, Examination, Finding, LegacySignature};
 use x509::Certificate;
 
 use crate::error::{Action, Error};
+use crate::file::FileSignature;
+use crate::file::signature::Content as FileContent;
 use crate::image::{self, Image};
 use crate::inspection::{
     CertificateInspection, CheckInspection, CheckResult, Checks, ContentInspection,
@@ -31,50 +32,6 @@ pub struct Inspector {
     key: Option<PublicKey>,
 }
 
-/// A file that holds a signature: a Sigstore bundle, or the JSON that cosign wrote before.
-#[derive(Clone, Debug)]
-pub struct SignatureFile {
-    name: String,
-    bytes_digest: Digest,
-    content: FileContent,
-}
-
-#[derive(Clone, Debug)]
-enum FileContent {
-    Bundle(Box<Bundle>),
-    Legacy(Box<LegacySignature>),
-}
-
-impl SignatureFile {
-    /// Reads the file `name`, whose content is `bytes`.
-    ///
-    /// # Errors
-    /// It is neither format.
-    pub fn parse(
-        name: &str,
-        bytes: &[u8],
-    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let document = Message::parse(bytes, bundle::SIZE_CAP);
-        let legacy = document.is_ok_and(|mut document| {
-            document.any("base64Signature").is_ok_and(|field| field.is_some())
-        });
-        let content = match legacy {
-            true => FileContent::Legacy(Box::new(LegacySignature::blob_bundle(bytes)?)),
-            false => FileContent::Bundle(Box::new(Bundle::from_json(bytes)?)),
-        };
-        Ok(Self { name: name.to_owned(), bytes_digest: Digest::sha256(bytes), content })
-    }
-
-    /// The algorithm to hash the artifact with.
-    pub fn hash_algorithm(&self) -> HashAlgorithm {
-        let algorithm = match &self.content {
-            FileContent::Bundle(bundle) => verify::hash_algorithm(bundle),
-            FileContent::Legacy(legacy) => legacy.hash_algorithm(),
-        };
-        algorithm.unwrap_or(HashAlgorithm::Sha256)
-    }
-}
-
 impl Inspector {
     /// Checks against the authorities of `root`.
     pub fn new(root: Arc<TrustedRoot>) -> Self {
@@ -89,10 +46,10 @@ impl Inspector {
 
     /// Inspects a file. Without the digest of the artifact, the signature is checked against the
     /// digest that the file claims, and the report says so.
-    pub fn file(&self, file: &SignatureFile, artifact: Option<&Digest>) -> Inspection {
+    pub fn file(&self, file: &FileSignature, artifact: Option<&Digest>) -> Inspection {
         match &file.content {
-            FileContent::Bundle(bundle) => {
-                self.bundle(&file.name, bundle, &file.bytes_digest, artifact)
+            FileContent::Bundle(bundle, digest) => {
+                self.bundle(&file.name, bundle, digest, artifact)
             }
             FileContent::Legacy(legacy) => self.legacy(&file.name, legacy, artifact),
         }

@@ -1,15 +1,19 @@
 //! The common case, in one call.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use host::Host;
 use oci_push::{Options, Registry};
 use signer::{Services, Session, Signer};
 use trust_root::{SigningConfig, TrustedRoot};
-use verify::AcceptedSigner;
+use verify::{AcceptedSigner, Policy};
 
 use crate::accepted::VerifiedImage;
 use crate::error::{Action, Error};
+use crate::file::{
+    self, Artifact, FileArgument, FileSignature, FileToSign, FileVerifier, SignedFile, VerifiedFile,
+};
 use crate::identity::IdentitySearch;
 use crate::image::Image;
 use crate::sign::ImageSigner;
@@ -52,7 +56,7 @@ pub async fn sign_image(
     let signer = ImageSigner::new(registry);
     let targets = signer.locate(&Image::parse(image).map_err(failed)?).await?;
     let not_signed = |source| Error::Signing { image: image.to_owned(), source: Box::new(source) };
-    let session = session(instance, host, not_signed).await?;
+    let session = session(instance, host, not_signed, Error::Identity).await?;
     let [target] = targets.as_slice() else {
         return Err(not_signed(signer::Error::Craft("expected one manifest to sign".into())));
     };
@@ -76,14 +80,52 @@ pub async fn verify_image(
     verifier.verify(&Image::parse(image).map_err(failed)?).await
 }
 
-async fn session(
+/// Signs the file at `path` with the identity that is found here, and writes the bundle to
+/// `PATH.sigstore.json`.
+///
+/// # Errors
+/// Any; nothing is sent to Fulcio or Rekor unless the file can be read and the bundle written.
+pub async fn sign_file(
+    path: &Path,
     instance: &Instance,
     host: &Host,
-    failed: impl Fn(signer::Error) -> Error,
-) -> Result<Session, Error> {
+) -> Result<SignedFile, file::Error> {
+    let [file, bundle] = [path.to_owned(), file::bundle_path(path)].map(FileArgument::File);
+    let target = FileToSign::read(file, bundle).await?;
+    let not_signed =
+        |source| file::Error::Signing { file: path.to_owned(), source: Box::new(source) };
+    let session = session(instance, host, not_signed, file::Error::Identity).await?;
+    let signed = target.sign(&session).await?;
+    signed.write()?;
+    Ok(signed)
+}
+
+/// Verifies that `signer` signed the file at `path`, trusting the authorities of `root`. The bundle
+/// is the one beside the file.
+///
+/// # Errors
+/// See [`FileSignature::of`] and [`FileVerifier::verify`].
+pub async fn verify_file(
+    path: &Path,
+    signer: AcceptedSigner,
+    root: Arc<TrustedRoot>,
+    host: &Host,
+) -> Result<VerifiedFile, file::Error> {
+    let artifact = Artifact::File(FileArgument::File(path.to_owned()));
+    let signature = FileSignature::of(&artifact, None).await?;
+    let policy = Policy::file_signature(signer);
+    FileVerifier::new(policy, root, Arc::clone(&host.clock)).verify(&artifact, &signature).await
+}
+
+async fn session<E>(
+    instance: &Instance,
+    host: &Host,
+    failed: impl Fn(signer::Error) -> E,
+    nameless: impl Fn(Box<oidc_ambient::Error>) -> E,
+) -> Result<Session, E> {
     let services = Services::select(&instance.config, host.clock.now()).map_err(&failed)?;
     let (http, clock) = (Arc::clone(&host.http), Arc::clone(&host.clock));
     let signer = Signer::new(services, Arc::clone(&instance.root), http, clock).map_err(&failed)?;
     let source = IdentitySearch::new(host).find().await;
-    Ok(Session::new(signer, source.map_err(|error| Error::Identity(Box::new(error)))?))
+    Ok(Session::new(signer, source.map_err(|error| nameless(Box::new(error)))?))
 }

@@ -1,10 +1,11 @@
-//! Sign, verify and inspect container images.
+//! Sign, verify and inspect container images and files.
 #![doc = include_str!("../README.md")]
 
 mod accepted;
 mod attestation;
 mod error;
 mod event;
+pub mod file;
 mod identity;
 mod image;
 mod inspect;
@@ -19,6 +20,7 @@ mod several;
 mod sign;
 mod signed;
 mod time;
+mod unattached;
 mod verdict;
 mod verify_image;
 
@@ -33,13 +35,13 @@ pub use crate::error::{Action, Error};
 pub use crate::event::{Event, Listener};
 pub use crate::identity::{IdentitySearch, SpiffeChoice};
 pub use crate::image::{Image, Target};
-pub use crate::inspect::{Inspector, SignatureFile};
+pub use crate::inspect::Inspector;
 pub use crate::inspection::{
     CertificateInspection, CheckInspection, CheckResult, Checks, ContentInspection,
     EntryInspection, Inspected, Inspection, SignatureInspection, StatementInspection,
     SubjectInspection, TimeInspection,
 };
-pub use crate::instance::{Instance, sign_image, verify_image};
+pub use crate::instance::{Instance, sign_file, sign_image, verify_file, verify_image};
 pub use crate::provenance::provenance;
 pub use crate::refusal::{Reason, Refusal, RefusalGroup};
 pub use crate::report::{
@@ -47,5 +49,6 @@ pub use crate::report::{
 };
 pub use crate::sign::ImageSigner;
 pub use crate::signed::{SignatureReport, SignedImage, SigningReport};
+pub use crate::unattached::Unattached;
 pub use crate::verdict::{NoSignature, NotAcceptable};
 pub use crate::verify_image::{AcceptedSigners, ImageVerifier};

@@ -4,21 +4,24 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bundle::SIZE_CAP;
-use image_signing::{Inspection, Inspector, SignatureFile};
+use image_signing::file::{FileArgument, FileSignature};
+use image_signing::{Inspection, Inspector};
+use keys::HashAlgorithm;
 use oci_push::Reference;
 use serde_json::Value;
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::files;
 use crate::flags::{InspectFlags, Output};
 use crate::output::json_line;
 use crate::plan;
 use crate::signers;
 
 pub(crate) async fn inspect(flags: &InspectFlags, context: &Arc<Context>) -> Result<(), Failure> {
-    let key = flags.key.as_deref();
-    let key = key.map(|key| signers::public_key(key, &*context.env)).transpose()?;
+    let key = match &flags.key {
+        Some(key) => Some(signers::public_key(key, context).await?),
+        None => None,
+    };
     let inspector = Inspector::new(Arc::new(plan::trusted_root(&flags.trust, context).await?));
     let inspector = key.into_iter().fold(inspector, Inspector::with_key);
     for what in &flags.what {
@@ -58,17 +61,18 @@ async fn file(
         }
         _ => Failure::of(Exit::Failed, format!("{shown} cannot be read"), &error),
     })?;
-    let file = SignatureFile::parse(&shown, &bytes).map_err(|error| {
+    let file = FileSignature::parse(&shown, &bytes).map_err(|error| {
         Failure::of(Exit::Failed, format!("{shown} is not a Sigstore bundle"), &*error)
     })?;
     let artifact = match &flags.artifact {
         Some(path) => {
-            let digest = files::digest(path.clone(), file.hash_algorithm()).await;
-            Some(digest.map_err(|error| Failure::file(path, &error))?)
+            let algorithm = file.hash_algorithm().unwrap_or(HashAlgorithm::Sha256);
+            let digests = FileArgument::parse(path).digests(&[algorithm]).await;
+            digests.map_err(|error| Failure::file(path, &error))?
         }
-        None => None,
+        None => Vec::new(),
     };
-    Ok(inspector.file(&file, artifact.as_ref()))
+    Ok(inspector.file(&file, artifact.first()))
 }
 
 async fn image(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
+use image_signing::file::check_writable;
 use image_signing::{Error, ImageSigner, SignedImage};
 
 use super::signing::{Signing, cannot_write, report_stream, write};
@@ -108,7 +109,9 @@ fn check_outputs(flags: &SignFlags) -> Result<(), Failure> {
             .hint("say where it goes: --bundle FILE"));
     }
     if let Some(path) = &flags.bundle {
-        files::check_writable(path).map_err(|error| cannot_write(path, &error))?;
+        if !files::is_standard(path) {
+            check_writable(path).map_err(|error| cannot_write(path, &error))?;
+        }
     }
     Ok(())
 }

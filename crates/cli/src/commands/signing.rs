@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use image_signing::file::write_atomically;
 use signer::{Event, Services, Session, Signer};
 
 use crate::context::Context;
@@ -82,7 +83,7 @@ pub(super) fn write(path: &Path, bundle: &str, console: &Console) -> Result<(), 
         console.data(bundle);
         return Ok(());
     }
-    files::write_atomically(path, bundle.as_bytes()).map_err(|error| cannot_write(path, &error))
+    write_atomically(path, bundle.as_bytes()).map_err(|error| cannot_write(path, &error))
 }
 
 pub(super) fn cannot_write(path: &Path, error: &io::Error) -> Failure {

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use image_signing::{AcceptedSigners, ImageVerifier, VerifiedImage};
-use verify::{Check, Error, Verified};
-use x509::Certificate;
+use verify::Verified;
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -15,7 +14,7 @@ use crate::flags::{Output, VerifyAttestationFlags, VerifyFlags, VerifyImagesFlag
 use crate::hints;
 use crate::output::json_line;
 use crate::plan;
-use crate::signers::{self, Strictness};
+use crate::signers;
 
 /// What is verified of an image.
 #[derive(Clone, Copy)]
@@ -48,8 +47,8 @@ async fn images(
 ) -> Result<(), Failure> {
     let images = plan::images(&flags.images)?;
     let signers = match &flags.file.identity_policy {
-        Some(path) => Ok(AcceptedSigners::file(signers::policy_file(path, &*context.env)?)),
-        None => signers::signer(&flags.policy, context).map(AcceptedSigners::rule),
+        Some(path) => Ok(signers::policy_file(path, context).await?),
+        None => signers::signer(&flags.policy, context).await.map(AcceptedSigners::rule),
     };
     let signers = match signers {
         Ok(signers) => signers,
@@ -61,11 +60,11 @@ async fn images(
             return Ok(());
         }
     };
-    let strictness = Strictness::from_flags(&flags.policy, context);
+    let strictness = signers::strictness(&flags.policy, context);
     let signers = signers.adjust(move |policy| {
         let annotations = annotations.iter();
         let policy = annotations.fold(policy, |policy, (key, value)| policy.annotation(key, value));
-        strictness.apply(policy)
+        strictness(policy)
     });
     let verifier = verifier(flags, signers, kind, context).await?;
     images.iter().for_each(|image| context.console.begin(image.as_str()));
@@ -194,30 +193,6 @@ async fn name_signers(flags: &VerifyImagesFlags, kind: Kind<'_>, context: &Conte
 /// The signer as the flags that ask for exactly it.
 pub(super) fn as_flags(verified: &Verified) -> Option<String> {
     hints::signer(verified.subject_name()?.as_str(), verified.issuer()?)
-}
-
-/// Why a signature is refused, and which identity its certificate claims unless that is the reason.
-pub(super) fn refusal(
-    problem: impl Into<String>,
-    error: &Error,
-    certificate: Option<&Certificate>,
-) -> Failure {
-    let mut failure = Failure::judgement(problem, error);
-    failure.hints = hints::of_refusal(error, certificate);
-    let Error::Refused(check) = error else { return failure };
-    let other = !matches!(**check, Check::Identity { .. } | Check::NoAcceptedSigner { .. });
-    let subject = certificate.filter(|_| other);
-    if let Some(certificate) = subject
-        && let Ok(subject) = certificate.subject_name()
-    {
-        let issuer = certificate.oidc_issuer().ok().flatten().unwrap_or_default();
-        failure.causes.push(format!(
-            "the certificate names {} by {}",
-            host::escape_remote(subject.as_str()),
-            host::escape_remote(&issuer)
-        ));
-    }
-    failure
 }
 
 /// For how many images the signers are named when no flag names one, and for how long.

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use anstyle::{AnsiColor, Style};
 use id_token::IdToken;
+use image_signing::file::write_atomically;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
@@ -289,7 +290,7 @@ pub(crate) fn write_document(
     match out.filter(|path| !files::is_standard(path)) {
         None => console.data(document),
         Some(path) => {
-            files::write_atomically(path, format!("{document}\n").as_bytes()).map_err(|error| {
+            write_atomically(path, format!("{document}\n").as_bytes()).map_err(|error| {
                 Failure::of(Exit::Failed, format!("cannot write {}", path.display()), &error)
             })?;
         }

@@ -1,0 +1,25 @@
+//! Files and their bundles: sign a file, find the bundle of a file, verify a file.
+//!
+//! Files are hashed as streams, off the thread of the async runtime, and bundles are written whole
+//! or not at all. The bundle of `FILE` is `FILE.sigstore.json`, or `FILE.sigstore` as older clients
+//! call it.
+
+mod argument;
+mod artifact;
+mod error;
+mod pairs;
+mod paths;
+mod sign;
+pub(crate) mod signature;
+mod verify;
+mod write;
+
+pub use self::argument::FileArgument;
+pub use self::artifact::Artifact;
+pub use self::error::Error;
+pub use self::pairs::{PairError, Pairs, pairs};
+pub use self::paths::{bundle_path, is_same_file, older_bundle_path};
+pub use self::sign::{FileSigningReport, FileToSign, SignedFile, danger};
+pub use self::signature::FileSignature;
+pub use self::verify::{FileVerificationReport, FileVerifier, VerifiedFile};
+pub use self::write::{check_writable, write_atomically};

@@ -1,0 +1,90 @@
+//! Why a file was not signed or verified.
+
+use std::error::Error as StdError;
+use std::io;
+use std::path::PathBuf;
+
+use host::FileError;
+use signer::ForeignFormat;
+use x509::Certificate;
+
+/// Why a file was not signed or verified.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The bundle exists and cannot be read.
+    #[error("cannot read the bundle")]
+    Bundle(#[source] FileError),
+    /// The content is what another kind of signature is over.
+    #[error("{} was not signed", file.display())]
+    Content {
+        /// The file.
+        file: PathBuf,
+        /// What the content is.
+        source: ForeignFormat,
+    },
+    /// There is no identity to sign with.
+    #[error("there is no identity to sign with")]
+    Identity(#[source] Box<oidc_ambient::Error>),
+    /// What should be a bundle is none.
+    #[error("{} is not a Sigstore bundle", path.display())]
+    Malformed {
+        /// The file that should be a bundle.
+        path: PathBuf,
+        /// The file to verify is a bundle: the two are swapped.
+        swapped: bool,
+        /// What is wrong with it.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// The file has no bundle.
+    #[error("no signature of {} found", file.display())]
+    NoSignature {
+        /// The file.
+        file: PathBuf,
+        /// Where its bundle would be.
+        source: FileError,
+    },
+    /// The file does not exist or cannot be read.
+    #[error("cannot read {}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A check of the signature failed, or could not be made.
+    #[error("the signature of {} is not acceptable", file.display())]
+    Refused {
+        /// The file.
+        file: PathBuf,
+        /// The certificate of the signer, not verified.
+        certificate: Option<Box<Certificate>>,
+        /// Which check.
+        source: Box<verify::Error>,
+    },
+    /// The signature could not be made.
+    #[error("{} was not signed", file.display())]
+    Signing {
+        /// The file.
+        file: PathBuf,
+        /// What went wrong.
+        source: Box<signer::Error>,
+    },
+    /// The signature is over the whole file, as pure Ed25519 signatures are, and the file cannot be
+    /// held in memory.
+    #[error("cannot verify the signature of {}", file.display())]
+    Whole {
+        /// The file.
+        file: PathBuf,
+        /// Why it cannot be read whole.
+        source: FileError,
+    },
+    /// The bundle cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The bundle.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,169 @@
+//! The signature of a file, as it was found.
+
+use std::error::Error as StdError;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use bundle::proto_json::Message;
+use bundle::{Bundle, SIZE_CAP};
+use host::FileError;
+use keys::{Digest, HashAlgorithm};
+use trust_root::TrustedRoot;
+use verify::{LegacySignature, Policy, Verified};
+use x509::Certificate;
+
+use crate::file::argument::FileArgument;
+use crate::file::artifact::Artifact;
+use crate::file::error::Error;
+use crate::file::paths::{bundle_path, older_bundle_path};
+
+/// A signature of a file: a Sigstore bundle, or what cosign wrote before there were bundles.
+#[derive(Clone, Debug)]
+pub struct FileSignature {
+    pub(crate) name: String,
+    pub(crate) content: Content,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    /// A bundle and the digest of its bytes.
+    Bundle(Box<Bundle>, Digest),
+    Legacy(Box<LegacySignature>),
+}
+
+impl FileSignature {
+    /// Reads the content of the bundle `name`. The JSON that cosign wrote before is accepted too.
+    ///
+    /// # Errors
+    /// It is neither format.
+    pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, Box<dyn StdError + Send + Sync>> {
+        let has = |field: &str| {
+            let document = Message::parse(bytes, SIZE_CAP);
+            document.is_ok_and(|mut document| document.any(field).is_ok_and(|it| it.is_some()))
+        };
+        let content = match Bundle::from_json(bytes) {
+            Ok(bundle) => Content::Bundle(Box::new(bundle), Digest::sha256(bytes)),
+            Err(_) if has("base64Signature") => {
+                Content::Legacy(Box::new(LegacySignature::blob_bundle(bytes)?))
+            }
+            Err(_) if has("payloadType") => {
+                let attestation = LegacySignature::attestation(bytes, &Default::default())?;
+                Content::Legacy(Box::new(attestation))
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Self { name: name.to_owned(), content })
+    }
+
+    /// A detached signature (base64 or raw), the certificate of the signer (PEM, or base64 of PEM;
+    /// none for a known key) and a timestamp (DER, or the JSON that cosign wraps it in).
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    pub fn detached(
+        signature: &[u8],
+        certificate: Option<&[u8]>,
+        timestamp: Option<&[u8]>,
+    ) -> Result<Self, verify::Error> {
+        let certificate = certificate.map(String::from_utf8_lossy);
+        let unwrapped = timestamp.map(|bytes| {
+            let wrapped = Message::parse(bytes, SIZE_CAP).ok();
+            let inner = wrapped.and_then(|mut it| it.bytes("SignedRFC3161Timestamp").ok()?);
+            inner.unwrap_or_else(|| bytes.to_vec())
+        });
+        let certificate = certificate.as_deref();
+        let legacy = LegacySignature::detached(signature, certificate, unwrapped.as_deref())?;
+        Ok(Self { name: "signature".to_owned(), content: Content::Legacy(Box::new(legacy)) })
+    }
+
+    /// Reads the signature of `artifact`: `bundle`, or the bundle beside the file.
+    ///
+    /// # Errors
+    /// [`Error::NoSignature`]; [`Error::Read`] when there is neither a bundle nor the file;
+    /// [`Error::Bundle`] and [`Error::Malformed`].
+    pub async fn of(artifact: &Artifact, bundle: Option<&FileArgument>) -> Result<Self, Error> {
+        let (path, bytes) = read(artifact, bundle).await?;
+        match Self::parse(&path.display().to_string(), &bytes) {
+            Ok(signature) => Ok(signature),
+            Err(source) => {
+                let swapped = is_bundle(artifact).await;
+                Err(Error::Malformed { path, swapped, source })
+            }
+        }
+    }
+
+    /// The algorithm to hash the file with.
+    ///
+    /// # Errors
+    /// As [`verify::hash_algorithm`].
+    pub fn hash_algorithm(&self) -> Result<HashAlgorithm, verify::Error> {
+        match &self.content {
+            Content::Bundle(bundle, _) => verify::hash_algorithm(bundle),
+            Content::Legacy(legacy) => legacy.hash_algorithm(),
+        }
+    }
+
+    /// The certificate of the signer, not verified.
+    pub fn certificate(&self) -> Option<Certificate> {
+        match &self.content {
+            Content::Bundle(bundle, _) => verify::certificate(bundle),
+            Content::Legacy(legacy) => legacy.certificate(),
+        }
+    }
+
+    /// The digest of the bundle; `None` for cosign's earlier formats.
+    pub fn bundle_digest(&self) -> Option<&Digest> {
+        match &self.content {
+            Content::Bundle(_, digest) => Some(digest),
+            Content::Legacy(_) => None,
+        }
+    }
+
+    pub(crate) fn judge(
+        &self,
+        artifact: &verify::Artifact<'_>,
+        policy: &Policy,
+        root: &TrustedRoot,
+        now: SystemTime,
+    ) -> Result<Verified, verify::Error> {
+        match &self.content {
+            Content::Bundle(bundle, _) => verify::verify(bundle, artifact, policy, root, now),
+            Content::Legacy(legacy) => verify::verify_legacy(legacy, artifact, policy, root, now),
+        }
+    }
+}
+
+/// The path of the bundle and its content.
+async fn read(
+    artifact: &Artifact,
+    bundle: Option<&FileArgument>,
+) -> Result<(PathBuf, Vec<u8>), Error> {
+    let name = artifact.name();
+    let beside = [bundle_path(name), older_bundle_path(name)].map(FileArgument::File);
+    let candidates = bundle.map_or(beside.as_slice(), std::slice::from_ref);
+    let mut missing = None;
+    for candidate in candidates {
+        match candidate.read(SIZE_CAP).await {
+            Ok(bytes) => return Ok((candidate.as_path().to_owned(), bytes)),
+            Err(error @ FileError::NotFound { .. }) => _ = missing.get_or_insert(error),
+            Err(error) => return Err(Error::Bundle(error)),
+        }
+    }
+    let file = name.to_owned();
+    match missing {
+        Some(source) if bundle.is_some() || !is_missing(artifact) => {
+            Err(Error::NoSignature { file, source })
+        }
+        _ => Err(Error::Read { file, source: std::io::ErrorKind::NotFound.into() }),
+    }
+}
+
+fn is_missing(artifact: &Artifact) -> bool {
+    matches!(artifact, Artifact::File(FileArgument::File(path)) if !path.exists())
+}
+
+async fn is_bundle(artifact: &Artifact) -> bool {
+    let Artifact::File(file @ FileArgument::File(_)) = artifact else { return false };
+    let bytes = file.read(SIZE_CAP).await;
+    bytes.is_ok_and(|bytes| Bundle::from_json(&bytes).is_ok())
+}

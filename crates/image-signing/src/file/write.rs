@@ -1,0 +1,149 @@
+//! Files that are written whole or not at all.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+/// Writes `bytes` to `path`. A reader sees either the old file or the whole new one, which has the
+/// mode of the old one. A symbolic link that another user made is not followed.
+///
+/// # Errors
+/// The file cannot be written, is a FIFO or a socket, or is a link of another user.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match Destination::of(path)? {
+        Destination::Stream => OpenOptions::new().write(true).open(path)?.write_all(bytes),
+        Destination::File { target, mut draft } => {
+            draft.write_all(bytes)?;
+            draft.as_file().sync_all()?;
+            draft.persist(target).map(drop).map_err(|error| error.error)
+        }
+    }
+}
+
+/// Checks that [`write_atomically`] could write a file at `path`, and leaves nothing behind.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn check_writable(path: &Path) -> io::Result<()> {
+    Destination::of(path).map(drop)
+}
+
+/// How a path is written to.
+enum Destination {
+    /// A device, or a pipe that is open already.
+    Stream,
+    /// A new file beside `target`, which it will replace. Removed when dropped.
+    File { target: PathBuf, draft: NamedTempFile },
+}
+
+impl Destination {
+    fn of(path: &Path) -> io::Result<Self> {
+        let existing = fs::metadata(path).ok();
+        if let Some(existing) = existing.as_ref().filter(|existing| !existing.is_file()) {
+            return match existing.is_dir() {
+                true => Err(io::ErrorKind::IsADirectory.into()),
+                // What a shell substitutes for `>(command)` has a reader already.
+                false if is_device(existing) || is_open_already(path) => Ok(Self::Stream),
+                false => Err(io::Error::other("it is a FIFO or a socket, which may wait forever")),
+            };
+        }
+        let link = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_symlink);
+        // A link of our own is followed: the file it names is replaced, and the link stays.
+        let target = match link {
+            Some(_) => fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()),
+            None => path.to_owned(),
+        };
+        let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let draft = draft(directory.unwrap_or_else(|| Path::new(".")), existing.as_ref())?;
+        if let Some(link) = link
+            && !is_trusted(&link, &draft.as_file().metadata()?)
+        {
+            return Err(io::Error::other("it is a symbolic link that another user made"));
+        }
+        Ok(Self::File { target, draft })
+    }
+}
+
+#[cfg(unix)]
+fn draft(directory: &Path, existing: Option<&fs::Metadata>) -> io::Result<NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    // The umask applies to these.
+    let new = fs::Permissions::from_mode(0o666);
+    let draft = tempfile::Builder::new().prefix(PREFIX).permissions(new).tempfile_in(directory)?;
+    if let Some(existing) = existing {
+        let mode = existing.permissions().mode() & 0o777;
+        draft.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
+    }
+    Ok(draft)
+}
+
+#[cfg(not(unix))]
+fn draft(directory: &Path, _: Option<&fs::Metadata>) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new().prefix(PREFIX).tempfile_in(directory)
+}
+
+/// Whether `link` was made by us, who made `draft`, or by root.
+#[cfg(unix)]
+fn is_trusted(link: &fs::Metadata, draft: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+
+    [0, draft.uid()].contains(&link.uid())
+}
+
+#[cfg(not(unix))]
+fn is_trusted(_: &fs::Metadata, _: &fs::Metadata) -> bool {
+    true
+}
+
+#[cfg(unix)]
+fn is_device(file: &fs::Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+
+    file.file_type().is_char_device() || file.file_type().is_block_device()
+}
+
+#[cfg(not(unix))]
+fn is_device(_: &fs::Metadata) -> bool {
+    true
+}
+
+fn is_open_already(path: &Path) -> bool {
+    ["/dev/fd", "/proc/self/fd", "/dev/stdout", "/dev/stderr"].iter().any(|it| path.starts_with(it))
+}
+
+const PREFIX: &str = ".ambisign-";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_else_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.sigstore.json");
+        write_atomically(&path, b"one, which is longer").unwrap();
+        write_atomically(&path, b"two").unwrap();
+        check_writable(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn our_own_link_stays_a_link_and_the_mode_of_its_file_stays() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let directory = tempfile::tempdir().unwrap();
+        let (target, link) = (directory.path().join("target"), directory.path().join("link"));
+        fs::write(&target, "old").unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        write_atomically(&link, b"new").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
+    }
+}
