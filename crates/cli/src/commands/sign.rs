@@ -23,7 +23,7 @@ pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<()
         .with_annotations(plan::annotations(&flags.annotations)?)?
         .recursive(flags.recursive)
         .attach(flags.upload);
-    let unattached = Unattached::new(context);
+    let unattached = Unattached::new(flags.bundle.as_deref(), context);
     let signer = signer.with_listener(unattached.listener());
     let signing = Signing::plan(&flags.signing, report, context).await?;
 
@@ -61,7 +61,7 @@ pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<()
         let signed = match (signed, bundle) {
             (Ok(signed), Some(path)) => {
                 match write(path, &signed.bundle_json, &context.console) {
-                    Ok(()) => unattached.is_in(path),
+                    Ok(()) => {}
                     // It is logged: attaching it is still worth while.
                     Err(failure) if flags.upload => context.fail(&failure),
                     Err(failure) => return Err(unattached.keep(&signed, failure)),

@@ -1,8 +1,9 @@
 //! Signatures that are logged and not attached to their image are kept in a file, whatever ends
 //! the command.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use image_signing::{Listener, SignedImage};
 
@@ -13,23 +14,16 @@ use crate::files;
 /// Signatures that would be lost if the command ended now.
 pub(super) struct Unattached {
     signatures: image_signing::Unattached,
-    /// The file that the bundle was written to before.
-    file: Mutex<Option<PathBuf>>,
+    /// Where the bundle is written to before it is attached.
+    bundle: Option<PathBuf>,
     context: Arc<Context>,
 }
 
 impl Unattached {
     /// Nothing is signed yet.
-    pub(super) fn new(context: &Arc<Context>) -> Self {
-        let (signatures, file) = Default::default();
-        Self { signatures, file, context: Arc::clone(context) }
-    }
-
-    /// The bundle is in `file`, and need not be written again.
-    pub(super) fn is_in(&self, file: &Path) {
-        if !files::is_standard(file) {
-            *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file.to_owned());
-        }
+    pub(super) fn new(bundle: Option<&Path>, context: &Arc<Context>) -> Self {
+        let bundle = bundle.filter(|path| !files::is_standard(path)).map(Path::to_owned);
+        Self { signatures: Default::default(), bundle, context: Arc::clone(context) }
     }
 
     /// Hears of each signature before it is attached and after.
@@ -41,8 +35,11 @@ impl Unattached {
     /// is and how it is attached later.
     pub(super) fn keep(&self, signed: &SignedImage, failure: Failure) -> Failure {
         self.signatures.forget(signed);
-        let before = self.file.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match before.map_or_else(|| signed.keep(Path::new("")), Ok) {
+        let is_there = |path: &&PathBuf| {
+            path.is_file() && fs::read_to_string(path).is_ok_and(|it| it == signed.bundle_json)
+        };
+        let written = self.bundle.as_ref().filter(is_there).cloned();
+        match written.map_or_else(|| signed.keep(Path::new("")), Ok) {
             Ok(file) => {
                 let shown = host::escape(&file.display().to_string());
                 let failure = failure.cause(format!("the signature is not lost: it is in {shown}"));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bundle::SIZE_CAP;
 use image_signing::file::{Artifact, FileArgument, FileSignature, FileVerifier, VerifiedFile};
 use keys::{Digest, HashAlgorithm};
-use verify::{AcceptedSigner, Policy, Purpose};
+use verify::{Policy, Purpose};
 
 use super::verify::as_flags;
 use crate::context::Context;
@@ -21,14 +21,15 @@ pub(crate) async fn verify_blob(
     flags: &VerifyBlobFlags,
     context: &Arc<Context>,
 ) -> Result<(), Failure> {
-    let artifact = Artifact::parse(&flags.file);
-    let signer = signer(&flags.policy, context).await?;
-    let signature = match &flags.signature {
-        Some(signature) => detached(flags, signature, context).await?,
-        None => attached(&artifact, flags.bundle.as_deref()).await?,
+    let artifact = &Artifact::parse(&flags.file);
+    let check = Check { artifact, policy: &flags.policy, trust: &flags.trust, context };
+    let signature = async {
+        match &flags.signature {
+            Some(signature) => detached(flags, signature, context).await,
+            None => attached(artifact, flags.bundle.as_deref()).await,
+        }
     };
-    let check = Check { artifact, signature, policy: &flags.policy, trust: &flags.trust, context };
-    check.carry_out(signer, Purpose::FileSignature, flags.output).await
+    check.carry_out(signature, Purpose::FileSignature, flags.output).await
 }
 
 pub(crate) async fn verify_blob_attestation(
@@ -36,7 +37,7 @@ pub(crate) async fn verify_blob_attestation(
     context: &Arc<Context>,
 ) -> Result<(), Failure> {
     let predicate_type = plan::predicate_type(&flags.r#type)?;
-    let artifact = match (&flags.file, &flags.digest) {
+    let artifact = &match (&flags.file, &flags.digest) {
         (Some(file), _) => Artifact::parse(file),
         (None, hex) => {
             let hex = hex.as_deref().unwrap_or_default();
@@ -50,28 +51,14 @@ pub(crate) async fn verify_blob_attestation(
             Artifact::Digest { name: hex.into(), digest }
         }
     };
-    let signer = signer(&flags.policy, context).await?;
-    let signature = attached(&artifact, flags.bundle.as_deref()).await?;
-    let check = Check { artifact, signature, policy: &flags.policy, trust: &flags.trust, context };
-    check.carry_out(signer, Purpose::Attestation { predicate_type }, flags.output).await
+    let check = Check { artifact, policy: &flags.policy, trust: &flags.trust, context };
+    let signature = attached(artifact, flags.bundle.as_deref());
+    check.carry_out(signature, Purpose::Attestation { predicate_type }, flags.output).await
 }
 
-/// The signer that the flags name. When they name none, that is reported before any file is read,
-/// and `None`: the signer of the file can then be offered as a hint.
-async fn signer(flags: &PolicyFlags, context: &Context) -> Result<Option<AcceptedSigner>, Failure> {
-    match signers::signer(flags, context).await {
-        Err(failure) if flags.names_nobody() => {
-            context.fail(&failure);
-            Ok(None)
-        }
-        signer => signer.map(Some),
-    }
-}
-
-/// A signature that is to be verified.
+/// What is verified, by which flags.
 struct Check<'a> {
-    artifact: Artifact,
-    signature: FileSignature,
+    artifact: &'a Artifact,
     policy: &'a PolicyFlags,
     trust: &'a TrustFlags,
     context: &'a Context,
@@ -80,26 +67,30 @@ struct Check<'a> {
 impl Check<'_> {
     async fn carry_out(
         &self,
-        signer: Option<AcceptedSigner>,
+        signature: impl Future<Output = Result<FileSignature, Failure>>,
         purpose: Purpose,
         output: Output,
     ) -> Result<(), Failure> {
         let console = &self.context.console;
-        let strictness = signers::strictness(self.policy, self.context);
-        let Some(signer) = signer else {
-            // Offers the signer of a signature that verifies as a hint: the flags name none.
+        let signer = signers::signer(self.policy, self.context).await;
+        if let (Err(failure), true) = (&signer, self.policy.names_nobody()) {
+            // Reported before any file is read. The signer of the file is then offered as a hint.
+            self.context.fail(failure);
+            let signature = signature.await?;
             if !self.artifact.is_stdin() {
                 let anybody = Policy::new(purpose, verify::danger::any_identity());
-                let verified = self.verify(anybody).await.ok();
-                let hint = verified.as_ref().and_then(|it| as_flags(&it.verified));
+                let verified = self.verify(&signature, anybody).await.ok();
+                let hint = verified.and_then(|it| as_flags(&it.verified));
                 hint.iter().for_each(|hint| console.hint(hint));
             }
             return Ok(());
-        };
-        let verified = self.verify(strictness(Policy::new(purpose, signer))).await?;
-        for warning in verified.verified.warnings() {
-            console.warning(&warning.to_string());
         }
+        let (signer, signature) = (signer?, signature.await?);
+        let strictness = signers::strictness(self.policy, self.context);
+        let policy = strictness(Policy::new(purpose, signer));
+        let verified = self.verify(&signature, policy).await?;
+        let warnings = verified.verified.warnings().iter();
+        warnings.for_each(|warning| console.warning(&warning.to_string()));
         match output {
             Output::Text => console.note("Verified OK"),
             Output::Json => console.data(&json_line(&verified.report())),
@@ -107,14 +98,18 @@ impl Check<'_> {
         Ok(())
     }
 
-    async fn verify(&self, policy: Policy) -> Result<VerifiedFile, Failure> {
+    async fn verify(
+        &self,
+        signature: &FileSignature,
+        policy: Policy,
+    ) -> Result<VerifiedFile, Failure> {
         let root = Arc::new(plan::trusted_root(self.trust, self.context).await?);
         let clock = self.context.host(&self.context.settings()).clock;
         let reading = format!("reading {}", self.artifact.name().display());
         self.context.console.wait_for(&reading);
         let _paused = self.artifact.is_stdin().then(|| self.context.pause());
         let verifier = FileVerifier::new(policy, root, clock);
-        let verified = verifier.verify(&self.artifact, &self.signature).await;
+        let verified = verifier.verify(self.artifact, signature).await;
         self.context.console.settle();
         Ok(verified?)
     }
@@ -146,24 +141,19 @@ async fn detached(
     if flags.certificate.is_none() && flags.policy.key.is_none() {
         return Err(Failure::usage("--signature needs --certificate or --key"));
     }
-    let read = async |flag: &'static str, path: &Path| {
+    let read = async |flag: &'static str, path: Option<&Path>| {
+        let Some(path) = path else { return Ok(None) };
         let read = signers::read(flag, path, SIZE_CAP, context).await;
         let problem = format!("cannot read {flag} {}", path.display());
-        read.map_err(|error| Failure::of(Exit::Failed, problem, &error))
+        read.map(Some).map_err(|error| Failure::of(Exit::Failed, problem, &error))
     };
-    let bytes = match read("--signature", Path::new(signature)).await {
+    let bytes = match read("--signature", Some(Path::new(signature))).await {
         // The signature itself, as cosign accepts it.
         Err(_) if bundle::proto_json::decode_base64(signature).is_some() => signature.into(),
-        read => read?,
+        read => read?.unwrap_or_default(),
     };
-    let certificate = match &flags.certificate {
-        Some(path) => Some(read("--certificate", path).await?),
-        None => None,
-    };
-    let timestamp = match &flags.rfc3161_timestamp {
-        Some(path) => Some(read("--rfc3161-timestamp", path).await?),
-        None => None,
-    };
+    let certificate = read("--certificate", flags.certificate.as_deref()).await?;
+    let timestamp = read("--rfc3161-timestamp", flags.rfc3161_timestamp.as_deref()).await?;
     FileSignature::detached(&bytes, certificate.as_deref(), timestamp.as_deref())
         .map_err(|error| Failure::judgement("cannot read the signature", &error))
 }
