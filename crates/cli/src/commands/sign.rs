@@ -108,10 +108,8 @@ fn check_outputs(flags: &SignFlags) -> Result<(), Failure> {
         return Err(Failure::usage("with --upload=false the signature would be lost")
             .hint("say where it goes: --bundle FILE"));
     }
-    if let Some(path) = &flags.bundle {
-        if !files::is_standard(path) {
-            check_writable(path).map_err(|error| cannot_write(path, &error))?;
-        }
+    if let Some(path) = flags.bundle.as_deref().filter(|path| !files::is_standard(path)) {
+        check_writable(path).map_err(|error| cannot_write(path, &error))?;
     }
     Ok(())
 }
