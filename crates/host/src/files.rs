@@ -39,6 +39,18 @@ fn is_fifo(_: &Metadata) -> bool {
 }
 
 fn read(path: &Path, cap: usize, is_allowed: fn(&Metadata) -> bool) -> Result<Vec<u8>, FileError> {
+    match read_once(path, cap, is_allowed) {
+        // A volume of Kubernetes is renewed by replacing a link, whose old target is then removed.
+        Err(FileError::NotFound { .. }) if path.is_symlink() => read_once(path, cap, is_allowed),
+        answer => answer,
+    }
+}
+
+fn read_once(
+    path: &Path,
+    cap: usize,
+    is_allowed: fn(&Metadata) -> bool,
+) -> Result<Vec<u8>, FileError> {
     let io = |source: std::io::Error| FileError::from_io(path, source);
     let metadata = std::fs::metadata(path).map_err(io)?;
     // What shells substitute for `<(command)`: there the writer is already present.
