@@ -57,6 +57,8 @@ mod tests {
             ("eusc-de-east-1", "sts.eusc-de-east-1.amazonaws.eu"),
             ("us-iso-east-1", "sts.us-iso-east-1.c2s.ic.gov"),
             ("us-isob-east-1", "sts.us-isob-east-1.sc2s.sgov.gov"),
+            ("us-isof-south-1", "sts.us-isof-south-1.csp.hci.ic.gov"),
+            ("eu-isoe-west-1", "sts.eu-isoe-west-1.cloud.adc-e.uk"),
         ] {
             let url = endpoint(&[("A", "b")], region).unwrap();
             assert_eq!((url.scheme(), url.host_str()), ("https", Some(host)), "{region}");

@@ -157,17 +157,31 @@ impl Executable {
             ))
             .with_hint(format!("set {ALLOW}=1 if you trust the file")));
         }
-        let kept = match &self.output_file {
-            Some(path) => files::read(host, path, CAP).await.ok(),
-            None => None,
-        };
-        let now = host.clock.now();
         // An answer that is old or not one is no reason to fail: the program gives another.
-        if let Some(token) = kept.and_then(|kept| Response::read(&kept, now).ok()) {
+        let kept = self.kept(host).await.and_then(|kept| Response::parse(&kept).ok());
+        if let Some(kept) = kept.filter(|kept| kept.expiration_time.is_some())
+            && let Ok(token) = kept.token(host.clock.now())
+        {
             return Ok(token);
         }
         let output = host.programs.run(self.invocation(external)?).await?;
-        Response::read(&output.stdout, now)
+        let answer = match output.stdout.trim_ascii().is_empty() {
+            true => self.kept(host).await.unwrap_or_default(),
+            false => output.stdout,
+        };
+        let token = Response::parse(&answer).and_then(|answer| answer.token(host.clock.now()));
+        match output.code {
+            Some(0) => token,
+            code => Err(token.err().unwrap_or_else(|| {
+                let code = code.map_or("a signal".to_owned(), |code| format!("code {code}"));
+                Failure::new(format!("the program of the file ended with {code}"))
+            })),
+        }
+    }
+
+    /// What is in the output file.
+    async fn kept(&self, host: &Host) -> Option<Vec<u8>> {
+        files::read(host, self.output_file.as_deref()?, CAP).await.ok()
     }
 
     /// The program through `env`, which sets the variables that it may rely on; none is secret. It
@@ -213,20 +227,23 @@ struct Response {
 }
 
 impl Response {
-    /// The token of a successful answer. Nothing else of the answer is shown but its message.
-    fn read(bytes: &[u8], now: SystemTime) -> Result<String, Failure> {
-        let answer: Self = serde_json::from_slice(bytes).map_err(|_| {
+    fn parse(bytes: &[u8]) -> Result<Self, Failure> {
+        serde_json::from_slice(bytes).map_err(|_| {
             Failure::new("the program of the file answered without `version` and `success`")
-        })?;
-        if answer.version > 1 {
-            let version = answer.version;
+        })
+    }
+
+    /// The token of a successful answer. Nothing else of the answer is shown but its message.
+    fn token(self, now: SystemTime) -> Result<String, Failure> {
+        if self.version > 1 {
+            let version = self.version;
             return Err(Failure::new(format!(
                 "expected an answer of version 1 from the program of the file, found {version}"
             )));
         }
-        if !answer.success {
-            let code = answer.code.unwrap_or_default();
-            let message = answer.message.unwrap_or_default();
+        if !self.success {
+            let code = self.code.unwrap_or_default();
+            let message = self.message.unwrap_or_default();
             return Err(Failure::new(format!(
                 "the program of the file failed: `{} {}`",
                 escape_remote(&code),
@@ -234,12 +251,11 @@ impl Response {
             )));
         }
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        if answer.expiration_time.is_some_and(|end| end <= now) {
+        if self.expiration_time.is_some_and(|end| end <= now) {
             return Err(Failure::new("the program of the file gave a token that has expired"));
         }
-        answer
-            .id_token
-            .or(answer.saml_response)
+        self.id_token
+            .or(self.saml_response)
             .ok_or_else(|| Failure::new("the program of the file answered without a token"))
     }
 }
@@ -269,6 +285,8 @@ const CAP: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn external(executable: &str) -> External {
@@ -312,10 +330,36 @@ mod tests {
         }
     }
 
+    /// As google-auth does.
+    #[test]
+    fn the_output_file_serves_until_its_end_and_where_the_program_is_silent() {
+        let fresh = r#"{"version":1,"success":true,"id_token":"kept","expiration_time":9}"#;
+        let endless = r#"{"version":1,"success":true,"id_token":"kept"}"#;
+        for (kept, code, written, token) in [
+            (fresh, 0, fresh.replace("kept", "new"), Some("kept")),
+            (endless, 0, endless.replace("kept", "new"), Some("new")),
+            (endless, 0, "\n".to_owned(), Some("kept")),
+            ("", 0, String::new(), None),
+            ("", 1, endless.to_owned(), None),
+        ] {
+            let env = host::FakeEnv::new().with_var(ALLOW, "1").with_file("/o", kept);
+            let output = host::ProgramOutput {
+                code: Some(code),
+                stdout: written.clone().into(),
+                stderr: Vec::new(),
+            };
+            let host = crate::testing::Fake::new(&[]).host().with_env(Arc::new(env));
+            let host = host.with_programs(Arc::new(move |_: Invocation| Ok(output.clone())));
+            let external = external(r#"{"command":"p","output_file":"/o"}"#);
+            let run = external.credential_source.token(&host, &external);
+            assert_eq!(crate::testing::ready(run).ok().as_deref(), token, "{kept} {written}");
+        }
+    }
+
     #[test]
     fn an_answer_counts_only_with_success_and_before_its_end() {
         let now = UNIX_EPOCH + Duration::from_secs(100);
-        let read = |text: &str| Response::read(text.as_bytes(), now);
+        let read = |text: &str| Response::parse(text.as_bytes())?.token(now);
         let good =
             r#"{"version":1,"success":true,"token_type":"t","id_token":"x","expiration_time":101}"#;
         assert_eq!(read(good).unwrap(), "x");
