@@ -1,5 +1,6 @@
 //! Clouds at their edges, and files of tokens that are no plain files.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -27,6 +28,11 @@ fn on_ipv6(answers: Vec<(&'static str, String)>) -> Option<u16> {
         return None;
     };
     let port = listener.local_addr().unwrap().port();
+    serve(listener, answers);
+    Some(port)
+}
+
+fn serve(listener: TcpListener, answers: Vec<(&'static str, String)>) {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
@@ -40,7 +46,6 @@ fn on_ipv6(answers: Vec<(&'static str, String)>) -> Option<u16> {
             write!(stream, "HTTP/1.1 {status} X\r\n{head} {}\r\n\r\n{body}", body.len()).unwrap();
         }
     });
-    Some(port)
 }
 
 #[test]
@@ -79,6 +84,60 @@ fn a_metadata_service_with_ipv6_alone_gives_the_role_of_a_machine_of_awss() {
         .envs(sts);
     let (_, report) = machine.identity();
     assert_eq!(report["chosen"]["provider"], "aws", "{report:#}");
+}
+
+/// Whether this test runs in a network of its own, where a metadata service can have its address.
+/// The first time it runs itself again in one, and is done with it.
+fn is_in_a_network_of_its_own(test: &str) -> bool {
+    const INSIDE: &str = "AMBISIGN_TEST_NETWORK";
+    const NETWORK: &str = "PATH=$PATH:/usr/sbin:/sbin; ip link set lo up && \
+                           ip addr add 169.254.169.254/32 dev lo && exec \"$@\"";
+    if std::env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    let again = |command: &[&OsStr]| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "--net", "sh", "-c", NETWORK, "sh"]);
+        unshare.args(command).env(INSIDE, "1").output()
+    };
+    if !again(&["true".as_ref()]).is_ok_and(|output| output.status.success()) {
+        skip("this machine does not allow network namespaces");
+        return false;
+    }
+    let program = std::env::current_exe().unwrap();
+    let output = again(&[program.as_os_str(), "--exact".as_ref(), test.as_ref()]).unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("1 passed"), "{told}");
+    false
+}
+
+#[test]
+fn a_metadata_service_outside_of_its_cloud_is_named_and_signs_only_when_it_is_asked_for() {
+    let own = "clouds::a_metadata_service_outside_of_its_cloud_is_named_and_signs_only_when_it_is_asked_for";
+    if !is_in_a_network_of_its_own(own) {
+        return;
+    }
+    let firmware = std::fs::read_to_string("/sys/class/dmi/id/product_name").unwrap_or_default();
+    if firmware.starts_with("Google") {
+        return skip("this is a machine of Google's");
+    }
+    let setup = Setup::new();
+    let identity = "/computeMetadata/v1/instance/service-accounts/default/identity";
+    let answers = vec![(identity, account_token(&setup)), ("/", "computeMetadata/".to_owned())];
+    serve(TcpListener::bind("169.254.169.254:80").unwrap(), answers);
+    let machine = || setup.program().env("NO_GCE_CHECK", "false");
+    let texts = ["may not be a machine of Google's", "--oidc-provider google-workload-identity"];
+    machine().sign().ends(1).says(&texts);
+    let (outcome, report) = machine().identity();
+    outcome.ends(1).says(&texts);
+    assert_eq!(report["chosen"], Value::Null);
+    let named = || machine().args(["--oidc-provider", "google-workload-identity"]);
+    let job = || machine().env("CI", "true");
+    for (_, report) in [named().identity(), job().identity()] {
+        assert_eq!(report["chosen"]["provider"], "google-workload-identity", "{report:#}");
+    }
+    setup.certificate(named());
+    setup.certificate(job());
 }
 
 /// Google's STS and IAM: the exchange gives an access token, which gives an identity token.
