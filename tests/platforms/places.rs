@@ -65,8 +65,7 @@ const ROWS: [(&str, Backing); 35] = [
     ("Chainguard", Platforms(&["chainguard"])),
     // it::login
     ("a person (GitHub, Google or Microsoft account)", Elsewhere),
-    // oidc-ambient's tests of declared sources
-    ("anywhere else", Elsewhere),
+    ("anywhere else", Here),
 ];
 
 /// The cells of each row of the table in docs/identity.md.
@@ -261,6 +260,30 @@ fn platforms_that_leave_a_token_in_a_variable_or_file_sign_with_it() {
         assert_eq!(report["certificate"]["subject"], "job@acme.example");
         setup.certificate(job());
     }
+}
+
+/// The token of a job whose platform the program does not know, or calls otherwise.
+#[test]
+fn a_declared_source_signs_where_its_variable_or_program_is() {
+    let setup = Setup::new();
+    let token = trusted(&setup);
+    std::fs::create_dir_all(setup.path(".config/ambisign")).unwrap();
+    setup.write(
+        ".config/ambisign/identity.toml",
+        "[[source]]\nname = \"our-jenkins\"\nkind = \"env\"\nvariable = \"OUR_JWT\"\n\
+         when = \"JENKINS_URL\"\n\n\
+         [[source]]\nname = \"our-ci\"\nkind = \"exec\"\ncommand = [\"sh\", \"-c\", \
+         \"echo $OUR_SECRET\"]\nwhen = \"OUR_SECRET\"\n",
+    );
+    let jenkins = || setup.program().env("JENKINS_URL", "https://ci/").env("OUR_JWT", &token);
+    let ours = || setup.program().env("OUR_SECRET", &token);
+    for (job, provider) in [(jenkins(), "our-jenkins"), (ours(), "our-ci")] {
+        let (outcome, report) = job.identity();
+        outcome.ends(0).hides(&token);
+        assert_eq!(report["chosen"]["provider"], provider, "{report:#}");
+    }
+    setup.certificate(jenkins());
+    setup.certificate(ours());
 }
 
 #[test]

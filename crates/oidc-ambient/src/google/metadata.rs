@@ -182,8 +182,8 @@ fn is_google(answer: &Response<Bytes>) -> bool {
 /// Without any sign of Google, a silent network must not cost more than a moment.
 fn probe_policy() -> CallPolicy {
     fetch::local_policy()
-        .with_attempt(Duration::from_millis(200))
-        .with_total(Duration::from_millis(200))
+        .with_attempt(Duration::from_millis(150))
+        .with_total(Duration::from_millis(150))
         .with_attempts(1)
         .with_redirects(Redirects::Never)
 }

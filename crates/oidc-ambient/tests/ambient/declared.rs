@@ -48,6 +48,17 @@ fn a_declared_source_can_be_named_and_is_then_final() {
 }
 
 #[test]
+fn the_file_of_the_readme_is_valid() {
+    let readme = include_str!("../../README.md");
+    let (_, text) = readme.split_once("```toml\n").unwrap();
+    let (text, _) = text.split_once("```").unwrap();
+    let names = declare(&FakeHost::default().file(PATH, text)).unwrap().names();
+    for name in ["vault", "mounted", "our-ci", "our-cloud"] {
+        assert!(names.iter().any(|known| known == name), "{name}: {names:?}");
+    }
+}
+
+#[test]
 fn a_built_in_name_cannot_be_taken() {
     let text = "[[source]]\nname = \"github-actions\"\nkind = \"env\"\nvariable = \"A\"\n";
     let error = declare(&FakeHost::default().file(PATH, text)).unwrap_err();

@@ -24,7 +24,7 @@ fn a_machine_with_no_identity_is_asked_at_most_the_metadata_probe() {
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0].uri(), "http://169.254.169.254/");
     let policy = requests[0].extensions().get::<CallPolicy>().unwrap();
-    assert!(policy.total <= Duration::from_millis(200), "{policy:?}");
+    assert!(policy.total <= Duration::from_millis(150), "{policy:?}");
     assert_eq!((policy.attempts, policy.proxy), (1, false));
 }
 
@@ -63,9 +63,9 @@ fn waits(fake: &FakeHost) -> Duration {
 const FOREVER: Duration = Duration::from_secs(86_400);
 
 #[test]
-fn on_such_a_machine_nothing_is_waited_for_longer_than_200_milliseconds() {
+fn on_such_a_machine_nothing_is_waited_for_longer_than_150_milliseconds() {
     let waited = waits(&nobody());
-    assert!(waited > Duration::ZERO && waited <= Duration::from_millis(200), "{waited:?}");
+    assert!(waited > Duration::ZERO && waited <= Duration::from_millis(150), "{waited:?}");
 }
 
 #[test]
