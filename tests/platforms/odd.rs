@@ -163,3 +163,60 @@ fn a_file_that_expired_while_it_lay_there_is_told_with_its_age() {
     std::fs::write(file.path(), token(&setup, json!({})) + "\r\n").unwrap();
     setup.certificate(program());
 }
+
+#[test]
+fn a_helper_gets_no_token_of_the_job_and_what_it_writes_of_one_is_not_shown() {
+    let setup = Setup::new();
+    let good = token(&setup, json!({}));
+    std::fs::create_dir_all(setup.path(".config/ambisign")).unwrap();
+    let declare = |script: &str| {
+        let source = format!(
+            "[[source]]\nname = \"ours\"\nkind = \"exec\"\ncommand = [\"sh\", \"-c\", \"{script}\"]\n\
+             pass = [\"SYSTEM_ACCESSTOKEN\"]\n"
+        );
+        setup.write(".config/ambisign/identity.toml", source);
+    };
+    let secrets = [
+        "PYPI_ID_TOKEN",
+        "ID_TOKEN",
+        "IDENTITY_HEADER",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+        "NOMAD_TOKEN",
+        "SPACELIFT_OIDC_TOKEN",
+        "PLUGIN_OIDC_TOKEN_ID",
+    ];
+    let job = || {
+        let program = setup.program().env("GOOD", &good).env("SYSTEM_ACCESSTOKEN", "opaque-secret");
+        secrets.iter().fold(program, |program, name| program.env(name, "hunter2"))
+    };
+    declare("env > seen; echo $GOOD");
+    job().sign().ends(0);
+    let seen = std::fs::read_to_string(setup.path("seen")).unwrap();
+    for name in secrets {
+        assert!(!seen.contains(&format!("{name}=")), "{name}: {seen}");
+    }
+    assert!(seen.contains("SYSTEM_ACCESSTOKEN="), "{seen}");
+    declare("echo refused: $SYSTEM_ACCESSTOKEN $GOOD >&2; exit 3");
+    let outcome =
+        job().sign().ends(1).says(&["`sh` ended with code 3: `refused: [secret] [token]`"]);
+    outcome.hides("opaque-secret").hides(&good);
+}
+
+#[test]
+fn a_secret_in_place_of_its_files_name_is_not_shown() {
+    let setup = Setup::new();
+    let good = token(&setup, json!({}));
+    let key = r#"{"type":"service_account","private_key":"hunter2"}"#;
+    for (variable, value) in [
+        ("SIGSTORE_OIDC_TOKEN_FILE", good.as_str()),
+        ("SIGSTORE_OIDC_TOKEN_FILE", "hunter2"),
+        ("GOOGLE_APPLICATION_CREDENTIALS", key),
+        ("AZURE_FEDERATED_TOKEN_FILE", "hunter2"),
+    ] {
+        let program = || setup.program().env(variable, value);
+        program().sign().ends(1).hides(value).says(&["the file (not shown"]);
+        let (outcome, report) = program().identity();
+        outcome.ends(1).hides(value);
+        assert!(!report.to_string().contains("hunter2"), "{report:#}");
+    }
+}

@@ -12,6 +12,8 @@ use secrecy::SecretString;
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
+use crate::redact;
+
 /// Why a service gave no token.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -317,7 +319,7 @@ pub async fn send(
             ", a redirect to `{}` that is not followed: a credential must not go elsewhere",
             escape_remote(target)
         ));
-    } else if let Some(body) = error_text(answer.body()) {
+    } else if let Some(body) = error_text(answer.body(), redact::of_request(request)) {
         reason.push_str(": ");
         reason.push_str(&body);
     }
@@ -340,7 +342,7 @@ pub fn xml_text<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// The message of an error body: a JSON or XML body's own, or the text.
-fn error_text(body: &[u8]) -> Option<String> {
+fn error_text(body: &[u8], secrets: Vec<String>) -> Option<String> {
     let text = String::from_utf8_lossy(body);
     let value = serde_json::from_slice::<Value>(body).ok();
     let message = value.as_ref().and_then(|value| {
@@ -350,8 +352,8 @@ fn error_text(body: &[u8]) -> Option<String> {
     });
     let text =
         message.map(str::to_owned).or_else(|| xml_message(&text)).unwrap_or_else(|| text.into());
-    let text = text.trim();
-    (!text.is_empty()).then(|| format!("`{}`", escape_remote(text)))
+    let text = redact::without(text.trim(), secrets);
+    (!text.is_empty()).then(|| format!("`{}`", escape_remote(&text)))
 }
 
 /// The error of an AWS service.

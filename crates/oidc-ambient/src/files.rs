@@ -1,11 +1,11 @@
 //! Files that sources read: with a cap, and with a deadline.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use host::{FileError, Host, with_causes};
+use host::{FileError, Host, escape, scrub, with_causes};
 use id_token::{IdToken, TOKEN_CAP};
 
 use crate::outcome::parsed;
@@ -43,12 +43,34 @@ pub async fn read(host: &Host, path: &Path, cap: usize) -> Result<Vec<u8>, FileE
     // Begun only when the file is not there at once.
     let late = Box::pin(async { host.clock.sleep(DEADLINE).await });
     match select(host.env.read(path, cap), late).await {
-        Either::Left((answer, _)) => answer,
+        Either::Left((answer, _)) => answer.map_err(|error| renamed(error, path)),
         Either::Right(_) => {
             let reason = format!("it took longer than {} s", DEADLINE.as_secs());
-            Err(FileError::from_io(path, io::Error::new(io::ErrorKind::TimedOut, reason)))
+            let late = io::Error::new(io::ErrorKind::TimedOut, reason);
+            Err(FileError::from_io(Path::new(&shown(path)), late))
         }
     }
 }
+
+/// `path`, if it is one: a person may have put the secret itself where its path belongs.
+pub fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_path = path.is_absolute() && text == escape(&scrub(&text));
+    if is_path { text } else { HIDDEN.to_owned() }
+}
+
+/// `error` with `path` as it may be shown.
+fn renamed(error: FileError, path: &Path) -> FileError {
+    let path = PathBuf::from(shown(path));
+    match error {
+        FileError::NotFound { .. } => FileError::NotFound { path },
+        FileError::NotAFile { .. } => FileError::NotAFile { path },
+        FileError::TooLarge { cap, .. } => FileError::TooLarge { path, cap },
+        FileError::Io { source, .. } => FileError::Io { path, source },
+        other => other,
+    }
+}
+
+const HIDDEN: &str = "the file (not shown: it does not start with `/`)";
 
 const DEADLINE: Duration = Duration::from_secs(10);

@@ -5,6 +5,8 @@ use std::time::Duration;
 use host::{Host, Invocation, ProgramError, ProgramOutput, escape_remote, with_causes};
 use id_token::IdToken;
 
+use crate::redact;
+
 /// Why a program gave no token.
 #[derive(Clone, Debug)]
 pub(crate) enum Failure {
@@ -33,7 +35,7 @@ pub(crate) async fn token(
         Err(error) => return Err(Failure::Failed(with_causes(&error))),
     };
     if output.code != Some(0) {
-        return Err(Failure::Failed(complaint(program, &output)));
+        return Err(Failure::Failed(complaint(host, program, needed, &output)));
     }
     let text = String::from_utf8_lossy(&output.stdout);
     IdToken::parse(&text).map_err(|error| {
@@ -41,8 +43,14 @@ pub(crate) async fn token(
     })
 }
 
-/// How a program failed, and the last lines that it wrote for people.
-pub(crate) fn complaint(program: &str, output: &ProgramOutput) -> String {
+/// How a program failed, and the last lines that it wrote for people, without the secrets that it
+/// was given in the variables `given`.
+pub(crate) fn complaint(
+    host: &Host,
+    program: &str,
+    given: &[&str],
+    output: &ProgramOutput,
+) -> String {
     let how = match output.code {
         Some(code) => format!("`{program}` ended with code {code}"),
         None => format!("`{program}` was ended by a signal"),
@@ -52,7 +60,11 @@ pub(crate) fn complaint(program: &str, output: &ProgramOutput) -> String {
     let tail: Vec<&str> =
         text.lines().rev().filter(|line| !line.trim().is_empty()).take(2).collect();
     let tail: Vec<&str> = tail.into_iter().rev().collect();
-    if tail.is_empty() { how } else { format!("{how}: `{}`", escape_remote(&tail.join(" "))) }
+    if tail.is_empty() {
+        return how;
+    }
+    let secrets = redact::of_variables(host.env.as_ref(), given);
+    format!("{how}: `{}`", escape_remote(&redact::without(&tail.join(" "), secrets)))
 }
 
 /// Agents retry by themselves for half a minute.

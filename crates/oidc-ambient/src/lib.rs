@@ -25,6 +25,7 @@ pub mod files;
 pub mod google;
 mod helper;
 mod outcome;
+mod redact;
 pub mod sources;
 mod standard;
 mod table;

@@ -158,6 +158,7 @@ async fn web_identity(host: &Host, region: &str) -> Result<Credentials, Failure>
     let path = var(WEB_TOKEN_FILE);
     let token = files::read(host, Path::new(&path), TOKEN_CAP).await?;
     let token = IdToken::parse(&String::from_utf8_lossy(&token)).map_err(|error| {
+        let path = files::shown(Path::new(&path));
         Failure::new(format!("{path} does not hold an identity token: {error}"))
     })?;
     let session = host.env.var(WEB_SESSION).unwrap_or_else(|| "ambisign".to_owned());

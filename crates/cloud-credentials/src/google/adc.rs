@@ -82,7 +82,7 @@ impl Located {
 
     pub(crate) fn evidence(&self) -> String {
         if self.named {
-            format!("{VARIABLE} names {}", self.path.display())
+            format!("{VARIABLE} names {}", files::shown(&self.path))
         } else {
             format!("{} exists", self.path.display())
         }

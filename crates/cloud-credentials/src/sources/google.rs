@@ -275,6 +275,15 @@ mod tests {
         assert!(program.contains("ALLOW_EXECUTABLES is not `1`"), "{program}");
     }
 
+    /// A frequent mistake: the variable holds the credentials instead of their file's name.
+    #[test]
+    fn credentials_in_place_of_their_files_name_are_not_shown() {
+        let fake = Fake::new(&[(VARIABLE, &account_file())]);
+        let broken = broken_of(file(&fake));
+        assert!(broken.reason.starts_with("the file (not shown"), "{broken:?}");
+        assert!(!format!("{broken:?}").contains("PRIVATE KEY"), "{broken:?}");
+    }
+
     #[test]
     fn where_there_is_no_file_there_is_nothing() {
         for env in [&[][..], &[("HOME", "/h")]] {

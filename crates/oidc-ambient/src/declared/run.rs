@@ -81,7 +81,7 @@ impl Declared {
         let pass: Vec<&str> = pass.iter().map(String::as_str).collect();
         let invocation = Invocation::new(program, filled)
             .without(id_token::secret_variables_but(&pass))
-            .keeping(pass)
+            .keeping(pass.iter().copied())
             .with_deadline(deadline)
             .with_output_cap(TOKEN_CAP);
         let output = match self.host.programs.run(invocation).await {
@@ -92,7 +92,7 @@ impl Declared {
             Err(error) => return Err(Unfilled::Broken(with_causes(&error))),
         };
         if output.code != Some(0) {
-            return Err(Unfilled::Broken(helper::complaint(program, &output)));
+            return Err(Unfilled::Broken(helper::complaint(&self.host, program, &pass, &output)));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -101,7 +101,7 @@ impl Declared {
         match files::text(&self.host, path).await {
             Ok(text) => Ok(text),
             Err(Problem::Missing) => {
-                Err(Unfilled::Absent(format!("{} does not exist", path.display())))
+                Err(Unfilled::Absent(format!("{} does not exist", files::shown(path))))
             }
             Err(Problem::Unusable(reason)) => Err(Unfilled::Broken(reason)),
         }

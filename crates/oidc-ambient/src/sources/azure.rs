@@ -33,7 +33,10 @@ impl AzureFederatedFile {
         );
         let token = match files::token(&self.host, Path::new(&path)).await {
             Ok(token) => token,
-            Err(Problem::Missing) => return soft(evidence, format!("{path} does not exist"), hint),
+            Err(Problem::Missing) => {
+                let path = files::shown(Path::new(&path));
+                return soft(evidence, format!("{path} does not exist"), hint);
+            }
             Err(Problem::Unusable(reason)) => return soft(evidence, reason, hint),
         };
         match wrong_audience(token.claims(), audience) {

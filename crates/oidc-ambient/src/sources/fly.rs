@@ -9,6 +9,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::fetch::{self, Call, Failure};
+use crate::files;
 use crate::outcome::{absent, answered, broken};
 
 /// The machine's API. The answer is the bare token.
@@ -24,7 +25,7 @@ impl Fly {
             return absent(format!("{MARKER} is not set"));
         }
         // A socket is there and cannot be read like a file.
-        match self.host.env.read(Path::new(SOCKET), 0).await {
+        match files::read(&self.host, Path::new(SOCKET), 0).await {
             Err(FileError::NotFound { .. }) => return absent(format!("{SOCKET} does not exist")),
             Err(FileError::Io { .. }) => {
                 return broken(

@@ -42,7 +42,7 @@ impl NamedTokenFile {
             return absent(format!("{VARIABLE} is not set"));
         };
         let path = PathBuf::from(path);
-        let evidence = format!("{VARIABLE} names {}", path.display());
+        let evidence = format!("{VARIABLE} names {}", files::shown(&path));
         let is_pipe = PIPES.into_iter().any(|pipes| path.starts_with(pipes));
         let now = self.host.clock.now();
         let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -56,7 +56,7 @@ impl NamedTokenFile {
                 *last() = Some((token.clone(), now));
                 return found(token, evidence);
             }
-            Err(Problem::Missing) => format!("{} does not exist", path.display()),
+            Err(Problem::Missing) => format!("{} does not exist", files::shown(&path)),
             Err(Problem::Unusable(reason)) => reason,
         };
         broken(
@@ -208,6 +208,17 @@ mod tests {
     fn a_file_without_a_token_is_broken_and_not_shown() {
         let broken = broken_of(named(Some("hunter2")));
         assert!(!format!("{broken:?}").contains("hunter2"), "{broken:?}");
+    }
+
+    #[test]
+    fn a_token_in_place_of_its_files_name_is_not_shown() {
+        let token = jwt(r#"{"aud":"sigstore"}"#);
+        for value in [token.as_str(), "hunter2", "/eyJhbGciOiJSUzI1NiJ9.eyJodW50ZXIyIjoxfQ.c2ln"] {
+            let fake = FakeHost::new(&[(VARIABLE, value)]);
+            let broken = broken_of(look(&NamedTokenFile::new(fake.host()), "sigstore"));
+            assert!(!format!("{broken:?}").contains(value), "{broken:?}");
+            assert!(broken.reason.starts_with("the file (not shown"), "{broken:?}");
+        }
     }
 
     #[test]
