@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use host::Env;
-use http::Request;
 use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request};
 use url::form_urlencoded;
 
 /// `text` without `secrets`.
@@ -18,7 +18,7 @@ pub(crate) fn of_request(request: &Request<Bytes>) -> Vec<String> {
     // `Bearer SECRET`.
     let words = headers.filter_map(|value| value.to_str().ok()).flat_map(str::split_whitespace);
     let mut secrets: Vec<String> = words.map(str::to_owned).collect();
-    let kind = request.headers().get(CONTENT_TYPE).map(|value| value.as_bytes());
+    let kind = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     if kind == Some(b"application/x-www-form-urlencoded") {
         let fields = form_urlencoded::parse(request.body());
         let secret = fields.filter(|(name, _)| FIELDS.contains(&name.as_ref()));
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn what_was_sent_is_taken_out_of_what_came_back() {
-        let mut bearer = http::HeaderValue::from_static("Bearer opaque-secret-1");
+        let mut bearer = HeaderValue::from_static("Bearer opaque-secret-1");
         bearer.set_sensitive(true);
         let request = Request::post("https://h/")
             .header("authorization", bearer)
