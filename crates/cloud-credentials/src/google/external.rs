@@ -173,8 +173,11 @@ impl Executable {
         match output.code {
             Some(0) => token,
             code => Err(token.err().unwrap_or_else(|| {
-                let code = code.map_or("a signal".to_owned(), |code| format!("code {code}"));
-                Failure::new(format!("the program of the file ended with {code}"))
+                let how = match code {
+                    Some(code) => format!("with code {code}"),
+                    None => "by a signal".to_owned(),
+                };
+                Failure::new(format!("the program of the file ended {how}"))
             })),
         }
     }
