@@ -16,11 +16,15 @@ const SCHEME: &str = "spiffe://";
 /// The name of a workload: `spiffe://trust-domain/path`.
 ///
 /// ```
-/// use id_token::SpiffeId;
+/// use id_token::{SpiffeId, TrustDomain};
 ///
 /// let id = SpiffeId::parse("spiffe://example.org/ns/ci/sa/builder")?;
 /// assert_eq!(id.trust_domain().as_str(), "example.org");
 /// assert_eq!(id.path(), "/ns/ci/sa/builder");
+/// assert_eq!(id.segments().last(), Some("builder"));
+///
+/// let made = TrustDomain::parse("example.org")?.id().join("ns/ci/sa")?.join("builder")?;
+/// assert_eq!(made, id);
 /// # Ok::<(), id_token::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +53,26 @@ impl SpiffeId {
         self.text.get(self.path..).unwrap_or_default()
     }
 
+    /// The segments of the path: `ns`, `ci`, `sa`, `builder`.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        self.path().split('/').skip(1)
+    }
+
+    /// Whether this is the ID of `domain` or of a workload in it. Trust domains do not nest:
+    /// `a.example.org` is not in `example.org`.
+    pub fn is_in(&self, domain: &TrustDomain) -> bool {
+        self.text.get(SCHEME.len()..self.path) == Some(domain.as_str())
+    }
+
+    /// This ID with one or more segments behind its path: `join("sa/builder")`. The segments have
+    /// no slash before or after them.
+    ///
+    /// # Errors
+    /// [`Error::Spiffe`] names the rule that is broken.
+    pub fn join(&self, segments: &str) -> Result<Self, Error> {
+        Self::parse(&format!("{}/{segments}", self.text))
+    }
+
     /// As text.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -70,6 +94,20 @@ impl SpiffeId {
         }
         let text = format!("{SCHEME}{domain}{path}");
         Ok(Self { path: text.len().saturating_sub(path.len()), text })
+    }
+}
+
+impl AsRef<str> for SpiffeId {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl TryFrom<&str> for SpiffeId {
+    type Error = Error;
+
+    fn try_from(text: &str) -> Result<Self, Error> {
+        Self::parse(text)
     }
 }
 
@@ -127,6 +165,9 @@ impl TrustDomain {
         if name.contains('@') {
             return Err("user information is not allowed");
         }
+        if name.starts_with(SCHEME) {
+            return Err("this is a SPIFFE ID, and the name of a trust domain has no scheme");
+        }
         if name.contains(':') {
             return Err("a port is not allowed");
         }
@@ -134,6 +175,26 @@ impl TrustDomain {
             return Err("a trust domain consists of letters, digits, dots, dashes and underscores");
         }
         Ok(Self(name.to_ascii_lowercase()))
+    }
+}
+
+impl AsRef<str> for TrustDomain {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl TryFrom<&str> for TrustDomain {
+    type Error = Error;
+
+    fn try_from(name: &str) -> Result<Self, Error> {
+        Self::parse(name)
+    }
+}
+
+impl From<SpiffeId> for TrustDomain {
+    fn from(id: SpiffeId) -> Self {
+        id.trust_domain()
     }
 }
 
@@ -218,6 +279,40 @@ mod tests {
         assert!(reason("spiffe://example.org/a?q").contains("consists of"));
         assert!(reason("spiffe://example.org/a#f").contains("consists of"));
         assert!(reason("spiffe://example.org?q").contains("consists of"));
+    }
+
+    #[test]
+    fn an_id_is_joined_of_a_trust_domain_and_segments() {
+        let domain = TrustDomain::parse("Example.org").unwrap();
+        let id = domain.id().join("ns/ci").unwrap().join("B_.-9").unwrap();
+        assert_eq!(id.as_str(), "spiffe://example.org/ns/ci/B_.-9");
+        assert_eq!(id.segments().collect::<Vec<_>>(), ["ns", "ci", "B_.-9"]);
+        assert_eq!(domain.id().segments().count(), 0);
+        assert_eq!(TrustDomain::from(id.clone()), domain);
+        assert_eq!(SpiffeId::try_from(id.as_ref()).unwrap(), id);
+        for wrong in ["", "/a", "a/", "a//b", "..", "a/./b", "%61", "a b", "a?q", "é"] {
+            assert!(id.join(wrong).is_err(), "{wrong:?}");
+        }
+        let long = "a".repeat(LONGEST_ID);
+        assert!(id.join(&long).unwrap_err().to_string().contains("2048"));
+    }
+
+    #[test]
+    fn an_id_is_in_its_trust_domain_and_in_no_other() {
+        let id = SpiffeId::parse("spiffe://ci.example.org/a").unwrap();
+        let in_domain = |name: &str| id.is_in(&TrustDomain::parse(name).unwrap());
+        assert!(in_domain("ci.example.org") && in_domain("CI.example.org"));
+        assert!(!in_domain("example.org") && !in_domain("ci.example.or"));
+        assert!(id.trust_domain().id().is_in(&id.trust_domain()));
+    }
+
+    #[test]
+    fn the_name_of_a_trust_domain_is_not_an_id() {
+        let error = TrustDomain::parse("spiffe://example.org").unwrap_err().to_string();
+        assert!(error.contains("this is a SPIFFE ID"), "{error}");
+        for wrong in ["", "example.org/a", "example.org:80", "me@example.org", "ex ample", "é"] {
+            assert!(TrustDomain::try_from(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]
