@@ -191,7 +191,7 @@ async fn the_socket_goes_with_the_sandbox_and_one_that_a_crash_left_is_replaced(
 async fn the_workload_api_issues_svids_that_the_client_takes() {
     let (_directory, running) = sandbox().await;
     let api = workload_api(&running).await;
-    let svid = api.fetch_jwt_svid(&Audience::sigstore(), None).await.unwrap();
+    let svid = api.fetch_jwt_svid(&[Audience::sigstore()], None).await.unwrap();
     assert_eq!(svid.spiffe_id.as_str(), "spiffe://example.org/ns/ci/sa/builder");
     assert_eq!(svid.token.claims().issuer(), Some(running.spiffe_issuer().as_str()));
     let x509 = api.fetch_x509_svid(Some(&svid.spiffe_id)).await.unwrap();
@@ -214,7 +214,7 @@ async fn several_registrations_come_in_one_answer_with_their_hints() {
     ];
     let (_directory, running) = sandbox_with(|it| it.registrations = registrations).await;
     let api = workload_api(&running).await;
-    let error = api.fetch_jwt_svid(&Audience::sigstore(), None).await.unwrap_err().to_string();
+    let error = api.fetch_jwt_svid(&[Audience::sigstore()], None).await.unwrap_err().to_string();
     assert!(error.ends_with("/a (hint \"internal\"), spiffe://example.com/b"), "{error}");
     let directory = tempfile::tempdir().unwrap();
     let mut config = Config::new(directory.path());
@@ -285,7 +285,7 @@ async fn faults_show_where_they_were_injected() {
     let answer = send_with(Request::post(url), "{}", &once).await;
     assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let api = workload_api(&running).await;
-    let error = api.fetch_jwt_svid(&Audience::sigstore(), None).await.unwrap_err();
+    let error = api.fetch_jwt_svid(&[Audience::sigstore()], None).await.unwrap_err();
     assert!(error.to_string().ends_with("no identity issued"), "{error}");
     let url = format!("http://{}/v2/demo/blobs/uploads/", running.registry());
     let answer = send_with(Request::post(url), "", &once).await;

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use host::Env;
+
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 
@@ -22,6 +24,17 @@ impl Endpoint {
     /// [`Error::Malformed`] names the rule and, for the usual mistakes, how to write it.
     pub fn parse(text: &str) -> Result<Self, Error> {
         parse(text).map_err(|reason| malformed(text, reason))
+    }
+
+    /// The endpoint that the variable `SPIFFE_ENDPOINT_SOCKET` names, an address or the bare path of
+    /// a socket.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`]: the variable is unset or not an address.
+    pub fn from_env(env: &dyn Env) -> Result<Self, Error> {
+        let text = env.var(ENDPOINT_VARIABLE);
+        let text = text.ok_or_else(|| malformed("", format!("{ENDPOINT_VARIABLE} is not set")))?;
+        Self::parse_or_path(&text)
     }
 
     /// As [`Self::parse`], and also the bare absolute path of a socket: some programs expect the
@@ -86,6 +99,9 @@ fn parse(text: &str) -> Result<Endpoint, String> {
     match scheme.to_ascii_lowercase().as_str() {
         "tcp" => tcp(rest),
         "unix" => unix(rest),
+        "npipe" => Err("Windows named pipes (npipe:) are not supported, write \
+                        tcp://ADDRESS:PORT where the agent listens on TCP"
+            .to_owned()),
         _ => Err(format!("expected the scheme unix or tcp, found {scheme}")),
     }
 }
@@ -262,6 +278,9 @@ mod tests {
         assert!(reason("unix:///a#b").contains("fragment"));
         assert!(reason("unix://me@/a").contains("user information"));
         assert!(reason("http://127.0.0.1:8000").contains("found http"));
+        for pipe in ["npipe:spire-agent\\public\\api", "NPIPE:x", "npipe:////./pipe/x"] {
+            assert!(reason(pipe).starts_with("Windows named pipes (npipe:) are not supported"));
+        }
         assert!(reason("agent.sock").contains("no scheme"));
         assert!(reason("").contains("empty"));
         assert!(reason(&format!("unix:///{}", "a".repeat(3000))).contains("limit"));

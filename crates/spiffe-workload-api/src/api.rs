@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use host::Env;
 use id_token::{Audience, Claims, IdToken, SpiffeId, TrustDomain};
 use prost_types::value::Kind;
 use serde_json::{Map, Value};
@@ -57,44 +58,64 @@ impl WorkloadApi {
         Ok(Self { channel: GrpcOnly(channel), endpoint: endpoint.clone(), deadline: CALL_DEADLINE })
     }
 
+    /// Connects to the endpoint that the variable `SPIFFE_ENDPOINT_SOCKET` names, see
+    /// [`Self::connect`]. No other place is tried.
+    ///
+    /// # Errors
+    /// As [`Self::connect`], and [`Error::Malformed`] where the variable is unset or not an address.
+    pub async fn connect_env(env: &dyn Env) -> Result<Self, Error> {
+        Self::connect(&Endpoint::from_env(env)?).await
+    }
+
     /// Gives each call this time instead of ten seconds.
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
     }
 
-    /// Fetches the JWT-SVID for `audience`: the one of `spiffe_id`, or the only one there is.
+    /// Fetches the JWT-SVID for all of `audiences`: the one of `spiffe_id`, or the only one there
+    /// is.
+    ///
+    /// A token for several audiences can be used by each of them at the others. For Fulcio, ask for
+    /// its audience alone.
     ///
     /// # Errors
-    /// All but [`Error::Malformed`] and [`Error::Untrusted`]; [`Error::Several`] when `spiffe_id` is `None` and this process has several identities.
+    /// All but [`Error::Untrusted`]; [`Error::Several`] when `spiffe_id` is `None` and this process
+    /// has several identities, [`Error::Malformed`] when `audiences` is empty.
     pub async fn fetch_jwt_svid(
         &self,
-        audience: &Audience,
+        audiences: &[Audience],
         spiffe_id: Option<&SpiffeId>,
     ) -> Result<JwtSvid, Error> {
-        self.select_jwt_svid(audience, &spiffe_id.into()).await
+        self.select_jwt_svid(audiences, &spiffe_id.into()).await
     }
 
-    /// Fetches the JWT-SVID for `audience` that `selection` means.
+    /// Fetches the JWT-SVID for all of `audiences` that `selection` means.
     ///
     /// # Errors
     /// As [`Self::fetch_jwt_svid`].
     pub async fn select_jwt_svid(
         &self,
-        audience: &Audience,
+        audiences: &[Audience],
         selection: &Selection,
     ) -> Result<JwtSvid, Error> {
-        let svids = self.jwt_svids(audience, selection.spiffe_id.as_ref()).await?;
-        choose(&self.endpoint, svids, selection)
+        let answer = self.jwt_svids(audiences, selection.spiffe_id.as_ref()).await;
+        let svids = match (answer, &selection.spiffe_id) {
+            (Err(denied @ Error::NoIdentity { .. }), Some(asked)) => {
+                self.others(audiences, asked, denied).await?
+            }
+            (answer, _) => answer?,
+        };
+        choose(&self.endpoint, &svids, selection).cloned()
     }
 
-    /// Fetches a JWT-SVID for `audience` per identity of this process, in an order that means
-    /// nothing.
+    /// Fetches a JWT-SVID for all of `audiences` per identity of this process, in an order that
+    /// means nothing.
     ///
     /// # Errors
     /// As [`Self::fetch_jwt_svid`], without [`Error::Several`].
-    pub async fn fetch_jwt_svids(&self, audience: &Audience) -> Result<Vec<JwtSvid>, Error> {
-        self.jwt_svids(audience, None).await
+    pub async fn fetch_jwt_svids(&self, audiences: &[Audience]) -> Result<Vec<JwtSvid>, Error> {
+        self.jwt_svids(audiences, None).await
     }
 
     /// Fetches the X.509-SVID of `spiffe_id`, or the only one there is, as it is at this moment.
@@ -110,13 +131,8 @@ impl WorkloadApi {
     /// # Errors
     /// As [`Self::fetch_jwt_svid`].
     pub async fn select_x509_svid(&self, selection: &Selection) -> Result<X509Svid, Error> {
-        let svids = self.fetch_x509_svids().await.map_err(|error| match error {
-            Error::NoIdentity { endpoint, message, .. } => {
-                Error::NoIdentity { endpoint, asked: selection.spiffe_id.clone(), message }
-            }
-            other => other,
-        })?;
-        choose(&self.endpoint, svids, selection)
+        let svids = self.fetch_x509_svids().await?;
+        choose(&self.endpoint, &svids, selection).cloned()
     }
 
     /// Fetches the X.509-SVID of every identity of this process as they are at this moment, in an
@@ -218,18 +234,50 @@ impl WorkloadApi {
 
     async fn jwt_svids(
         &self,
-        audience: &Audience,
+        audiences: &[Audience],
         spiffe_id: Option<&SpiffeId>,
     ) -> Result<Vec<JwtSvid>, Error> {
+        if audiences.is_empty() {
+            // SPIRE's agent says so as well, others may hang.
+            let reason = "it names no audience".to_owned();
+            let (expected, found) = ("a list of audiences", String::new());
+            return Err(Error::Malformed { expected, found, reason });
+        }
         let request = JwtsvidRequest {
-            audience: vec![audience.as_str().to_owned()],
+            audience: audiences.iter().map(|audience| audience.as_str().to_owned()).collect(),
             spiffe_id: spiffe_id.map_or_else(String::new, ToString::to_string),
         };
         let mut client = self.client();
         let call = client.fetch_jwtsvid(secured(request));
         let response = self.bounded(spiffe_id, call).await?.into_inner();
         tracing::debug!(endpoint = %self.endpoint, svids = response.svids.len(), "JWT-SVIDs");
-        jwt_svids(&self.endpoint, audience, response)
+        match spiffe_id {
+            Some(asked) if response.svids.is_empty() => Err(Error::NoIdentity {
+                endpoint: self.endpoint.clone(),
+                asked: Some(asked.clone()),
+                offered: Vec::new(),
+                message: "its answer contains no SVID".to_owned(),
+            }),
+            _ => jwt_svids(&self.endpoint, audiences, response),
+        }
+    }
+
+    /// The SVIDs that this process has where the one asked for was denied: servers answer a
+    /// process that is not registered and one that is registered for something else alike.
+    async fn others(
+        &self,
+        audiences: &[Audience],
+        asked: &SpiffeId,
+        denied: Error,
+    ) -> Result<Vec<JwtSvid>, Error> {
+        match self.jwt_svids(audiences, None).await {
+            Ok(svids) => Ok(svids),
+            Err(none @ Error::NoIdentity { .. }) => Err(none),
+            Err(error) => {
+                tracing::debug!(%error, %asked, "cannot list the other identities");
+                Err(denied)
+            }
+        }
     }
 
     async fn bounded<T>(

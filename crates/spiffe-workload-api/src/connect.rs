@@ -20,10 +20,20 @@ use tower_service::Service;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Unreachable};
 
+/// How long an open stream may be silent before the server is asked whether it is still there. A
+/// frozen agent, or one behind a lost TCP connection, would otherwise be waited for without end.
+/// Servers in Go end the connection of a client that asks more often than every five minutes.
+const KEEP_ALIVE: Duration = Duration::from_secs(330);
+
+/// How long the server may take to answer that question.
+const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(20);
+
 /// Connects, within `deadline`.
 pub(crate) async fn connect(endpoint: &Endpoint, deadline: Duration) -> Result<Channel, Error> {
     // The authority means nothing on a socket; gRPC requires one, and `localhost` is usual.
-    let builder = tonic::transport::Endpoint::from_static("http://localhost");
+    let builder = tonic::transport::Endpoint::from_static("http://localhost")
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE_ANSWER);
     let connecting = builder.connect_with_connector(Connector(endpoint.clone()));
     match tokio::time::timeout(deadline, connecting).await {
         Ok(Ok(channel)) => Ok(channel),
@@ -46,7 +56,10 @@ pub(crate) fn failure(
         return broken(&endpoint, source);
     }
     match status.code() {
-        Code::PermissionDenied => Error::NoIdentity { endpoint, asked: asked.cloned(), message },
+        Code::PermissionDenied => {
+            let (asked, offered) = (asked.cloned(), Vec::new());
+            Error::NoIdentity { endpoint, asked, offered, message }
+        }
         Code::Unavailable => Error::Unavailable { endpoint, message },
         Code::DeadlineExceeded => Error::TimedOut { endpoint, after },
         code => Error::Refused { endpoint, code: code_name(code), message },

@@ -48,15 +48,17 @@ pub enum Error {
         /// The deadline.
         after: Duration,
     },
-    /// PERMISSION_DENIED: this process has no identity, or not the one asked for. Soon after a
-    /// registration that can change, so it is worth trying again for some seconds.
-    #[error("{endpoint} issues no identity to this process{}: {message}", asked_for(asked.as_ref()))]
+    /// This process has no identity (PERMISSION_DENIED), or others than the one asked for. Soon
+    /// after a registration that can change, so it is worth trying again for some seconds.
+    #[error("{endpoint} {}", refusal(asked.as_ref(), offered, message))]
     NoIdentity {
         /// The Workload API.
         endpoint: Endpoint,
-        /// The identity asked for.
+        /// The identity asked for, unless this process has no identity at all.
         asked: Option<SpiffeId>,
-        /// The server's words.
+        /// The identities that this process has instead, as far as the API told them.
+        offered: Vec<Offer>,
+        /// The server's words, or which part of the choice none of the identities fits.
         message: String,
     },
     /// Every other refusal: asking again will not help.
@@ -137,7 +139,7 @@ impl fmt::Display for Unreachable {
 pub struct Offer {
     /// Its SPIFFE ID.
     pub spiffe_id: SpiffeId,
-    /// What the operator says it is for; may be empty.
+    /// What the operator says it is for, as the Workload API sent it; may be empty.
     pub hint: String,
 }
 
@@ -153,13 +155,23 @@ impl fmt::Display for Offer {
         if self.hint.is_empty() {
             write!(f, "{}", self.spiffe_id)
         } else {
-            write!(f, "{} (hint {:?})", self.spiffe_id, self.hint)
+            write!(f, "{} (hint \"{}\")", self.spiffe_id, host::escape_remote(&self.hint))
         }
     }
 }
 
-fn asked_for(asked: Option<&SpiffeId>) -> String {
-    asked.map_or_else(String::new, |id| format!(" for {id}"))
+fn refusal(asked: Option<&SpiffeId>, offered: &[Offer], message: &str) -> String {
+    let refused = match (asked, offered) {
+        (Some(id), _) => format!("does not issue {id} to this process"),
+        (None, []) => "issues no identity to this process".to_owned(),
+        (None, _) => "does not issue the identity asked for to this process".to_owned(),
+    };
+    let offers = match offered {
+        [] => String::new(),
+        offered => format!("it issues {}", Offer::list(offered)),
+    };
+    let reasons = [message, &offers].into_iter().filter(|reason| !reason.is_empty());
+    format!("{refused}: {}", reasons.collect::<Vec<_>>().join("; "))
 }
 
 /// A SPIFFE ID or trust domain that is not one.

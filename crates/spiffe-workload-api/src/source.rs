@@ -200,7 +200,8 @@ impl SpiffeSource {
             Some(api) => api,
             None => WorkloadApi::connect(endpoint).await?,
         };
-        api.insert(connected).select_jwt_svid(audience, &self.selection).await
+        let audiences = std::slice::from_ref(audience);
+        api.insert(connected).select_jwt_svid(audiences, &self.selection).await
     }
 
     /// How long until the agent has a token that lives for `min_ttl`, if that is soon. It hands
@@ -239,7 +240,7 @@ impl SpiffeSource {
 
     async fn hint(&self, error: &Error) -> Option<String> {
         match error {
-            Error::NoIdentity { asked: None, .. } if self.selection.hint.is_none() => {
+            Error::NoIdentity { asked: None, offered, .. } if offered.is_empty() => {
                 Some(Process::of(self.host.env.as_ref()).await.register())
             }
             Error::NoIdentity { .. } => {

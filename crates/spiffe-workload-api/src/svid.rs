@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use id_token::{Audience, IdToken, SpiffeId, TrustDomain};
+use keys::{KeyPair, Sign as _};
+use x509::Certificate;
 use zeroize::Zeroizing;
 
 use crate::bundle::{JwtBundle, X509Bundle, domain_of};
@@ -11,9 +13,13 @@ use crate::der::certificates;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Offer};
 use crate::proto;
+use crate::validate::id_in;
 
 /// The most SVIDs read from one answer, far more than a process is registered for.
 const MOST_SVIDS: usize = 1024;
+
+/// The longest hint, in bytes: the standard recommends it and SPIRE enforces it.
+const LONGEST_HINT: usize = 1024;
 
 /// A JWT that names a workload.
 #[derive(Clone, Debug)]
@@ -23,7 +29,8 @@ pub struct JwtSvid {
     pub spiffe_id: SpiffeId,
     /// The token. Its signature has not been verified.
     pub token: IdToken,
-    /// What the operator says this identity is for; may be empty.
+    /// What the operator says this identity is for, as it was sent; may be empty. Escape it before
+    /// it is shown.
     pub hint: String,
 }
 
@@ -31,15 +38,18 @@ pub struct JwtSvid {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct X509Svid {
-    /// The SPIFFE ID, as the Workload API states it.
+    /// The SPIFFE ID, which the leaf names as well.
     pub spiffe_id: SpiffeId,
-    /// Certificates in DER, leaf first. Nothing has been verified.
+    /// The first certificate of the chain. It names the SPIFFE ID, and the private key is its own.
+    pub leaf: Certificate,
+    /// Certificates in DER, leaf first. No signature has been verified.
     pub chain: Vec<Vec<u8>>,
     /// The leaf's private key, PKCS#8 in DER.
     pub private_key: Zeroizing<Vec<u8>>,
     /// The CA certificates of the trust domain, in DER.
     pub bundle: Vec<Vec<u8>>,
-    /// What the operator says this identity is for; may be empty.
+    /// What the operator says this identity is for, as it was sent; may be empty. Escape it before
+    /// it is shown.
     pub hint: String,
 }
 
@@ -53,6 +63,21 @@ pub struct X509State {
     pub federated: BTreeMap<TrustDomain, X509Bundle>,
     /// Revocation lists in DER.
     pub revocation_lists: Vec<Vec<u8>>,
+}
+
+impl X509State {
+    /// The bundles of all trust domains in this state: those of the SVIDs and the federated ones.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`]: a certificate of an SVID's bundle cannot be read.
+    pub fn bundles(&self) -> Result<BTreeMap<TrustDomain, X509Bundle>, Error> {
+        let mut bundles = self.federated.clone();
+        for svid in &self.svids {
+            let domain = svid.spiffe_id.trust_domain();
+            bundles.insert(domain, X509Bundle::from_der(&svid.bundle.concat())?);
+        }
+        Ok(bundles)
+    }
 }
 
 impl fmt::Debug for X509Svid {
@@ -124,38 +149,31 @@ impl From<Option<&SpiffeId>> for Selection {
 }
 
 /// The SVID that `selection` chooses.
-pub(crate) fn choose<S: Svid>(
+pub(crate) fn choose<'a, S: Svid>(
     endpoint: &Endpoint,
-    mut svids: Vec<S>,
+    svids: &'a [S],
     selection: &Selection,
-) -> Result<S, Error> {
+) -> Result<&'a S, Error> {
     let offered: Vec<Offer> = svids.iter().map(Svid::offer).collect();
-    let no_choice = *selection == Selection::default();
-    if no_choice && offered.len() > 1 {
+    if *selection == Selection::default() && offered.len() > 1 {
         return Err(Error::Several { offered });
     }
-    match offered.iter().position(|offer| selection.admits(offer)) {
-        Some(position) => Ok(svids.swap_remove(position)),
-        None if offered.is_empty() => Err(invalid(endpoint, "it contains no SVID".to_owned())),
-        None => {
-            let offers = Offer::list(&offered);
-            let message = match &selection.hint {
-                Some(hint) => format!("none has the hint {hint:?}; offered are {offers}"),
-                None => format!("offered are {offers}"),
-            };
-            Err(Error::NoIdentity {
-                endpoint: endpoint.clone(),
-                asked: selection.spiffe_id.clone(),
-                message,
-            })
-        }
+    let position = offered.iter().position(|offer| selection.admits(offer));
+    if let Some(svid) = position.and_then(|position| svids.get(position)) {
+        return Ok(svid);
     }
+    let message = match &selection.hint {
+        Some(hint) => format!("none has the hint \"{}\"", host::escape_remote(hint)),
+        None => String::new(),
+    };
+    let (endpoint, asked) = (endpoint.clone(), selection.spiffe_id.clone());
+    Err(Error::NoIdentity { endpoint, asked, offered, message })
 }
 
-/// Reads the answer to a request for `audience`.
+/// Reads the answer to a request for `audiences`.
 pub(crate) fn jwt_svids(
     endpoint: &Endpoint,
-    audience: &Audience,
+    audiences: &[Audience],
     response: proto::JwtsvidResponse,
 ) -> Result<Vec<JwtSvid>, Error> {
     counted(endpoint, response.svids.len())?;
@@ -168,12 +186,13 @@ pub(crate) fn jwt_svids(
             let subject = host::escape_remote(subject);
             return Err(format!("expected a JWT-SVID of {spiffe_id}, found one of {subject:?}"));
         }
-        let audiences = token.claims().audiences();
-        if !audiences.contains(&audience.as_str()) {
-            let found = host::escape_remote(&audiences.join(", "));
-            return Err(format!("expected a JWT-SVID for {audience}, found one for {found:?}"));
+        let found = token.claims().audiences();
+        if let Some(missing) = audiences.iter().find(|asked| !found.contains(&asked.as_str())) {
+            let found = host::escape_remote(&found.join(", "));
+            return Err(format!("expected a JWT-SVID for {missing}, found one for {found:?}"));
         }
-        Ok(JwtSvid { spiffe_id, token, hint: hint(&svid.hint) })
+        let hint = hint(&spiffe_id, svid.hint)?;
+        Ok(JwtSvid { spiffe_id, token, hint })
     };
     let svids: Result<Vec<JwtSvid>, String> = response.svids.into_iter().map(read).collect();
     svids.map_err(|reason| invalid(endpoint, reason))
@@ -238,7 +257,9 @@ fn x509_svids(
         if private_key.is_empty() {
             return Err(format!("the private key of {spiffe_id} is missing"));
         }
-        Ok(X509Svid { spiffe_id, chain, private_key, bundle, hint: hint(&svid.hint) })
+        let leaf = matching_leaf(&spiffe_id, chain.first(), &private_key)?;
+        let hint = hint(&spiffe_id, svid.hint)?;
+        Ok(X509Svid { spiffe_id, leaf, chain, private_key, bundle, hint })
     };
     let svids: Result<Vec<X509Svid>, String> = response.svids.into_iter().map(read).collect();
     svids.map_err(|reason| invalid(endpoint, reason))
@@ -258,9 +279,43 @@ fn named(text: &str) -> Result<SpiffeId, String> {
     SpiffeId::parse(text).map_err(|error| error.to_string())
 }
 
-/// Shown to people; the standard recommends 1024 bytes at most.
-fn hint(text: &str) -> String {
-    host::escape_remote(text)
+/// The leaf, if it names `spiffe_id` and `private_key` is its own. A program that used another
+/// pair would fail in every handshake, or be somebody else there than it believes.
+fn matching_leaf(
+    spiffe_id: &SpiffeId,
+    leaf: Option<&Vec<u8>>,
+    private_key: &[u8],
+) -> Result<Certificate, String> {
+    let wrong = |why: String| format!("the X.509-SVID of {spiffe_id} {why}");
+    let leaf = leaf.ok_or_else(|| wrong("has no certificate".to_owned()))?;
+    let leaf = Certificate::from_der(leaf)
+        .map_err(|error| wrong(format!("cannot be read: {}", host::with_causes(&error))))?;
+    let named = id_in(&leaf).map_err(|reason| wrong(format!("names no workload: {reason}")))?;
+    if named != *spiffe_id {
+        return Err(format!("expected the certificate of {spiffe_id}, found that of {named}"));
+    }
+    let pair = KeyPair::from_pkcs8_der(private_key)
+        .map_err(|error| format!("the private key of {spiffe_id} cannot be read: {error}"))?;
+    let public = pair.public_key();
+    if public != leaf.public_key() {
+        return Err(format!(
+            "the private key of {spiffe_id} is not that of its certificate: expected the key \
+             {:?}, found {public:?}",
+            leaf.public_key()
+        ));
+    }
+    Ok(leaf)
+}
+
+/// Kept as it is, because selections are compared with it.
+fn hint(spiffe_id: &SpiffeId, text: String) -> Result<String, String> {
+    if text.len() > LONGEST_HINT {
+        let found = text.len();
+        return Err(format!(
+            "the hint of {spiffe_id} has {found} bytes, the limit is {LONGEST_HINT}"
+        ));
+    }
+    Ok(text)
 }
 
 fn invalid(endpoint: &Endpoint, reason: String) -> Error {

@@ -152,17 +152,13 @@ fn certificates(
 
 /// The ID in a leaf that keeps the rules of X509-SVID sections 2 to 4 that a path does not check.
 fn leaf_id(leaf: &Certificate) -> Result<SpiffeId, String> {
-    let names = leaf.extension(SUBJECT_ALT_NAME).ok_or("it has no subject alternative name")?;
-    let uris = der::uris(&names.value).ok_or("its subject alternative name is malformed")?;
-    let &[uri] = uris.as_slice() else {
-        return Err(format!("expected one URI among its names, found {}", uris.len()));
-    };
-    let id = SpiffeId::parse(uri).map_err(|error| error.to_string())?;
+    let id = id_in(leaf)?;
+    let is_critical = leaf.extension(SUBJECT_ALT_NAME).is_some_and(|names| names.critical);
     if id.path().is_empty() {
         return Err(format!("{id} names a trust domain and not a workload"));
     }
     const EMPTY_NAME: &[u8] = &[0x30, 0x00];
-    if leaf.subject_der() == EMPTY_NAME && !names.critical {
+    if leaf.subject_der() == EMPTY_NAME && !is_critical {
         return Err("its subject is empty and its alternative name not critical".to_owned());
     }
     let usage = leaf.extension(KEY_USAGE).ok_or("it has no key usage")?;
@@ -176,6 +172,16 @@ fn leaf_id(leaf: &Certificate) -> Result<SpiffeId, String> {
             .to_owned());
     }
     Ok(id)
+}
+
+/// The ID that a certificate names: its one URI.
+pub(crate) fn id_in(leaf: &Certificate) -> Result<SpiffeId, String> {
+    let names = leaf.extension(SUBJECT_ALT_NAME).ok_or("it has no subject alternative name")?;
+    let uris = der::uris(&names.value).ok_or("its subject alternative name is malformed")?;
+    match uris.as_slice() {
+        &[uri] => SpiffeId::parse(uri).map_err(|error| error.to_string()),
+        uris => Err(format!("expected one URI among its names, found {}", uris.len())),
+    }
 }
 
 /// An authority need not have an ID; where it has one it is that of the trust domain.

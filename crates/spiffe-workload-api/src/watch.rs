@@ -16,7 +16,8 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::svid::{X509State, jwt_bundles, x509_bundles, x509_state};
 
-/// By how much each pause before another attempt is longer than the last.
+/// By how much each pause before another attempt is longer than the last, before a part of it is
+/// taken off at random.
 const STEP: Duration = Duration::from_secs(1);
 
 /// The longest pause.
@@ -26,7 +27,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// [`Watch::next`].
 pub fn watch_x509(endpoint: Endpoint, clock: Arc<dyn Clock>) -> Watch<X509State> {
     let open = |api: WorkloadApi| -> Opening<_> { Box::pin(async move { api.open_x509().await }) };
-    Watch::new(endpoint, clock, Feed { open, read: x509_state, stream: None })
+    Watch::new(endpoint, clock, Feed::new(open, x509_state))
 }
 
 /// Follows the X.509 bundles of all trust domains that `endpoint` knows.
@@ -36,7 +37,7 @@ pub fn watch_x509_bundles(
 ) -> Watch<BTreeMap<TrustDomain, X509Bundle>> {
     let open =
         |api: WorkloadApi| -> Opening<_> { Box::pin(async move { api.open_x509_bundles().await }) };
-    Watch::new(endpoint, clock, Feed { open, read: x509_bundles, stream: None })
+    Watch::new(endpoint, clock, Feed::new(open, x509_bundles))
 }
 
 /// Follows the JWT bundles of all trust domains that `endpoint` knows.
@@ -46,7 +47,7 @@ pub fn watch_jwt_bundles(
 ) -> Watch<BTreeMap<TrustDomain, JwtBundle>> {
     let open =
         |api: WorkloadApi| -> Opening<_> { Box::pin(async move { api.open_jwt_bundles().await }) };
-    Watch::new(endpoint, clock, Feed { open, read: jwt_bundles, stream: None })
+    Watch::new(endpoint, clock, Feed::new(open, jwt_bundles))
 }
 
 /// A change that a watch reports.
@@ -63,8 +64,9 @@ pub enum Update<T> {
     },
 }
 
-/// A stream that is opened again whenever it ends, after a pause of one second more each time, up
-/// to thirty, where it fails.
+/// A stream that is opened again whenever it ends. Where it fails, there is a pause before the next
+/// attempt: one second more each time, up to thirty, of which up to half is taken off at random, so
+/// that the workloads of a machine do not ask its agent all at once.
 ///
 /// Needs a tokio runtime with its timer and I/O drivers.
 pub struct Watch<T> {
@@ -72,8 +74,8 @@ pub struct Watch<T> {
     clock: Arc<dyn Clock>,
     feed: Box<dyn Messages<T>>,
     failures: u32,
-    /// The pause that is due before the next attempt.
-    pause: Option<Duration>,
+    /// The rest of the pause before the next attempt.
+    pause: Option<BoxFuture<'static, ()>>,
     /// Whether [`Update::Revoked`] has been reported since the last state.
     revoked: bool,
 }
@@ -87,45 +89,67 @@ impl<T> Watch<T> {
     /// Waits for the next change, for as long as it takes: an agent that is not there is waited
     /// for, too.
     ///
+    /// The future may be dropped, by `select!` for example: the next call goes on where it was, in
+    /// the middle of a pause or of opening the stream, and no message is lost.
+    ///
     /// # Errors
     /// [`Error::InvalidAnswer`] for a message that breaks the rules: it is dropped, and the next
-    /// call goes on. [`Error::Refused`] when asking again will not help.
+    /// call goes on. [`Error::Refused`] when asking again will not help; the next call asks again
+    /// all the same, after a pause.
     pub async fn next(&mut self) -> Result<Update<T>, Error> {
         loop {
-            if let Some(pause) = self.pause.take() {
-                self.clock.sleep(pause).await;
-            }
-            match self.feed.next(&self.endpoint).await {
-                Ok(Some(state)) => {
-                    self.failures = 0;
-                    self.revoked = false;
-                    return Ok(Update::State(state));
-                }
-                // Streams end when an agent restarts. One that ends at once, again and again,
-                // must not keep us busy.
-                Ok(None) => self.fail(self.failures > 0),
-                Err(error @ Error::InvalidAnswer { .. }) => return Err(error),
-                Err(error @ Error::Refused { code, .. }) if FINAL.contains(&code) => {
-                    return Err(error);
-                }
+            match self.attempt().await {
+                Ok(Some(state)) => return Ok(Update::State(state)),
+                Ok(None) => {}
                 Err(Error::NoIdentity { message, .. }) => {
-                    self.fail(true);
                     if !std::mem::replace(&mut self.revoked, true) {
                         return Ok(Update::Revoked { message });
                     }
                 }
+                Err(error) if is_final(&error) => return Err(error),
+                Err(error @ Error::InvalidAnswer { .. }) => return Err(error),
                 Err(error) => {
                     tracing::debug!(%error, failures = self.failures, "the watch goes on");
-                    self.fail(true);
                 }
             }
         }
     }
 
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Waits for the rest of the pause and then for the next message. `None` is the end of a
+    /// stream.
+    pub(crate) async fn attempt(&mut self) -> Result<Option<T>, Error> {
+        if let Some(pause) = &mut self.pause {
+            pause.await;
+            self.pause = None;
+        }
+        let answer = self.feed.next(&self.endpoint).await;
+        match &answer {
+            Ok(Some(_)) => (self.failures, self.revoked) = (0, false),
+            // A stream ends when an agent restarts, and the new agent is asked at once. One that
+            // ends again and again, and a flood of messages that break the rules, must not keep us
+            // busy.
+            Ok(None) | Err(Error::InvalidAnswer { .. }) => self.fail(self.failures > 0),
+            Err(_) => self.fail(true),
+        }
+        answer
+    }
+
     fn fail(&mut self, pause: bool) {
         self.failures = self.failures.saturating_add(1);
-        self.pause = pause.then(|| STEP.saturating_mul(self.failures.max(1)).min(LONGEST_PAUSE));
+        let full = STEP.saturating_mul(self.failures).min(LONGEST_PAUSE);
+        let part = full.mul_f64(0.5 + fastrand::f64() / 2.0);
+        self.pause = pause.then(|| self.clock.sleep(part));
     }
+}
+
+/// Whether another attempt will not change the answer.
+pub(crate) fn is_final(error: &Error) -> bool {
+    const FINAL: [&str; 3] = ["CANCELLED", "INVALID_ARGUMENT", "UNIMPLEMENTED"];
+    matches!(error, Error::Refused { code, .. } if FINAL.contains(code))
 }
 
 impl<T> std::fmt::Debug for Watch<T> {
@@ -133,9 +157,6 @@ impl<T> std::fmt::Debug for Watch<T> {
         f.debug_struct("Watch").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
-
-/// Codes that another attempt does not change.
-const FINAL: [&str; 3] = ["CANCELLED", "INVALID_ARGUMENT", "UNIMPLEMENTED"];
 
 /// The messages of a stream, read.
 trait Messages<T>: Send {
@@ -146,32 +167,60 @@ trait Messages<T>: Send {
 /// What opening a stream resolves to.
 type Opening<M> = BoxFuture<'static, Result<Streaming<M>, Status>>;
 
-struct Feed<M, T> {
-    open: fn(WorkloadApi) -> Opening<M>,
-    read: fn(&Endpoint, M) -> Result<T, Error>,
-    stream: Option<Streaming<M>>,
+/// An open stream with its connection. hyper takes a connection for idle, and no longer asks whether
+/// the server is there, where the stream is all that is left of it.
+struct Open<M> {
+    stream: Streaming<M>,
+    _connection: WorkloadApi,
 }
 
+struct Feed<M, T> {
+    start: fn(WorkloadApi) -> Opening<M>,
+    read: fn(&Endpoint, M) -> Result<T, Error>,
+    /// Kept, so that a caller who drops the future of [`Watch::next`] does not start it anew.
+    opening: Option<BoxFuture<'static, Result<Opened<M>, Error>>>,
+    open: Option<Open<M>>,
+}
+
+/// A stream that was opened, with its first message unless it ended before.
+type Opened<M> = (Open<M>, Option<M>);
+
 impl<M: Send + 'static, T> Feed<M, T> {
+    fn new(
+        start: fn(WorkloadApi) -> Opening<M>,
+        read: fn(&Endpoint, M) -> Result<T, Error>,
+    ) -> Self {
+        Self { start, read, opening: None, open: None }
+    }
+
     async fn message(&mut self, endpoint: &Endpoint) -> Result<Option<M>, Error> {
-        let failed = |status: Status| failure(endpoint, None, CALL_DEADLINE, &status);
-        if let Some(stream) = &mut self.stream {
+        if let Some(open) = &mut self.open {
             // Nothing comes for as long as nothing changes.
-            return stream.message().await.map_err(failed);
+            let message = open.stream.message().await;
+            return message.map_err(|status| failure(endpoint, None, CALL_DEADLINE, &status));
         }
-        let api = WorkloadApi::connect(endpoint).await?;
-        let open = (self.open)(api);
-        let first = async {
-            let mut stream = open.await?;
-            let message = stream.message().await?;
-            Ok((stream, message))
-        };
-        let Ok(opened) = tokio::time::timeout(CALL_DEADLINE, first).await else {
-            return Err(Error::TimedOut { endpoint: endpoint.clone(), after: CALL_DEADLINE });
-        };
-        let (stream, message) = opened.map_err(failed)?;
-        self.stream = Some(stream);
+        let begin = || -> BoxFuture<'static, _> { Box::pin(opened(endpoint.clone(), self.start)) };
+        let opened = self.opening.get_or_insert_with(begin).await;
+        self.opening = None;
+        let (open, message) = opened?;
+        self.open = Some(open);
         Ok(message)
+    }
+}
+
+async fn opened<M: Send + 'static>(
+    endpoint: Endpoint,
+    start: fn(WorkloadApi) -> Opening<M>,
+) -> Result<Opened<M>, Error> {
+    let api = WorkloadApi::connect(&endpoint).await?;
+    let first = async {
+        let mut stream = start(api.clone()).await?;
+        let message = stream.message().await?;
+        Ok((Open { stream, _connection: api }, message))
+    };
+    match tokio::time::timeout(CALL_DEADLINE, first).await {
+        Ok(opened) => opened.map_err(|status| failure(&endpoint, None, CALL_DEADLINE, &status)),
+        Err(_) => Err(Error::TimedOut { endpoint, after: CALL_DEADLINE }),
     }
 }
 
@@ -181,11 +230,11 @@ impl<M: Send + 'static, T> Messages<T> for Feed<M, T> {
             match self.message(endpoint).await {
                 Ok(Some(message)) => (self.read)(endpoint, message).map(Some),
                 Ok(None) => {
-                    self.stream = None;
+                    self.open = None;
                     Ok(None)
                 }
                 Err(error) => {
-                    self.stream = None;
+                    self.open = None;
                     Err(error)
                 }
             }

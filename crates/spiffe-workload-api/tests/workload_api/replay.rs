@@ -20,6 +20,8 @@ use spiffe_workload_api::{Endpoint, Error, SpiffeId, SpiffeSource, WorkloadApi};
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 
+use crate::wire;
+
 pub(crate) const BUILDER: &str = "spiffe://example.org/ns/ci/sa/builder";
 pub(crate) const A_FIRST: &str = "spiffe://example.org/a-first";
 
@@ -48,15 +50,8 @@ pub(crate) fn jwt(claims: &Value) -> String {
 
 /// An answer to a request for a JWT-SVID: one of `BUILDER`.
 pub(crate) fn answer(token: &str) -> Value {
-    let field = |tag: u8, content: &[u8]| {
-        let length = content.len();
-        let (low, high) =
-            (u8::try_from(length & 0x7f).unwrap(), u8::try_from(length >> 7).unwrap());
-        let length = if high == 0 { vec![low] } else { vec![low | 0x80, high] };
-        [&[tag][..], &length, content].concat()
-    };
-    let svid = [field(0x0a, BUILDER.as_bytes()), field(0x12, token.as_bytes())].concat();
-    json!({ "status": "OK", "response_b64": STANDARD.encode(field(0x0a, &svid)) })
+    let svid = vec![(1, BUILDER.as_bytes().to_vec()), (2, token.as_bytes().to_vec())];
+    wire::answer(&wire::of_svids(&[svid]))
 }
 
 pub(crate) fn recorded_token() -> String {
@@ -86,7 +81,7 @@ pub(crate) async fn find(source: &SpiffeSource) -> Outcome {
 
 pub(crate) async fn fetch(socket: &Path) -> Result<(), Error> {
     let api = WorkloadApi::connect(&Endpoint::unix(socket)?).await?;
-    api.fetch_jwt_svid(&Audience::sigstore(), None).await.map(drop)
+    api.fetch_jwt_svid(&[Audience::sigstore()], None).await.map(drop)
 }
 
 pub(crate) fn id(text: &str) -> SpiffeId {
