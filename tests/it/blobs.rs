@@ -260,3 +260,48 @@ fn a_file_that_would_be_a_signature_of_another_kind_is_signed_only_when_told_so(
         std::fs::remove_file(setup.path("release.txt.sigstore.json")).unwrap();
     }
 }
+
+#[test]
+fn several_files_end_with_a_line_that_counts_them() {
+    let setup = Setup::new();
+    let files: Vec<_> = (0..3).map(|n| setup.write(&format!("f{n}"), format!("{n}"))).collect();
+    let missing = setup.path("missing");
+    let sign = setup.workload().arg("sign-blob").args(&files).arg(&missing).run().ends(11);
+    sign.says(&["does not exist", "signed 3 of 4, 1 failed"]);
+    setup.workload().arg("sign-blob").args(&files).run().ends(0).says(&["signed 3 of 3, 0 failed"]);
+    setup.workload().arg("sign-blob").arg(&files[0]).run().ends(0).hides("signed 1 of 1");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_deadline_and_an_interruption_act_on_a_fifo_that_a_flag_names() {
+    let setup = Setup::new();
+    setup.write("a", "content");
+    setup.write("sig", "c2ln");
+    setup.workload().args(["sign-blob", "a"]).run().ends(0);
+    let image = setup.image("demo/app");
+    let made = std::process::Command::new("mkfifo").arg(setup.path("pipe")).status().unwrap();
+    assert!(made.success());
+    for (flag, args) in [
+        ("--key", &["verify-blob", "a", "--key", "pipe"] as &[&str]),
+        ("--certificate", &["verify-blob", "a", "--signature", "sig", "--certificate", "pipe"]),
+        ("--signature", &["verify-blob", "a", "--certificate", "sig", "--signature", "pipe"]),
+        ("--identity-policy", &["verify", &image, "--identity-policy", "pipe"]),
+    ] {
+        let names_a_signer = ["--key", "--identity-policy"].contains(&flag);
+        let policy = setup.by_workload().into_iter().filter(|_| !names_a_signer);
+        let program = setup.program().args(args).args(policy);
+        let start = std::time::Instant::now();
+        let outcome = program.args(["-t", "1s"]).run().ends(1);
+        outcome.says(&["not done within 1s", &format!("it was reading {flag} pipe")]);
+        assert!(start.elapsed() < std::time::Duration::from_secs(10), "{flag}");
+
+        let policy = setup.by_workload().into_iter().filter(|_| !names_a_signer);
+        let child = setup.program().args(args).args(policy).spawn();
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        let pid = child.id().to_string();
+        let sent = std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap();
+        assert!(sent.success());
+        harness::Outcome::new(child.wait_with_output().unwrap()).ends(130);
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sandbox::Fault;
 
-use harness::{Outcome, Setup};
+use harness::{HostileServer, Outcome, Reply, Setup};
 
 #[test]
 fn the_timeout_says_what_was_being_waited_for() {
@@ -147,4 +147,38 @@ fn the_time_that_stdin_takes_to_arrive_does_not_count() {
     std::io::Write::write_all(&mut stdin, b"late").unwrap();
     drop(stdin);
     Outcome::new(child.wait_with_output().unwrap()).ends(0);
+}
+
+/// Each of several files waits for the service that is named with it.
+#[test]
+fn a_timeout_names_the_service_that_each_file_waits_for() {
+    let setup = Setup::with_fault(Fault::SlowLog);
+    let files: Vec<_> = (0..2).map(|n| setup.write(&format!("f{n}"), format!("{n}"))).collect();
+    // The first request for a timestamp is never answered.
+    let asked = std::sync::atomic::AtomicBool::new(false);
+    let config = std::fs::read(setup.sandbox.signing_config(sandbox::RekorVersion::V1)).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    let url = config["tsaUrls"][0]["url"].as_str().unwrap().trim_start_matches("http://");
+    let (address, path) = url.split_once('/').unwrap();
+    let tsa = HostileServer::before(address, move |_| {
+        match asked.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            false => Reply::Hang,
+            true => Reply::Forward,
+        }
+    });
+    let url = format!("http://{}/{path}", tsa.address());
+    let sign = setup.workload().args(["sign-blob", "-t", "4s", "--timestamp-server-url", &url]);
+    let outcome = sign.args(&files).run().ends(1).says(&["not done within 4s", "not finished: "]);
+    let because = |text: &str| {
+        let line = outcome.stderr.lines().find(|line| line.contains(text));
+        line.unwrap_or_else(|| panic!("{text:?} is missing in {outcome:#?}")).to_owned()
+    };
+    let stamping = because("it was asking http");
+    let logging = because("it was waiting for the log");
+    let named: Vec<_> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .map(|file| (stamping.ends_with(&file), logging.ends_with(&file)))
+        .collect();
+    assert!(named == [(true, false), (false, true)] || named == [(false, true), (true, false)]);
 }

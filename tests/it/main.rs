@@ -29,4 +29,6 @@ mod policy;
 mod readme;
 mod recorded;
 mod registries;
+#[cfg(unix)]
+mod terminals;
 mod trust;

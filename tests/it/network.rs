@@ -34,3 +34,28 @@ fn a_proxy_that_is_down_is_named() {
     let verify = verify.args(setup.by_workload()).env("HTTPS_PROXY", "http://127.0.0.1:1");
     verify.run().ends(1).says(&["could not be verified", "proxy"]);
 }
+
+#[test]
+fn the_registry_of_the_signatures_may_be_insecure_as_the_images_is() {
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    let verify = setup.program().args(["verify", &image, "--allow-insecure-registry"]);
+    let verify = verify.env("COSIGN_REPOSITORY", "signatures.test:1/all");
+    let outcome = verify.env("AMBISIGN_TIMEOUT", "20s").args(setup.by_workload()).run().ends(1);
+    outcome.says(&[
+        &format!("the identity of the registry {} is not checked", setup.sandbox.registry()),
+        "the identity of the registry signatures.test:1 is not checked",
+    ]);
+}
+
+#[test]
+fn a_log_of_version_2_that_a_flag_names_is_explained() {
+    let setup = Setup::new();
+    let file = setup.write("a", "content");
+    let config = setup.sandbox.signing_config(sandbox::RekorVersion::V2);
+    let config: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(config).unwrap()).unwrap();
+    let url = config["rekorTlogUrls"][0]["url"].as_str().unwrap();
+    let sign = setup.workload().args(["sign-blob", "--rekor-url", url]).arg(&file);
+    sign.run().ends(1).says(&["404", "Rekor version 2", "--signing-config"]);
+}

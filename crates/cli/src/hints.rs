@@ -217,9 +217,19 @@ fn signing(error: &signer::Error) -> Vec<String> {
             "use a --trusted-root and services (--signing-config, --fulcio-url, --rekor-url) of \
              the same Sigstore instance",
         ]),
+        Error::Log { source, .. } if is_unknown_path(source) => texts([
+            "if the log has Rekor version 2, use a --signing-config that says so: `ambisign \
+             signing-config create --rekor url=URL,api-version=2,start-time=TIME,operator=NAME \
+             --rekor-config ANY`",
+        ]),
         Error::IdentityBroken { broken, .. } => broken.hint.clone().into_iter().collect(),
         _ => Vec::new(),
     }
+}
+
+/// A log of another version has no such path.
+fn is_unknown_path(error: &signer::rekor_client::Error) -> bool {
+    matches!(error, signer::rekor_client::Error::Http { status: 404 | 405, .. })
 }
 
 fn token(refusal: &Refusal) -> Vec<String> {

@@ -23,6 +23,7 @@ mod signers;
 mod trust;
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -78,7 +79,7 @@ fn start(flags: &Flags, context: &Arc<Context>) -> Result<(), Failure> {
     }
     // One thread is enough: the program waits for others nearly all of the time.
     let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = match flags.command.opens_sockets() {
+    let runtime = match handles_signals(flags) {
         true => runtime.enable_all().build(),
         false => runtime.enable_time().build(),
     };
@@ -91,13 +92,18 @@ fn start(flags: &Flags, context: &Arc<Context>) -> Result<(), Failure> {
     result
 }
 
+/// Signals need a pair of sockets. A command without sockets only reads, and a signal may end it; at a
+/// terminal there is a line to clear first.
+fn handles_signals(flags: &Flags) -> bool {
+    flags.command.opens_sockets() || std::io::stderr().is_terminal()
+}
+
 /// A command is stopped by dropping its future. Files are renamed into place when they are whole, so
 /// that no half-written file is left.
 async fn until_done_or_stopped(flags: &Flags, context: &Arc<Context>) -> Result<(), Failure> {
     let timeout = flags.root.timeout;
     let deadline = context.set_deadline(timeout);
-    // Signals need a pair of sockets. A command without sockets only reads: the signal may end it.
-    let stoppable = flags.command.opens_sockets();
+    let stoppable = handles_signals(flags);
     tokio::select! {
         result = execute(&flags.command, context) => result,
         (exit, what) = told_to_stop(), if stoppable => {
@@ -149,15 +155,8 @@ async fn execute(command: &Command, context: &Arc<Context>) -> Result<(), Failur
     }
 }
 
-fn unfinished(mut failure: Failure, context: &Context) -> Failure {
-    if let Some(waiting) = context.console.waiting_for() {
-        failure.causes.push(format!("it was {waiting}"));
-    }
-    let unfinished = context.console.unfinished();
-    if !unfinished.is_empty() {
-        failure.causes.push(format!("not finished: {}", unfinished.join(", ")));
-    }
-    failure
+fn unfinished(failure: Failure, context: &Context) -> Failure {
+    context.console.unfinished().into_iter().fold(failure, Failure::cause)
 }
 
 /// Logs what ambisign does, and of the libraries below only their warnings.
@@ -171,6 +170,6 @@ fn log_to_stderr() {
         .with_targets(libraries.map(|library| (library, LevelFilter::WARN)));
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+        .with_ansi(std::io::stderr().is_terminal());
     tracing_subscriber::registry().with(layer).with(targets).init();
 }

@@ -138,8 +138,11 @@ fn registry_settings(
         })?;
     }
     if flags.allow_insecure_registry {
-        for image in images {
-            let registry = image.reference().repository().registry();
+        // Signatures may be in another one.
+        let stored = oci_push::signature_repository(&*context.env)
+            .map_err(|error| Failure::of(Exit::Usage, "the registry cannot be used", &error))?;
+        let repositories = images.iter().map(|image| image.reference().repository());
+        for registry in repositories.chain(&stored).map(|repository| repository.registry()) {
             context.console.warning(&format!(
                 "the identity of the registry {registry} is not checked \
                  (--allow-insecure-registry): whoever is on the way can read the credentials"

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use image_signing::AcceptedSigners;
+use image_signing::{AcceptedSigners, PublicKeyError};
 use keys::PublicKey;
 use verify::{AcceptedSigner, Formats, Policy, PolicyFile, StringMatch};
 
@@ -91,28 +91,18 @@ fn unusable(flag: &str, error: &verify::PolicyError) -> Failure {
 
 /// The public key of `--key`.
 pub(crate) async fn public_key(key: &str, context: &Context) -> Result<PublicKey, Failure> {
-    let unusable = || Failure::new(Exit::Failed, format!("cannot use --key {key}"));
-    let pem = match key.split_once("://") {
-        Some(("env", variable)) => context
-            .env
-            .var(variable)
-            .ok_or_else(|| unusable().cause(format!("{variable} is not set")))?,
-        Some((scheme, _)) => {
-            let problem = format!("--key: keys by {scheme}:// are not supported");
-            return Err(Failure::usage(problem)
-                .hint("export the public key as PEM, and name the file or env://VARIABLE"));
+    context.console.wait_for(&format!("reading --key {key}"));
+    let read = image_signing::public_key(key, &*context.env).await;
+    context.console.settle();
+    read.map_err(|error| {
+        let problem = format!("cannot use --key {key}");
+        match error {
+            PublicKeyError::Scheme { .. } => Failure::usage(format!("--key: {error}"))
+                .hint("export the public key as PEM, and name the file or env://VARIABLE"),
+            PublicKeyError::Private => Failure::of(Exit::Usage, problem, &error),
+            _ => Failure::of(Exit::Failed, problem, &error),
         }
-        None => {
-            let bytes = read("--key", Path::new(key), KEY_CAP, context).await;
-            let bytes = bytes.map_err(|error| unusable().because(&error))?;
-            String::from_utf8(bytes).map_err(|error| unusable().because(&error))?
-        }
-    };
-    if pem.contains("PRIVATE KEY") {
-        let cause = "it is a private key; verifying needs the public key";
-        return Err(Failure { exit: Exit::Usage, ..unusable().cause(cause) });
-    }
-    PublicKey::from_pem(&pem).map_err(|error| unusable().because(&error))
+    })
 }
 
 /// What the flags add to a policy or leave out of it. Warns about each check that is left out.
@@ -144,5 +134,4 @@ pub(crate) fn strictness(
     }
 }
 
-const KEY_CAP: usize = 64 << 10;
 const POLICY_CAP: usize = 4 << 20;

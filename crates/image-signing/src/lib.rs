@@ -13,6 +13,7 @@ mod inspection;
 mod instance;
 mod judge;
 mod provenance;
+mod public_key;
 mod refusal;
 mod report;
 mod reserved;
@@ -43,6 +44,7 @@ pub use crate::inspection::{
 };
 pub use crate::instance::{Instance, sign_file, sign_image, verify_file, verify_image};
 pub use crate::provenance::provenance;
+pub use crate::public_key::{PublicKeyError, public_key};
 pub use crate::refusal::{Reason, Refusal, RefusalGroup};
 pub use crate::report::{
     Claims, Critical, CriticalIdentity, CriticalImage, VerificationReport, facts,

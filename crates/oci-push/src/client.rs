@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use host::{CallPolicy, Host, Redirects, TransportError};
+use host::{CallPolicy, Env, Host, Redirects, TransportError};
 use http::header::{AUTHORIZATION, HeaderName, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use url::Url;
@@ -94,22 +94,27 @@ impl<'a> Call<'a> {
     }
 }
 
+/// The repository for signatures that the variable `AMBISIGN_REPOSITORY` or `COSIGN_REPOSITORY` names.
+///
+/// # Errors
+/// [`Error::Reference`]: the value is not a repository.
+pub fn signature_repository(env: &dyn Env) -> Result<Option<Repository>, Error> {
+    for name in ["AMBISIGN_REPOSITORY", "COSIGN_REPOSITORY"] {
+        let Some(value) = env.var(name) else { continue };
+        return value.parse().map(Some).map_err(|error| match error {
+            Error::Reference { text, reason } => {
+                Error::Reference { text, reason: format!("{reason} (in {name})") }
+            }
+            other => other,
+        });
+    }
+    Ok(None)
+}
+
 impl Client {
     pub(crate) fn new(host: Host, mut options: Options) -> Result<Self, Error> {
         if options.signature_repository.is_none() {
-            for name in ["AMBISIGN_REPOSITORY", "COSIGN_REPOSITORY"] {
-                let Some(value) = host.env.var(name) else {
-                    continue;
-                };
-                let repository = value.parse().map_err(|error| match error {
-                    Error::Reference { text, reason } => {
-                        Error::Reference { text, reason: format!("{reason} (in {name})") }
-                    }
-                    other => other,
-                })?;
-                options.signature_repository = Some(repository);
-                break;
-            }
+            options.signature_repository = signature_repository(&*host.env)?;
         }
         Ok(Self {
             auth: Auth::new(host.clone(), options.clone()),

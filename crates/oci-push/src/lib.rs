@@ -46,6 +46,7 @@ pub use bytes;
 pub use host;
 
 pub use crate::attach::{Attached, How};
+pub use crate::client::signature_repository;
 pub use crate::credentials::Credentials;
 pub use crate::digest::Digest;
 pub use crate::error::{Access, CredentialsSource, Error};

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
+use futures_util::stream::{self, StreamExt as _};
 use image_signing::file::check_writable;
-use image_signing::{Error, ImageSigner, SignedImage};
+use image_signing::{Error, ImageSigner, SignedImage, Target};
 
-use super::signing::{Signing, cannot_write, report_stream, write};
+use super::signing::{Signing, WIDTH, cannot_write, report_stream, write};
 use super::unattached::Unattached;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -56,7 +56,11 @@ pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<()
     // A bundle that goes to a file is written before it is attached.
     let bundle = flags.bundle.as_deref();
     let signer = signer.attach(flags.upload && bundle.is_none());
-    let mut signed = signer.sign_all(&targets, &session);
+    let sign = async |(position, target): (usize, &Target)| {
+        let signed = signer.sign_and_attach(target, &session);
+        (position, context.console.task(target.name(), signed).await)
+    };
+    let mut signed = stream::iter(targets.iter().enumerate()).map(sign).buffer_unordered(WIDTH);
     while let Some((position, signed)) = signed.next().await {
         let signed = match (signed, bundle) {
             (Ok(signed), Some(path)) => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt as _};
 use image_signing::file::{self, FileArgument, FileToSign, Pairs, SignedFile};
 
-use super::signing::{Signing, report_stream};
+use super::signing::{Signing, WIDTH, report_stream};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::flags::{Output, SignBlobFlags};
@@ -74,10 +74,9 @@ pub(crate) async fn sign_blob(
     if !targets.is_empty() {
         let session = signing.session().await?;
         let sign = async |target: FileToSign| {
-            let signed = target.sign(&session).await.and_then(|signed| {
-                signed.write()?;
-                Ok(signed)
-            });
+            let name = target.file().to_string();
+            let signed = console.task(&name, target.sign(&session)).await;
+            let signed = signed.and_then(|signed| signed.write().map(|()| signed));
             (target, signed)
         };
         let mut results = stream::iter(targets).map(sign).buffer_unordered(WIDTH);
@@ -112,6 +111,3 @@ fn line(signed: &SignedFile, output: Output) -> String {
         ),
     }
 }
-
-/// How many files are signed at once.
-const WIDTH: usize = 32;

@@ -108,3 +108,7 @@ fn show(event: &Event<'_>, console: &Console) {
         _ => (),
     }
 }
+
+/// How many images or files are signed at once. A log answers all entries of one checkpoint
+/// together, so that waiting for them together is what counts.
+pub(super) const WIDTH: usize = 32;

@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use bundle::SIZE_CAP;
 use image_signing::file::{Artifact, FileArgument, FileSignature, FileVerifier, VerifiedFile};
-use keys::{Digest, HashAlgorithm};
+use keys::Digest;
 use verify::{Policy, Purpose};
 
 use super::verify::as_flags;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::flags::{
-    DigestAlgorithm, Output, PolicyFlags, TrustFlags, VerifyBlobAttestationFlags, VerifyBlobFlags,
-};
+use crate::flags::{Output, PolicyFlags, TrustFlags, VerifyBlobAttestationFlags, VerifyBlobFlags};
 use crate::output::json_line;
 use crate::{plan, signers};
 
@@ -41,12 +39,7 @@ pub(crate) async fn verify_blob_attestation(
         (Some(file), _) => Artifact::parse(file),
         (None, hex) => {
             let hex = hex.as_deref().unwrap_or_default();
-            let algorithm = match flags.digest_alg {
-                DigestAlgorithm::Sha256 => HashAlgorithm::Sha256,
-                DigestAlgorithm::Sha384 => HashAlgorithm::Sha384,
-                DigestAlgorithm::Sha512 => HashAlgorithm::Sha512,
-            };
-            let digest = Digest::from_hex(algorithm, &hex.to_ascii_lowercase())
+            let digest = Digest::from_hex(flags.digest_alg, &hex.to_ascii_lowercase())
                 .map_err(|error| Failure::of(Exit::Usage, "--digest cannot be used", &error))?;
             Artifact::Digest { name: hex.into(), digest }
         }

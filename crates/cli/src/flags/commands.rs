@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::ArgAction;
+use keys::HashAlgorithm;
 
 use super::groups::{IdentityFlags, RegistryFlags, ServiceFlags, TrustFlags};
 use super::login::LoginFlags;
 use super::policy::{PolicyFileFlags, PolicyFlags};
-use super::values::{DigestAlgorithm, Output, annotation, boolean, file, image};
+use super::values::{Output, annotation, boolean, digest_algorithm, file, image};
 
 #[derive(clap::Args)]
 pub(crate) struct SignFlags {
@@ -178,8 +179,8 @@ pub(crate) struct VerifyBlobAttestationFlags {
     pub(crate) digest: Option<String>,
     /// The algorithm of --digest.
     #[arg(long = "digestAlg", value_name = "sha256|sha384|sha512", hide_possible_values = true)]
-    #[arg(default_value = "sha256")]
-    pub(crate) digest_alg: DigestAlgorithm,
+    #[arg(default_value = "sha256", value_parser = digest_algorithm())]
+    pub(crate) digest_alg: HashAlgorithm,
     /// The predicate type of the attestation: a URI, or one of cosign's short names.
     #[arg(long, value_name = "TYPE", default_value = "custom")]
     pub(crate) r#type: String,

@@ -23,7 +23,7 @@ pub(crate) use self::trust::{
     CreateSigningConfigFlags, CreateTrustedRootFlags, InitializeFlags, SigningConfigCommand,
     SigningConfigFlags, TrustedRootCommand, TrustedRootFlags,
 };
-pub(crate) use self::values::{DigestAlgorithm, Output, Secret, SignatureFormat, boolean};
+pub(crate) use self::values::{Output, Secret, SignatureFormat, boolean};
 
 /// Sign container images and files with the identity this workload already has, and verify such
 /// signatures.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use keys::HashAlgorithm;
 use url::Url;
 
 /// How results are printed.
@@ -23,11 +25,9 @@ pub(crate) enum SignatureFormat {
 }
 
 /// The algorithm of a digest that is given instead of a file.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum DigestAlgorithm {
-    Sha256,
-    Sha384,
-    Sha512,
+pub(super) fn digest_algorithm() -> impl TypedValueParser<Value = HashAlgorithm> {
+    PossibleValuesParser::new(["sha256", "sha384", "sha512"])
+        .map(|name| HashAlgorithm::from_name(&name).unwrap_or(HashAlgorithm::Sha256))
 }
 
 /// A value that no message may show. It has neither Debug nor Display.

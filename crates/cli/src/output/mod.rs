@@ -4,6 +4,7 @@
 //! `error:` with what failed, then `because:` with each cause, then `hint:` with the fix. Colour
 //! and progress appear only on a terminal.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -51,7 +52,13 @@ impl Stream {
 #[derive(Default)]
 struct Progress {
     waiting_for: Option<String>,
-    unfinished: Vec<String>,
+    /// What is worked on, and what it waits for where that is known.
+    unfinished: Vec<(String, Option<String>)>,
+}
+
+tokio::task_local! {
+    /// What the running future works on, of several at once.
+    static TASK: String;
 }
 
 impl Console {
@@ -163,7 +170,14 @@ impl Console {
     /// Sets what is being waited for: shown on a terminal, and when the time is up.
     pub(crate) fn wait_for(&self, what: &str) {
         tracing::debug!("{what}");
-        self.progress().waiting_for = Some(what.to_owned());
+        let mut progress = self.progress();
+        let task =
+            TASK.try_with(|task| progress.unfinished.iter().position(|(name, _)| name == task));
+        match task.ok().flatten().and_then(|index| progress.unfinished.get_mut(index)) {
+            Some((_, waiting)) => *waiting = Some(what.to_owned()),
+            None => progress.waiting_for = Some(what.to_owned()),
+        }
+        drop(progress);
         if self.waiting.is_finished() {
             self.waiting.reset();
         }
@@ -171,24 +185,43 @@ impl Console {
         self.waiting.enable_steady_tick(TICK);
     }
 
-    pub(crate) fn waiting_for(&self) -> Option<String> {
-        self.progress().waiting_for.clone()
-    }
-
     /// Work on `what` begins. Work that does not end is named when the program is stopped.
     pub(crate) fn begin(&self, what: &str) {
-        self.progress().unfinished.push(what.to_owned());
+        self.progress().unfinished.push((what.to_owned(), None));
+    }
+
+    /// Does `work` on `what`, which began: what it waits for is kept apart from that of others.
+    pub(crate) async fn task<T>(&self, what: &str, work: impl Future<Output = T>) -> T {
+        TASK.scope(what.to_owned(), work).await
     }
 
     pub(crate) fn end(&self, what: &str) {
         let mut progress = self.progress();
-        if let Some(index) = progress.unfinished.iter().position(|unfinished| unfinished == what) {
+        if let Some(index) = progress.unfinished.iter().position(|(name, _)| name == what) {
             progress.unfinished.remove(index);
         }
     }
 
+    /// What was being waited for, and what was not finished, when the program is stopped.
     pub(crate) fn unfinished(&self) -> Vec<String> {
-        self.progress().unfinished.clone()
+        let progress = self.progress();
+        let mut waits: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (name, wait) in &progress.unfinished {
+            wait.iter().for_each(|wait| waits.entry(wait).or_default().push(name));
+        }
+        let mut causes: Vec<_> = match (waits.len(), &progress.waiting_for) {
+            (0, None) => Vec::new(),
+            (0, Some(wait)) => vec![format!("it was {wait}")],
+            (1, _) => waits.keys().map(|wait| format!("it was {wait}")).collect(),
+            _ => {
+                waits.iter().map(|(wait, it)| format!("it was {wait}: {}", it.join(", "))).collect()
+            }
+        };
+        let names: Vec<_> = progress.unfinished.iter().map(|(name, _)| name.as_str()).collect();
+        if !names.is_empty() {
+            causes.push(format!("not finished: {}", names.join(", ")));
+        }
+        causes
     }
 
     /// A help text or a syntax error in clap's words, and what else to say about it.
