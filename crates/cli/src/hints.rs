@@ -206,7 +206,7 @@ fn judgement(error: &verify::Error) -> Vec<String> {
 }
 
 fn signing(error: &signer::Error) -> Vec<String> {
-    use signer::Error;
+    use signer::{Error, rekor_client};
 
     match error {
         Error::Unverifiable { .. } => texts([
@@ -217,19 +217,14 @@ fn signing(error: &signer::Error) -> Vec<String> {
             "use a --trusted-root and services (--signing-config, --fulcio-url, --rekor-url) of \
              the same Sigstore instance",
         ]),
-        Error::Log { source, .. } if is_unknown_path(source) => texts([
-            "if the log has Rekor version 2, use a --signing-config that says so: `ambisign \
-             signing-config create --rekor url=URL,api-version=2,start-time=TIME,operator=NAME \
-             --rekor-config ANY`",
-        ]),
+        Error::Log { source, .. }
+            if matches!(**source, rekor_client::Error::Http { status: 404, .. }) =>
+        {
+            texts(["for a log of Rekor version 2, name it with its version in a --signing-config"])
+        }
         Error::IdentityBroken { broken, .. } => broken.hint.clone().into_iter().collect(),
         _ => Vec::new(),
     }
-}
-
-/// A log of another version has no such path.
-fn is_unknown_path(error: &signer::rekor_client::Error) -> bool {
-    matches!(error, signer::rekor_client::Error::Http { status: 404 | 405, .. })
 }
 
 fn token(refusal: &Refusal) -> Vec<String> {

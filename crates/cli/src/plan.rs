@@ -5,7 +5,7 @@ use std::path::Path;
 
 use http_client::{Settings, danger};
 use image_signing::Image;
-use oci_push::{Credentials, Options, Registry};
+use oci_push::{Credentials, Options, Registry, Repository};
 use trust_root::{SigningConfig, TrustedRoot};
 
 use crate::context::Context;
@@ -142,7 +142,7 @@ fn registry_settings(
         let stored = oci_push::signature_repository(&*context.env)
             .map_err(|error| Failure::of(Exit::Usage, "the registry cannot be used", &error))?;
         let repositories = images.iter().map(|image| image.reference().repository());
-        for registry in repositories.chain(&stored).map(|repository| repository.registry()) {
+        for registry in repositories.chain(&stored).map(Repository::registry) {
             context.console.warning(&format!(
                 "the identity of the registry {registry} is not checked \
                  (--allow-insecure-registry): whoever is on the way can read the credentials"
