@@ -154,7 +154,7 @@ pub enum Check {
     #[error(
         "identity: expected {expected}, found {}{}{}",
         quote(.found),
-        partial(.expected, .found),
+        partial(.expected, .found, true),
         issuer_too(.issuer.as_deref())
     )]
     Identity {
@@ -227,7 +227,7 @@ pub enum Check {
     #[error(
         "issuer: expected {expected}, found {}{}",
         quoted(.found.as_deref()),
-        partial(.expected, .found.as_deref().unwrap_or_default())
+        partial(.expected, .found.as_deref().unwrap_or_default(), false)
     )]
     Issuer {
         /// What the policy asks for.
@@ -394,15 +394,12 @@ pub enum Check {
 
 /// A pattern that matches only a part would have matched in tools that do not anchor patterns,
 /// where `github.com` accepts `github.com.evil.example`. The text says so.
-fn partial(expected: &StringMatch, found: &str) -> String {
-    match expected {
-        StringMatch::Regexp(regexp) if regexp.matches_a_part_of(found) => format!(
-            "; the pattern {:?} matches only a part of it and must match the whole, as {}",
-            regexp.pattern(),
-            regexp.anchored()
-        ),
-        _ => String::new(),
-    }
+fn partial(expected: &StringMatch, found: &str, prefix: bool) -> String {
+    let StringMatch::Regexp(regexp) = expected else { return String::new() };
+    regexp.completed(found, prefix).map_or_else(String::new, |completed| {
+        let pattern = regexp.pattern();
+        format!("; the pattern {pattern:?} matches only a part of it; {completed:?} would match")
+    })
 }
 
 /// The name of a Fulcio extension beside its object identifier.

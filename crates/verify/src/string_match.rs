@@ -13,7 +13,8 @@ use crate::policy_error::PolicyError;
 pub enum StringMatch {
     /// The string must be equal to this one.
     Exact(String),
-    /// The regular expression must match the whole string.
+    /// The regular expression must match the whole string. Of an identity that is a URI it may also
+    /// match a prefix, as [`Regexp::matches_uri`] says.
     Regexp(Regexp),
     /// The string must be a SPIFFE ID of this trust domain. A certificate has it as a URI; a user
     /// name that looks like one does not count.
@@ -76,11 +77,12 @@ impl StringMatch {
 
     /// Whether `subject` matches, in its value and its kind.
     pub(crate) fn matches_subject(&self, subject: &SubjectName) -> bool {
-        let right_kind = match self {
-            Self::Exact(_) | Self::Regexp(_) => true,
-            Self::Spiffe(_) => matches!(subject, SubjectName::Uri(_)),
-        };
-        right_kind && self.matches(subject.as_str())
+        match (self, subject) {
+            (Self::Spiffe(spiffe), SubjectName::Uri(uri)) => spiffe.matches(uri),
+            (Self::Spiffe(_), _) => false,
+            (Self::Regexp(regexp), SubjectName::Uri(uri)) => regexp.matches_uri(uri),
+            (Self::Exact(_) | Self::Regexp(_), subject) => self.matches(subject.as_str()),
+        }
     }
 }
 
@@ -182,12 +184,50 @@ impl Regexp {
             && self.0.anchored.is_match(value)
     }
 
-    /// Whether it matches somewhere inside `value`, but not the whole.
-    pub fn matches_a_part_of(&self, value: &str) -> bool {
-        value.len() <= LONGEST_VALUE
-            && !self.matches(value)
-            && Regex::new(&self.0.pattern).is_ok_and(|pattern| pattern.is_match(value))
+    /// Whether it matches the whole of `uri`, or a prefix that ends just before or just after a `/`
+    /// or `@` of its path: `https://github.com/acme` accepts `https://github.com/acme/app` and not
+    /// `https://github.com/acme-evil`. A pattern that says where its match ends, with `$` or `\z`,
+    /// must match the whole.
+    pub fn matches_uri(&self, uri: &str) -> bool {
+        self.matches(uri)
+            || uri.len() <= LONGEST_VALUE
+                && uri.starts_with(&self.0.prefix)
+                && !["$", "\\z"].iter().any(|end| self.0.pattern.contains(end))
+                && boundaries(uri).any(|prefix| self.0.anchored.is_match(prefix))
     }
+
+    /// A pattern that would match `value`, if this one matches a part of it. `prefix` says that a
+    /// prefix of a URI is enough.
+    pub(crate) fn completed(&self, value: &str, prefix: bool) -> Option<String> {
+        let pattern = Regex::new(&self.0.pattern).ok()?;
+        let found = pattern.find(value.get(..LONGEST_VALUE).unwrap_or(value))?;
+        let (before, rest) = (value.get(..found.start())?, value.get(found.end()..)?);
+        let end = match prefix && value.contains("://") {
+            true => rest.find(['/', '@']).unwrap_or(rest.len()),
+            false => rest.len(),
+        };
+        let pattern = match self.0.pattern.contains('|') {
+            true => format!("({})", self.0.pattern),
+            false => self.0.pattern.clone(),
+        };
+        let after = rest.get(..end)?;
+        Some(format!("{}{pattern}{}", regex_lite::escape(before), regex_lite::escape(after)))
+    }
+}
+
+/// The prefixes of `uri` that end just before or just after a `/` or `@`, from the end of its
+/// authority on: what stands before an `@` in the authority is a user name, and any host may follow.
+/// Only so many, because certificates are not verified yet when names are compared.
+fn boundaries(uri: &str) -> impl Iterator<Item = &str> {
+    let start = uri.find("://").map_or(uri.len(), |scheme| {
+        let authority = scheme + 3;
+        uri.get(authority..)
+            .and_then(|rest| rest.find(['/', '?', '#']))
+            .map_or(uri.len(), |end| authority + end)
+    });
+    let ends = uri.match_indices(['/', '@']).map(|(index, _)| index);
+    let ends = ends.filter(move |index| *index >= start).take(MOST_BOUNDARIES);
+    ends.flat_map(|index| [index, index + 1]).filter_map(|end| uri.get(..end))
 }
 
 /// Text with which every match of `pattern` begins: its characters up to the first that means
@@ -229,6 +269,8 @@ impl fmt::Display for StringMatch {
 const LONGEST_PATTERN: usize = 64 << 10;
 /// The length of the longest SPIFFE ID.
 const LONGEST_VALUE: usize = 2048;
+/// More than any identity of a CI job has.
+const MOST_BOUNDARIES: usize = 32;
 
 fn anchor(pattern: &str) -> String {
     format!("^(?:{pattern})$")
@@ -249,9 +291,82 @@ mod tests {
             "xuser@example.com",
         ] {
             assert!(!regexp.matches(part), "{part}");
-            assert!(regexp.matches_a_part_of(part), "{part}");
+            let completed = Regexp::new(&regexp.completed(part, false).unwrap()).unwrap();
+            assert!(completed.matches_uri(part), "{part}");
         }
         assert_eq!(regexp.anchored(), "^(?:https://github.com/octo-org/.*|user@example\\.com)$");
+    }
+
+    #[test]
+    fn a_pattern_may_match_a_prefix_of_a_uri_that_ends_at_a_boundary() {
+        let job = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main";
+        for pattern in [
+            "^https://github.com/acme/",
+            "https://github.com/acme",
+            "https://github.com/acme/app",
+            "https://github.com/(acme|octo)/",
+            "https://github.com/(octo/|acme/)",
+            "https://github.com",
+            "https://github.com/acme/app/.github/workflows/release.yml",
+            "https://github.com/acme/app/.github/workflows/release.yml@",
+            "https://github.com/acme/app/.github/workflows/.*@refs/heads/*",
+            ".*/release.yml",
+        ] {
+            assert!(Regexp::new(pattern).unwrap().matches_uri(job), "{pattern}");
+        }
+        for pattern in [
+            "https://github.com/acm",
+            "https://github.com/acme/ap",
+            "https://github.com/acme/app$",
+            "^https://github.com/acme/$",
+            "https://git",
+            "https://",
+            "https:",
+            "github.com/acme/",
+            "acme",
+        ] {
+            assert!(!Regexp::new(pattern).unwrap().matches_uri(job), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_does_not_accept_a_name_that_only_begins_alike() {
+        for (pattern, uri) in [
+            ("https://github.com/acme", "https://github.com/acme-evil/app"),
+            ("https://acme.com", "https://acme.com.evil.org/x"),
+            ("https://acme.com", "https://acme.com@evil.org/x"),
+            ("https://acme.com", "https://acme.com:x@evil.org/x"),
+            ("https://acme.com", "https://acme.com?@evil.org"),
+            ("spiffe://acme.com/ns/ci", "spiffe://acme.com/ns/cinema"),
+            ("user", "user@example.com"),
+            ("https", "https"),
+        ] {
+            let regexp = Regexp::new(pattern).unwrap();
+            assert_eq!(regexp.matches_uri(uri), pattern == uri, "{pattern} {uri}");
+        }
+        // E-mail addresses and user names are matched as a whole.
+        let user = StringMatch::regexp("user").unwrap();
+        for subject in [
+            SubjectName::Email("user@acme.com".into()),
+            SubjectName::OtherName("user!acme.com".into()),
+        ] {
+            assert!(!user.matches_subject(&subject), "{subject}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_for_a_part_is_completed() {
+        let job = "https://github.com/acme/app/.github/workflows/x.yml@refs/heads/main";
+        for (pattern, completed) in [
+            ("acme/ap", r"https://github\.com/acme/app"),
+            ("acm|octo", r"https://github\.com/(acm|octo)e"),
+            ("main", r"https://github\.com/acme/app/\.github/workflows/x\.yml@refs/heads/main"),
+        ] {
+            let found = Regexp::new(pattern).unwrap().completed(job, true).unwrap();
+            assert_eq!(found, completed);
+            assert!(Regexp::new(&found).unwrap().matches_uri(job));
+        }
+        assert_eq!(Regexp::new("gitlab").unwrap().completed(job, true), None);
     }
 
     #[test]

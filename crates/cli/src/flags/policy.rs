@@ -14,7 +14,8 @@ pub(crate) struct PolicyFlags {
     #[arg(long, value_name = "NAME", alias = "cert-identity", value_parser = nonempty)]
     #[arg(conflicts_with = "certificate_identity_regexp")]
     pub(crate) certificate_identity: Option<String>,
-    /// The expected signer, as a regular expression that must match the whole name.
+    /// The expected signer, as a regular expression that must match the whole name, or the beginning
+    /// of a URI up to a `/` or `@`.
     #[arg(long, value_name = "REGEXP", alias = "cert-identity-regexp", value_parser = nonempty)]
     pub(crate) certificate_identity_regexp: Option<String>,
     /// The expected signer: any SPIFFE ID in this trust domain.

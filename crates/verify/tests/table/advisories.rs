@@ -15,7 +15,7 @@ use ambisign_verify::{AcceptedSigner, Policy, StringMatch, danger};
 use serde_json::json;
 
 use crate::forge::{ISSUER, Plan, SctPlan, Signing, extension, seconds, statement, then, uri};
-use crate::{Case, KIND, refused, signer, unreadable};
+use crate::{Case, KIND, passes, refused, signer, unreadable};
 
 #[track_caller]
 fn holds(case: &Case) {
@@ -198,14 +198,17 @@ fn sigstore_js_an_extension_whose_identifier_only_begins_like_the_issuers() {
 
 #[test]
 fn ghsa_59jp_a_pattern_is_anchored_at_both_ends() {
-    let pattern = |policy| {
-        let _: Policy = policy;
-        let subject = StringMatch::regexp("https://ci.test/").unwrap();
+    fn pattern(text: &str) -> Policy {
+        let subject = StringMatch::regexp(text).unwrap();
         Policy::file_signature(AcceptedSigner::identity(subject, StringMatch::exact(ISSUER)))
-    };
-    holds(&Case::v1("", |_| (), refused("Identity", "only a part")).policy(pattern));
+    }
+    // A prefix of a URI counts where a part of its path ends.
+    holds(&Case::v1("", |_| (), passes()).policy(|_| pattern("https://ci.test/")));
+    let within = Case::v1("", |_| (), refused("Identity", "only a part"));
+    holds(&within.policy(|_| pattern("https://ci.tes")));
     let before = |plan: &mut Plan| plan.names = vec![uri("https://evil.test/?https://ci.test/")];
-    holds(&Case::v1("", before, refused("Identity", "only a part")).policy(pattern));
+    let before = Case::v1("", before, refused("Identity", "only a part"));
+    holds(&before.policy(|_| pattern("https://ci.test/")));
 }
 
 #[test]
