@@ -51,7 +51,8 @@ impl Audiences {
     ) -> Self {
         let mut distinct: Vec<Audience> = Vec::new();
         for other in others {
-            if other != default && !distinct.contains(&other) && distinct.len() < MOST_OTHERS {
+            let is_new = other != default && !distinct.contains(&other);
+            if is_new && is_sound(&other) && distinct.len() < MOST_OTHERS {
                 distinct.push(other);
             }
         }
@@ -65,7 +66,7 @@ impl Audiences {
 
     /// What the issuer of `claims` must have, if the authority lists it.
     pub(crate) fn expected(&self, claims: &Claims) -> Option<Audience> {
-        self.of_issuer.as_ref()?(claims.issuer()?)
+        self.of_issuer.as_ref()?(claims.issuer()?).filter(is_sound)
     }
 
     /// Whether the authority lists the issuer of `claims`, as far as that is known.
@@ -86,5 +87,13 @@ impl std::fmt::Debug for Audiences {
     }
 }
 
+/// Whether an audience that an authority names can be asked for and shown.
+fn is_sound(audience: &Audience) -> bool {
+    let text = audience.as_str();
+    text.len() <= LONGEST && host::escape(text) == text
+}
+
+/// In bytes; AWS gives tokens for no longer ones.
+const LONGEST: usize = 1000;
 /// An authority may list hundreds of issuers; each audience may cost a request.
 const MOST_OTHERS: usize = 7;

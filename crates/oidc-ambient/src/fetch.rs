@@ -317,7 +317,7 @@ pub async fn send(
         let target = target.map(without_query).unwrap_or_default();
         reason.push_str(&format!(
             ", a redirect to `{}` that is not followed: a credential must not go elsewhere",
-            escape_remote(target)
+            escape_remote(&redact::without(target, redact::of_request(request)))
         ));
     } else if let Some(body) = error_text(answer.body(), redact::of_request(request)) {
         reason.push_str(": ");

@@ -46,7 +46,15 @@ pub(crate) async fn fill(
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
         filled.push_str(before);
-        let value = match after.split_once('}') {
+        if filled.len() > LONGEST_TEXT {
+            return Err(Unfilled::Broken(format!(
+                "a text of it becomes longer than {LONGEST_TEXT} bytes"
+            )));
+        }
+        // A mark holds no brace: so every text is read once.
+        let end = after.find(['{', '}']).and_then(|end| after.split_at_checked(end));
+        let mark = end.and_then(|(mark, tail)| Some((mark, tail.strip_prefix('}')?)));
+        let value = match mark {
             Some((mark, tail)) => {
                 value(mark, audience, host, escape).await?.map(|value| (value, tail))
             }
@@ -88,6 +96,9 @@ async fn value(
         Err(Problem::Unusable(reason)) => Err(Unfilled::Broken(reason)),
     }
 }
+
+/// Of a filled text, in bytes.
+const LONGEST_TEXT: usize = 256 << 10;
 
 fn escaped(text: &str, escape: Escape) -> String {
     match escape {

@@ -6,6 +6,7 @@ mod audiences;
 mod declared;
 mod errors;
 mod fake;
+mod hostile;
 mod order;
 mod pairings;
 mod silence;
