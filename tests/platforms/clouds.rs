@@ -202,6 +202,15 @@ fn a_program_of_a_google_file_gives_its_token_as_aip_4117_says() {
     job(good).sign().ends(1).says(&["ALLOW_EXECUTABLES is not `1`"]);
     let failed = r#"{"version":1,"success":false,"code":"401","message":"log in first"}"#;
     allowed(failed).sign().ends(1).says(&["the program of the file failed: `401 log in first`"]);
+    let script = setup.path("give-token");
+    for (end, told) in [("exit 3", "ended with code 3"), ("kill -9 $$", "was ended by a signal")] {
+        let program = allowed(good);
+        std::fs::write(&script, format!("#!/bin/sh\n{end}\n")).unwrap();
+        program.sign().ends(1).says(&[&format!("the program of the file {told}")]);
+    }
+    let program = allowed(good);
+    std::fs::remove_file(&script).unwrap();
+    program.sign().ends(1).says(&["the program of the file was not found"]);
     for _ in 0..2 {
         let (outcome, report) = allowed(good).identity();
         outcome.ends(0);

@@ -55,7 +55,8 @@ pub async fn read(host: &Host, path: &Path, cap: usize) -> Result<Vec<u8>, FileE
 /// `path`, if it is one: a person may have put the secret itself where its path belongs.
 pub fn shown(path: &Path) -> String {
     let text = path.display().to_string();
-    let is_path = path.is_absolute() && text == escape(&scrub(&text));
+    let is_path =
+        path.is_absolute() && text.len() <= LONGEST_SHOWN && text == escape(&scrub(&text));
     if is_path { text } else { HIDDEN.to_owned() }
 }
 
@@ -71,6 +72,7 @@ fn renamed(error: FileError, path: &Path) -> FileError {
     }
 }
 
-const HIDDEN: &str = "the file (not shown: it does not start with `/`)";
+const HIDDEN: &str = "the file (not shown: its name is not a plain absolute path)";
+const LONGEST_SHOWN: usize = 512;
 
 const DEADLINE: Duration = Duration::from_secs(10);

@@ -90,8 +90,10 @@ impl Located {
 
     pub(crate) async fn read(&self, host: &Host) -> Result<Credentials, Failure> {
         let bytes = files::read(host, &self.path, CAP).await?;
+        // Editors of some systems write a byte order mark.
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
         // What the parser says may quote the file.
-        serde_json::from_slice(&bytes).map_err(|error| {
+        serde_json::from_slice(bytes).map_err(|error| {
             let what = if error.is_data() { "a field is missing or wrong" } else { "not JSON" };
             Failure::new(format!("the file does not hold Google credentials: {what}"))
                 .with_hint(format!("let {VARIABLE} name a JSON file of credentials, or unset it"))
@@ -130,8 +132,8 @@ impl Credentials {
                 source_credentials,
                 delegates,
             } => {
-                let access = source_credentials.base_token(host).await?;
                 let url = action(url, "generateIdToken")?;
+                let access = source_credentials.base_token(host).await?;
                 generate_id_token(host, url, &access, audience, delegates).await
             }
             Self::ExternalAccount(external) => {
@@ -146,8 +148,8 @@ impl Credentials {
                          is federated here",
                     ));
                 };
-                let access = external.access_token(host).await?;
                 let url = action(url, "generateIdToken")?;
+                let access = external.access_token(host).await?;
                 generate_id_token(host, url, &access, audience, &[]).await
             }
             Self::AuthorizedUser(_) | Self::Other => Err(Failure::new(format!(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use host::{Host, Invocation, escape_remote};
+use host::{Host, Invocation, ProgramError, escape_remote};
 use http::Method;
 use http::header::HeaderName;
 use oidc_ambient::fetch::{self, Call, Failure};
@@ -164,22 +164,29 @@ impl Executable {
         {
             return Ok(token);
         }
-        let output = host.programs.run(self.invocation(external)?).await?;
-        let answer = match output.stdout.trim_ascii().is_empty() {
+        let output = host.programs.run(self.invocation(external)?).await.map_err(|error| {
+            let late = matches!(error, ProgramError::Timeout { .. });
+            match late {
+                true => Failure::new("the program of the file did not end in time")
+                    .with_hint("let `timeout_millis` in the file be longer, up to 120000"),
+                false => Failure::new(format!("the program of the file failed: {error}")),
+            }
+        })?;
+        let is_silent = output.code == Some(0) && output.stdout.trim_ascii().is_empty();
+        let answer = match is_silent {
             true => self.kept(host).await.unwrap_or_default(),
             false => output.stdout,
         };
-        let token = Response::parse(&answer).and_then(|answer| answer.token(host.clock.now()));
-        match output.code {
-            Some(0) => token,
-            code => Err(token.err().unwrap_or_else(|| {
-                let how = match code {
-                    Some(code) => format!("with code {code}"),
-                    None => "by a signal".to_owned(),
-                };
-                Failure::new(format!("the program of the file ended {how}"))
-            })),
-        }
+        let how = match (output.code, Response::parse(&answer)) {
+            // What a program says of its failure is better than its code.
+            (_, Ok(answer)) if !answer.success => return answer.token(host.clock.now()),
+            (Some(0), answer) => return answer?.token(host.clock.now()),
+            (Some(MISSING), _) => "was not found".to_owned(),
+            (Some(code), _) => format!("ended with code {code}"),
+            (None, _) => "was ended by a signal".to_owned(),
+        };
+        Err(Failure::new(format!("the program of the file {how}"))
+            .with_hint("run the `command` of the file in a shell: it says what it lacks"))
     }
 
     /// What is in the output file.
@@ -269,6 +276,8 @@ fn impersonated_email(url: &str) -> Option<&str> {
     account.rsplit_once('/').map(|(_, email)| email)
 }
 
+/// How `env` ends when there is no such program.
+const MISSING: i32 = 127;
 const AWS: &str = "aws1";
 const CALLER_IDENTITY: &str =
     "https://sts.{region}.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15";
