@@ -36,7 +36,7 @@ pub use crate::client::HttpClient;
 pub use crate::clock::SystemClock;
 pub use crate::env::{DiskEnv, SystemEnv};
 pub use crate::error::Error;
-pub use crate::loopback::LoopbackListener;
+pub use crate::loopback::{LoopbackListener, SystemLoopback};
 pub use crate::programs::SystemPrograms;
 pub use crate::settings::{Roots, Settings};
 pub use crate::system::{system_host, system_host_with};

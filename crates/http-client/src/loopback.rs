@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use host::{BoxFuture, Callbacks, Loopback, Page};
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
@@ -24,6 +25,40 @@ use tokio::task::JoinSet;
 pub struct LoopbackListener {
     listeners: Vec<TcpListener>,
     port: u16,
+}
+
+/// Listens with [`LoopbackListener`] for the redirects of logins.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemLoopback;
+
+impl Loopback for SystemLoopback {
+    fn listen(
+        &self,
+        addresses: &[IpAddr],
+        port: u16,
+    ) -> BoxFuture<'_, Result<Box<dyn Callbacks>, io::Error>> {
+        let addresses = addresses.to_vec();
+        Box::pin(async move {
+            let listener = LoopbackListener::bind(&addresses, port).await?;
+            Ok(Box::new(listener) as Box<dyn Callbacks>)
+        })
+    }
+}
+
+impl Callbacks for LoopbackListener {
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn serve<'a>(
+        &'a mut self,
+        answer: &'a mut (dyn FnMut(&Request<()>) -> Page + Send),
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(Self::serve(self, |request| {
+            let page = answer(request);
+            (page.response, page.last)
+        }))
+    }
 }
 
 impl LoopbackListener {

@@ -3,14 +3,13 @@
 use std::future::pending;
 use std::time::Duration;
 
-use host::escape_remote;
+use host::{Loopback, Page, escape_remote};
 use http::{Method, Request};
 use id_token::IdToken;
 use url::Url;
 use url::form_urlencoded::parse;
 
 use crate::exchange::Exchange;
-use crate::loopback::{Loopback, Page};
 use crate::pkce::Attempt;
 use crate::race::{First, race};
 use crate::redirect::Redirect;

@@ -21,7 +21,6 @@ mod exchange;
 mod key_set;
 mod launcher;
 mod login;
-mod loopback;
 mod pages;
 mod pkce;
 mod prompt;
@@ -32,8 +31,8 @@ mod verification;
 
 pub use crate::error::Error;
 pub use crate::login::{Flow, Login, PUBLIC_ISSUER};
-pub use crate::loopback::{Callbacks, Loopback, Page};
 pub use crate::prompt::{Notice, Prompt};
-pub use crate::source::Person;
+pub use crate::source::InteractiveLogin;
 pub use crate::verification::Untrusted;
+pub use host::{Callbacks, Loopback, Page};
 pub use {host, id_token};

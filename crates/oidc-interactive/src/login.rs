@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use host::Host;
+use host::{Host, Loopback};
 use id_token::{Audience, IdToken};
 use secrecy::SecretString;
 use url::Url;
@@ -11,7 +11,6 @@ use url::Url;
 use crate::call::Caller;
 use crate::discovery::Discovery;
 use crate::exchange::Exchange;
-use crate::loopback::Loopback;
 use crate::redirect::Redirect;
 use crate::{Error, Prompt, browser, device};
 
@@ -109,6 +108,7 @@ impl Login {
         loopback: &dyn Loopback,
         prompt: &dyn Prompt,
     ) -> Result<IdToken, Error> {
+        let _waiting = prompt.waiting();
         let caller = Caller {
             http: &*host.http,
             issuer: &self.issuer,

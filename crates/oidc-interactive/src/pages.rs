@@ -1,10 +1,9 @@
 //! What the browser shows when it comes back.
 
 use bytes::Bytes;
+use host::Page;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
 use http::{HeaderValue, Response, StatusCode};
-
-use crate::loopback::Page;
 
 /// The login reached us. What becomes of it, the terminal tells.
 pub(crate) fn returned() -> Page {

@@ -1,5 +1,7 @@
 //! What the user is shown and asked.
 
+use std::any::Any;
+use std::fmt;
 use std::time::Duration;
 
 use host::BoxFuture;
@@ -8,6 +10,12 @@ use host::BoxFuture;
 pub trait Prompt: Send + Sync {
     /// Shows `notice`. Must not wait.
     fn tell(&self, notice: &Notice<'_>);
+
+    /// Called when a login begins. The value is dropped when the login ends: a program whose time
+    /// is limited can stop its clock in between.
+    fn waiting(&self) -> Box<dyn Any + Send> {
+        Box::new(())
+    }
 
     /// Whether a code can be typed in at all.
     fn takes_codes(&self) -> bool {
@@ -61,4 +69,42 @@ pub enum Notice<'a> {
         /// What happened.
         reason: &'a str,
     },
+}
+
+impl Notice<'_> {
+    /// What is waited for after this notice.
+    pub fn waits_for(&self) -> Option<&'static str> {
+        match self {
+            Self::Browser { .. } => Some("the login in the browser"),
+            Self::Device { .. } => Some("the login on another device"),
+            Self::OutOfBand { .. } => Some("the code to be typed"),
+            _ => None,
+        }
+    }
+}
+
+/// Lines for a terminal.
+impl fmt::Display for Notice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Browser { url } => write!(
+                f,
+                "Log in with the browser that opens now. If it does not open, use:\n\n    {url}\n"
+            ),
+            Self::Device { user_code, url, complete_url, expires_in } => write!(
+                f,
+                "Within {} s, open this page in any browser and log in with the code \
+                 {user_code}:\n\n    {}\n",
+                expires_in.as_secs(),
+                complete_url.unwrap_or(url)
+            ),
+            Self::NoBrowser { reason, .. } => write!(f, "Cannot open a browser: {reason}."),
+            Self::OutOfBand { url } => write!(
+                f,
+                "Open this page in any browser, log in, and type the code that it shows:\n\n    \
+                 {url}\n"
+            ),
+            Self::Unsteady { reason } => write!(f, "{reason}; trying again"),
+        }
+    }
 }

@@ -1,21 +1,20 @@
-//! The person as a source of identity.
+//! An interactive login as an identity source.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use host::{BoxFuture, Host, with_causes};
+use host::{BoxFuture, Host, Loopback, with_causes};
 use id_token::{Audience, Broken, Found, IdToken, Outcome, TokenSource};
 
-use crate::loopback::Loopback;
 use crate::{Error, Login, Prompt};
 
-/// A person at a terminal, who logs in when a token is needed and not more often: a token is kept
-/// for as long as it is good.
+/// An identity source that logs a user in when a token is needed, and keeps the token for as long
+/// as it is good.
 ///
-/// Whether there is a person at all is the caller's to know. The audience of the token is the
-/// login's client id, whatever is asked for.
-pub struct Person {
+/// The caller must know that a user is there. The audience of the token is the client ID of the
+/// login, whatever audience is asked for.
+pub struct InteractiveLogin {
     login: Login,
     host: Host,
     loopback: Arc<dyn Loopback>,
@@ -31,8 +30,8 @@ struct Kept {
     half_spent: SystemTime,
 }
 
-impl Person {
-    /// Somebody who can be reached through `prompt`. Does nothing yet.
+impl InteractiveLogin {
+    /// A login whose user is reached through `prompt`. Does nothing yet.
     pub fn new(
         login: Login,
         host: Host,
@@ -68,7 +67,7 @@ impl Person {
     }
 }
 
-impl TokenSource for Person {
+impl TokenSource for InteractiveLogin {
     fn name(&self) -> &str {
         "interactive"
     }
@@ -84,8 +83,8 @@ impl TokenSource for Person {
     }
 }
 
-impl fmt::Debug for Person {
+impl fmt::Debug for InteractiveLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Person").field(&self.login).finish()
+        f.debug_tuple("InteractiveLogin").field(&self.login).finish()
     }
 }

@@ -10,6 +10,7 @@
 //! run on any executor.
 #![doc = include_str!("../README.md")]
 
+mod authority;
 mod content;
 mod dated;
 mod error;

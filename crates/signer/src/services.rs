@@ -4,12 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use async_lock::OnceCell;
+use fulcio_client::Configuration;
 use host::{Clock, Transport};
 use id_token::Audience;
 use rekor_client::ApiVersion;
 use trust_root::{SigningConfig, TrustedRoot};
 use url::Url;
 
+use crate::authority::Authority;
 use crate::error::Error;
 use crate::event::Event;
 
@@ -64,6 +67,7 @@ pub struct Signer {
     pub(crate) http: Arc<dyn Transport>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) audience: Audience,
+    authority: Arc<OnceCell<Authority>>,
     pub(crate) listener: Arc<dyn Fn(&Event<'_>) + Send + Sync>,
 }
 
@@ -83,7 +87,8 @@ impl Signer {
     ) -> Result<Self, Error> {
         refuse_the_unverifiable(&services, &root)?;
         let audience = Audience::sigstore();
-        Ok(Self { services, root, http, clock, audience, listener: Arc::new(|_| ()) })
+        let (authority, listener) = (Arc::default(), Arc::new(|_: &Event<'_>| ()));
+        Ok(Self { services, root, http, clock, audience, authority, listener })
     }
 
     /// Asks for tokens for `audience` instead of `sigstore`.
@@ -96,6 +101,17 @@ impl Signer {
     #[must_use]
     pub fn with_listener(self, listener: Arc<dyn Fn(&Event<'_>) + Send + Sync>) -> Self {
         Self { listener, ..self }
+    }
+
+    /// Which issuers the certificate authority accepts and with which audience, if it publishes
+    /// that. Asked for once; sessions use the same answer.
+    pub async fn configuration(&self) -> Option<&Configuration> {
+        self.authority().await.configuration.as_ref()
+    }
+
+    pub(crate) async fn authority(&self) -> &Authority {
+        let ask = || Authority::ask(&self.services.fulcio, &self.http, &*self.clock);
+        self.authority.get_or_init(ask).await
     }
 
     /// The services in use.

@@ -1,7 +1,7 @@
 //! One identity that signs.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_lock::Mutex;
@@ -9,9 +9,8 @@ use bundle::{
     Bundle, Content, Envelope, EnvelopeSignature, INTOTO_PAYLOAD_TYPE, LogEntry, MessageDigest,
     Statement, VerificationMaterial, pae,
 };
-use fulcio_client::{Configuration, Fulcio, IssuerType, issued, preflight};
+use fulcio_client::{Fulcio, IssuerType, issued, preflight};
 use futures_util::future::try_join_all;
-use host::Transport;
 use id_token::{IdToken, Outcome, TokenSource};
 use keys::{Digest, HashAlgorithm, KeyPair, Payload, Sign as _};
 use rekor_client::{Entry, Rekor, Verifier};
@@ -20,7 +19,6 @@ use url::Url;
 use x509::Certificate;
 
 use crate::content::FileDigest;
-use crate::dated::Dated;
 use crate::error::Error;
 use crate::event::{Event, Identity};
 use crate::services::Signer;
@@ -35,7 +33,6 @@ pub struct Session {
     source: Arc<dyn TokenSource>,
     /// Held while a certificate is asked for, so that tasks at the same time ask for one.
     credential: Mutex<Option<Arc<Credential>>>,
-    configuration: OnceLock<Option<Configuration>>,
 }
 
 /// A signature and the facts about it.
@@ -82,7 +79,7 @@ enum Work<'a> {
 impl Session {
     /// Will sign with the identity of `source`. Asks for nothing yet.
     pub fn new(signer: Signer, source: Arc<dyn TokenSource>) -> Self {
-        Self { signer, source, credential: Mutex::default(), configuration: OnceLock::new() }
+        Self { signer, source, credential: Mutex::default() }
     }
 
     /// Gets a token and a certificate now rather than with the first signature.
@@ -160,15 +157,14 @@ impl Session {
         let provider = self.source.name();
         let token = self.token().await?;
         let url = &signer.services.fulcio;
-        let http = Arc::new(Dated::new(Arc::clone(&signer.http)));
-        let fulcio = Fulcio::new(url.clone(), Arc::clone(&http) as Arc<dyn Transport>);
-        self.check_token(&token, &fulcio, &http).await?;
+        self.check_token(&token).await?;
         logs::check(signer, signer.clock.now()).await?;
 
         signer.tell(&Event::Requesting { url: url.as_str() });
         let key = KeyPair::generate().map_err(Error::craft)?;
         let refused =
             |source| Error::Certificate { url: url.to_string(), source: Box::new(source) };
+        let fulcio = Fulcio::new(url.clone(), Arc::clone(&signer.http));
         let chain = fulcio.issue(&token, &key).await.map_err(refused)?;
         let taken = signer.clock.now();
         let leaf = chain.into_iter().next().ok_or_else(|| Error::craft("an empty chain"))?;
@@ -180,7 +176,7 @@ impl Session {
                 .ok_or_else(|| Error::Untrusted("the certificate names no OIDC issuer".into()))?,
             provider: provider.to_owned(),
         };
-        let configuration = self.configuration.get().and_then(Option::as_ref);
+        let configuration = signer.configuration().await;
         if let Some(Err(difference)) = issued::compare(&leaf, token.claims(), configuration) {
             // Of the issuers that `fulcio_client` knows, the client refused it.
             let issuer = token.claims().issuer();
@@ -218,22 +214,10 @@ impl Session {
 
     /// Fulcio answers nearly every fault of a token with the same words, so that the faults are
     /// looked for here first.
-    async fn check_token(
-        &self,
-        token: &IdToken,
-        fulcio: &Fulcio,
-        http: &Dated,
-    ) -> Result<(), Error> {
-        if self.configuration.get().is_none() {
-            // An instance without this endpoint still signs: its list is only an early warning.
-            let answer = fulcio.configuration().await;
-            if let Err(error) = &answer {
-                tracing::debug!(%error, "the certificate authority does not tell its issuers");
-            }
-            let _ = self.configuration.set(answer.ok());
-        }
-        let configuration = self.configuration.get().and_then(Option::as_ref);
-        let now = http.date().unwrap_or_else(|| self.signer.clock.now());
+    async fn check_token(&self, token: &IdToken) -> Result<(), Error> {
+        let authority = self.signer.authority().await;
+        let configuration = authority.configuration.as_ref();
+        let now = authority.time(self.signer.clock.now());
         let provider = self.source.name();
         let warnings = preflight::check(token, &self.signer.audience, configuration, now).map_err(
             |source| Error::Preflight { provider: provider.to_owned(), source: Box::new(source) },

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use host::{BoxFuture, Invocation, Launch, ProgramError, ProgramOutput, Programs};
+use http_client::SystemLoopback;
 use oidc_interactive::{Flow, Login, Notice};
 use sandbox::{LOGIN_EMAIL, LoginPage};
 use tokio::process::{Child, Command};
 
 use crate::fake::Somebody;
-use crate::network::{SystemLoopback, host, start};
+use crate::network::{host, start};
 
 /// The browser, or `None` after a line on stderr that the test runner does not swallow. Where `CI`
 /// is set there must be one.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use host::{BoxFuture, CallPolicy, Transport, TransportError};
 use http::{Method, Request, Response};
 use id_token::{Audience, IdToken, Outcome, TokenSource as _};
-use oidc_interactive::{Error, Flow, Login, Notice, Person};
+use oidc_interactive::{Error, Flow, InteractiveLogin, Login, Notice};
 use sandbox::{Config, Fault, LOGIN_EMAIL, LoginPage, SECRET_CLIENT, Sandbox};
 use secrecy::SecretString;
 use url::Url;
@@ -391,7 +391,7 @@ fn a_person_is_asked_again_only_when_the_token_has_grown_old() {
         Ok(Some(0))
     });
     let http = Arc::clone(&place.sandbox) as Arc<dyn Transport>;
-    let person = Person::new(
+    let person = InteractiveLogin::new(
         place.login.clone(),
         host(http, &place.clock, &browser),
         Arc::new(browser.clone()),
@@ -418,7 +418,7 @@ fn a_person_is_asked_again_only_when_the_token_has_grown_old() {
     let denied = Place::direct(&[Fault::LoginDenied]);
     let browser = denied.browser();
     let http = Arc::clone(&denied.sandbox) as Arc<dyn Transport>;
-    let person = Person::new(
+    let person = InteractiveLogin::new(
         denied.login.clone(),
         host(http, &denied.clock, &browser),
         Arc::new(browser.clone()),

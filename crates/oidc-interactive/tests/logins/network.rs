@@ -1,6 +1,5 @@
 //! The flows over real sockets.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +9,8 @@ use host::{
     Redirects, Transport as _,
 };
 use http::Request;
-use http_client::{HttpClient, LoopbackListener, Settings, SystemClock};
-use oidc_interactive::{Callbacks, Flow, Login, Loopback, Page};
+use http_client::{HttpClient, Settings, SystemClock, SystemLoopback};
+use oidc_interactive::{Flow, Login};
 use sandbox::{Config, LOGIN_EMAIL, LoginPage, Running, Sandbox};
 
 use crate::fake::Somebody;
@@ -29,41 +28,6 @@ pub(crate) fn host(programs: Arc<dyn Programs>) -> Host {
         Arc::new(SystemClock),
         programs,
     )
-}
-
-/// The listener of `http-client` for the logins of `oidc-interactive`.
-pub(crate) struct SystemLoopback;
-
-impl Loopback for SystemLoopback {
-    fn listen(
-        &self,
-        addresses: &[IpAddr],
-        port: u16,
-    ) -> BoxFuture<'_, Result<Box<dyn Callbacks>, std::io::Error>> {
-        let addresses = addresses.to_vec();
-        Box::pin(async move {
-            let listener = LoopbackListener::bind(&addresses, port).await?;
-            Ok(Box::new(Listener(listener)) as Box<dyn Callbacks>)
-        })
-    }
-}
-
-struct Listener(LoopbackListener);
-
-impl Callbacks for Listener {
-    fn port(&self) -> u16 {
-        self.0.port()
-    }
-
-    fn serve<'a>(
-        &'a mut self,
-        answer: &'a mut (dyn FnMut(&Request<()>) -> Page + Send),
-    ) -> BoxFuture<'a, ()> {
-        Box::pin(self.0.serve(|request| {
-            let page = answer(request);
-            (page.response, page.last)
-        }))
-    }
 }
 
 /// A launcher that ends only when the page it opens has loaded, redirects and all, after the

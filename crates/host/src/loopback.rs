@@ -1,12 +1,13 @@
-//! The listener on this machine that a browser comes back to.
+//! A loopback listener for login redirects.
 
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use host::BoxFuture;
 use http::{Request, Response};
 
-/// A way to listen on loopback for the end of a login in a browser (RFC 8252 7.3).
+use crate::future::BoxFuture;
+
+/// Listens on loopback for the redirect at the end of a login in a browser (RFC 8252 7.3).
 pub trait Loopback: Send + Sync {
     /// Listens on `port` of the first of `addresses`, and on those of the others where that can
     /// be done; port 0 is any free one.
