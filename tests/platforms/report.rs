@@ -55,18 +55,37 @@ fn a_token_inside_of_a_token_is_not_shown() {
 fn a_person_is_told_the_identity_its_life_and_the_certificate() {
     let setup = Setup::new();
     let outcome = setup.on(&setup.platform("github")).command("identity").run().ends(0);
+    let mut rest = outcome.stdout.as_str();
     for text in [
-        "github-actions",
-        "available",
-        "chosen",
-        "  sub",
-        "  good",
-        "until",
-        "certificate",
+        "This identity would sign:",
         &setup.sandbox.github_identity(),
-        "would accept it",
+        "issuer",
+        "valid      for 4 min",
+        " UTC",
+        "github-actions (ACTIONS_ID_TOKEN_REQUEST_URL is set)",
+        "accepted   yes, by http",
+        "GithubWorkflowTrigger",
+        "Not here (--verbose says why): envvar",
     ] {
-        assert!(outcome.stdout.contains(text), "{text:?} is missing in {outcome:#?}");
+        let (_, after) = rest.split_once(text).unwrap_or_else(|| panic!("{text:?}: {outcome:#?}"));
+        rest = after;
+    }
+    let verbose = setup.on(&setup.platform("github")).args(["identity", "--verbose"]).run().ends(0);
+    assert!(verbose.stdout.contains("absent: SIGSTORE_ID_TOKEN is not set"), "{verbose:#?}");
+}
+
+#[test]
+fn the_report_fits_a_narrow_terminal_and_no_name_or_url_is_broken() {
+    let setup = Setup::new();
+    for columns in ["60", "100"] {
+        let program = setup.on(&setup.platform("github")).env("COLUMNS", columns);
+        let outcome = program.command("identity").run().ends(0);
+        let columns: usize = columns.parse().unwrap();
+        for line in outcome.stdout.lines() {
+            let is_one_word = line.trim().split(' ').count() == 1;
+            assert!(line.chars().count() <= columns || is_one_word, "{line}");
+        }
+        assert!(outcome.stdout.contains(&setup.sandbox.github_identity()), "{outcome:#?}");
     }
 }
 

@@ -5,8 +5,9 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use image_signing::NotAcceptable;
+use id_token::Broken;
 use image_signing::file::PairError;
+use image_signing::{IdentityError, NotAcceptable};
 
 use crate::hints;
 
@@ -139,35 +140,25 @@ impl Failure {
     }
 }
 
-impl From<oidc_ambient::Error> for Failure {
-    fn from(error: oidc_ambient::Error) -> Self {
+impl From<IdentityError> for Failure {
+    fn from(error: IdentityError) -> Self {
         use oidc_ambient::Error;
 
         let mut failure = Self::library(&error);
         match error {
-            Error::Broken { broken, .. } => {
+            IdentityError::Search(Error::Broken { broken, .. }) => {
                 failure.cause(format!("detected because {}", broken.evidence))
             }
-            Error::Nothing { absent, broken } => {
-                failure.causes = match broken.is_empty() {
-                    true => {
-                        absent.into_iter().map(|(n, it)| format!("{n}: {}", it.evidence)).collect()
-                    }
-                    // A source that is here and does not work is the likelier cause.
-                    false => {
-                        broken.into_iter().map(|(n, it)| format!("{n}: {}", it.reason)).collect()
-                    }
-                };
-                failure
+            IdentityError::Search(Error::Nothing { absent, broken }) => {
+                let reason =
+                    |(name, broken): (String, Broken)| format!("{name}: {}", broken.reason);
+                failure.causes = broken.into_iter().map(reason).collect();
+                let others = if failure.causes.is_empty() { "" } else { "other " };
+                let searched = absent.len();
+                failure.cause(format!("none of {searched} {others}identity sources is here"))
             }
             _ => failure,
         }
-    }
-}
-
-impl From<oidc_interactive::Error> for Failure {
-    fn from(error: oidc_interactive::Error) -> Self {
-        Self::of(Exit::Failed, "the login failed", &error)
     }
 }
 

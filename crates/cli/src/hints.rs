@@ -114,6 +114,8 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
         signing(error)
     } else if let Some(error) = is::<Refusal>(error) {
         token(error)
+    } else if let Some(image_signing::IdentityError::Search(error)) = is(error) {
+        identity(error)
     } else if let Some(error) = is::<oidc_ambient::Error>(error) {
         identity(error)
     } else if let Some(error) = is::<oidc_interactive::Error>(error) {
@@ -291,18 +293,20 @@ fn identity(error: &oidc_ambient::Error) -> Vec<String> {
 
     match error {
         Error::Broken { broken, .. } => broken.hint.clone().into_iter().collect(),
-        // A source that is here and does not work is the likelier cause.
-        Error::Nothing { broken, .. } if !broken.is_empty() => {
+        Error::Nothing { broken, .. } => {
             let mut hints: Vec<_> =
                 broken.iter().filter_map(|(_, broken)| broken.hint.clone()).collect();
-            hints.push("see every source that was searched: `ambisign identity`".to_owned());
+            // A source that is here and does not work is the likelier cause.
+            if hints.is_empty() {
+                hints.extend(texts([
+                    "run where an identity exists: a GitHub job with `permissions: id-token: \
+                     write`, or a SPIFFE workload with SPIFFE_ENDPOINT_SOCKET",
+                    "or give a token: --identity-token FILE",
+                ]));
+            }
+            hints.push("see each source: `ambisign identity --verbose`".to_owned());
             hints
         }
-        Error::Nothing { .. } => texts([
-            "run where an identity exists: a GitHub job with `permissions: id-token: write`, or a \
-             SPIFFE workload with SPIFFE_ENDPOINT_SOCKET",
-            "or give a token: --identity-token FILE",
-        ]),
         _ => Vec::new(),
     }
 }

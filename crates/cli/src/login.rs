@@ -1,18 +1,14 @@
 //! Interactive login: asked for by a flag, or at a terminal when no other identity is found.
 
-use std::io::{IsTerminal as _, Read as _};
-use std::net::IpAddr;
+use std::any::Any;
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use host::http::Request;
 use host::{BoxFuture, Env, Host};
-use http_client::LoopbackListener;
-use id_token::{Audience, IdToken, Outcome, TokenSource};
-use oidc_interactive::{Callbacks, Flow, Login, Loopback, Notice, Page, Person, Prompt};
+use http_client::SystemLoopback;
+use oidc_interactive::{Flow, InteractiveLogin, Notice, Prompt};
 use secrecy::SecretString;
-use tokio::sync::oneshot;
 use trust_root::SigningConfig;
 
 use crate::context::Context;
@@ -20,42 +16,8 @@ use crate::deadline::Deadline;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::flags::{AuthFlow, IdentityFlags, LoginFlags, Secret};
+use crate::identity::Login;
 use crate::output::Console;
-
-/// An interactive login, and whether the command line asks for it.
-pub(crate) struct Planned {
-    pub(crate) person: Arc<Untimed>,
-    pub(crate) asked: bool,
-}
-
-/// A person, whose time does not count for `--timeout`: the login has a deadline of its own.
-pub(crate) struct Untimed {
-    person: Person,
-    deadline: Option<Arc<Deadline>>,
-}
-
-impl Untimed {
-    pub(crate) async fn token(
-        &self,
-        min_ttl: Duration,
-    ) -> Result<IdToken, oidc_interactive::Error> {
-        let _paused = self.deadline.as_ref().map(Deadline::pause);
-        self.person.token(min_ttl).await
-    }
-}
-
-impl TokenSource for Untimed {
-    fn name(&self) -> &str {
-        self.person.name()
-    }
-
-    fn find<'a>(&'a self, audience: &'a Audience, min_ttl: Duration) -> BoxFuture<'a, Outcome> {
-        Box::pin(async move {
-            let _paused = self.deadline.as_ref().map(Deadline::pause);
-            self.person.find(audience, min_ttl).await
-        })
-    }
-}
 
 /// Whether a person may be asked to log in.
 pub(crate) fn check(
@@ -97,7 +59,7 @@ pub(crate) async fn plan(
     config: &SigningConfig,
     context: &Context,
     host: &Host,
-) -> Result<Option<Planned>, Failure> {
+) -> Result<Option<Login>, Failure> {
     let flow = match flags.fulcio_auth_flow {
         Some(AuthFlow::Token) => return Ok(None),
         Some(AuthFlow::Device) => Flow::Device,
@@ -121,21 +83,23 @@ pub(crate) async fn plan(
         Some(path) => Some(read_secret(path).await?),
         None => None,
     };
-    let mut login = Login::new(issuer).with_client(&flags.oidc_client_id, secret).with_flow(flow);
+    let mut login = oidc_interactive::Login::new(issuer)
+        .with_client(&flags.oidc_client_id, secret)
+        .with_flow(flow);
     if let Some(redirect) = &flags.oidc_redirect_url {
         login = login
             .with_redirect(redirect)
             .map_err(|error| Failure::of(Exit::Usage, "cannot use --oidc-redirect-url", &error))?;
     }
-    let prompt = Arc::new(Terminal { console: Arc::clone(&context.console) });
-    let person = Person::new(login, host.clone(), Arc::new(SystemLoopback), prompt);
-    let person = Arc::new(Untimed { person, deadline: context.deadline().cloned() });
-    Ok(Some(Planned { person, asked }))
+    let (console, deadline) = (Arc::clone(&context.console), context.deadline().cloned());
+    let prompt = Arc::new(Terminal { console, deadline });
+    let login = InteractiveLogin::new(login, host.clone(), Arc::new(SystemLoopback), prompt);
+    Ok(Some((Arc::new(login), asked)))
 }
 
 /// Whether a person can read the prompt and answer it.
 fn at_a_terminal() -> bool {
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 /// Whether the variable is set to something other than "no".
@@ -161,76 +125,44 @@ async fn read_secret(named: &Secret) -> Result<SecretString, Failure> {
     Ok(SecretString::from(text.trim()))
 }
 
-/// The prompts of the login, on stderr.
+/// The prompts of the login, on stderr. The time that the user takes does not count for
+/// `--timeout`: the login has a deadline of its own.
 struct Terminal {
     console: Arc<Console>,
+    deadline: Option<Arc<Deadline>>,
 }
 
 impl Prompt for Terminal {
     fn tell(&self, notice: &Notice<'_>) {
-        let console = &self.console;
-        let url_below = |text: &str, url: &str| {
-            [text, "", &format!("    {url}"), ""].iter().for_each(|line| console.note(line));
-        };
         match notice {
-            Notice::Browser { url } => {
-                console.note(PUBLICITY);
-                let text = "Log in with the browser that opens now. If it does not open, use:";
-                url_below(text, url);
-                console.wait_for("waiting for the login in the browser");
-            }
-            Notice::Device { user_code, url, complete_url, expires_in } => {
-                console.note(PUBLICITY);
-                let seconds = expires_in.as_secs();
-                let text = format!(
-                    "Within {seconds} s, open this page in any browser and log in with the code \
-                     {user_code}:"
-                );
-                url_below(&text, complete_url.unwrap_or(url));
-                console.wait_for("waiting for the login on another device");
-            }
-            Notice::NoBrowser { reason, .. } => {
-                console.note(&format!("Cannot open a browser: {reason}."));
-            }
-            Notice::OutOfBand { url } => {
-                let text =
-                    "Open this page in any browser, log in, and type the code that it shows:";
-                url_below(text, url);
-                console.wait_for("waiting for the code to be typed");
-            }
-            Notice::Unsteady { reason } => {
-                console.warning(&format!("{reason}; trying again"));
-            }
-            _ => {}
+            Notice::Unsteady { .. } => return self.console.warning(&notice.to_string()),
+            Notice::Browser { .. } | Notice::Device { .. } => self.console.note(PUBLICITY),
+            _ => (),
+        }
+        notice.to_string().split('\n').for_each(|line| self.console.note(line));
+        if let Some(what) = notice.waits_for() {
+            self.console.wait_for(&format!("waiting for {what}"));
         }
     }
 
+    fn waiting(&self) -> Box<dyn Any + Send> {
+        Box::new(self.deadline.as_ref().map(Deadline::pause))
+    }
+
     fn takes_codes(&self) -> bool {
-        std::io::stdin().is_terminal()
+        io::stdin().is_terminal()
     }
 
     fn ask_code(&self) -> BoxFuture<'_, Result<String, String>> {
-        let (typed, answer) = oneshot::channel();
         // Nothing can end a read from a terminal but a line: the thread ends with the process.
-        std::thread::spawn(move || {
-            let mut line = Vec::new();
-            for byte in std::io::stdin().lock().bytes().take(CODE_CAP) {
-                match byte {
-                    Ok(b'\n') => break,
-                    Ok(byte) => line.push(byte),
-                    Err(error) => {
-                        drop(typed.send(Err(error.to_string())));
-                        return;
-                    }
-                }
-            }
-            let line = String::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned());
-            // The login may have been abandoned.
-            drop(typed.send(line));
-        });
-        Box::pin(
-            async move { answer.await.unwrap_or_else(|_| Err("cannot read stdin".to_owned())) },
-        )
+        let read = || {
+            let mut line = String::new();
+            io::stdin().lock().take(CODE_CAP).read_line(&mut line).map(|_| line)
+        };
+        Box::pin(async move {
+            let line = tokio::task::spawn_blocking(read).await.map_err(io::Error::other);
+            line.and_then(|line| line).map_err(|error| error.to_string())
+        })
     }
 }
 
@@ -259,42 +191,7 @@ const CI_MARKERS: [&str; 16] = [
 ];
 
 /// The longest line that is read, in bytes.
-const CODE_CAP: usize = 8192;
+const CODE_CAP: u64 = 8192;
 
 /// The largest file with a secret, in bytes.
 const SECRET_CAP: usize = 64 << 10;
-
-/// The listener of `http-client` for the logins of `oidc-interactive`.
-struct SystemLoopback;
-
-impl Loopback for SystemLoopback {
-    fn listen(
-        &self,
-        addresses: &[IpAddr],
-        port: u16,
-    ) -> BoxFuture<'_, Result<Box<dyn Callbacks>, std::io::Error>> {
-        let addresses = addresses.to_vec();
-        Box::pin(async move {
-            let listener = LoopbackListener::bind(&addresses, port).await?;
-            Ok(Box::new(Listener(listener)) as Box<dyn Callbacks>)
-        })
-    }
-}
-
-struct Listener(LoopbackListener);
-
-impl Callbacks for Listener {
-    fn port(&self) -> u16 {
-        self.0.port()
-    }
-
-    fn serve<'a>(
-        &'a mut self,
-        answer: &'a mut (dyn FnMut(&Request<()>) -> Page + Send),
-    ) -> BoxFuture<'a, ()> {
-        Box::pin(self.0.serve(|request| {
-            let page = answer(request);
-            (page.response, page.last)
-        }))
-    }
-}

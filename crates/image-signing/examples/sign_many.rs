@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use image_signing::futures_util::StreamExt as _;
 use image_signing::oci_push::{Options, Registry};
-use image_signing::signer::{Services, Session, Signer};
+use image_signing::signer::{Services, Signer};
 use image_signing::{Error, IdentitySearch, Image, ImageSigner, Instance};
 
 #[tokio::main(flavor = "current_thread")]
@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let services = Services::select(&public.config, host.clock.now())?;
     let signer = Signer::new(services, public.root, Arc::clone(&host.http), host.clock.clone())?;
-    let session = Session::new(signer, IdentitySearch::new(&host).find().await?);
+    let session = IdentitySearch::new(&host).session(signer).await?;
 
     let mut results = images_signer.sign_all(&targets, &session);
     while let Some((_, result)) = results.next().await {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::identity_error::IdentityError;
 use crate::signed::SignedImage;
 use crate::verdict::{NoSignature, NotAcceptable};
 
@@ -19,7 +20,7 @@ pub enum Error {
     },
     /// There is no identity to sign with.
     #[error("there is no identity to sign with")]
-    Identity(#[source] Box<oidc_ambient::Error>),
+    Identity(#[source] Box<IdentityError>),
     /// The image does not exist.
     #[error("{image} {action}")]
     ImageNotFound {

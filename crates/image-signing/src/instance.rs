@@ -126,6 +126,6 @@ async fn session<E>(
     let services = Services::select(&instance.config, host.clock.now()).map_err(&failed)?;
     let (http, clock) = (Arc::clone(&host.http), Arc::clone(&host.clock));
     let signer = Signer::new(services, Arc::clone(&instance.root), http, clock).map_err(&failed)?;
-    let source = IdentitySearch::new(host).find().await;
-    Ok(Session::new(signer, source.map_err(|error| nameless(Box::new(error)))?))
+    let session = IdentitySearch::new(host).session(signer).await;
+    session.map_err(|error| nameless(Box::new(error)))
 }

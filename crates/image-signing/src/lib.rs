@@ -6,7 +6,10 @@ mod attestation;
 mod error;
 mod event;
 pub mod file;
+mod given_token;
 mod identity;
+mod identity_error;
+mod identity_report;
 mod image;
 mod inspect;
 mod inspection;
@@ -26,15 +29,21 @@ mod verdict;
 mod verify_image;
 
 pub use {
-    bundle, futures_util, host, id_token, keys, oci_push, oidc_ambient, signer,
-    spiffe_workload_api, trust_root, verify, x509,
+    bundle, fulcio_client, futures_util, host, id_token, keys, oci_push, oidc_ambient,
+    oidc_interactive, signer, spiffe_workload_api, trust_root, verify, x509,
 };
 
 pub use crate::accepted::{SignerName, VerifiedImage, VerifiedSignature};
 pub use crate::attestation::Attestation;
 pub use crate::error::{Action, Error};
 pub use crate::event::{Event, Listener};
-pub use crate::identity::{IdentitySearch, SpiffeChoice};
+pub use crate::given_token::GivenToken;
+pub use crate::identity::{FoundIdentity, IdentitySearch, SpiffeChoice};
+pub use crate::identity_error::IdentityError;
+pub use crate::identity_report::{
+    ChosenIdentity, FulcioAnswer, IdentityReport, PredictedCertificate, PredictedExtension,
+    SourceReport,
+};
 pub use crate::image::{Image, Target};
 pub use crate::inspect::Inspector;
 pub use crate::inspection::{

@@ -20,6 +20,8 @@ use crate::table::{Sources, Stage};
 pub struct Detected {
     /// The name of the source.
     pub provider: String,
+    /// Where the source stands in the order.
+    pub stage: Stage,
     /// The token, for the right audience and not expired.
     pub token: IdToken,
     /// The audience that it was asked for.
@@ -272,6 +274,7 @@ impl<'a> Search<'a> {
                 let is_doubted = found.doubt.is_some();
                 let detected = Detected {
                     provider,
+                    stage,
                     token: found.token,
                     audience,
                     evidence: found.evidence,

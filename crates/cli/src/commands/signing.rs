@@ -5,23 +5,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use image_signing::file::write_atomically;
+use image_signing::IdentitySearch;
 use signer::{Event, Services, Session, Signer};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::flags::{Output, SigningFlags};
-use crate::identity::Identities;
-use crate::login;
-use crate::mask::Mask;
 use crate::output::{Console, Stream};
-use crate::plan;
+use crate::{identity, login, mask, plan};
 
 /// A signer and the identities it may use, from flags alone: nothing has been asked of anyone.
 pub(super) struct Signing {
     signer: Signer,
-    identities: Identities,
-    mask: Option<Mask>,
+    search: IdentitySearch,
 }
 
 impl Signing {
@@ -32,7 +29,7 @@ impl Signing {
         context: &Context,
     ) -> Result<Self, Failure> {
         // Wrong usage first, before the network.
-        let mask = Mask::plan(&flags.identity, report.of_people(flags.output()), context)?;
+        let mask = mask::plan(&flags.identity, report.of_people(flags.output()), context)?;
         login::check(&flags.login, &flags.identity, context)?;
         let root = plan::trusted_root(&flags.trust, context).await?;
         let config = plan::signing_config(&flags.services, flags.trust.offline, context).await?;
@@ -48,18 +45,13 @@ impl Signing {
             );
         }
         let login = login::plan(&flags.login, &flags.identity, &config, context, &host).await?;
-        let identities = Identities::plan_with(&flags.identity, login, context, &host).await?;
-        Ok(Self { signer, identities, mask })
+        let search = identity::search(&flags.identity, login, mask, context, &host).await?;
+        Ok(Self { signer, search })
     }
 
     /// Gets a token and a certificate.
     pub(super) async fn session(self) -> Result<Session, Failure> {
-        let source = self.identities.choose().await?;
-        let source = match self.mask {
-            Some(mask) => mask.over(source),
-            None => source,
-        };
-        let session = Session::new(self.signer, source);
+        let session = self.search.session(self.signer).await?;
         session.prepare().await?;
         Ok(session)
     }

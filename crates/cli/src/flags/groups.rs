@@ -21,6 +21,7 @@ pub(crate) struct IdentityFlags {
     pub(crate) oidc_provider: Option<String>,
     /// Do not search for an identity: use only --identity-token or an interactive login.
     #[arg(long)]
+    #[arg(conflicts_with_all = ["oidc_provider", "spiffe_id", "spiffe_hint", "spiffe_socket"])]
     pub(crate) oidc_disable_ambient_providers: bool,
     /// Use SPIFFE, and the identity with this SPIFFE ID.
     #[arg(long, value_name = "ID")]
@@ -44,6 +45,13 @@ impl IdentityFlags {
         match self {
             Self { identity_token: Some(_), .. } => Some("--identity-token"),
             Self { oidc_provider: Some(_), .. } => Some("--oidc-provider"),
+            flags => flags.spiffe(),
+        }
+    }
+
+    /// The flag that names a SPIFFE identity, if one does.
+    pub(crate) fn spiffe(&self) -> Option<&'static str> {
+        match self {
             Self { spiffe_id: Some(_), .. } => Some("--spiffe-id"),
             Self { spiffe_hint: Some(_), .. } => Some("--spiffe-hint"),
             Self { spiffe_socket: Some(_), .. } => Some("--spiffe-socket"),

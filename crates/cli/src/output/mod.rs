@@ -4,6 +4,8 @@
 //! `error:` with what failed, then `because:` with each cause, then `hint:` with the fix. Colour
 //! and progress appear only on a terminal.
 
+mod layout;
+
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -19,6 +21,7 @@ use serde_json::Value;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::flags::Output;
+pub(crate) use crate::output::layout::Layout;
 
 /// stdout and stderr.
 pub(crate) struct Console {
