@@ -146,6 +146,12 @@ impl From<IdentityError> for Failure {
 
         let mut failure = Self::library(&error);
         match error {
+            IdentityError::NotAToken(reason) => {
+                let problem = "--identity-token is neither an identity token nor an existing file";
+                Self::new(Exit::Failed, problem)
+                    .cause(format!("as an identity token: {reason}"))
+                    .hint("give a file, `-` for stdin, or a JWT: three parts separated by dots")
+            }
             IdentityError::Search(Error::Broken { broken, .. }) => {
                 failure.cause(format!("detected because {}", broken.evidence))
             }

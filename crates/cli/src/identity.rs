@@ -1,17 +1,14 @@
 //! Turns the identity flags into a search.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use host::Host;
-use id_token::{IdToken, TOKEN_CAP};
 use image_signing::oidc_interactive::InteractiveLogin;
-use image_signing::{GivenToken, IdentityError, IdentitySearch, SpiffeChoice};
+use image_signing::{GivenToken, IdentitySearch, SpiffeChoice};
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure, chain};
-use crate::files;
-use crate::flags::{IdentityFlags, Secret};
+use crate::failure::{Exit, Failure};
+use crate::flags::IdentityFlags;
 use crate::mask::Mask;
 
 /// An interactive login, and whether it is the only identity that may be used.
@@ -29,7 +26,7 @@ pub(crate) async fn search(
     let mut search = match (&flags.identity_token, &login) {
         (Some(token), _) => {
             context.console.wait_for("reading the identity token");
-            let token = given(token, host).await;
+            let token = GivenToken::read(token.reveal(), host).await;
             context.console.settle();
             IdentitySearch::empty(host).with_token(token?)
         }
@@ -78,31 +75,4 @@ async fn ambient_search(
         }),
         (None, _) => Ok(search),
     }
-}
-
-/// The token of `--identity-token`.
-async fn given(secret: &Secret, host: &Host) -> Result<GivenToken, Failure> {
-    let (text, flag) = (secret.reveal(), "--identity-token");
-    if files::is_standard(Path::new(text)) {
-        let failed = |reason: String| {
-            Failure::new(Exit::Failed, "cannot read the identity token from stdin").cause(reason)
-        };
-        let bytes = files::read(Path::new(text), TOKEN_CAP).await;
-        let bytes = bytes.map_err(|error| failed(chain(&error).join(": ")))?;
-        let token = IdToken::parse(&String::from_utf8_lossy(&bytes));
-        return token.map(GivenToken::new).map_err(|error| failed(error.to_string()));
-    }
-    GivenToken::read(text, host).await.map_err(|error| match error {
-        IdentityError::NotAToken(reason) => {
-            let problem = format!("{flag} is neither an identity token nor an existing file");
-            Failure::new(Exit::Failed, problem)
-                .cause(format!("as an identity token: {reason}"))
-                .hint("give a file, `-` for stdin, or a JWT: three parts separated by dots")
-        }
-        IdentityError::TokenFile { path, reason } => {
-            Failure::new(Exit::Failed, format!("cannot use {flag} {}", path.display()))
-                .cause(reason)
-        }
-        error => error.into(),
-    })
 }

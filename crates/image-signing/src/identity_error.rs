@@ -1,7 +1,5 @@
 //! Why there is no identity.
 
-use std::path::PathBuf;
-
 /// Why there is no identity to sign with.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -16,10 +14,10 @@ pub enum IdentityError {
     #[error(transparent)]
     Search(#[from] oidc_ambient::Error),
     /// The file that was given has no token.
-    #[error("cannot use the identity token in {}: {reason}", path.display())]
+    #[error("cannot use the identity token in {file}: {reason}")]
     TokenFile {
-        /// The file.
-        path: PathBuf,
+        /// The file, or `stdin`.
+        file: String,
         /// Why.
         reason: String,
     },

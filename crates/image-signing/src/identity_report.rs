@@ -1,5 +1,6 @@
 //! What would sign here, and what the certificate authority would answer.
 
+use std::fmt;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
@@ -207,6 +208,19 @@ impl FulcioAnswer {
             unpublished,
         };
         (answer, prediction)
+    }
+}
+
+impl fmt::Display for FulcioAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = &self.url;
+        match (self.accepts, &self.reason) {
+            (Some(true), _) if self.claims_checked => write!(f, "yes, by {url}"),
+            (Some(true), _) => write!(f, "{url} accepts the issuer; the claims were not checked"),
+            (Some(false), Some(reason)) => write!(f, "no, {url}: {reason}"),
+            (Some(false), None) => write!(f, "no, {url}"),
+            (None, _) => write!(f, "unknown: {url} does not publish which issuers it accepts"),
+        }
     }
 }
 

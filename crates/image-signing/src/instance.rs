@@ -15,6 +15,7 @@ use crate::file::{
     self, Artifact, FileArgument, FileSignature, FileToSign, FileVerifier, SignedFile, VerifiedFile,
 };
 use crate::identity::IdentitySearch;
+use crate::identity_error::IdentityError;
 use crate::image::Image;
 use crate::sign::ImageSigner;
 use crate::signed::SignedImage;
@@ -121,7 +122,7 @@ async fn session<E>(
     instance: &Instance,
     host: &Host,
     failed: impl Fn(signer::Error) -> E,
-    nameless: impl Fn(Box<oidc_ambient::Error>) -> E,
+    nameless: impl Fn(Box<IdentityError>) -> E,
 ) -> Result<Session, E> {
     let services = Services::select(&instance.config, host.clock.now()).map_err(&failed)?;
     let (http, clock) = (Arc::clone(&host.http), Arc::clone(&host.clock));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fulcio_client::{Fulcio, Profiles};
 use host::Host;
-use image_signing::{FulcioAnswer, IdentityReport, PredictedExtension};
+use image_signing::{IdentityReport, PredictedExtension};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -132,7 +132,11 @@ fn chosen(report: &IdentityReport, layout: &mut Layout) {
         report.sources.iter().find(|it| it.provider == chosen.provider && it.state == "available");
     let evidence = evidence.map(|it| format!(" ({})", it.evidence)).unwrap_or_default();
     let time = chosen.expires.as_ref().zip(chosen.seconds_left).map(|(end, left)| {
-        format!("for {}, until {}", duration(left), end.replace('T', " ").replace('Z', " UTC"))
+        format!(
+            "for {:#}, until {}",
+            jiff::SignedDuration::from_secs(left.cast_signed()),
+            end.replace('T', " ").replace('Z', " UTC")
+        )
     });
     for (name, value) in [
         ("issuer", issuer),
@@ -141,35 +145,12 @@ fn chosen(report: &IdentityReport, layout: &mut Layout) {
         ("subject", claim("sub")),
         ("audience", claim("aud")),
         ("email", claim("email")),
-        ("accepted", report.fulcio.as_ref().map(verdict)),
+        ("accepted", report.fulcio.as_ref().map(ToString::to_string)),
     ] {
         value.iter().for_each(|value| layout.field(name, value, COLUMN));
     }
     for warning in report.fulcio.iter().flat_map(|it| &it.warnings) {
         layout.field("warning", warning, COLUMN);
-    }
-}
-
-fn verdict(fulcio: &FulcioAnswer) -> String {
-    let url = &fulcio.url;
-    match (fulcio.accepts, &fulcio.reason) {
-        (Some(true), _) if !fulcio.claims_checked => {
-            format!("{url} accepts the issuer; the claims were not checked (see --issuer-profiles)")
-        }
-        (Some(true), _) => format!("yes, by {url}"),
-        (Some(false), reason) => format!("no, {url}: {}", reason.as_deref().unwrap_or_default()),
-        (None, _) => format!("unknown: {url} does not publish which issuers it accepts"),
-    }
-}
-
-/// What remains, in the two largest units.
-fn duration(seconds: u64) -> String {
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
-        (0, ..) => format!("{hours} h {} min", minutes % 60),
-        _ => format!("{days} days {} h", hours % 24),
     }
 }
 

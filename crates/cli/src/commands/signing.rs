@@ -4,8 +4,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use image_signing::file::write_atomically;
 use image_signing::IdentitySearch;
+use image_signing::file::write_atomically;
 use signer::{Event, Services, Session, Signer};
 
 use crate::context::Context;
@@ -30,7 +30,7 @@ impl Signing {
     ) -> Result<Self, Failure> {
         // Wrong usage first, before the network.
         let mask = mask::plan(&flags.identity, report.of_people(flags.output()), context)?;
-        login::check(&flags.login, &flags.identity, context)?;
+        let flow = login::flow(&flags.login, &flags.identity, context)?;
         let root = plan::trusted_root(&flags.trust, context).await?;
         let config = plan::signing_config(&flags.services, flags.trust.offline, context).await?;
         let host = context.host(&context.settings());
@@ -44,7 +44,10 @@ impl Signing {
                  --insecure-ignore-tlog",
             );
         }
-        let login = login::plan(&flags.login, &flags.identity, &config, context, &host).await?;
+        let login = match flow {
+            Some(flow) => login::plan(flow, &flags.login, &config, context, &host).await?,
+            None => None,
+        };
         let search = identity::search(&flags.identity, login, mask, context, &host).await?;
         Ok(Self { signer, search })
     }

@@ -8,6 +8,8 @@ use host::FileError;
 use signer::ForeignFormat;
 use x509::Certificate;
 
+use crate::identity_error::IdentityError;
+
 /// Why a file was not signed or verified.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -25,7 +27,7 @@ pub enum Error {
     },
     /// There is no identity to sign with.
     #[error("there is no identity to sign with")]
-    Identity(#[source] Box<oidc_ambient::Error>),
+    Identity(#[source] Box<IdentityError>),
     /// What should be a bundle is none.
     #[error("{} is not a Sigstore bundle", path.display())]
     Malformed {
