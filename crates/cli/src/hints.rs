@@ -116,8 +116,6 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
         token(error)
     } else if let Some(image_signing::IdentityError::Search(error)) = is(error) {
         identity(error)
-    } else if let Some(error) = is::<oidc_ambient::Error>(error) {
-        identity(error)
     } else if let Some(error) = is::<oidc_interactive::Error>(error) {
         login(error)
     } else if let Some(error) = is::<trust_update::Error>(error) {
@@ -289,14 +287,11 @@ fn claim_of(claim: &str) -> Option<&'static str> {
 }
 
 fn identity(error: &oidc_ambient::Error) -> Vec<String> {
-    use oidc_ambient::Error;
-
     match error {
-        Error::Broken { broken, .. } => broken.hint.clone().into_iter().collect(),
-        Error::Nothing { broken, .. } => {
-            let mut hints: Vec<_> =
-                broken.iter().filter_map(|(_, broken)| broken.hint.clone()).collect();
+        oidc_ambient::Error::Broken { broken, .. } => broken.hint.clone().into_iter().collect(),
+        oidc_ambient::Error::Nothing { broken, .. } => {
             // A source that is here and does not work is the likelier cause.
+            let mut hints: Vec<_> = broken.iter().filter_map(|(_, it)| it.hint.clone()).collect();
             if hints.is_empty() {
                 hints.extend(texts([
                     "run where an identity exists: a GitHub job with `permissions: id-token: \
