@@ -120,6 +120,13 @@ fn a_file_tells_what_the_authority_does_not() {
     let (outcome, report) = ask();
     outcome.ends(0);
     assert_eq!(report["certificate"]["subject"], "https://buildkite.com/acme/app");
+    // A template of a Fulcio of one's own says where the platform is.
+    let own = profile("buildkite-job")
+        .replace("\"type\"", "\"url\":\"https://ci.acme.example\",\"type\"");
+    write(own);
+    let (outcome, report) = ask();
+    outcome.ends(0);
+    assert_eq!(report["certificate"]["subject"], "https://ci.acme.example/acme/app");
     // It counts more than a guess from the claims.
     write(profile("github-workflow"));
     let (outcome, report) = ask();

@@ -31,6 +31,8 @@ pub struct Issuer {
     /// The template of a CI platform. The interface does not tell it;
     /// [`Profiles`](crate::Profiles) may.
     pub ci_provider: Option<CiProvider>,
+    /// Where that platform is, as the template says it. The interface does not tell it either.
+    pub ci_url: Option<String>,
     /// The JSONPath of the claim that stands for the issuer. The interface does not tell it either.
     pub issuer_claim: Option<String>,
 }
@@ -127,6 +129,7 @@ impl Issuer {
             subject_domain: None,
             skip_email_verification: false,
             ci_provider: None,
+            ci_url: None,
             issuer_claim: None,
         }
     }
@@ -251,6 +254,7 @@ impl WireIssuer {
             subject_domain: set(self.subject_domain),
             skip_email_verification: self.skip_email_verification.unwrap_or_default(),
             ci_provider: None,
+            ci_url: None,
             issuer_claim: None,
         })
     }

@@ -19,6 +19,9 @@ pub struct Profile {
     pub issuer_type: IssuerType,
     /// Which template, where it is made by one.
     pub ci_provider: Option<CiProvider>,
+    /// Where the platform is, as the template says it: `https://github.acme.example`. Without it,
+    /// in its public place.
+    pub ci_url: Option<String>,
     /// The JSONPath of the claim that stands for the issuer, of an e-mail issuer that passes on
     /// other issuers' identities. Only member names are understood (`$.a.b`).
     pub issuer_claim: Option<String>,
@@ -44,18 +47,26 @@ pub struct Prediction {
 impl Profile {
     /// A profile of that type, with nothing else said of it.
     pub fn new(issuer_type: IssuerType) -> Self {
-        Self { issuer_type, ci_provider: None, issuer_claim: None, subject_domain: None }
+        Self {
+            issuer_type,
+            ci_provider: None,
+            ci_url: None,
+            issuer_claim: None,
+            subject_domain: None,
+        }
     }
 
     /// The profile of a configured issuer. Where neither the configuration nor
-    /// [`Profiles`](crate::Profiles) tells the template or the issuer claim, they are guessed from
-    /// the claims.
+    /// [`Profiles`](crate::Profiles) tells the template, its URL or the issuer claim, they are
+    /// guessed from the claims.
     pub fn of(issuer: &Issuer, claims: &Claims) -> Self {
         let mut profile = Self::new(issuer.issuer_type.clone());
         profile.subject_domain.clone_from(&issuer.subject_domain);
         match issuer.issuer_type {
             IssuerType::CiProvider => {
                 profile.ci_provider = issuer.ci_provider.or_else(|| CiProvider::guess(claims));
+                let guess = || profile.ci_provider?.guess_url(claims);
+                profile.ci_url = issuer.ci_url.clone().or_else(guess);
             }
             IssuerType::Email if issuer.issuer_claim.is_some() => {
                 profile.issuer_claim.clone_from(&issuer.issuer_claim);
@@ -100,17 +111,20 @@ impl Profile {
             }
             IssuerType::ChainguardIdentity => SubjectName::Uri(format!("{issuer}/{}", set(sub)?)),
             IssuerType::CiProvider => {
-                let Rendered { subject, extensions } = self.ci_provider?.render(claims).ok()?;
+                let Rendered { subject, extensions } =
+                    self.ci_provider?.render(self.ci_url.as_deref(), claims).ok()?;
                 between = extensions;
                 SubjectName::Uri(subject)
             }
             IssuerType::GithubWorkflow => {
-                let Rendered { subject, extensions } = CiProvider::GitHub.render(claims).ok()?;
+                let Rendered { subject, extensions } =
+                    CiProvider::GitHub.render(None, claims).ok()?;
                 between = without_environment(extensions);
                 SubjectName::Uri(subject)
             }
             IssuerType::GitlabPipeline => {
-                let Rendered { subject, extensions } = CiProvider::GitLab.render(claims).ok()?;
+                let Rendered { subject, extensions } =
+                    CiProvider::GitLab.render(None, claims).ok()?;
                 between = without_environment(extensions);
                 SubjectName::Uri(on_own_host(subject, &issuer))
             }
@@ -123,7 +137,8 @@ impl Profile {
                 ))
             }
             IssuerType::CodefreshWorkflow => {
-                let Rendered { subject, extensions } = CiProvider::Codefresh.render(claims).ok()?;
+                let Rendered { subject, extensions } =
+                    CiProvider::Codefresh.render(None, claims).ok()?;
                 between = extensions;
                 SubjectName::Uri(subject)
             }

@@ -436,7 +436,7 @@ fn check_template(
         });
         return Ok(());
     };
-    match provider.render(claims) {
+    match provider.render(None, claims) {
         Ok(_) => Ok(()),
         Err(name) => Err(Refusal::claim(&name, needed_by(provider), claims.get(&name))),
     }

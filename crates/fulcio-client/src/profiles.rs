@@ -1,5 +1,5 @@
 //! What a Fulcio does not tell of its issuers: which template makes the certificates of a CI
-//! platform, and which claim stands for the issuer.
+//! platform and where that platform is, and which claim stands for the issuer.
 
 use serde::Deserialize;
 
@@ -29,6 +29,16 @@ pub enum ProfilesError {
         /// What there is.
         expected: String,
     },
+    /// It gives a template a URL that this template cannot have.
+    #[error("the issuer {issuer} has the url {found}: expected {expected}")]
+    Url {
+        /// Its URL, escaped.
+        issuer: String,
+        /// What it has, escaped.
+        found: String,
+        /// What there may be.
+        expected: &'static str,
+    },
 }
 
 impl Profiles {
@@ -37,6 +47,12 @@ impl Profiles {
         let issuers = KNOWN.iter().map(|(url, kind, provider)| {
             let mut issuer = Issuer::new(issuer_url(url), (*kind).into());
             issuer.ci_provider = *provider;
+            // The public instance has one template for all GitLabs that it accepts.
+            issuer.ci_url = provider.and_then(|provider| match provider {
+                CiProvider::GitHub => Some("https://github.com".to_owned()),
+                CiProvider::GitLab => Some("https://gitlab.com".to_owned()),
+                _ => None,
+            });
             issuer
         });
         Self { issuers: issuers.collect() }
@@ -45,13 +61,16 @@ impl Profiles {
     /// These issuers, and behind them the known ones.
     ///
     /// The form is `{"issuers": [{"issuer_url": "https://ci.example/*", "type": "ci-provider",
-    /// "ci_provider": "github-workflow"}]}`. A `*` in the URL stands for a word. `issuer_claim` is
-    /// the JSONPath of an e-mail issuer's claim (`$.federated_claims.connector_id`),
+    /// "ci_provider": "github-workflow", "url": "https://github.example"}]}`. A `*` in the issuer's
+    /// URL stands for a word. `url` is that of the template's default values: where the platform is,
+    /// for a GitHub Enterprise Server, a GitHub with data residency, a GitLab of one's own.
+    /// `issuer_claim` is the JSONPath of an e-mail issuer's claim (`$.federated_claims.connector_id`),
     /// `subject_domain` the domain of user names, `spiffe_trust_domain` that of SPIFFE IDs; all but
     /// the URL and the type may be left out.
     ///
     /// # Errors
-    /// It is not of that form, or names an unknown template.
+    /// It is not of that form, names an unknown template, or has a `url` that is none or that the
+    /// template does not have.
     pub fn from_json(bytes: &[u8]) -> Result<Self, ProfilesError> {
         let file: File = serde_json::from_slice(bytes).map_err(ProfilesError::Malformed)?;
         let mut issuers =
@@ -75,6 +94,10 @@ impl Configuration {
         let mut issuer = self.issuer_for(iss)?.clone();
         if let Some(profile) = profiles.issuer_for(iss) {
             issuer.ci_provider = issuer.ci_provider.or(profile.ci_provider);
+            // The URL belongs to the template that the profile means.
+            if issuer.ci_provider == profile.ci_provider {
+                issuer.ci_url = issuer.ci_url.or_else(|| profile.ci_url.clone());
+            }
             issuer.issuer_claim = issuer.issuer_claim.or_else(|| profile.issuer_claim.clone());
             issuer.subject_domain =
                 issuer.subject_domain.or_else(|| profile.subject_domain.clone());
@@ -102,6 +125,7 @@ struct Entry {
     issuer_url: String,
     r#type: String,
     ci_provider: Option<String>,
+    url: Option<String>,
     issuer_claim: Option<String>,
     spiffe_trust_domain: Option<String>,
     subject_domain: Option<String>,
@@ -117,6 +141,20 @@ impl Entry {
                 found: host::escape_remote(&name),
                 expected: CiProvider::ALL.map(CiProvider::as_str).join(", "),
             })?);
+        }
+        if let Some(url) = self.url {
+            let has_url = issuer.ci_provider.is_some_and(CiProvider::has_url);
+            let is_url = ["https://", "http://"].iter().any(|scheme| url.starts_with(scheme));
+            let expected = match has_url {
+                true => "https://HOST without a slash at the end",
+                false => "none without a ci_provider whose template has one",
+            };
+            if !has_url || !is_url || url.ends_with('/') {
+                let [issuer, found] =
+                    [&self.issuer_url, &url].map(|text| host::escape_remote(text));
+                return Err(ProfilesError::Url { issuer, found, expected });
+            }
+            issuer.ci_url = Some(url);
         }
         issuer.issuer_claim = self.issuer_claim;
         issuer.spiffe_trust_domain = self.spiffe_trust_domain;
@@ -204,6 +242,19 @@ mod tests {
         let said = wrong.unwrap_err().to_string();
         assert!(said.contains("found github") || said.contains("ci_provider github"), "{said}");
         assert!(said.contains("github-workflow"), "{said}");
+        let url = |rest: &str| {
+            let entry = format!(r#"{{"issuer_url":"https://x","type":"ci-provider",{rest}}}"#);
+            of(&entry).unwrap_err().to_string()
+        };
+        let said = url(r#""ci_provider":"github-workflow","url":"github.example""#);
+        assert!(said.contains("url github.example: expected https://HOST"), "{said}");
+        let said = url(r#""ci_provider":"gitlab-pipeline","url":"https://gitlab.example/""#);
+        assert!(said.contains("without a slash"), "{said}");
+        for no_template in
+            [r#""url":"https://x""#, r#""ci_provider":"buddy-pipeline","url":"https://x""#]
+        {
+            assert!(url(no_template).contains("template has one"), "{no_template}");
+        }
         for malformed in [r#"{"issuer_url":"https://x"}"#, r#"{"issuer_url":"x","kind":"email"}"#] {
             assert!(matches!(of(malformed), Err(ProfilesError::Malformed(_))), "{malformed}");
         }

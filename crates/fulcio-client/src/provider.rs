@@ -88,17 +88,50 @@ impl CiProvider {
         }
     }
 
+    /// Where an instance of this platform lies that is not the public one, as the token tells it.
+    /// Whoever runs a Fulcio for such an instance has to write it into the template.
+    ///
+    /// GitHub Enterprise Server is `https://HOST` with the issuer `https://HOST/_services/token`,
+    /// data residency `https://SUB.ghe.com` with `https://token.actions.SUB.ghe.com`. A GitLab's
+    /// issuer is its address, which its configurations lie under.
+    pub(crate) fn guess_url(self, claims: &Claims) -> Option<String> {
+        let issuer = claims.issuer()?;
+        match self {
+            Self::GitHub => {
+                let data_residency = || {
+                    let host = issuer.strip_prefix("https://token.actions.")?.split('/').next()?;
+                    host.ends_with(".ghe.com").then(|| format!("https://{host}"))
+                };
+                let server = issuer.strip_suffix("/_services/token");
+                server.map(str::to_owned).or_else(data_residency)
+            }
+            Self::GitLab => {
+                let instance = issuer.trim_end_matches('/');
+                let (_, address) = instance.split_once("://")?;
+                let configuration = claims.get("ci_config_ref_uri")?.as_str()?;
+                let is_below = configuration.strip_prefix(address)?.starts_with('/');
+                is_below.then(|| instance.to_owned())
+            }
+            Self::Buddy | Self::Buildkite | Self::CircleCi | Self::Codefresh => None,
+        }
+    }
+
+    /// Whether its template has the value that says where the platform is.
+    pub(crate) fn has_url(self) -> bool {
+        self.template().defaults.iter().any(|(name, _)| URLS.contains(name))
+    }
+
     /// Makes the subject's URI and the extensions in order. An extension with an empty value is
-    /// left out.
+    /// left out. `url` says where the platform is, if not in its public place.
     ///
     /// # Errors
     /// The name of the first claim that is needed and missing.
-    pub(crate) fn render(self, claims: &Claims) -> Result<Rendered, String> {
-        let template = self.template();
-        let subject = template.render(template.subject, claims)?;
+    pub(crate) fn render(self, url: Option<&str>, claims: &Claims) -> Result<Rendered, String> {
+        let (template, values) = (self.template(), Values { url, claims });
+        let subject = template.render(template.subject, &values)?;
         let mut extensions = Vec::new();
         for (oid, source) in template.extensions {
-            let value = template.render(source, claims)?;
+            let value = template.render(source, &values)?;
             if !value.is_empty() {
                 extensions.push((*oid, value));
             }
@@ -126,6 +159,12 @@ pub(crate) struct Rendered {
     pub(crate) extensions: Vec<(&'static str, String)>,
 }
 
+/// What a template is filled with.
+struct Values<'a> {
+    url: Option<&'a str>,
+    claims: &'a Claims,
+}
+
 /// A claim is `{name}`, and an error where it is missing, or `{name?}`, and then empty.
 struct Template {
     defaults: &'static [(&'static str, &'static str)],
@@ -134,23 +173,24 @@ struct Template {
 }
 
 impl Template {
-    fn render(&self, source: &str, claims: &Claims) -> Result<String, String> {
+    fn render(&self, source: &str, values: &Values<'_>) -> Result<String, String> {
         let mut rendered = String::new();
         let mut rest = source;
         while let Some((before, after)) = rest.split_once('{') {
             let (name, after) = after.split_once('}').unwrap_or((after, ""));
             rendered.push_str(before);
-            rendered.push_str(&self.value(name, claims)?);
+            rendered.push_str(&self.value(name, values)?);
             rest = after;
         }
         rendered.push_str(rest);
         Ok(rendered)
     }
 
-    fn value(&self, name: &str, claims: &Claims) -> Result<String, String> {
+    fn value(&self, name: &str, values: &Values<'_>) -> Result<String, String> {
+        let claims = values.claims;
         match name {
             GITLAB_REF => {
-                let is_branch = self.value("ref_type", claims)? == "branch";
+                let is_branch = self.value("ref_type", values)? == "branch";
                 return Ok(if is_branch { "refs/heads/" } else { "refs/tags/" }.into());
             }
             CIRCLECI_RUNNER => {
@@ -165,13 +205,18 @@ impl Template {
         let default = self.defaults.iter().find(|(known, _)| *known == name);
         match (text(claims, name), default) {
             (Some(value), _) => Ok(value),
-            (None, Some((_, default))) => Ok((*default).to_owned()),
+            (None, Some((name, default))) => {
+                let url = values.url.filter(|_| URLS.contains(name));
+                Ok(url.unwrap_or(default).to_owned())
+            }
             (None, None) if is_optional => Ok(String::new()),
             (None, None) => Err(name.to_owned()),
         }
     }
 }
 
+/// What templates call the place of the platform.
+const URLS: [&str; 2] = ["url", "platform_url"];
 const CIRCLE: &str = "oidc.circleci.com/";
 /// Not a claim: the beginning of a git reference that GitLab leaves out.
 const GITLAB_REF: &str = "=gitlab-ref";

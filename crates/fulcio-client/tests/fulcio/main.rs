@@ -10,6 +10,7 @@
 mod issued;
 mod prediction;
 mod refusals;
+mod self_hosted;
 
 use std::error::Error as _;
 use std::future::Future;
