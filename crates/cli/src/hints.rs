@@ -178,20 +178,19 @@ fn registry(error: &oci_push::Error) -> Vec<String> {
     }
 }
 
+const ANOTHER_INSTANCE: &str =
+    "for a signature of another Sigstore instance, use --trusted-root FILE of that instance";
+
 fn judgement(error: &verify::Error) -> Vec<String> {
     use verify::{Check, Error};
 
     let Error::Refused(check) = error else { return Vec::new() };
     match check.as_ref() {
         Check::Chain { .. } | Check::NoAuthority { .. } | Check::UnknownAuthority { .. } => {
-            texts([
-                "for a signature of another Sigstore instance, use --trusted-root FILE of that \
-             instance",
-            ])
+            texts([ANOTHER_INSTANCE])
         }
         Check::NoLogEntry { .. } => texts([
-            "for a signature of another Sigstore instance, use --trusted-root FILE of that \
-             instance",
+            ANOTHER_INSTANCE,
             "to accept a signature that was never logged, use --insecure-ignore-tlog",
         ]),
         Check::NoTime { .. } => texts([
