@@ -304,14 +304,15 @@ fn timestamps_by_openssl_verify_or_are_refused_by_name() {
     assert!(sha1.contains("expected SHA-256, 384 or 512, found 1.3.14.3.2.26"), "{sha1}");
 }
 
-/// Made by `openssl ts -reply -sha384` and `-sha512` with a key of RSA.
+/// Made by `openssl ts -reply -sha384` and `-sha512` with a key of RSA, and by `openssl cms -sign` with
+/// the padding PSS, which `openssl ts` has not.
 #[test]
 fn timestamps_of_rsa_authorities_with_sha_384_and_sha_512_verify_and_no_changed_bit_does() {
     let recording: Value = openssl();
     let message = recording["message"].as_str().unwrap().as_bytes();
-    let cases = recording["rsa_cases"].as_array().unwrap();
-    assert_eq!(cases.len(), 2);
-    for case in cases {
+    let cases = ["rsa_cases", "pss_cases"].map(|cases| recording[cases].as_array().unwrap());
+    assert_eq!(cases.map(Vec::len), [2, 2]);
+    for case in cases.into_iter().flatten() {
         let authority = authority_of(&case["chain_pem"]);
         let response = decoded(&case["response_b64"]);
         let timestamp = Timestamp::from_der(&response).unwrap();
