@@ -85,6 +85,35 @@ fn we_verify_cosigns_signature(store: RegistryKind, log: RekorVersion) {
     verify().args(signer.policy()).args(["-a", "env=test"]).run().refuses(12, "env");
 }
 
+/// cosign signs any annotation: one with the name of a verified fact must not pass for the fact.
+#[test]
+fn an_annotation_of_cosign_with_the_name_of_a_fact_is_a_claim_and_no_fact() {
+    let Some(interop) = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1) else { return };
+    let image = interop.image("demo/theirs");
+    let signer = interop.identity(Signer::Email);
+    let source = "https://github.com/acme/app";
+    let forged = [
+        format!("SourceRepositoryURI={source}"),
+        "runnerenvironment=github-hosted".to_owned(),
+        "Subject=root@example.org".to_owned(),
+        "env=prod".to_owned(),
+    ];
+    let flags = forged.iter().flat_map(|annotation| ["-a", annotation]);
+    interop.cosign_as(Signer::Email, "sign").args(flags).arg(&image).run().succeeds();
+
+    let verify = interop.ambisign("verify").arg(&image).args(signer.policy());
+    let [found] = verify.run().succeeds().signatures().try_into().unwrap();
+    let facts = found["optional"].as_object().unwrap();
+    assert_eq!(facts["Subject"], signer.name.as_str());
+    assert_eq!(facts["env"], "prod");
+    let has = |name: &str| facts.keys().any(|fact| fact.eq_ignore_ascii_case(name));
+    assert!(!has("SourceRepositoryURI") && !has("RunnerEnvironment"), "{facts:#?}");
+    let claims = found["claims"]["annotations"].as_object().unwrap();
+    assert_eq!(claims["SourceRepositoryURI"], source);
+    assert_eq!(claims["runnerenvironment"], "github-hosted");
+    assert_eq!(claims["Subject"], "root@example.org");
+}
+
 fn oras_discovers_our_signature(store: RegistryKind, log: RekorVersion) {
     let Some(interop) = Interop::new(store, log) else { return };
     let image = interop.image("demo/ours");

@@ -61,6 +61,20 @@ fn several_images_end_with_a_closing_line() {
 }
 
 #[test]
+fn signatures_that_are_refused_for_the_same_reason_are_reported_together() {
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    for _ in 0..3 {
+        setup.workload().args(["sign", &image]).run().ends(0);
+    }
+    let verify = setup.program().args(["verify", &image]).args(setup.by_job()).run().ends(12);
+    let causes = verify.stderr.lines().filter(|line| line.starts_with("because:"));
+    let causes: Vec<_> = causes.filter(|line| line.contains(&setup.workload_id())).collect();
+    let [cause] = causes.as_slice() else { panic!("{verify:#?}") };
+    assert!(cause.starts_with("because: 3 signatures: "), "{cause}");
+}
+
+#[test]
 fn missing_identity_flags_are_reported_before_the_registry_is_asked() {
     let setup = Setup::new();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();

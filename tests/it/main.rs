@@ -12,6 +12,8 @@
 
 mod bad_input;
 mod blobs;
+#[cfg(target_os = "linux")]
+mod bounds;
 mod cmd;
 mod earlier;
 mod hints;

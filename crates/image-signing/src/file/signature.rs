@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bundle::proto_json::Message;
@@ -27,8 +28,8 @@ pub struct FileSignature {
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     /// A bundle and the digest of its bytes.
-    Bundle(Box<Bundle>, Digest),
-    Legacy(Box<LegacySignature>),
+    Bundle(Arc<Bundle>, Digest),
+    Legacy(Arc<LegacySignature>),
 }
 
 impl FileSignature {
@@ -42,13 +43,13 @@ impl FileSignature {
             document.is_ok_and(|mut document| document.any(field).is_ok_and(|it| it.is_some()))
         };
         let content = match Bundle::from_json(bytes) {
-            Ok(bundle) => Content::Bundle(Box::new(bundle), Digest::sha256(bytes)),
+            Ok(bundle) => Content::Bundle(Arc::new(bundle), Digest::sha256(bytes)),
             Err(_) if has("base64Signature") => {
-                Content::Legacy(Box::new(LegacySignature::blob_bundle(bytes)?))
+                Content::Legacy(Arc::new(LegacySignature::blob_bundle(bytes)?))
             }
             Err(_) if has("payloadType") => {
                 let attestation = LegacySignature::attestation(bytes, &Default::default())?;
-                Content::Legacy(Box::new(attestation))
+                Content::Legacy(Arc::new(attestation))
             }
             Err(error) => return Err(error.into()),
         };
@@ -73,7 +74,7 @@ impl FileSignature {
         });
         let certificate = certificate.as_deref();
         let legacy = LegacySignature::detached(signature, certificate, unwrapped.as_deref())?;
-        Ok(Self { name: "signature".to_owned(), content: Content::Legacy(Box::new(legacy)) })
+        Ok(Self { name: "signature".to_owned(), content: Content::Legacy(Arc::new(legacy)) })
     }
 
     /// Reads the signature of `artifact`: `bundle`, or the bundle beside the file.
@@ -83,7 +84,10 @@ impl FileSignature {
     /// [`Error::Bundle`] and [`Error::Malformed`].
     pub async fn of(artifact: &Artifact, bundle: Option<&FileArgument>) -> Result<Self, Error> {
         let (path, bytes) = read(artifact, bundle).await?;
-        match Self::parse(&path.display().to_string(), &bytes) {
+        let name = path.display().to_string();
+        // Hostile content may take long.
+        let parsed = host::off_thread(move || Self::parse(&name, &bytes)).await;
+        match parsed.unwrap_or_else(|error| Err(error.into())) {
             Ok(signature) => Ok(signature),
             Err(source) => {
                 let swapped = is_bundle(artifact).await;
@@ -165,5 +169,6 @@ fn is_missing(artifact: &Artifact) -> bool {
 async fn is_bundle(artifact: &Artifact) -> bool {
     let Artifact::File(file @ FileArgument::File(_)) = artifact else { return false };
     let bytes = file.read(SIZE_CAP).await;
-    bytes.is_ok_and(|bytes| Bundle::from_json(&bytes).is_ok())
+    let Ok(bytes) = bytes else { return false };
+    host::off_thread(move || Bundle::from_json(&bytes).is_ok()).await.unwrap_or(false)
 }

@@ -56,14 +56,14 @@ impl FileVerifier {
                 read.map_err(unread)?
             }
         };
-        let digests = verify::Artifact::Digests(&digests);
-        let judged = match (self.judge(&digests, signature), artifact) {
+        let by_digest = self.judge(Known::Digests(digests), signature).await;
+        let judged = match (by_digest, artifact) {
             (Err(verify::Error::Artifact { .. }), Artifact::File(file))
                 if self.may_be_over_the_message(signature) && !file.is_standard() =>
             {
                 let whole = file.read(MESSAGE_CAP).await;
                 let unread = |source| Error::Whole { file: artifact.name().to_owned(), source };
-                self.judge(&verify::Artifact::Message(&whole.map_err(unread)?), signature)
+                self.judge(Known::Whole(whole.map_err(unread)?), signature).await
             }
             (judged, _) => judged,
         };
@@ -71,12 +71,24 @@ impl FileVerifier {
         Ok(VerifiedFile { file, verified, bundle_digest: signature.bundle_digest().cloned() })
     }
 
-    fn judge(
+    /// Beside the runtime: hostile evidence may take long.
+    async fn judge(
         &self,
-        artifact: &verify::Artifact<'_>,
+        known: Known,
         signature: &FileSignature,
     ) -> Result<Verified, verify::Error> {
-        signature.judge(artifact, &self.policy, &self.root, self.clock.now())
+        let (verifier, signature) = (self.clone(), signature.clone());
+        let work = move || {
+            let artifact = match &known {
+                Known::Digests(digests) => verify::Artifact::Digests(digests),
+                Known::Whole(message) => verify::Artifact::Message(message),
+            };
+            signature.judge(&artifact, &verifier.policy, &verifier.root, verifier.clock.now())
+        };
+        host::off_thread(work).await.unwrap_or_else(|error| {
+            let expected = "a thread to verify it on".to_owned();
+            Err(verify::Error::Artifact { expected, found: error.to_string() })
+        })
     }
 
     /// The certificate or the bundle names the algorithm; a known key may use another.
@@ -103,6 +115,12 @@ impl FileVerifier {
     fn known_keys(&self) -> impl Iterator<Item = &PublicKey> {
         self.policy.rule().signers().iter().filter_map(AcceptedSigner::public_key)
     }
+}
+
+/// What is known of a file.
+enum Known {
+    Digests(Vec<Digest>),
+    Whole(Vec<u8>),
 }
 
 impl fmt::Debug for FileVerifier {
