@@ -16,6 +16,7 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Runs `program` with a deadline, and once more with an interruption.
+#[expect(clippy::print_stdout, reason = "the figures are for whoever asks for them")]
 fn bounded(what: &str, program: impl Fn() -> Program) -> Outcome {
     let start = Instant::now();
     let child = program().args(["-t", "10s"]).spawn();

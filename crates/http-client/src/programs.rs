@@ -13,6 +13,9 @@ use crate::env::SystemEnv;
 
 /// Runs programs as children of this process, with its environment but for
 /// [`Invocation::without`], and without a shell.
+///
+/// A program that is given up is killed with its process group. What it started in a session of its own
+/// (`setsid`, a daemon) is left running, and so is, at a terminal, what it started at all.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemPrograms;
 
