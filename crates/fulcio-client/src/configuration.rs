@@ -204,6 +204,10 @@ impl fmt::Display for IssuerType {
 /// longer than its length times the text's.
 fn fits(pattern: &str, text: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    // Each byte of a pattern stands for one byte at least.
+    if pattern.len() > text.len() || text.len() > LONGEST_ISSUER {
+        return false;
+    }
     let text = text.as_bytes();
     let mut reached = vec![false; text.len() + 1];
     reached[0] = true;
@@ -216,9 +220,15 @@ fn fits(pattern: &str, text: &str) -> bool {
             };
         }
         reached = next;
+        if !reached.contains(&true) {
+            return false;
+        }
     }
     reached.last() == Some(&true)
 }
+
+/// The longest issuer that is compared with patterns, in bytes.
+const LONGEST_ISSUER: usize = 2048;
 
 #[derive(Deserialize)]
 struct Answer {
@@ -282,6 +292,7 @@ mod tests {
         }
         assert!(fits("*-a*", "b-a-ab"), "a star may take what looks like the next literal");
         assert!(!fits("a.c", "abc"), "a dot is a dot");
+        assert!(fits("*", &"a".repeat(2048)) && !fits("*", &"a".repeat(2049)));
     }
 
     #[test]

@@ -17,10 +17,13 @@ use crate::der;
 use crate::error::Error;
 
 /// The most keys and certificates read from one bundle.
-const MOST_AUTHORITIES: usize = 1024;
+pub(crate) const MOST_AUTHORITIES: usize = 1024;
 
 /// The largest document read, in bytes.
 const DOCUMENT_CAP: usize = 4 << 20;
+
+/// The most values in one document: thirty for each key.
+const MOST_VALUES: usize = 32 << 10;
 
 /// The certificate authorities of a trust domain. None means that all have been revoked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,9 +47,11 @@ impl X509Bundle {
             found: format!("{} bytes", bytes.len()),
             reason,
         };
-        let parts = der::certificates(bytes)
-            .filter(|parts| parts.len() <= MOST_AUTHORITIES)
-            .ok_or_else(|| malformed("it is not a sequence of DER certificates".to_owned()))?;
+        let parts = der::certificates(bytes, MOST_AUTHORITIES).ok_or_else(|| {
+            malformed(format!(
+                "it is not a sequence of {MOST_AUTHORITIES} DER certificates at most"
+            ))
+        })?;
         let read = |part: &Vec<u8>| {
             Certificate::from_der(part).map_err(|error| malformed(error.to_string()))
         };
@@ -240,6 +245,12 @@ fn document(json: &[u8], expected: &'static str) -> Result<Value, Error> {
 fn capped(json: &[u8], expected: &'static str) -> Result<(), Error> {
     if json.len() > DOCUMENT_CAP {
         let reason = format!("it has {} bytes, the limit is {DOCUMENT_CAP}", json.len());
+        return Err(malformed(json, expected, reason));
+    }
+    // Each value follows one of these; so that nothing large is built of what has no use.
+    let values = json.iter().filter(|byte| b",[{".contains(byte)).count();
+    if values > MOST_VALUES {
+        let reason = format!("it has {values} values, the limit is {MOST_VALUES}");
         return Err(malformed(json, expected, reason));
     }
     Ok(())

@@ -8,6 +8,9 @@ use id_token::SpiffeId;
 
 use crate::endpoint::Endpoint;
 
+/// The most identities in the text of an error.
+const MOST_SHOWN: usize = 20;
+
 /// Why there is no SVID, by what a caller can do about it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -145,7 +148,12 @@ pub struct Offer {
 
 impl Offer {
     pub(crate) fn list(offers: &[Self]) -> String {
-        let texts: Vec<String> = offers.iter().map(ToString::to_string).collect();
+        let mut texts: Vec<String> =
+            offers.iter().take(MOST_SHOWN).map(ToString::to_string).collect();
+        match offers.len().saturating_sub(MOST_SHOWN) {
+            0 => {}
+            more => texts.push(format!("and {more} more")),
+        }
         texts.join(", ")
     }
 }

@@ -8,7 +8,7 @@ use keys::{KeyPair, Sign as _};
 use x509::Certificate;
 use zeroize::Zeroizing;
 
-use crate::bundle::{JwtBundle, X509Bundle, domain_of};
+use crate::bundle::{JwtBundle, MOST_AUTHORITIES, X509Bundle, domain_of};
 use crate::der::certificates;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Offer};
@@ -17,6 +17,9 @@ use crate::validate::id_in;
 
 /// The most SVIDs read from one answer, far more than a process is registered for.
 const MOST_SVIDS: usize = 1024;
+
+/// The most certificates in a chain.
+const LONGEST_CHAIN: usize = 16;
 
 /// The longest hint, in bytes: the standard recommends it and SPIRE enforces it.
 const LONGEST_HINT: usize = 1024;
@@ -248,12 +251,14 @@ fn x509_svids(
         // Moved first, so that the key is wiped on every way out.
         let private_key = Zeroizing::new(std::mem::take(&mut svid.x509_svid_key));
         let spiffe_id = named(&svid.spiffe_id)?;
-        let part = |what: &str, bytes: &[u8]| match certificates(bytes) {
+        let part = |what: &str, bytes: &[u8], most: usize| match certificates(bytes, most) {
             Some(certificates) if !certificates.is_empty() => Ok(certificates),
-            _ => Err(format!("the {what} of {spiffe_id} is not a sequence of DER certificates")),
+            _ => Err(format!(
+                "the {what} of {spiffe_id} is not a sequence of 1 to {most} DER certificates"
+            )),
         };
-        let chain = part("X.509-SVID", &svid.x509_svid)?;
-        let bundle = part("bundle", &svid.bundle)?;
+        let chain = part("X.509-SVID", &svid.x509_svid, LONGEST_CHAIN)?;
+        let bundle = part("bundle", &svid.bundle, MOST_AUTHORITIES)?;
         if private_key.is_empty() {
             return Err(format!("the private key of {spiffe_id} is missing"));
         }

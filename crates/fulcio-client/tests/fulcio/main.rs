@@ -7,6 +7,7 @@
     reason = "helpers of tests are not in #[test] functions"
 )]
 
+mod hostile;
 mod issued;
 mod prediction;
 mod refusals;

@@ -105,6 +105,19 @@ impl Call {
         let _ = self.frames.send(Ok(Frame::data(frame.into())));
     }
 
+    /// Sends bytes that need not be a message.
+    pub(crate) fn send_raw(&self, bytes: impl Into<Bytes>) {
+        let _ = self.frames.send(Ok(Frame::data(bytes.into())));
+    }
+
+    /// Ends the stream with a status and a text.
+    pub(crate) fn refuse(self, status: u32, message: &str) {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", status.into());
+        trailers.insert("grpc-message", message.parse().unwrap());
+        let _ = self.frames.send(Ok(Frame::trailers(trailers)));
+    }
+
     /// Ends the stream with a status.
     pub(crate) fn end(self, status: u32) {
         let mut trailers = HeaderMap::new();

@@ -7,6 +7,7 @@
 mod agent;
 mod calls;
 mod connection;
+mod hostile;
 mod replay;
 mod source;
 mod sources;
