@@ -8,6 +8,7 @@ mod circles;
 mod codegen;
 mod conformance;
 mod demo;
+mod duplicates;
 mod measure;
 mod peers;
 mod readme;

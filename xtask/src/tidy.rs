@@ -1,13 +1,13 @@
 //! The architecture's invariants, checked over `cargo metadata` and the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use xshell::cmd;
 
-use crate::{circles, source, words, workspace};
+use crate::{circles, duplicates, source, words, workspace};
 
 /// The crates by layer, lowest first. A crate may depend on its own layer and those below.
 pub(crate) const LAYERS: [&[&str]; 9] = [
@@ -49,7 +49,7 @@ const WRAPPERS: [(&[&str], &[&str]); 5] = [
 const BANNED: [&str; 6] =
     ["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls", "reqwest"];
 
-/// The most lines that a file may have: in the program, and in a library.
+/// The most lines that a file may have: in the program, and in a library or a test.
 const LONGEST: [usize; 2] = [400, 500];
 
 /// Generated files may be longer.
@@ -80,6 +80,14 @@ fn check() -> Result<Vec<String>> {
     for directory in workspace.ours.keys().filter(|directory| is_published(directory)) {
         findings.extend(sources(directory)?);
     }
+    let places = places(workspace.ours.keys().map(String::as_str));
+    for directory in places.iter().flat_map(|(_, directories)| directories) {
+        if !directory.ends_with("src") && directory.is_dir() {
+            findings.extend(too_long(directory, LONGEST[1])?);
+        }
+    }
+    let equal = duplicates::find(&places, &GENERATED)?;
+    findings.extend(equal.into_iter().map(|run| format!("six or more equal lines: {run}")));
     Ok(findings)
 }
 
@@ -308,20 +316,38 @@ fn lint_lists() -> Result<Vec<String>> {
     Ok(findings)
 }
 
+/// Where the code of each crate is, that of its tests included. The tests beside `crates` are the
+/// program's.
+fn places<'a>(ours: impl Iterator<Item = &'a str>) -> Vec<(String, Vec<PathBuf>)> {
+    let root = workspace::root();
+    let published = ours.filter(|directory| is_published(directory)).map(|directory| {
+        let mut places = ["src", "tests", "benches"]
+            .map(|it| root.join("crates").join(directory).join(it))
+            .to_vec();
+        if directory == "cli" {
+            let suites = ["it", "platforms", "interop", "conformance", "fuzz"];
+            places.extend(suites.map(|suite| root.join("tests").join(suite)));
+        }
+        (directory.to_owned(), places)
+    });
+    let others = [("harness", "tests/harness/src"), ("xtask", "xtask/src"), ("fuzz", "fuzz/src")];
+    let others = others.map(|(name, place)| (name.to_owned(), vec![root.join(place)]));
+    published.chain(others).collect()
+}
+
 /// The files of a crate: their length, the words of their texts, and no circles. What code may call
 /// is checked by clippy (`.clippy.toml` of the root, `clippy.toml` of some crates).
 fn sources(directory: &str) -> Result<Vec<String>> {
     let is_program = directory == "cli";
     let source = workspace::root().join("crates").join(directory).join("src");
-    let mut findings = too_long(&source, is_program)?;
+    let [of_program, of_library] = LONGEST;
+    let mut findings = too_long(&source, if is_program { of_program } else { of_library })?;
     findings.extend(circles::find(&source)?);
     findings.extend(words::find(&source, is_program)?);
     Ok(findings.into_iter().map(|finding| format!("{directory}/src: {finding}")).collect())
 }
 
-fn too_long(source: &Path, is_program: bool) -> Result<Vec<String>> {
-    let [of_program, of_library] = LONGEST;
-    let longest = if is_program { of_program } else { of_library };
+fn too_long(source: &Path, longest: usize) -> Result<Vec<String>> {
     let mut findings = Vec::new();
     for file in source::rust_files(source)? {
         let lines = std::fs::read_to_string(&file)?.lines().count();

@@ -39,6 +39,15 @@ pub fn shell_quote(text: &str) -> Option<String> {
     shlex::try_quote(text).ok().map(std::borrow::Cow::into_owned)
 }
 
+/// `url` without what may be secret in it, for errors and logs: no user, password, query or fragment.
+pub fn public_url(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
 /// `error` and its causes, each in its own words, outermost first.
 pub fn causes(error: &dyn Error) -> Vec<String> {
     let mut texts = vec![error.to_string()];
@@ -103,6 +112,18 @@ fn is_unsafe(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_its_user_query_and_fragment() {
+        for (url, shown) in [
+            ("https://me:secret@log.example:8443/api?key=secret#x", "https://log.example:8443/api"),
+            ("https://log.example?a=https://me@b/", "https://log.example"),
+            ("http://[::1]:3000/a@b", "http://[::1]:3000/a@b"),
+            ("/path?key=secret", "/path"),
+        ] {
+            assert_eq!(public_url(url), shown);
+        }
+    }
 
     #[test]
     fn a_token_inside_a_text_is_taken_out() {

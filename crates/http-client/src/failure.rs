@@ -143,19 +143,9 @@ impl StdError for Unwrapped {
     }
 }
 
-/// A URL for an error: no credentials, no query.
+/// A URL for an error.
 pub(crate) fn shown(url: &Uri) -> String {
-    let mut text = String::new();
-    if let Some(scheme) = url.scheme_str() {
-        text.push_str(scheme);
-        text.push_str("://");
-    }
-    if let Some(authority) = url.authority() {
-        let authority = authority.as_str();
-        text.push_str(authority.rsplit_once('@').map_or(authority, |(_, host)| host));
-    }
-    text.push_str(url.path());
-    text
+    host::public_url(&url.to_string())
 }
 
 fn http2_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a h2::Error> {

@@ -23,5 +23,6 @@ pub use crate::error::Error;
 pub use crate::mac::{hmac_sha256, sign_rs256};
 pub use crate::pair::{KeyPair, Sign};
 pub use crate::payload::Payload;
-pub use crate::public::PublicKey;
+pub use crate::public::{PublicKey, pem_error};
 pub use crate::random::random;
+pub use pem;

@@ -58,7 +58,7 @@ impl PublicKey {
         if text.matches("-----BEGIN ").count() > 1 {
             return Err(wrong("there is more than one block".into()));
         }
-        let block = pem::parse(text).map_err(|error| wrong(framing(&error)))?;
+        let block = pem::parse(text).map_err(|error| wrong(pem_error(&error)))?;
         match block.tag() {
             "PUBLIC KEY" => Self::from_spki(block.contents()),
             "RSA PUBLIC KEY" => Self::from_pkcs1(block.contents()),
@@ -382,7 +382,7 @@ fn malformed(reason: impl Into<String>) -> Error {
 }
 
 /// Why a text is not PEM, without quoting it: what follows a label may be a key.
-fn framing(error: &pem::PemError) -> String {
+pub fn pem_error(error: &pem::PemError) -> String {
     match error {
         pem::PemError::MismatchedTags(..) => "its BEGIN and END lines do not match".to_owned(),
         pem::PemError::InvalidHeader(_) => "a header in it is malformed".to_owned(),

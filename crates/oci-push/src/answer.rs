@@ -215,8 +215,7 @@ fn describe(error: &serde_json::Value) -> Option<String> {
 
 /// A URL without user, query and fragment, which may hold secrets.
 pub(crate) fn shown(url: &Url) -> String {
-    let origin = url.origin().ascii_serialization();
-    format!("{origin}{}", url.path())
+    host::public_url(url.as_str())
 }
 
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");

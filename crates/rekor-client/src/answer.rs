@@ -19,12 +19,7 @@ pub(crate) struct Site(String);
 
 impl Site {
     pub(crate) fn new(url: &Url) -> Self {
-        let mut url = url.clone();
-        // Both fail only for URLs that cannot have such parts, and then there is nothing to hide.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        url.set_query(None);
-        Self(url.to_string())
+        Self(host::public_url(url.as_str()))
     }
 
     pub(crate) fn malformed(&self, reason: impl Into<String>) -> Error {

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use host::{BoxFuture, Clock};
+use host::Clock;
+use http_client::SystemClock;
 use spiffe_workload_api::SpiffeId;
 
 use crate::{Fault, GithubJob, LoginPage, Registration};
@@ -59,21 +60,7 @@ impl Config {
             login: LoginPage::default(),
             checkpoint_interval: Duration::ZERO,
             faults: BTreeSet::new(),
-            clock: Arc::new(WallClock),
+            clock: Arc::new(SystemClock),
         }
-    }
-}
-
-/// The machine's clock.
-#[derive(Clone, Copy, Debug)]
-struct WallClock;
-
-impl Clock for WallClock {
-    fn now(&self) -> SystemTime {
-        SystemTime::now()
-    }
-
-    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(duration))
     }
 }

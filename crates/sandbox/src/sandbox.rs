@@ -389,17 +389,17 @@ impl Urls {
 
 fn issuer_kind(name: &str, trust_domain: &TrustDomain) -> IssuerKind {
     match name {
-        "buddy" => IssuerKind::Ci(CiProvider::Buddy),
-        "buildkite" => IssuerKind::Ci(CiProvider::Buildkite),
+        "buddy" => IssuerKind::Ci(CiProvider::BUDDY),
+        "buildkite" => IssuerKind::Ci(CiProvider::BUILDKITE),
         "chainguard" => IssuerKind::Chainguard,
-        "circleci" => IssuerKind::Ci(CiProvider::CircleCi),
-        "codefresh" => IssuerKind::Ci(CiProvider::Codefresh),
+        "circleci" => IssuerKind::Ci(CiProvider::CIRCLECI),
+        "codefresh" => IssuerKind::Ci(CiProvider::CODEFRESH),
         "dex" => {
             let claim = "$.federated_claims.connector_id".to_owned();
             IssuerKind::Email { issuer_claim: Some(claim) }
         }
-        "github" => IssuerKind::Ci(CiProvider::GitHub),
-        "gitlab" => IssuerKind::Ci(CiProvider::GitLab),
+        "github" => IssuerKind::Ci(CiProvider::GITHUB),
+        "gitlab" => IssuerKind::Ci(CiProvider::GITLAB),
         "kubernetes" => IssuerKind::Kubernetes,
         "spiffe" => IssuerKind::Spiffe { trust_domain: trust_domain.to_string() },
         "uri" => IssuerKind::Uri { subject_domain: "http://localhost".to_owned() },

@@ -1,7 +1,5 @@
 //! What a log entry is verified with: a public key, or a certificate that carries one.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use der::{Decode as _, Encode as _};
 use keys::PublicKey;
 use x509_cert::certificate::Certificate;
@@ -54,10 +52,10 @@ impl Verifier {
         &self.key
     }
 
-    /// The base64 of the PEM in its canonical form: lines of 64, one newline at the end.
-    pub(crate) fn to_base64_pem(&self) -> String {
+    /// The PEM in its canonical form: lines of 64, one newline at the end.
+    pub(crate) fn to_pem(&self) -> Vec<u8> {
         let pem: String = self.blocks.iter().map(|(tag, der)| encode_pem(tag, der)).collect();
-        STANDARD.encode(pem)
+        pem.into_bytes()
     }
 
     fn from_key(key: PublicKey) -> Self {
@@ -85,7 +83,7 @@ mod tests {
         let crooked = pem.replace('\n', "\r\n") + "\n\n";
         let verifier = Verifier::from_pem(crooked.as_bytes()).unwrap();
         assert_eq!(verifier.key(), key.public_key());
-        assert_eq!(STANDARD.decode(verifier.to_base64_pem()).unwrap(), pem.as_bytes());
+        assert_eq!(verifier.to_pem(), pem.as_bytes());
     }
 
     #[test]

@@ -94,12 +94,7 @@ impl Tsa {
 
     /// The URL without what may be secret in it.
     fn shown(&self) -> String {
-        let mut url = self.url.clone();
-        // Both fail only for URLs that cannot have such parts, and then there is nothing to hide.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        url.set_query(None);
-        url.to_string()
+        host::public_url(self.url.as_str())
     }
 }
 

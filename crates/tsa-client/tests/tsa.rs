@@ -2,20 +2,17 @@
 #![expect(clippy::disallowed_methods, reason = "a token of the real time")]
 #![expect(
     clippy::expect_used,
-    clippy::panic,
     clippy::unwrap_used,
     reason = "helpers of tests are not in #[test] functions"
 )]
 
-use std::future::Future;
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use host::{CallPolicy, TransportError};
 use http::{Request, Response};
 use serde_json::Value;
@@ -429,9 +426,6 @@ fn fixture(path: &str) -> String {
 }
 
 /// Futures over a replayed network are ready at once.
-fn ready<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("a replayed network made us wait"),
-    }
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("a replayed network made us wait")
 }

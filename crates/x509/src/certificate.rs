@@ -149,7 +149,7 @@ impl Certificate {
         if begun > CHAIN_CAP {
             return Err(wrong(format!("there are more than {CHAIN_CAP} blocks")));
         }
-        let blocks = pem::parse_many(text).map_err(|error| wrong(framing(&error)))?;
+        let blocks = pem::parse_many(text).map_err(|error| wrong(keys::pem_error(&error)))?;
         if blocks.is_empty() {
             return Err(wrong("there is no block".into()));
         }
@@ -326,15 +326,6 @@ fn attribute(name: &Name, oid: ObjectIdentifier) -> Option<String> {
         _ => return None,
     };
     Some(text.to_owned())
-}
-
-/// Why a text is not PEM, without quoting it: what follows a label may be a key.
-fn framing(error: &pem::PemError) -> String {
-    match error {
-        pem::PemError::MismatchedTags(..) => "its BEGIN and END lines do not match".to_owned(),
-        pem::PemError::InvalidHeader(_) => "a header in it is malformed".to_owned(),
-        other => other.to_string(),
-    }
 }
 
 /// At most a hundred characters, control characters escaped.

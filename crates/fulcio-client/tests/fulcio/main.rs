@@ -2,7 +2,6 @@
 //! compared with what real Fulcio said.
 #![expect(
     clippy::expect_used,
-    clippy::panic,
     clippy::unwrap_used,
     reason = "helpers of tests are not in #[test] functions"
 )]
@@ -14,10 +13,7 @@ mod refusals;
 mod self_hosted;
 
 use std::error::Error as _;
-use std::future::Future;
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -26,6 +22,7 @@ use bytes::Bytes;
 use fulcio_client::predict::Profile;
 use fulcio_client::preflight::{self, Refusal, Warning};
 use fulcio_client::{CiProvider, Configuration, Error, Fulcio, IssuerType, IssuerUrl};
+use futures_util::FutureExt as _;
 use host::TransportError;
 use http::{Request, Response};
 use id_token::{Audience, IdToken};
@@ -312,9 +309,6 @@ fn replay(answers: Vec<(u16, String)>) -> (Fulcio, Requests) {
 }
 
 /// Futures over a replayed network are ready at once.
-fn ready<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("a replayed network made us wait"),
-    }
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("a replayed network made us wait")
 }

@@ -94,11 +94,7 @@ impl TrustedIssuer {
         let (kind, challenge, trust_domain, subject_domain) = match &self.kind {
             IssuerKind::Ci(_) => ("ci-provider", "sub", "", ""),
             IssuerKind::Chainguard => ("chainguard-identity", "sub", "", ""),
-            IssuerKind::CiOldType(CiProvider::Buildkite) => ("buildkite-job", "sub", "", ""),
-            IssuerKind::CiOldType(CiProvider::Codefresh) => ("codefresh-workflow", "sub", "", ""),
-            IssuerKind::CiOldType(CiProvider::GitHub) => ("github-workflow", "sub", "", ""),
-            IssuerKind::CiOldType(CiProvider::GitLab) => ("gitlab-pipeline", "sub", "", ""),
-            IssuerKind::CiOldType(_) => ("ci-provider", "sub", "", ""),
+            IssuerKind::CiOldType(provider) => (provider.template(), "sub", "", ""),
             IssuerKind::Email { .. } => ("email", "email", "", ""),
             IssuerKind::Kubernetes => ("kubernetes", "sub", "", ""),
             IssuerKind::Spiffe { trust_domain } => ("spiffe", "sub", trust_domain.as_str(), ""),

@@ -10,23 +10,14 @@ use crate::ca::{Identity, San};
 
 /// A continuous-integration service whose tokens Fulcio understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CiProvider {
-    /// Buddy.
-    Buddy,
-    /// Buildkite.
-    Buildkite,
-    /// CircleCI.
-    CircleCi,
-    /// Codefresh.
-    Codefresh,
-    /// GitHub Actions.
-    GitHub,
-    /// GitLab CI.
-    GitLab,
+pub struct CiProvider {
+    /// As Fulcio's configuration names its template.
+    template: &'static str,
+    rules: &'static Rules,
 }
 
 /// The rules of one provider.
+#[derive(Debug, PartialEq, Eq)]
 struct Rules {
     /// Claims that count as present unless the token has them.
     defaults: &'static [(&'static str, &'static str)],
@@ -35,6 +26,24 @@ struct Rules {
 }
 
 impl CiProvider {
+    /// Buddy.
+    pub const BUDDY: Self = Self { template: "buddy-pipeline", rules: &BUDDY };
+    /// Buildkite.
+    pub const BUILDKITE: Self = Self { template: "buildkite-job", rules: &BUILDKITE };
+    /// CircleCI.
+    pub const CIRCLECI: Self = Self { template: "circleci-job", rules: &CIRCLECI };
+    /// Codefresh.
+    pub const CODEFRESH: Self = Self { template: "codefresh-workflow", rules: &CODEFRESH };
+    /// GitHub Actions.
+    pub const GITHUB: Self = Self { template: "github-workflow", rules: &GITHUB };
+    /// GitLab CI.
+    pub const GITLAB: Self = Self { template: "gitlab-pipeline", rules: &GITLAB };
+
+    /// As Fulcio's configuration names its template: `github-workflow`.
+    pub fn template(self) -> &'static str {
+        self.template
+    }
+
     /// What the certificate says for a token with these claims, or Fulcio's words for why there is
     /// none. `issuer` appears in one of them.
     pub(super) fn render(
@@ -42,7 +51,7 @@ impl CiProvider {
         claims: &Map<String, Value>,
         issuer: &str,
     ) -> Result<Identity, String> {
-        let rules = self.rules();
+        let rules = self.rules;
         let lookup = |name: &str| match claims.get(name) {
             Some(value) => Some(text(value)),
             None => rules
@@ -70,22 +79,11 @@ impl CiProvider {
     /// they know no deployment environment, and Buildkite's knows nothing but the name.
     pub(super) fn render_as_old_type(self, claims: &Map<String, Value>) -> Option<Identity> {
         let mut identity = self.render(claims, "").ok()?;
-        if self == Self::Buildkite {
+        if self == Self::BUILDKITE {
             identity.extensions.clear();
         }
         identity.extensions.retain(|(arc, _)| *arc != DEPLOYMENT_ENVIRONMENT);
         identity.extensions.iter().all(|(_, value)| !value.is_empty()).then_some(identity)
-    }
-
-    fn rules(self) -> Rules {
-        match self {
-            Self::Buddy => BUDDY,
-            Self::Buildkite => BUILDKITE,
-            Self::CircleCi => CIRCLECI,
-            Self::Codefresh => CODEFRESH,
-            Self::GitHub => GITHUB,
-            Self::GitLab => GITLAB,
-        }
     }
 }
 
@@ -97,7 +95,7 @@ const GITLAB_REF: &str = "{{ gitlab ref }}";
 /// CircleCI's configuration says `""` and gets just that.
 const CIRCLECI_RUNNER: &str = "\"\"";
 
-const BUDDY: Rules = Rules {
+static BUDDY: Rules = Rules {
     defaults: &[],
     san: "{{ .base_url }}/{{ .workspace_domain }}/{{ .project_name }}/pipelines/pipeline/{{ .pipeline_id }}",
     extensions: &[
@@ -118,7 +116,7 @@ const BUDDY: Rules = Rules {
     ],
 };
 
-const BUILDKITE: Rules = Rules {
+static BUILDKITE: Rules = Rules {
     defaults: &[("url", "https://buildkite.com")],
     san: "{{ .url }}/{{ .organization_slug }}/{{ .pipeline_slug }}",
     extensions: &[
@@ -132,7 +130,7 @@ const BUILDKITE: Rules = Rules {
     ],
 };
 
-const CIRCLECI: Rules = Rules {
+static CIRCLECI: Rules = Rules {
     defaults: &[],
     san: "https://circleci.com/api/v2/projects/{{ index . \"oidc.circleci.com/project-id\" }}/pipeline-definitions/{{ index . \"oidc.circleci.com/pipeline-definition-id\" }}",
     extensions: &[
@@ -154,7 +152,7 @@ const CIRCLECI: Rules = Rules {
     ],
 };
 
-const CODEFRESH: Rules = Rules {
+static CODEFRESH: Rules = Rules {
     defaults: &[("platform_url", "https://g.codefresh.io")],
     san: "{{ .platform_url }}/{{ .account_name }}/{{ .pipeline_name }}:{{ .account_id }}/{{ .pipeline_id }}",
     extensions: &[
@@ -167,7 +165,7 @@ const CODEFRESH: Rules = Rules {
     ],
 };
 
-const GITHUB: Rules = Rules {
+static GITHUB: Rules = Rules {
     defaults: &[("url", "https://github.com"), ("environment", "")],
     san: "{{ .url }}/{{ .job_workflow_ref }}",
     extensions: &[
@@ -194,7 +192,7 @@ const GITHUB: Rules = Rules {
     ],
 };
 
-const GITLAB: Rules = Rules {
+static GITLAB: Rules = Rules {
     defaults: &[("url", "https://gitlab.com"), ("environment", "")],
     san: "https://{{ .ci_config_ref_uri }}",
     extensions: &[
@@ -286,20 +284,20 @@ mod tests {
 
     #[test]
     fn a_claim_that_a_template_needs_is_missed_in_gos_words() {
-        let error = CiProvider::GitLab.render(&Map::new(), "https://gitlab").unwrap_err();
+        let error = CiProvider::GITLAB.render(&Map::new(), "https://gitlab").unwrap_err();
         assert_eq!(
             error,
             "template: :1:11: executing \"\" at <.ci_config_ref_uri>: \
              map has no entry for key \"ci_config_ref_uri\""
         );
-        let error = CiProvider::GitHub.render(&Map::new(), "https://github").unwrap_err();
+        let error = CiProvider::GITHUB.render(&Map::new(), "https://github").unwrap_err();
         assert!(error.starts_with("template: :1:14: "), "{error}");
     }
 
     #[test]
     fn a_claim_that_is_copied_whole_is_missed_in_fulcios_words() {
         let claims = claims(&[("organization_slug", "o"), ("pipeline_slug", "p")]);
-        let error = CiProvider::Buildkite.render(&claims, "https://iss").unwrap_err();
+        let error = CiProvider::BUILDKITE.render(&claims, "https://iss").unwrap_err();
         assert_eq!(
             error,
             "value <runner_environment> not present in either claims or defaults. \

@@ -2,8 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bundle::log_body::{Dsse001, HashedRekord001, Intoto002, LogBody, LoggedHash, LoggedSignature};
 use keys::{Digest, HashAlgorithm, KeyAlgorithm, Payload, PublicKey, Scheme};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::refused::Refused;
 use crate::verifier::Verifier;
@@ -44,10 +45,10 @@ pub(super) fn canonical_body(request: &[u8]) -> Result<Vec<u8>, Refused> {
     let version = text("apiVersion").ok_or_else(|| Refused::required("apiVersion"))?;
     let spec = entry.get("spec").filter(|spec| !spec.is_null());
     let spec = spec.ok_or_else(|| Refused::required("spec"))?;
-    let spec = match (kind, version) {
-        ("hashedrekord", "0.0.1") => hashedrekord(spec)?,
-        ("dsse", "0.0.1") => dsse(spec)?,
-        ("intoto", "0.0.2") => intoto(spec)?,
+    let body = match (kind, version) {
+        ("hashedrekord", "0.0.1") => LogBody::HashedRekord001(hashedrekord(spec)?),
+        ("dsse", "0.0.1") => LogBody::Dsse001(dsse(spec)?),
+        ("intoto", "0.0.2") => LogBody::Intoto002(intoto(spec)?),
         _ => {
             return Err(refused(format!(
                 "{kind} implementation for version '{version}' not found: \
@@ -55,11 +56,10 @@ pub(super) fn canonical_body(request: &[u8]) -> Result<Vec<u8>, Refused> {
             )));
         }
     };
-    let body = json!({ "apiVersion": version, "kind": kind, "spec": spec });
-    serde_json_canonicalizer::to_vec(&body).map_err(|error| Refused::internal(error.to_string()))
+    Ok(body.to_json().into_bytes())
 }
 
-fn hashedrekord(spec: &Value) -> Result<Value, Refused> {
+fn hashedrekord(spec: &Value) -> Result<HashedRekord001, Refused> {
     let signature =
         bytes(spec, "/signature/content").ok_or_else(|| refused("missing signature"))?;
     let key =
@@ -72,13 +72,10 @@ fn hashedrekord(spec: &Value) -> Result<Value, Refused> {
         .and_then(|algorithm| Digest::from_hex(algorithm, &hash.to_ascii_lowercase()).ok())
         .ok_or_else(|| refused("invalid value for hash"))?;
     verify_digest(verifier.key(), &digest, &signature)?;
-    Ok(json!({
-        "data": { "hash": { "algorithm": algorithm, "value": hash } },
-        "signature": {
-            "content": STANDARD.encode(&signature),
-            "publicKey": { "content": verifier.to_base64_pem() },
-        },
-    }))
+    Ok(HashedRekord001 {
+        hash: LoggedHash { algorithm: algorithm.to_owned(), value: hash.to_owned() },
+        signature: LoggedSignature { signature, verifier: verifier.to_pem() },
+    })
 }
 
 /// Verifies as Rekor does: with the key's own padding, and Ed25519 as Ed25519ph.
@@ -114,7 +111,7 @@ fn is_permitted(scheme: Scheme) -> bool {
     }
 }
 
-fn dsse(spec: &Value) -> Result<Value, Refused> {
+fn dsse(spec: &Value) -> Result<Dsse001, Refused> {
     let envelope = text(spec, "/proposedContent/envelope")
         .ok_or_else(|| refused("proposedContent must be specified"))?;
     let verifiers = spec.pointer("/proposedContent/verifiers").and_then(Value::as_array);
@@ -138,8 +135,7 @@ fn dsse(spec: &Value) -> Result<Value, Refused> {
         .iter()
         .map(|signature| {
             let text = text(signature, "/sig").unwrap_or_default();
-            let bytes = STANDARD.decode(text).map_err(|_| refused("illegal base64 data"))?;
-            Ok((text, bytes))
+            STANDARD.decode(text).map_err(|_| refused("illegal base64 data"))
         })
         .collect::<Result<Vec<_>, Refused>>()?;
 
@@ -152,7 +148,7 @@ fn dsse(spec: &Value) -> Result<Value, Refused> {
             break;
         }
         let mut useless = true;
-        for ((_, bytes), matched) in signatures.iter().zip(&mut matched) {
+        for (bytes, matched) in signatures.iter().zip(&mut matched) {
             if verifies(verifier, &pae, bytes) {
                 matched.get_or_insert(verifier);
                 useless = false;
@@ -164,23 +160,20 @@ fn dsse(spec: &Value) -> Result<Value, Refused> {
         }
     }
     let mut logged = Vec::with_capacity(signatures.len());
-    for ((text, _), verifier) in signatures.iter().zip(matched) {
+    for (signature, verifier) in signatures.into_iter().zip(matched) {
         let verifier = verifier.ok_or_else(|| refused("could not verify envelope"))?;
-        logged.push((*text, verifier.to_base64_pem()));
+        logged.push(LoggedSignature { signature, verifier: verifier.to_pem() });
     }
-    logged.sort();
-    let logged: Vec<Value> = logged
-        .into_iter()
-        .map(|(signature, verifier)| json!({ "signature": signature, "verifier": verifier }))
-        .collect();
-    Ok(json!({
-        "envelopeHash": sha256(envelope.as_bytes()),
-        "payloadHash": sha256(&payload),
-        "signatures": logged,
-    }))
+    // In the order of their base64.
+    logged.sort_by_cached_key(|it| (STANDARD.encode(&it.signature), STANDARD.encode(&it.verifier)));
+    Ok(Dsse001 {
+        envelope_hash: Some(sha256(envelope.as_bytes())),
+        payload_hash: sha256(&payload),
+        signatures: logged,
+    })
 }
 
-fn intoto(spec: &Value) -> Result<Value, Refused> {
+fn intoto(spec: &Value) -> Result<Intoto002, Refused> {
     let envelope = spec.pointer("/content/envelope").ok_or_else(|| refused("missing envelope"))?;
     // Payload and signatures carry base64 twice: the field's and the envelope's.
     let twice = |value: &Value, pointer: &str| STANDARD.decode(bytes(value, pointer)?).ok();
@@ -199,24 +192,17 @@ fn intoto(spec: &Value) -> Result<Value, Refused> {
             if !verifies(&verifier, &pae, &found) {
                 return Err(refused("could not verify envelope"));
             }
-            let mut logged = json!({
-                "publicKey": verifier.to_base64_pem(),
-                "sig": signature["sig"],
-            });
-            if let Some(id) = text(signature, "/keyid").filter(|id| !id.is_empty()) {
-                logged["keyid"] = Value::from(id);
-            }
-            Ok(logged)
+            let key_id = text(signature, "/keyid").filter(|id| !id.is_empty()).map(str::to_owned);
+            Ok((LoggedSignature { signature: found, verifier: verifier.to_pem() }, key_id))
         })
         .collect::<Result<Vec<_>, Refused>>()?;
     let hash = text(spec, "/content/hash/value").ok_or_else(|| refused("missing hash"))?;
-    Ok(json!({
-        "content": {
-            "envelope": { "payloadType": payload_type, "signatures": signatures },
-            "hash": { "algorithm": "sha256", "value": hash },
-            "payloadHash": sha256(&payload),
-        },
-    }))
+    Ok(Intoto002 {
+        payload_type: payload_type.to_owned(),
+        hash: Some(LoggedHash { algorithm: "sha256".to_owned(), value: hash.to_owned() }),
+        payload_hash: sha256(&payload),
+        signatures,
+    })
 }
 
 /// Envelopes are verified with SHA-256 whatever the curve, and Ed25519 over the bytes themselves.
@@ -230,8 +216,8 @@ fn verifies(verifier: &Verifier, pae: &[u8], signature: &[u8]) -> bool {
     key.verify(scheme, Payload::Message(pae), signature).is_ok()
 }
 
-fn sha256(data: &[u8]) -> Value {
-    json!({ "algorithm": "sha256", "value": Digest::sha256(data).to_hex() })
+fn sha256(data: &[u8]) -> LoggedHash {
+    LoggedHash { algorithm: "sha256".to_owned(), value: Digest::sha256(data).to_hex() }
 }
 
 fn verifier(pem: &[u8]) -> Result<Verifier, Refused> {

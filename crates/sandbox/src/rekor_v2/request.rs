@@ -1,10 +1,9 @@
 //! Requests to Rekor v2: strict JSON, one kind, a signature that verifies.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use bundle::log_body::{HashedRekord002, LogBody, LoggedVerifier};
 use keys::{Digest, KEY_DETAILS, Payload, PublicKey, Scheme};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::fulcio::decode_proto_bytes;
 use crate::verifier::certificate_key;
@@ -70,17 +69,11 @@ pub(super) fn canonical_body(body: &[u8]) -> Result<Vec<u8>, String> {
             .to_owned());
     }
     let entry = entry.ok_or("invalid type, must be hashedrekord")?;
-    let spec = hashed_rekord(&entry)?;
-    let body = json!({
-        "apiVersion": "0.0.2",
-        "kind": "hashedrekord",
-        "spec": { "hashedRekordV002": spec },
-    });
-    let body = serde_json_canonicalizer::to_vec(&body).map_err(|error| error.to_string())?;
+    let body = LogBody::HashedRekord002(hashed_rekord(&entry)?).to_json().into_bytes();
     if body.len() > ENTRY_CAP { Err("invalid entry".to_owned()) } else { Ok(body) }
 }
 
-fn hashed_rekord(entry: &HashedRekord) -> Result<Value, String> {
+fn hashed_rekord(entry: &HashedRekord) -> Result<HashedRekord002, String> {
     // Bytes are decoded with the message, before anything is looked at.
     let digest = bytes("digest", entry.digest.as_deref())?;
     let signature = entry.signature.as_ref();
@@ -102,28 +95,22 @@ fn hashed_rekord(entry: &HashedRekord) -> Result<Value, String> {
     // From here on Rekor has one message for all.
     let checked = || {
         let scheme = details.filter(is_permitted)?;
-        let public = match (&key, &certificate) {
-            (Some(spki), None) => PublicKey::from_spki(spki).ok()?,
-            (None, Some(der)) => certificate_key(der)?,
+        let (public, verifier) = match (key, certificate) {
+            (Some(spki), None) => {
+                (PublicKey::from_spki(&spki).ok()?, LoggedVerifier::PublicKey(spki))
+            }
+            (None, Some(der)) => (certificate_key(&der)?, LoggedVerifier::Certificate(der)),
             _ => return None,
         };
         let digest = Digest::new(scheme.hash()?, digest.as_slice()).ok()?;
         public.verify(scheme, Payload::Digest(&digest), &content).ok()?;
-        let mut verifier = json!({ "keyDetails": scheme.key_details() });
-        match (&key, &certificate) {
-            (Some(spki), _) => verifier["publicKey"] = json!({ "rawBytes": STANDARD.encode(spki) }),
-            (_, Some(der)) => {
-                verifier["x509Certificate"] = json!({ "rawBytes": STANDARD.encode(der) });
-            }
-            _ => {}
-        }
-        Some(json!({
-            "data": {
-                "algorithm": digest.algorithm().sigstore_name(),
-                "digest": STANDARD.encode(digest.as_bytes()),
-            },
-            "signature": { "content": STANDARD.encode(&content), "verifier": verifier },
-        }))
+        Some(HashedRekord002 {
+            algorithm: digest.algorithm().sigstore_name().to_owned(),
+            digest: digest.as_bytes().to_vec(),
+            signature: content,
+            key_details: scheme.key_details().to_owned(),
+            verifier,
+        })
     };
     checked().ok_or_else(|| "invalid hashedrekord request".to_owned())
 }
@@ -193,6 +180,8 @@ fn proto_error(error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -23,12 +23,12 @@ fn trusted(profile: &Value) -> TrustedIssuer {
     let optional = |name: &str| profile.get(name).and_then(Value::as_str).map(str::to_owned);
     let required = |name: &str| optional(name).unwrap();
     let provider = |name: &str| match name {
-        "buddy-pipeline" => CiProvider::Buddy,
-        "buildkite-job" => CiProvider::Buildkite,
-        "circleci-job" => CiProvider::CircleCi,
-        "codefresh-workflow" => CiProvider::Codefresh,
-        "github-workflow" => CiProvider::GitHub,
-        "gitlab-pipeline" => CiProvider::GitLab,
+        "buddy-pipeline" => CiProvider::BUDDY,
+        "buildkite-job" => CiProvider::BUILDKITE,
+        "circleci-job" => CiProvider::CIRCLECI,
+        "codefresh-workflow" => CiProvider::CODEFRESH,
+        "github-workflow" => CiProvider::GITHUB,
+        "gitlab-pipeline" => CiProvider::GITLAB,
         other => panic!("{other}"),
     };
     let kind = match text(profile, "/type") {

@@ -11,6 +11,7 @@ mod der;
 mod earlier;
 mod evidence;
 mod forge;
+mod spellings;
 mod stamps;
 mod statements;
 mod thresholds;
