@@ -66,7 +66,7 @@ pub fn timestamp(data: &[u8]) {
     let _ = (timestamp.nonce(), timestamp.imprint(), timestamp.certificates().count());
     let authority = authority();
     for message in [b"".as_slice(), b"a signature"] {
-        assert!(timestamp.verify(message, authority).is_err(), "nobody stamped that");
+        assert!(timestamp.verify(message, authority).is_err(), "that was not stamped");
     }
     if let Some(time) = read(timestamp.verify(stamped(), authority)) {
         assert!(timestamp.is_by(authority));

@@ -41,7 +41,7 @@ fn statement(data: &[u8]) {
 }
 
 /// A signed note, a checkpoint, a verifier key or a bundle of entries: a checkpoint's text is the
-/// one spelling of what it says, and nobody but the log signs as the log.
+/// one spelling of what it says, and only the log signs as the log.
 pub fn checkpoint(data: &[u8]) {
     if let Some(entries) = read(EntryBundle::parse(data)) {
         let length: usize = entries.entries.iter().map(|entry| entry.len() + 2).sum();

@@ -41,7 +41,7 @@ fn printed(program: Program) -> Value {
     serde_json::from_str(&program.run().succeeds().stdout).unwrap()
 }
 
-/// What a token says but for its times, its serial number and whom it is for.
+/// What a token says but for its times, its serial number and its audience.
 fn lasting_claims(token: &str) -> Map<String, Value> {
     let token = IdToken::parse(token).unwrap();
     assert_eq!(token.claims().audiences(), ["sigstore"]);

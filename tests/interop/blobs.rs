@@ -51,7 +51,7 @@ fn we_verify(interop: &Interop, file: &Path, bundle: &Path, who: Signer) {
     verify(file).args(signer.policy()).run().succeeds();
     let other = signer.another();
     verify(file).args(other.policy()).run().refuses(12, &format!("expected \"{}\"", other.name));
-    let changed = interop.write("changed.txt", "signed by nobody\n");
+    let changed = interop.write("changed.txt", "not signed\n");
     verify(&changed).args(signer.policy()).run().refuses(12, "the bundle belongs to sha256:");
 }
 

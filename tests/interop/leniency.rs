@@ -75,9 +75,9 @@ struct Row {
 struct Bases {
     artifact: PathBuf,
     bundles: [Value; 5],
-    /// Of a log that nobody here trusts.
+    /// Of a log that no verifier here trusts.
     strange_entry: Value,
-    /// Timestamps over the signatures of [`Base::V1`] and [`Base::V2`], by an authority that nobody
+    /// Timestamps over the signatures of [`Base::V1`] and [`Base::V2`], by an authority that no verifier
     /// here trusts.
     strange_stamps: [String; 2],
     /// The certificates of the authority, the issuer first and the root last.

@@ -16,3 +16,4 @@ mod leniency;
 mod moved;
 mod record;
 mod together;
+mod vendors;

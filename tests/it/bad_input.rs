@@ -165,7 +165,7 @@ fn no_identity_is_told_in_few_lines_and_with_what_to_do() {
 }
 
 #[test]
-fn no_time_means_no_signature_and_nobody_is_asked() {
+fn without_time_no_service_is_asked_and_nothing_is_signed() {
     let setup = Setup::with_fault(Fault::FulcioError);
     let image = setup.image("demo/app");
     let sign = |config: serde_json::Value| {

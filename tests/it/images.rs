@@ -347,7 +347,7 @@ fn a_signature_that_was_not_logged_is_accepted_only_when_asked_for() {
     verify().args(["--insecure-ignore-tlog"]).run().ends(0).says(&["warning:"]);
 }
 
-/// A bundle by nobody, over a statement of this kind.
+/// A bundle of an untrusted signer, over a statement of this kind.
 fn statement_bundle(predicate_type: &str) -> Vec<u8> {
     let subject = bundle::Subject {
         digests: [("sha256".to_owned(), "00".repeat(32))].into(),

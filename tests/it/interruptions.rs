@@ -59,7 +59,7 @@ fn an_interruption_at_any_moment_leaves_nothing_half_written() {
         let files = files.filter(|entry| entry.as_ref().unwrap().path().is_file()).count();
         assert_eq!(files, 1, "after {pause:?}");
     }
-    // What was pushed by then is whole, or nobody can see it.
+    // What was pushed by then is whole, or no reader can see it.
     let verify = setup.program().args(["verify", "-d", &image]).args(setup.by_workload()).run();
     assert!([0, 10].contains(&verify.code), "{verify:#?}");
 }

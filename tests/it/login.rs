@@ -92,7 +92,7 @@ fn a_person_signs_many_files_with_one_login_on_another_device() {
 }
 
 #[test]
-fn nobody_is_asked_where_nobody_is() {
+fn there_is_no_prompt_without_a_terminal() {
     let setup = direct();
     let file = setup.write("a", "content");
     let sign = || setup.program().arg("sign-blob").arg(&file);
@@ -198,7 +198,7 @@ fn the_time_that_a_person_takes_does_not_count_and_can_be_interrupted() {
     }
 }
 
-/// A terminal with somebody before it.
+/// A terminal with a person before it.
 struct Seat {
     child: Child,
     keyboard: ChildStdin,

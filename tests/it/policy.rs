@@ -71,7 +71,7 @@ fn pasted(stderr: &str) -> &str {
 }
 
 #[test]
-fn who_names_nobody_gets_the_flags_that_name_the_signer_of_the_file() {
+fn without_an_expected_signer_the_hint_has_the_flags_that_name_the_signer_of_the_file() {
     let setup = Setup::new();
     let file = setup.write("release.tar", "content");
     setup.job().args(["sign-blob"]).arg(&file).run().ends(0);
@@ -91,7 +91,7 @@ fn who_names_nobody_gets_the_flags_that_name_the_signer_of_the_file() {
         .envs(setup.sandbox.trust_env());
     let done = shell.output().unwrap();
     assert!(done.status.success(), "{line}: {done:?}");
-    // Of another file nobody is named: this signer did not sign it.
+    // For another file no signer is named: this signer did not sign it.
     let other = setup.write("other.tar", "other");
     let bundle = setup.path("release.tar.sigstore.json");
     let told = setup.program().args(["verify-blob", "--bundle"]).arg(&bundle).arg(&other).run();

@@ -43,7 +43,7 @@ impl Recorded {
         digest
     }
 
-    /// As [`put`](Self::put), under a digest whose bytes nobody has.
+    /// As [`put`](Self::put), under a digest whose bytes do not exist.
     fn put_as(&self, path: &str, media_type: &str, digest: &str, bytes: &[u8]) {
         let page = (media_type.to_owned(), digest.to_owned(), bytes.to_vec());
         self.pages.lock().unwrap().insert(format!("/v2/app/{path}"), page);
@@ -201,7 +201,7 @@ fn only_the_right_identity_will_do_and_the_layers_are_named_with_their_reasons()
 }
 
 #[test]
-fn who_names_nobody_is_told_who_signed() {
+fn without_an_expected_signer_the_error_names_who_signed() {
     let case = &cases()[1];
     let registry = Recorded::new();
     let digest = case["image_digest"].as_str().unwrap();
@@ -292,7 +292,7 @@ fn bundles(name: &str) -> Vec<u8> {
     std::fs::read(format!("{CAPTURES}bundles/{name}")).unwrap()
 }
 
-/// Whom cosign's attestation is by, and its instance.
+/// The signer of cosign's attestation, and its instance.
 fn attester() -> Vec<String> {
     let mut who = by("spiffe://example.org/ns/ci/sa/builder", "http://localhost:8888").to_vec();
     who.extend(["--trusted-root".to_owned(), format!("{CAPTURES}bundles/trusted_root.json")]);

@@ -1,4 +1,4 @@
-//! Whom to trust: what TUF keeps, and files made by hand.
+//! The trusted root: what TUF keeps, and files made by hand.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -89,7 +89,7 @@ fn a_mirror_that_is_gone_is_a_warning_and_offline_nothing_at_all() {
     workload(&setup).args(["sign-blob"]).arg(&file).run().ends(0);
     std::fs::remove_dir_all(directory).unwrap();
     let verify = || bare(&setup).args(["verify-blob"]).arg(&file).args(setup.by_workload());
-    // Fresh: nobody is asked.
+    // Fresh: the mirror is not asked.
     verify().run().ends(0).hides("warning");
     // Older than a day, by its own word.
     std::fs::write(cache(&setup, &url).join("refreshed"), "1").unwrap();
@@ -160,7 +160,7 @@ fn a_root_is_taken_only_with_the_checksum_it_should_have() {
     from(&url).args(["--root-checksum", &right]).run().ends(0);
     from("nowhere.json").run().ends(2).says(&["nowhere.json does not exist"]);
     bare(&setup).args(["initialize", "--staging", "--mirror", &url]).run().ends(2);
-    // Somebody else's root.
+    // The root of another instance.
     let other = Setup::new();
     from(other.sandbox.tuf_root().to_str().unwrap())
         .run()

@@ -6,7 +6,7 @@ use sandbox::Fault;
 
 use harness::{Setup, has_namespaces};
 
-/// Platform, fault, and what is said: what was expected, what was found, and the mend.
+/// Platform, fault, and what is said: what was expected, what was found, and the fix.
 const CASES: &[(&str, Fault, &[&str])] = &[
     ("github", Fault::IdentityForbidden, &["403 Forbidden", "does not have permission"]),
     ("github", Fault::IdentityHtml, &["expected JSON, found", "Sign in"]),
@@ -74,7 +74,7 @@ fn a_metadata_server_that_hangs_costs_seconds_and_is_named() {
 fn a_github_job_without_permission_is_told_at_once() {
     let setup = Setup::new();
     let start = Instant::now();
-    // Whoever asks the network is caught by this: nobody listens there.
+    // Whoever asks the network is caught by this: no server listens there.
     let job = setup.program().env("GITHUB_ACTIONS", "true");
     let job = job.env("HTTP_PROXY", "http://127.0.0.1:1").env("HTTPS_PROXY", "http://127.0.0.1:1");
     let outcome = job.sign();

@@ -137,7 +137,7 @@ fn a_job_with_half_of_its_variables_is_a_broken_job_and_no_machine_is_asked() {
 
 #[test]
 fn of_two_jobs_at_once_the_first_in_the_fixed_order_is_taken() {
-    // A GitHub runner on a machine of Buildkite's, and the other way round: nobody can tell, so
+    // A GitHub runner on a machine of Buildkite's, and the other way round: the markers do not tell which, so
     // the order is fixed.
     let setup = Setup::new();
     let both = setup.on(&setup.platform("buildkite")).envs(&setup.platform("github").env);

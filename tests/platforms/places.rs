@@ -232,7 +232,7 @@ fn a_gitlab_of_ones_own_is_judged_by_its_issuer() {
     }
 }
 
-/// A good token of the sandbox for somebody, in place of the platform's own issuer.
+/// A good token of the sandbox for another person, in place of the platform's own issuer.
 fn trusted(setup: &Setup) -> String {
     let claims = json!({ "sub": "1", "email": "job@acme.example", "email_verified": true });
     setup.sandbox.token("email", claims.as_object().unwrap()).unwrap()
@@ -341,7 +341,7 @@ fn tokens_that_clouds_mount_for_themselves_are_told_apart() {
             .env(variable, &path)
             .env("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/builder")
             .env("AWS_REGION", "eu-central-1")
-            // Nobody is there.
+            // No server listens there.
             .env("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1/");
         let (outcome, report) = pod.identity();
         let said = format!("{}{report:#}", outcome.ends(1).stderr);

@@ -158,7 +158,7 @@ fn declared_sources_are_asked_and_a_file_that_cannot_be_read_is_as_if_absent_wit
     assert_eq!(report["chosen"]["provider"], "github-actions");
 }
 
-/// A token of `https://accounts.google.com` for `ci@p.iam.gserviceaccount.com`, signed by nobody and
+/// A token of `https://accounts.google.com` for `ci@p.iam.gserviceaccount.com`, with a signature of no key and
 /// good until the year 2096.
 const GOOGLES: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2FjY291bnRzLmdvb2dsZS5jb20iLCJzdWIiOiIxIiw\
      iZW1haWwiOiJjaUBwLmlhbS5nc2VydmljZWFjY291bnQuY29tIiwiZW1haWxfdmVyaWZpZWQiOnRydWUsImF\

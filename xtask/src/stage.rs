@@ -88,7 +88,7 @@ impl Stage {
         }
     }
 
-    /// Whether nobody has said to stop.
+    /// Whether it was not told to stop.
     pub(crate) fn go_on(&self) -> Result<()> {
         ensure!(!self.interrupted.load(Ordering::Relaxed), "interrupted");
         Ok(())

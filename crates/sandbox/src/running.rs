@@ -315,7 +315,7 @@ const UNKNOWN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 /// Listens on the socket at `path`. One that a crash left behind is removed; one that answers is
-/// somebody else's.
+/// another program's.
 async fn listen_on_socket(path: &Path) -> Result<UnixListener, Error> {
     use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 

@@ -178,7 +178,7 @@ async fn the_socket_goes_with_the_sandbox_and_one_that_a_crash_left_is_replaced(
     let socket = running.spiffe_socket().to_owned();
     assert!(socket.exists());
     let error = Sandbox::start(Config::new(directory.path())).await.err().unwrap();
-    assert!(matches!(error, Error::Listen { .. }), "somebody listens: {error}");
+    assert!(matches!(error, Error::Listen { .. }), "another program listens: {error}");
     running.stop().await;
     assert!(!socket.exists());
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());

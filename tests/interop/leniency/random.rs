@@ -1,4 +1,4 @@
-//! Changes that nobody thought of: what we take of them the others must take too. Other spellings
+//! Random changes: what we take of them the others must take too. Other spellings
 //! of the same, which the table lists, are not among them.
 
 use std::path::PathBuf;

@@ -9,7 +9,7 @@ use super::claims;
 use super::endpoints::{Platforms, first};
 use super::misbehaviour::refusal;
 use crate::issuer::TOKEN_LIFE;
-use crate::service::answer;
+use crate::service::{answer, json_answer};
 
 /// The audience of Azure's tokens, which is fixed.
 pub(crate) const AZURE_AUDIENCE: &str = "api://AzureADTokenExchange";
@@ -104,7 +104,16 @@ impl Platforms {
             return Some(refusal(StatusCode::BAD_REQUEST, "invalid_request", message));
         };
         let claims = claims::subject("6f2c1e8b-0000-4000-8000-00000000000b");
-        Some(self.json("access_token", self.mint("azure", &resource.into(), &claims, HOUR)))
+        let mut fields = match self.mint("azure", &json!(resource), &claims, HOUR) {
+            Ok(token) => json!({ "access_token": token }),
+            Err(error) => return Some(self.json("access_token", Err(error))),
+        };
+        // Numbers are texts here; Azure's own client takes no token without its end.
+        let end = self.seconds().saturating_add(HOUR);
+        fields["expires_on"] = end.to_string().into();
+        fields["resource"] = resource.into();
+        fields["token_type"] = "Bearer".into();
+        Some(json_answer(StatusCode::OK, &fields))
     }
 
     /// `POST /v1/tokens/oidc` on the socket of a Fly.io machine: the answer is the bare token.

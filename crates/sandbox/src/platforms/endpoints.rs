@@ -1,7 +1,7 @@
 //! What all endpoints for tokens have in common.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use host::Clock;
@@ -43,6 +43,11 @@ impl Platforms {
 
     pub(crate) fn has(&self, fault: Fault) -> bool {
         self.misbehaviour.has(fault)
+    }
+
+    /// The time, in seconds since 1970.
+    pub(super) fn seconds(&self) -> u64 {
+        self.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
     }
 
     /// A token of `issuer` that lives for `life` seconds.

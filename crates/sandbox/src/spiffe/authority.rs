@@ -112,19 +112,19 @@ fn frame_length(begun: &[u8]) -> Option<usize> {
     Some(FRAME_HEADER + u32::from_be_bytes([0, a, b, c]) as usize)
 }
 
-/// Mends the server's name in a frame of headers. What cannot be read is left to hyper.
+/// Repairs the server's name in a frame of headers. What cannot be read is left to hyper.
 fn repair(frame: &mut [u8]) {
     let flags = frame.get(4).copied().unwrap_or_default();
     let padding = usize::from(flags & PADDED != 0);
     let priority = if flags & PRIORITY == 0 { 0 } else { 5 };
     if let Some(block) = frame.get_mut(FRAME_HEADER + padding + priority..) {
         // What is unreadable ends the walk, and so does the padding.
-        let _: Option<()> = mend_block(block);
+        let _: Option<()> = repair_block(block);
     }
 }
 
 /// Goes through the headers of a block (RFC 7541, 6).
-fn mend_block(block: &mut [u8]) -> Option<()> {
+fn repair_block(block: &mut [u8]) -> Option<()> {
     let mut at = 0;
     while let Some(&first) = block.get(at) {
         let prefix = match first {
@@ -248,9 +248,9 @@ mod tests {
     #[test]
     fn what_cannot_be_read_passes_as_it_is() {
         for block in [&b"\x40"[..], b"\x7f\xff\xff\xff\xff", b"\x41\x7f\xff\xff", b"\x41\x05%"] {
-            let mut mended = block.to_vec();
-            mend_block(&mut mended);
-            assert_eq!(mended, block);
+            let mut repaired = block.to_vec();
+            repair_block(&mut repaired);
+            assert_eq!(repaired, block);
         }
         let mut frames = Frames::default();
         let huge = [&[0; PREFACE][..], &[0xff, 0xff, 0xff, HEADERS, 0, 0, 0, 0, 1], b"%"].concat();

@@ -9,7 +9,7 @@ use url::Url;
 use crate::setup::{DAY, ROOT, Setup, URL, block_on, now};
 
 #[test]
-fn offline_reads_the_cache_and_asks_nobody() {
+fn offline_reads_the_cache_and_sends_no_request() {
     let setup = Setup::new();
     let error = setup.offline(now()).unwrap_err();
     assert!(matches!(error, Error::NotCached { .. }), "{error}");

@@ -69,7 +69,7 @@ fn a_clock_that_was_ahead_does_not_keep_the_cache_from_being_refreshed() {
     assert_eq!(setup.requests(), ["2.root.json", "timestamp.json"]);
 }
 
-// Nobody there.
+// A mirror that is down.
 
 #[test]
 fn an_unreachable_mirror_is_a_warning_while_the_cache_is_good_and_an_error_after() {

@@ -152,7 +152,7 @@ fn members_and_keys_that_are_not_known_do_no_harm() {
         root["roles"]["root"]["keyids"].as_array_mut().unwrap().push("future".into());
         repository.put_root(&root, &keys).unwrap();
         let mut timestamp = repository.signed("timestamp.json").unwrap();
-        timestamp["x-note"] = "nobody reads this".into();
+        timestamp["x-note"] = "no client reads this".into();
         repository.put_role(&timestamp).unwrap();
     });
     assert_eq!(setup.current(now()).unwrap().metadata()[0].version, 2);

@@ -218,7 +218,7 @@ fn every_part_of_the_promise_is_promised() {
             let refused = image.refusal(&layer);
             assert!(matches!(refused, Check::SignedEntryTimestamp { .. }), "{check}: {refused}");
         }
-        // Of a log that nobody knows.
+        // Of a log that is not known.
         let layer = changed(&layer, PROMISE, |promise| {
             promise["Payload"]["logID"] = json!("00".repeat(32));
         });

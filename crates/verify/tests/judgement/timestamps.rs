@@ -1,4 +1,4 @@
-//! A timestamp token after one byte of it was flipped: refused, except in the parts that nobody
+//! A timestamp token after one byte of it was flipped: refused, except in the parts that no reader
 //! signs and that decide nothing. Those are listed here by name.
 
 use std::ops::Range;

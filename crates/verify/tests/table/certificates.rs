@@ -181,7 +181,7 @@ pub(crate) fn cases() -> Vec<Case> {
             |p| p.leaf.usages = vec!["1.3.6.1.5.5.7.3.2", CODE_SIGNING],
             passes(),
         ),
-        // 7. Whom the certificate names.
+        // 7. The subject of the certificate.
         Case::v1(
             "two names",
             |p| p.names.push(uri("https://ci.test/other")),

@@ -63,7 +63,7 @@ fn log() -> Vec<Case> {
             refused("SignedEntryTimestamp", "no time"),
         ),
         Case::v2(
-            "a time that nobody promised, within the certificate's life",
+            "a time without a promise, within the certificate's life",
             |p| p.bundle = |b| entry(b)["integratedTime"] = json!("1790000000"),
             refused("UnvouchedTime", "Rekor v2"),
         ),

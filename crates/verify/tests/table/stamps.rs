@@ -104,7 +104,7 @@ pub(crate) fn cases() -> Vec<Case> {
             refused("TimestampWindow", "to 2026-09-21T14:13:19Z"),
         ),
         Case::v2(
-            "a timestamp of an authority that nobody knows",
+            "a timestamp of an unknown authority",
             |p| {
                 p.stamps[0].authority = 2;
                 p.stamps[0].embedded = true;
@@ -112,7 +112,7 @@ pub(crate) fn cases() -> Vec<Case> {
             refused("UnknownAuthority", "https://tsa-a.test, https://tsa-b.test"),
         ),
         Case::v2(
-            "a timestamp of an authority that nobody knows beside a good one",
+            "a timestamp of an unknown authority beside a good one",
             |p| {
                 let mut second = p.stamps[0].clone();
                 second.authority = 2;
@@ -121,7 +121,7 @@ pub(crate) fn cases() -> Vec<Case> {
             refused("UnknownAuthority", "timestamp 1"),
         ),
         Case::v1(
-            "a timestamp of an authority that nobody knows beside a promise",
+            "a timestamp of an unknown authority beside a promise",
             |p| {
                 p.stamps = crate::forge::Plan::v2().stamps;
                 p.stamps[0].authority = 2;
