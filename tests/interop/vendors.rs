@@ -187,8 +187,9 @@ impl Vendor {
         let search = IdentitySearch::new(&host).only(self.source).unwrap();
         let search = search.with_audience(audience.clone());
         interop.setup.block_on(async {
-            let source = search.find().await.map_err(|error| host::with_causes(&error))?;
-            match source.find(&audience, Duration::ZERO).await {
+            let found = search.find(std::future::ready(None)).await;
+            let found = found.map_err(|error| host::with_causes(&error))?;
+            match found.source.find(&audience, Duration::ZERO).await {
                 Outcome::Found(found) => Ok(found.token),
                 other => Err(format!("{other:?}")),
             }
