@@ -30,8 +30,8 @@ usage: cargo xtask <task>
   test [--quick] [ARGS...]
                      everything that can be tested here; quick: without the tests that run the
                      program (other arguments go to cargo test)
-  peers              fetch cosign, oras, docker-registry, sigstore-go, sigstore-python and
-                     sigstore-rust into target/peers; needs no root
+  peers              fetch cosign, oras, docker-registry, sigstore-go, sigstore-python, sigstore-rust
+                     and the platforms' own clients into target/peers; needs no root
   interop [ARGS...]  both directions of every pair with the peers
   conformance [--suite DIR]
                      the cases of sigstore-conformance in tests/fixtures, or of another directory of
