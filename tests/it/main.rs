@@ -16,6 +16,7 @@ mod blobs;
 mod bounds;
 mod cmd;
 mod earlier;
+mod flags;
 mod hints;
 mod hostile;
 mod images;

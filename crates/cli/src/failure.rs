@@ -311,17 +311,7 @@ fn looks_like_an_image(text: &str) -> bool {
 
 /// `error` and its causes, each once, without secrets.
 pub(crate) fn chain(error: &(dyn StdError + 'static)) -> Vec<String> {
-    let mut texts: Vec<String> = Vec::new();
-    let mut next: Option<&dyn StdError> = Some(error);
-    while let Some(error) = next.filter(|_| texts.len() < DEEPEST) {
-        let text = host::scrub(&error.to_string());
-        if texts.last() != Some(&text) {
-            texts.push(text);
-        }
-        next = error.source();
-    }
+    let mut texts: Vec<_> = host::causes(error).iter().map(|text| host::scrub(text)).collect();
+    texts.dedup();
     texts
 }
-
-/// The most causes that are shown.
-const DEEPEST: usize = 12;

@@ -1,7 +1,9 @@
 //! What an inspection reports.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use host::escape_remote;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -197,4 +199,119 @@ pub enum CheckResult {
     /// It could not be made.
     #[serde(rename = "not looked at")]
     NotChecked,
+}
+
+/// As lines for people. Names from outside are cut and escaped.
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", escape_remote(&self.signature))?;
+        match &self.found {
+            Inspected::Signature(signature) => signature.fmt(f),
+            Inspected::Unusable { unusable } => line(f, "unusable", escape_remote(unusable)),
+        }
+    }
+}
+
+impl fmt::Display for SignatureInspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        line(f, "format", escape_remote(&self.format))?;
+        self.content.fmt(f)?;
+        match &self.certificate {
+            Some(certificate) => certificate.fmt(f)?,
+            None => line(f, "signer", "a key that is not in it")?,
+        }
+        for time in &self.verified_times {
+            line(f, "verified time", format_args!("{} ({})", time.time, time.source))?;
+        }
+        for entry in &self.log_entries {
+            let log = match &entry.verified_in {
+                None => format!("of the log {}, not verified", entry.log_id),
+                Some(url) => format!("of {}, verified", escape_remote(url)),
+            };
+            let kind = escape_remote(&entry.kind);
+            line(f, "log entry", format_args!("{} ({kind}) {log}", entry.log_index))?;
+        }
+        for warning in &self.warnings {
+            line(f, "warning", escape_remote(warning))?;
+        }
+        for (name, check) in [
+            ("signature", &self.checks.signature),
+            ("transparency log", &self.checks.transparency_log),
+            ("times", &self.checks.times),
+            ("certificate chain", &self.checks.certificate_chain),
+            ("certificate published", &self.checks.certificate_published),
+        ] {
+            line(f, "check", format_args!("{name} {check}"))?;
+        }
+        let artifact = match self.artifact_checked {
+            true => "the signature is over the given artifact",
+            false => "not checked against an artifact",
+        };
+        line(f, "artifact", artifact)?;
+        line(f, "identity", "not checked: a verification decides which signers are accepted")
+    }
+}
+
+impl fmt::Display for ContentInspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Envelope { payload_type, statement } => {
+                line(f, "content", "envelope")?;
+                line(f, "payload type", escape_remote(payload_type))?;
+                let Some(statement) = statement else { return Ok(()) };
+                line(f, "predicate type", escape_remote(&statement.predicate_type))?;
+                statement.subjects.iter().try_for_each(|subject| line(f, "subject", subject))
+            }
+            Self::SimpleSigning { document } => {
+                line(f, "content", "simple signing")?;
+                line(f, "document", escape_remote(&document.to_string()))
+            }
+            Self::Signature { claimed_digest } => {
+                line(f, "content", "signature")?;
+                let Some(digest) = claimed_digest else { return Ok(()) };
+                line(f, "claimed digest", escape_remote(digest))
+            }
+        }
+    }
+}
+
+impl fmt::Display for SubjectInspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digests = self.digest.iter().map(|(algorithm, hex)| format!("{algorithm}:{hex}"));
+        let name = self.name.iter().cloned();
+        let claims = self.annotations.iter().map(|(key, value)| format!("{key}={value}"));
+        let words: Vec<_> = name.chain(digests).chain(claims).collect();
+        f.write_str(&escape_remote(&words.join(" ")))
+    }
+}
+
+impl fmt::Display for CertificateInspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let subject = self.subject.as_deref().map_or_else(|| "no name".to_owned(), escape_remote);
+        line(f, "signer", format_args!("{subject} (not checked)"))?;
+        if let Some(issuer) = &self.issuer {
+            line(f, "issuer", escape_remote(issuer))?;
+        }
+        line(f, "certificate", format_args!("{} to {}", self.not_before, self.not_after))?;
+        for (name, value) in &self.extensions {
+            line(f, "extension", format_args!("{name} = {}", escape_remote(value)))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for CheckInspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.result {
+            CheckResult::Fails => "fails",
+            CheckResult::Holds => "holds",
+            CheckResult::NotChecked => "not looked at",
+        })?;
+        let Some(reason) = &self.reason else { return Ok(()) };
+        write!(f, ": {}", escape_remote(reason))
+    }
+}
+
+fn line(f: &mut fmt::Formatter<'_>, name: &str, value: impl fmt::Display) -> fmt::Result {
+    write!(f, "\n  {name:<18} {value}")
 }

@@ -75,107 +75,83 @@ pub(crate) struct PolicyFileFlags {
     pub(crate) identity_policy: Option<PathBuf>,
 }
 
-/// Other values that the certificate must have.
-#[derive(clap::Args)]
-#[command(next_help_heading = "Policy")]
-pub(crate) struct ExtensionFlags {
-    /// The event that started the workflow, such as push.
-    #[arg(long, value_name = "EVENT", value_parser = nonempty)]
-    certificate_github_workflow_trigger: Option<String>,
-    /// The commit of the workflow.
-    #[arg(long, value_name = "SHA", value_parser = nonempty)]
-    certificate_github_workflow_sha: Option<String>,
-    /// The name of the workflow.
-    #[arg(long, value_name = "NAME", value_parser = nonempty)]
-    certificate_github_workflow_name: Option<String>,
-    /// The repository of the workflow, as OWNER/NAME.
-    #[arg(long, value_name = "REPOSITORY", value_parser = nonempty)]
-    certificate_github_workflow_repository: Option<String>,
-    /// The git ref of the workflow, such as refs/heads/main.
-    #[arg(long, value_name = "REF", value_parser = nonempty)]
-    certificate_github_workflow_ref: Option<String>,
-    /// The repository that was built.
-    #[arg(long, value_name = "URL", value_parser = nonempty)]
-    certificate_source_repository: Option<String>,
-    /// The commit that was built.
-    #[arg(long, value_name = "SHA", value_parser = nonempty)]
-    certificate_source_repository_digest: Option<String>,
-    /// The git ref that was built, such as refs/heads/main.
-    #[arg(long, value_name = "REF", value_parser = nonempty)]
-    certificate_source_repository_ref: Option<String>,
-    /// The number of the repository; it stays when the repository is renamed.
-    #[arg(long, value_name = "ID", value_parser = nonempty)]
-    certificate_source_repository_identifier: Option<String>,
-    /// The owner of the repository.
-    #[arg(long, value_name = "URL", value_parser = nonempty)]
-    certificate_source_repository_owner: Option<String>,
-    /// The number of the owner; it stays when the owner is renamed.
-    #[arg(long, value_name = "ID", value_parser = nonempty)]
-    certificate_source_repository_owner_identifier: Option<String>,
-    /// The visibility of the repository at build time: public, private or internal.
-    #[arg(long, value_name = "VISIBILITY", value_parser = nonempty)]
-    certificate_source_repository_visibility: Option<String>,
-    /// The build instructions that signed, such as a reusable workflow.
-    #[arg(long, value_name = "URL", value_parser = nonempty)]
-    certificate_build_signer: Option<String>,
-    /// The commit of the build instructions that signed.
-    #[arg(long, value_name = "SHA", value_parser = nonempty)]
-    certificate_build_signer_digest: Option<String>,
-    /// The top-level build instructions, such as the workflow that called a reusable one.
-    #[arg(long, value_name = "URL", value_parser = nonempty)]
-    certificate_build_config: Option<String>,
-    /// The commit of the top-level build instructions.
-    #[arg(long, value_name = "SHA", value_parser = nonempty)]
-    certificate_build_config_digest: Option<String>,
-    /// The event that started the build, such as push.
-    #[arg(long, value_name = "EVENT", value_parser = nonempty)]
-    certificate_build_trigger: Option<String>,
-    /// Where the build ran, such as github-hosted or self-hosted.
-    #[arg(long, value_name = "NAME", value_parser = nonempty)]
-    certificate_runner_environment: Option<String>,
-    /// The run of the build.
-    #[arg(long, value_name = "URL", value_parser = nonempty)]
-    certificate_run_invocation: Option<String>,
-    /// The environment that is deployed to, such as production.
-    #[arg(long, value_name = "NAME", value_parser = nonempty)]
-    certificate_deployment_environment: Option<String>,
-    /// The subject (sub) of the identity token.
-    #[arg(long, value_name = "SUBJECT", value_parser = nonempty)]
-    certificate_token_subject: Option<String>,
-}
+/// Other values that the certificate must have: flags made of the table [`EXTENSIONS`].
+pub(crate) struct ExtensionFlags(Vec<(String, StringMatch)>);
 
 impl ExtensionFlags {
     /// The object identifiers of the extensions, and the values they must have.
     pub(crate) fn wanted(&self) -> impl Iterator<Item = (String, StringMatch)> {
-        let flags = [
-            (2, &self.certificate_github_workflow_trigger),
-            (3, &self.certificate_github_workflow_sha),
-            (4, &self.certificate_github_workflow_name),
-            (5, &self.certificate_github_workflow_repository),
-            (6, &self.certificate_github_workflow_ref),
-            (9, &self.certificate_build_signer),
-            (10, &self.certificate_build_signer_digest),
-            (11, &self.certificate_runner_environment),
-            (12, &self.certificate_source_repository),
-            (13, &self.certificate_source_repository_digest),
-            (14, &self.certificate_source_repository_ref),
-            (15, &self.certificate_source_repository_identifier),
-            (16, &self.certificate_source_repository_owner),
-            (17, &self.certificate_source_repository_owner_identifier),
-            (18, &self.certificate_build_config),
-            (19, &self.certificate_build_config_digest),
-            (20, &self.certificate_build_trigger),
-            (21, &self.certificate_run_invocation),
-            (22, &self.certificate_source_repository_visibility),
-            (23, &self.certificate_deployment_environment),
-            (24, &self.certificate_token_subject),
-        ];
-        flags.into_iter().filter_map(|(arc, value)| {
-            let value = StringMatch::exact(value.as_ref()?);
-            Some((format!("1.3.6.1.4.1.57264.1.{arc}"), value))
-        })
+        self.0.iter().cloned()
     }
 }
+
+impl clap::Args for ExtensionFlags {
+    fn group_id() -> Option<clap::Id> {
+        Some("ExtensionFlags".into())
+    }
+
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let ids = EXTENSIONS.map(|(_, name, ..)| name);
+        let group = clap::ArgGroup::new("ExtensionFlags").multiple(true).args(ids);
+        let arguments = EXTENSIONS.map(|(_, name, value, help)| {
+            let arg = clap::Arg::new(name).long(format!("certificate-{name}")).value_name(value);
+            arg.help(help).help_heading("Policy").value_parser(nonempty)
+        });
+        command.args(arguments).group(group)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for ExtensionFlags {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let values = EXTENSIONS.into_iter().filter_map(|(arc, name, ..)| {
+            let value = StringMatch::exact(matches.get_one::<String>(name)?);
+            Some((format!("1.3.6.1.4.1.57264.1.{arc}"), value))
+        });
+        Ok(Self(values.collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Fulcio's extensions: the last arc of the object identifier, the flag after `--certificate-`,
+/// its value and its help text.
+#[rustfmt::skip]
+const EXTENSIONS: [(u8, &str, &str, &str); 21] = [
+    (2, "github-workflow-trigger", "EVENT", "The event that started the workflow, such as push"),
+    (3, "github-workflow-sha", "SHA", "The commit of the workflow"),
+    (4, "github-workflow-name", "NAME", "The name of the workflow"),
+    (5, "github-workflow-repository", "REPOSITORY",
+        "The repository of the workflow, as OWNER/NAME"),
+    (6, "github-workflow-ref", "REF", "The git ref of the workflow, such as refs/heads/main"),
+    (12, "source-repository", "URL", "The repository that was built"),
+    (13, "source-repository-digest", "SHA", "The commit that was built"),
+    (14, "source-repository-ref", "REF", "The git ref that was built, such as refs/heads/main"),
+    (15, "source-repository-identifier", "ID",
+        "The number of the repository; it stays when the repository is renamed"),
+    (16, "source-repository-owner", "URL", "The owner of the repository"),
+    (17, "source-repository-owner-identifier", "ID",
+        "The number of the owner; it stays when the owner is renamed"),
+    (22, "source-repository-visibility", "VISIBILITY",
+        "The visibility of the repository at build time: public, private or internal"),
+    (9, "build-signer", "URL", "The build instructions that signed, such as a reusable workflow"),
+    (10, "build-signer-digest", "SHA", "The commit of the build instructions that signed"),
+    (18, "build-config", "URL",
+        "The top-level build instructions, such as the workflow that called a reusable one"),
+    (19, "build-config-digest", "SHA", "The commit of the top-level build instructions"),
+    (20, "build-trigger", "EVENT", "The event that started the build, such as push"),
+    (11, "runner-environment", "NAME", "Where the build ran, such as github-hosted or self-hosted"),
+    (21, "run-invocation", "URL", "The run of the build"),
+    (23, "deployment-environment", "NAME",
+        "The environment that is deployed to, such as production"),
+    (24, "token-subject", "SUBJECT", "The subject (sub) of the identity token"),
+];
 
 impl PolicyFlags {
     /// Whether no flag names the expected signer.

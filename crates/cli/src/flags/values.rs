@@ -144,30 +144,3 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_written_as_go_writes_them() {
-        assert_eq!(duration("3m0s"), Ok(Duration::from_secs(180)));
-        assert_eq!(duration("1.5h"), Ok(Duration::from_secs(5400)));
-        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        for wrong in ["", "3", "m", "3d", "-3s", "0s", "1..5s", "3 m", "inf", "nan"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_very_long_duration_is_cut_to_a_year() {
-        assert_eq!(duration("999999999999h"), Ok(LONGEST));
-    }
-
-    #[test]
-    fn a_bare_boolean_is_neither_an_image_nor_a_file() {
-        assert!(image("false").unwrap_err().contains("--upload=false"));
-        assert!(file("true").unwrap_err().contains("./true"));
-        assert!(file("./true").is_ok());
-    }
-}
