@@ -3,7 +3,7 @@
 use sandbox::Fault;
 use serde_json::{Map, json};
 
-use harness::Setup;
+use harness::{Program, Setup};
 
 #[test]
 fn an_image_that_does_not_exist_is_known_before_a_certificate_is_asked_for() {
@@ -89,6 +89,51 @@ fn a_variable_that_is_set_counts() {
     verify().args(empty).run().ends(2).says(&["the value is empty"]);
     let sign = setup.workload().args(["sign", &image]);
     sign.env("AMBISIGN_IDENTITY_TOKEN", "").run().ends(2).says(&["--identity-token"]);
+}
+
+#[test]
+fn a_platforms_variable_that_is_not_utf8_is_wrong_usage_and_a_path_is_used_as_it_is() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let setup = Setup::new();
+    let bytes = OsStr::from_bytes(b"x\xff");
+    for name in [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "ACTIONS_ID_TOKEN_REQUEST_URL",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+        "AZURE_CLIENT_ID",
+        "GOOGLE_SERVICE_ACCOUNT_NAME",
+        "KUBERNETES_SERVICE_HOST",
+        "SPIFFE_ENDPOINT_SOCKET",
+        "HTTPS_PROXY",
+        "https_proxy",
+    ] {
+        let identity = setup.program().arg("identity").env(name, bytes).run().ends(2);
+        identity.says(&[&format!("the variable {name} is not UTF-8")]);
+    }
+    // The files are looked for where the bytes lead.
+    let home = setup.directory().join(bytes);
+    std::fs::create_dir(&home).unwrap();
+    let initialize = ["initialize", "--mirror", setup.sandbox.tuf_url(), "--root"];
+    for name in ["HOME", "XDG_CACHE_HOME", "TUF_ROOT"] {
+        let program = Program::new(setup.directory()).args(initialize);
+        program.arg(setup.sandbox.tuf_root()).env(name, &home).run().ends(0);
+    }
+    for cache in [".cache/ambisign/tuf", "ambisign/tuf", "."] {
+        let locks = std::fs::read_dir(home.join(cache)).unwrap().map(|entry| entry.unwrap().path());
+        assert_eq!(locks.filter(|path| path.to_string_lossy().ends_with(".lock")).count(), 1);
+    }
+    let image = setup.image("demo/app");
+    let named = |name: &str| {
+        let verify = setup.program().args(["verify", &image]).args(setup.by_workload());
+        verify.env(name, home.join("absent")).run()
+    };
+    named("SSL_CERT_FILE").ends(10);
+    std::fs::write(home.join("config.json"), "{").unwrap();
+    let verify = setup.program().args(["verify", &image]).args(setup.by_workload());
+    verify.env("DOCKER_CONFIG", &home).run().ends(1).says(&["config.json"]);
 }
 
 #[test]

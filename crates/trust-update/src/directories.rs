@@ -40,17 +40,13 @@ impl Directories {
     /// `XDG_CACHE_HOME` (or `~/.cache`) and in `XDG_CONFIG_HOME` (or `~/.config`). `None` without
     /// any of them.
     pub fn from_env(env: &dyn Env) -> Option<Self> {
-        let path = |variable: &str| {
-            let value = env.var_os(variable).filter(|value| !value.is_empty());
-            value.map(PathBuf::from)
-        };
-        if let Some(root) = path("TUF_ROOT") {
+        if let Some(root) = env.path("TUF_ROOT") {
             return Some(Self::new(root.clone(), root));
         }
         let directory = |variable: &str, in_home: &str| {
             // The XDG specification says to ignore relative paths.
-            let given = path(variable).filter(|path| path.is_absolute());
-            let base = given.or_else(|| Some(path("HOME")?.join(in_home)))?;
+            let given = env.path(variable).filter(|path| path.is_absolute());
+            let base = given.or_else(|| Some(env.path("HOME")?.join(in_home)))?;
             Some(base.join("ambisign").join("tuf"))
         };
         Some(Self {
@@ -87,8 +83,8 @@ impl Directories {
             None => self.chosen(&mut warnings)?,
         };
         let url = url.unwrap_or_else(|| Mirror::public_good().url().clone());
-        if let Some(path) = env.var_os("TUF_ROOT_JSON").filter(|path| !path.is_empty()) {
-            let root = env.read(Path::new(&path), ROOT_CAP).await;
+        if let Some(path) = env.path("TUF_ROOT_JSON") {
+            let root = env.read(&path, ROOT_CAP).await;
             let root =
                 root.map_err(|error| Error::Root { reason: format!("TUF_ROOT_JSON: {error}") })?;
             return Ok(Choice { mirror: Mirror::new(url, &root)?, warnings });

@@ -62,13 +62,13 @@ impl Located {
     /// The file that a variable names, or the one that `gcloud` writes.
     pub(crate) async fn find(host: &Host) -> Result<Self, String> {
         let env = host.env.as_ref();
-        if let Some(path) = env.var(VARIABLE) {
-            return Ok(Self { path: path.into(), named: true });
+        if let Some(path) = env.path(VARIABLE) {
+            return Ok(Self { path, named: true });
         }
-        let base = match (env.var("CLOUDSDK_CONFIG"), env.var("APPDATA"), env.var("HOME")) {
-            (Some(path), ..) => PathBuf::from(path),
-            (None, Some(path), _) if cfg!(windows) => Path::new(&path).join("gcloud"),
-            (None, _, Some(path)) => Path::new(&path).join(".config/gcloud"),
+        let base = match (env.path("CLOUDSDK_CONFIG"), env.path("APPDATA"), env.path("HOME")) {
+            (Some(path), ..) => path,
+            (None, Some(path), _) if cfg!(windows) => path.join("gcloud"),
+            (None, _, Some(path)) => path.join(".config/gcloud"),
             _ => return Err(format!("{VARIABLE} is not set")),
         };
         let path = base.join(FILE);

@@ -39,14 +39,14 @@ impl Chainguard {
 
 /// Where a person's programs keep what they can fetch again.
 fn cache_directory(env: &dyn Env) -> Option<PathBuf> {
-    let home = |rest: &str| env.var("HOME").map(|home| Path::new(&home).join(rest));
+    let home = |rest: &str| env.path("HOME").map(|home| home.join(rest));
     if cfg!(windows) {
-        return env.var("LOCALAPPDATA").map(PathBuf::from);
+        return env.path("LOCALAPPDATA");
     }
     if cfg!(target_os = "macos") {
         return home("Library/Caches");
     }
-    env.var("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| home(".cache"))
+    env.path("XDG_CACHE_HOME").or_else(|| home(".cache"))
 }
 
 /// One directory, whatever the audience.
