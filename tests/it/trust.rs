@@ -446,3 +446,48 @@ fn a_home_that_belongs_to_another_user_is_warned_about_and_the_command_goes_on()
     run(&["sign", &image]);
     run(&[&["verify", &image], &by[..]].concat());
 }
+
+#[test]
+fn wrong_usage_of_every_command_is_noticed_before_anything_is_sent() {
+    let setup = Setup::new();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    silent.set_nonblocking(true).unwrap();
+    let address = silent.local_addr().unwrap();
+    let (mirror, image) = (format!("http://{address}/"), format!("{address}/demo/app:v1"));
+    setup.write("a", "content");
+    setup.write("a.sigstore.json", "{}");
+    let by = ["--certificate-identity=x", "--certificate-oidc-issuer=https://x.example"];
+    let commands: &[&[&str]] = &[
+        &["sign", &image, "--oidc-provider", "nope"],
+        &["sign", &image, "--oidc-provider", "github-actions", "--spiffe-hint", "h"],
+        &["sign", &image, "--bundle", "b", "--recursive"],
+        &["sign", &image, "-a", "k=1", "-a", "k=2"],
+        &["sign", &image, "--upload=false"],
+        &["sign-blob", "a", "--oidc-provider", "nope"],
+        &["sign-blob", "a", "--oidc-disable-ambient-providers"],
+        &["sign-blob", "a", "--fulcio-auth-flow=device", "--oidc-client-secret-file=absent"],
+        &["sign-blob", "a", "--fulcio-auth-flow=normal", "--oidc-redirect-url=ftp://x/"],
+        &["sign-blob", "a", "a"],
+        &["identity", "--oidc-provider", "nope"],
+        &["identity", "--oidc-disable-ambient-providers"],
+        &["verify", &image, "-a", "k=1", "-a", "k=2", by[0], by[1]],
+        &["verify", &image, "--certificate-identity-regexp", "(", by[1]],
+        &["verify", &image, "--registry-username", "n", by[0], by[1]],
+        &["verify-attestation", &image, "--type", "nonsense", by[0], by[1]],
+        &["verify-blob", "a"],
+        &["verify-blob", "a", by[0]],
+        &["verify-blob-attestation", "a", "--type", "nonsense", by[0], by[1]],
+        &["inspect", &image, "--registry-token", "t", "--registry-username", "n"],
+        &["initialize", "--mirror", &mirror, "--root", "a", "--root-checksum", "zz"],
+        &["initialize", "--staging", "--mirror", &mirror],
+        &["trusted-root", "create", "--with-default-services", "--rekor", "url=x"],
+        &["signing-config", "create", "--with-default-services", "--tsa", "url=x"],
+    ];
+    for arguments in commands {
+        let program = bare(&setup).args(*arguments).env("TUF_MIRROR", &mirror);
+        let program = program.env("TUF_ROOT_JSON", setup.sandbox.tuf_root());
+        program.args(["--timeout", "20s"]).run().ends(2);
+        let asked = silent.accept();
+        assert!(asked.is_err(), "{arguments:?} sent a request before it said what is wrong");
+    }
+}

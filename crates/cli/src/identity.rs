@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use host::Host;
-use image_signing::oidc_interactive::InteractiveLogin;
 use image_signing::{GivenToken, IdentitySearch, SpiffeChoice};
 
 use crate::context::Context;
@@ -11,35 +10,40 @@ use crate::failure::{Exit, Failure};
 use crate::flags::IdentityFlags;
 use crate::mask::Mask;
 
-/// An interactive login, and whether it is the only identity that may be used.
-pub(crate) type Login = (Arc<InteractiveLogin>, bool);
+/// Whether the user may log in.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) enum Login {
+    Impossible,
+    /// When no other identity is found.
+    Possible,
+    /// A flag asks for it: no other identity may be used.
+    Only,
+}
 
-/// Where the flags let the identity come from.
+/// Where the flags let the identity come from; the caller adds the login. Nothing is sent.
 pub(crate) async fn search(
     flags: &IdentityFlags,
-    login: Option<Login>,
+    login: Login,
     mask: Option<Mask>,
     context: &Context,
     host: &Host,
 ) -> Result<IdentitySearch, Failure> {
     let ambient = !flags.oidc_disable_ambient_providers;
-    let mut search = match (&flags.identity_token, &login) {
+    let mut search = match (&flags.identity_token, login) {
         (Some(token), _) => {
             context.console.wait_for("reading the identity token");
             let token = GivenToken::read(token.reveal(), host).await;
             context.console.settle();
             IdentitySearch::empty(host).with_token(token?)
         }
-        (None, Some((_, only))) if *only || !ambient => IdentitySearch::empty(host),
-        (None, None) if !ambient => {
+        (None, Login::Only) => IdentitySearch::empty(host),
+        (None, Login::Possible) if !ambient => IdentitySearch::empty(host),
+        (None, Login::Impossible) if !ambient => {
             let problem = "--oidc-disable-ambient-providers leaves no identity to sign with";
             return Err(Failure::usage(problem).hint("give a token: --identity-token FILE"));
         }
         (None, _) => ambient_search(flags, context, host).await?,
     };
-    if let Some((login, _)) = login {
-        search = search.with_login(login);
-    }
     if let Some(mask) = mask {
         search = search.on_token(mask);
     }

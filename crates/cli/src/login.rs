@@ -16,12 +16,31 @@ use crate::deadline::Deadline;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::flags::{AuthFlow, IdentityFlags, LoginFlags, Secret};
-use crate::identity::Login;
 use crate::output::Console;
 
-/// How a user may be asked to log in; `None` when another identity is named, in a CI job and where
-/// there is no terminal.
-pub(crate) fn flow(
+/// A login of which only the issuer may still be unknown.
+pub(crate) struct Prepared {
+    flow: Flow,
+    secret: Option<SecretString>,
+}
+
+/// What the flags say of a login, before anything is sent; `None` when another identity is named,
+/// in a CI job and where there is no terminal.
+pub(crate) async fn prepare(
+    flags: &LoginFlags,
+    identity: &IdentityFlags,
+    context: &Context,
+) -> Result<Option<Prepared>, Failure> {
+    let Some(flow) = flow(flags, identity, context)? else { return Ok(None) };
+    let secret = match &flags.oidc_client_secret_file {
+        Some(path) => Some(read_secret(path).await?),
+        None => None,
+    };
+    with_redirect(oidc_interactive::Login::new(String::new()), flags)?;
+    Ok(Some(Prepared { flow, secret }))
+}
+
+fn flow(
     flags: &LoginFlags,
     identity: &IdentityFlags,
     context: &Context,
@@ -48,13 +67,13 @@ pub(crate) fn flow(
 }
 
 /// The login that the flags describe. `None` where no issuer is known, unless a login is asked for.
-pub(crate) async fn plan(
-    flow: Flow,
+pub(crate) fn plan(
+    Prepared { flow, secret }: Prepared,
     flags: &LoginFlags,
     config: &SigningConfig,
     context: &Context,
     host: &Host,
-) -> Result<Option<Login>, Failure> {
+) -> Result<Option<Arc<InteractiveLogin>>, Failure> {
     let asked = flags.fulcio_auth_flow.is_some();
     let issuer = match (&flags.oidc_issuer, config.oidc(context.now())) {
         (Some(issuer), _) => issuer.clone(),
@@ -66,21 +85,21 @@ pub(crate) async fn plan(
         }
         (None, Err(_)) => return Ok(None),
     };
-    let secret = match &flags.oidc_client_secret_file {
-        Some(path) => Some(read_secret(path).await?),
-        None => None,
-    };
     let login = oidc_interactive::Login::new(issuer).with_flow(flow);
-    let mut login = login.with_client(&flags.oidc_client_id, secret);
-    if let Some(redirect) = &flags.oidc_redirect_url {
-        login = login
-            .with_redirect(redirect)
-            .map_err(|error| Failure::of(Exit::Usage, "cannot use --oidc-redirect-url", &error))?;
-    }
+    let login = with_redirect(login.with_client(&flags.oidc_client_id, secret), flags)?;
     let (console, deadline) = (Arc::clone(&context.console), context.deadline().cloned());
     let prompt = Arc::new(Terminal { console, deadline });
     let login = InteractiveLogin::new(login, host.clone(), Arc::new(SystemLoopback), prompt);
-    Ok(Some((Arc::new(login), asked)))
+    Ok(Some(Arc::new(login)))
+}
+
+fn with_redirect(
+    login: oidc_interactive::Login,
+    flags: &LoginFlags,
+) -> Result<oidc_interactive::Login, Failure> {
+    let Some(redirect) = &flags.oidc_redirect_url else { return Ok(login) };
+    let wrong = |error| Failure::of(Exit::Usage, "cannot use --oidc-redirect-url", &error);
+    login.with_redirect(redirect).map_err(wrong)
 }
 
 async fn read_secret(named: &Secret) -> Result<SecretString, Failure> {

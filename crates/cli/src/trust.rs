@@ -9,6 +9,7 @@ use trust_update::{Directories, Error, Mirror, Trust, Updates};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure, chain};
+use crate::output::Console;
 
 /// The current trusted root.
 pub(crate) async fn trusted_root(offline: bool, context: &Context) -> Result<TrustedRoot, Failure> {
@@ -49,34 +50,50 @@ pub(crate) async fn kept(offline: bool, context: &Context) -> Result<Option<Arc<
     if let Some(trust) = context.trust() {
         return Ok(Some(trust));
     }
-    let Some(updates) = updates(context).await? else { return Ok(None) };
+    let Some(directories) = Directories::from_env(&*context.env) else { return Ok(None) };
     let host = context.host(&context.settings());
-    let trust = if offline {
-        updates.offline(&*host.clock).await
-    } else {
-        context
-            .console
-            .wait_for(&format!("refreshing the trusted root from {}", updates.mirror().url()));
-        updates.current(&host.http, &*host.clock).await
+    let console = Arc::clone(&context.console);
+    let load = move || async move {
+        let Some(updates) = updates(directories, &*host.env, &console).await? else {
+            return Ok(None);
+        };
+        if offline {
+            return updates.offline(&*host.clock).await.map(Some);
+        }
+        console.wait_for(&format!("refreshing the trusted root from {}", updates.mirror().url()));
+        updates.current(&host.http, &*host.clock).await.map(Some)
     };
+    let trust = apart(offline, load).await?;
     context.console.settle();
-    let trust = Arc::new(trust.map_err(|error| failure(&error))?);
+    let Some(trust) = trust.map_err(|error| failure(&error))? else { return Ok(None) };
+    let trust = Arc::new(trust);
     warn(&trust, context);
     context.keep_trust(&trust);
     Ok(Some(trust))
 }
 
 /// The mirror in use, unless it is the public-good instance and was never fetched.
-async fn updates(context: &Context) -> Result<Option<Updates>, Failure> {
-    let env = &*context.env;
-    let Some(directories) = Directories::from_env(env) else { return Ok(None) };
-    let choice = directories.mirror(env).await.map_err(|error| failure(&error))?;
-    for warning in &choice.warnings {
-        context.console.warning(&chain(warning).join(": "));
-    }
+async fn updates(
+    directories: Directories,
+    env: &dyn Env,
+    console: &Console,
+) -> Result<Option<Updates>, Error> {
+    let choice = directories.mirror(env).await?;
+    choice.warnings.iter().for_each(|warning| console.warning(&chain(warning).join(": ")));
     let embedded = choice.mirror.url() == Mirror::public_good().url();
     let updates = Updates::new(choice.mirror, directories);
     Ok((!embedded || updates.is_cached()).then_some(updates))
+}
+
+/// Does `work` on a thread with a runtime of its own: files of the cache are read and written where
+/// they are used, and a file system that hangs must not stop `--timeout` or Ctrl-C.
+pub(crate) async fn apart<T: Send + 'static, F: Future<Output = T>>(
+    offline: bool,
+    work: impl FnOnce() -> F + Send + 'static,
+) -> Result<T, Failure> {
+    let run = move || crate::runtime(!offline).map(|runtime| runtime.block_on(work()));
+    let done = host::off_thread(run).await.and_then(|done| done);
+    done.map_err(|error| Failure::of(Exit::Failed, "cannot load the trusted root", &error))
 }
 
 /// The directories of TUF's files.

@@ -10,8 +10,9 @@ use image_signing::{IdentityReport, PredictedExtension};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::flags::{IdentityCommandFlags, Output};
+use crate::identity::{self, Login};
 use crate::output::{Layout, Stream, json_line};
-use crate::{identity, mask, plan};
+use crate::{mask, plan};
 
 pub(crate) async fn identity(
     flags: &IdentityCommandFlags,
@@ -20,7 +21,7 @@ pub(crate) async fn identity(
     let profiles = profiles(flags).await?;
     let host = context.host(&context.settings());
     let mask = mask::plan(&flags.identity, Stream::Stdout.of_people(flags.output), context)?;
-    let search = identity::search(&flags.identity, None, mask, context, &host).await?;
+    let search = identity::search(&flags.identity, Login::Impossible, mask, context, &host).await?;
     let mut unknown = None;
     let fulcio = async {
         let found = fulcio(flags, &host, context).await;

@@ -34,7 +34,11 @@ pub(crate) async fn initialize(
     };
     let url = mirror.url().to_string();
     context.console.wait_for(&format!("fetching the trusted root from {url}"));
-    let trust = trust_update::initialize(mirror, &directories, &host.http, &*host.clock).await;
+    let cache = directories.clone();
+    let fetch = move || async move {
+        trust_update::initialize(mirror, &cache, &host.http, &*host.clock).await
+    };
+    let trust = trust::apart(false, fetch).await?;
     context.console.settle();
     let trust = trust.map_err(|error| trust::failure(&error))?;
     match flags.output {

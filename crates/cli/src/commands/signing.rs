@@ -12,8 +12,9 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::flags::{Output, SigningFlags};
+use crate::identity::{self, Login};
 use crate::output::{Console, Stream};
-use crate::{identity, login, mask, plan};
+use crate::{login, mask, plan};
 
 /// A signer and the identities it may use, from flags alone: nothing has been asked of anyone.
 pub(super) struct Signing {
@@ -30,10 +31,16 @@ impl Signing {
     ) -> Result<Self, Failure> {
         // Wrong usage first, before the network.
         let mask = mask::plan(&flags.identity, report.of_people(flags.output()), context)?;
-        let flow = login::flow(&flags.login, &flags.identity, context)?;
+        let prepared = login::prepare(&flags.login, &flags.identity, context).await?;
+        let login = match (&prepared, flags.login.fulcio_auth_flow) {
+            (None, _) => Login::Impossible,
+            (Some(_), None) => Login::Possible,
+            (Some(_), Some(_)) => Login::Only,
+        };
+        let host = context.host(&context.settings());
+        let mut search = identity::search(&flags.identity, login, mask, context, &host).await?;
         let root = plan::trusted_root(&flags.trust, context).await?;
         let config = plan::signing_config(&flags.services, flags.trust.offline, context).await?;
-        let host = context.host(&context.settings());
         let services = Services::select(&config, context.now())?;
         let signer = Signer::new(services, Arc::new(root), host.http.clone(), host.clock.clone())?;
         let console = Arc::clone(&context.console);
@@ -44,11 +51,11 @@ impl Signing {
                  --insecure-ignore-tlog",
             );
         }
-        let login = match flow {
-            Some(flow) => login::plan(flow, &flags.login, &config, context, &host).await?,
-            None => None,
-        };
-        let search = identity::search(&flags.identity, login, mask, context, &host).await?;
+        if let Some(prepared) = prepared
+            && let Some(login) = login::plan(prepared, &flags.login, &config, context, &host)?
+        {
+            search = search.with_login(login);
+        }
         Ok(Self { signer, search })
     }
 

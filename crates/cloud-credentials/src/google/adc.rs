@@ -1,6 +1,6 @@
 //! Application Default Credentials: the JSON files that Google's programs read.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;

@@ -1,6 +1,6 @@
 //! Chainguard: the token that its program `chainctl` has fetched.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use host::{Env, Host};
