@@ -125,15 +125,6 @@ fn a_platforms_variable_that_is_not_utf8_is_wrong_usage_and_a_path_is_used_as_it
         let locks = std::fs::read_dir(home.join(cache)).unwrap().map(|entry| entry.unwrap().path());
         assert_eq!(locks.filter(|path| path.to_string_lossy().ends_with(".lock")).count(), 1);
     }
-    let image = setup.image("demo/app");
-    let named = |name: &str| {
-        let verify = setup.program().args(["verify", &image]).args(setup.by_workload());
-        verify.env(name, home.join("absent")).run()
-    };
-    named("SSL_CERT_FILE").ends(10);
-    std::fs::write(home.join("config.json"), "{").unwrap();
-    let verify = setup.program().args(["verify", &image]).args(setup.by_workload());
-    verify.env("DOCKER_CONFIG", &home).run().ends(1).says(&["config.json"]);
 }
 
 #[test]

@@ -28,14 +28,15 @@ fn every_flag_of_cosigns_is_accepted_or_refused_by_name() {
 #[test]
 fn a_flag_reads_its_two_variables() {
     for command in ["sign", "verify", "inspect"] {
-        let image = "registry.invalid/a";
+        // A flag that conflicts with it.
+        let with_token = [command, "registry.invalid/a", "--registry-token", "t"];
         let (ours, theirs) = ("AMBISIGN_REGISTRY_USERNAME", "COSIGN_REGISTRY_USERNAME");
         for name in [ours, theirs] {
             let named = format!("--registry-username is set by the variable {name}");
-            program(&[command, image], &[(name, "x")]).run().ends(2).says(&[&named]);
+            program(&with_token, &[(name, "x")]).run().ends(2).says(&[&named]);
         }
         let named = format!("is set by the variable {ours}");
-        program(&[command, image], &[(theirs, "x"), (ours, "y")]).run().ends(2).says(&[&named]);
+        program(&with_token, &[(theirs, "x"), (ours, "y")]).run().ends(2).says(&[&named]);
     }
 }
 

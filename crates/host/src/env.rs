@@ -179,6 +179,7 @@ mod tests {
         assert_eq!(env.var("ROOT").as_deref(), Some("/r\u{fffd}ot"));
         let error = env.try_var("ROOT").unwrap_err();
         assert_eq!(error.to_string(), "the value of the variable ROOT is not valid UTF-8");
+        assert_eq!(env.path("ROOT").unwrap().as_os_str(), env.var_os("ROOT").unwrap());
     }
 
     #[test]
