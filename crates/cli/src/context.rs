@@ -12,6 +12,15 @@ use crate::failure::{Exit, Failure};
 use crate::output::Console;
 use crate::{command_line, hints};
 
+/// One thread is enough: the program waits for others nearly all of the time.
+pub(crate) fn runtime(opens_sockets: bool) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    match opens_sockets {
+        true => runtime.enable_all().build(),
+        false => runtime.enable_time().build(),
+    }
+}
+
 /// The surroundings of a command.
 pub(crate) struct Context {
     pub(crate) console: Arc<Console>,

@@ -42,7 +42,7 @@ impl Flag {
 }
 
 pub(crate) fn add_flags(mut command: Command) -> Command {
-    for flag in flags_of(&command.get_name().to_owned()) {
+    for flag in flags_of(command.get_name()) {
         let arg = Arg::new(flag.name).long(flag.name).hide(true).aliases(flag.alias);
         command = command.arg(match flag.is_switch() {
             false => arg.value_name("VALUE").num_args(1).action(ArgAction::Append),

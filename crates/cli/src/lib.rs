@@ -77,7 +77,7 @@ fn start(flags: &Flags, context: &Arc<Context>) -> Result<(), Failure> {
     if flags.root.verbose {
         log_to_stderr();
     }
-    let runtime = runtime(handles_signals(flags))
+    let runtime = context::runtime(handles_signals(flags))
         .map_err(|error| Failure::of(Exit::Failed, "the async runtime cannot start", &error))?;
     let result = runtime.block_on(until_done_or_stopped(flags, context));
     context.console.settle();
@@ -90,15 +90,6 @@ fn start(flags: &Flags, context: &Arc<Context>) -> Result<(), Failure> {
 /// terminal there is a line to clear first.
 fn handles_signals(flags: &Flags) -> bool {
     flags.command.opens_sockets() || std::io::stderr().is_terminal()
-}
-
-/// One thread is enough: the program waits for others nearly all of the time.
-fn runtime(opens_sockets: bool) -> std::io::Result<tokio::runtime::Runtime> {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    match opens_sockets {
-        true => runtime.enable_all().build(),
-        false => runtime.enable_time().build(),
-    }
 }
 
 /// A command is stopped by dropping its future. Files are renamed into place when they are whole, so

@@ -7,7 +7,7 @@ use host::Env;
 use trust_root::{SigningConfig, TrustedRoot};
 use trust_update::{Directories, Error, Mirror, Trust, Updates};
 
-use crate::context::Context;
+use crate::context::{Context, runtime};
 use crate::failure::{Exit, Failure, chain};
 use crate::output::Console;
 
@@ -91,7 +91,7 @@ pub(crate) async fn apart<T: Send + 'static, F: Future<Output = T>>(
     offline: bool,
     work: impl FnOnce() -> F + Send + 'static,
 ) -> Result<T, Failure> {
-    let run = move || crate::runtime(!offline).map(|runtime| runtime.block_on(work()));
+    let run = move || runtime(!offline).map(|runtime| runtime.block_on(work()));
     let done = host::off_thread(run).await.and_then(|done| done);
     done.map_err(|error| Failure::of(Exit::Failed, "cannot load the trusted root", &error))
 }
