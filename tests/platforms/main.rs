@@ -6,6 +6,7 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod audiences;
 mod certificates;
 mod clouds;
 mod faults;

@@ -8,7 +8,7 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 
 use fulcio_client::preflight::Refusal;
-use host::TransportError;
+use host::{TransportError, escape_remote as shown};
 use x509::Certificate;
 
 /// What can be done about `error` and its causes.
@@ -229,9 +229,9 @@ fn signing(error: &signer::Error) -> Vec<String> {
 fn token(refusal: &Refusal) -> Vec<String> {
     let hint = match refusal {
         Refusal::Audience { expected, .. } => {
-            let audience = host::escape_remote(expected);
-            return vec![format!("request the token for the audience {audience}")];
+            return vec![format!("request the token for the audience {}", shown(expected))];
         }
+        Refusal::Several(all) => return all.iter().flat_map(token).collect(),
         Refusal::Expired { .. } => {
             "get the token right before it is used; if it is new, compare the clock of this \
              machine with the issuer's"
@@ -240,7 +240,7 @@ fn token(refusal: &Refusal) -> Vec<String> {
         Refusal::Issuer { nearest: Some(nearest), .. } => {
             return vec![format!(
                 "check the issuer of the token: the accepted one may be {}",
-                host::escape_remote(nearest)
+                shown(nearest)
             )];
         }
         Refusal::Issuer { .. } => {

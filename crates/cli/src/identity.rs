@@ -44,6 +44,9 @@ pub(crate) async fn search(
         }
         (None, _) => ambient_search(flags, context, host).await?,
     };
+    if let Some(audience) = &flags.oidc_audience {
+        search = search.with_audience(audience.clone());
+    }
     if let Some(mask) = mask {
         search = search.on_token(mask);
     }

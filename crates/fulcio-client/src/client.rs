@@ -193,10 +193,14 @@ impl Fulcio {
             })
             .unwrap_or(UNIX_EPOCH);
         let configuration = self.configuration().await.ok();
-        let sigstore = Audience::sigstore();
-        let source = preflight::check(token, &sigstore, configuration.as_ref(), now).err();
+        let audience = claims.audiences().join(", ");
+        // Only the configuration can tell that it is another than this authority wants.
+        let asked = Audience::new(claims.audiences().first().copied().unwrap_or_default());
+        let asked = asked.unwrap_or_else(|_| Audience::sigstore());
+        let source = preflight::check(token, &asked, configuration.as_ref(), now).err();
         let issuer = claims.issuer().map_or_else(|| "no issuer".into(), host::escape_remote);
-        Error::Token { url: self.shown(), issuer, source }
+        let audience = host::escape_remote(&audience);
+        Error::Token { url: self.shown(), issuer, audience, source }
     }
 
     fn http_error(&self, response: &Response<Bytes>) -> Error {

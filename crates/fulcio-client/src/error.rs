@@ -49,7 +49,8 @@ pub enum Error {
     /// source says what is wrong, as far as the token, the authority's list of issuers and its
     /// clock show it.
     #[error(
-        "the certificate authority at {url} refused the identity token of {issuer}{}",
+        "the certificate authority at {url} refused the identity token of {issuer} for the audience \
+         {audience}{}",
         if source.is_none() { UNEXPLAINED } else { "" }
     )]
     Token {
@@ -57,6 +58,8 @@ pub enum Error {
         url: String,
         /// The token's issuer, escaped.
         issuer: String,
+        /// The token's audience, escaped.
+        audience: String,
         /// What is wrong with it.
         source: Option<Refusal>,
     },

@@ -41,9 +41,13 @@ pub fn check(
         .map(|issuer| issuer.audience.as_str())
         .filter(|text| !text.is_empty())
         .unwrap_or(audience.as_str());
-    check_audience(claims, audience)?;
     let mut warnings = Vec::new();
-    check_times(claims, now, &mut warnings)?;
+    // Both at once: correcting one must not lead to the next error.
+    match (check_audience(claims, audience), check_times(claims, now, &mut warnings)) {
+        (Ok(()), Ok(())) => {}
+        (Err(one), Ok(())) | (Ok(()), Err(one)) => return Err(one),
+        (Err(one), Err(other)) => return Err(Refusal::Several(Box::new([one, other]))),
+    }
     if let Some(sub) = claims.get("sub").filter(|sub| !sub.is_string() && !sub.is_null()) {
         return Err(Refusal::claim("sub", "a text", Some(sub)));
     }
@@ -109,6 +113,9 @@ pub enum Refusal {
         /// In how long.
         wait: Duration,
     },
+    /// More than one of these.
+    #[error("{}", all(_0))]
+    Several(Box<[Self]>),
 }
 
 /// What Fulcio takes all the same, and a person should know.
@@ -444,6 +451,10 @@ fn check_template(
 
 fn needed_by(provider: CiProvider) -> String {
     format!("a text, which certificates of {} are made from", provider.as_str())
+}
+
+fn all(refusals: &[Refusal]) -> String {
+    refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 fn list(found: &[String]) -> String {

@@ -1,6 +1,6 @@
 //! The configuration of a sandbox.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +31,9 @@ pub struct Config {
     pub registrations: Vec<Registration>,
     /// The job whose tokens the GitHub-shaped endpoint hands out.
     pub github_job: GithubJob,
+    /// The audience that Fulcio wants of an issuer's tokens, by the issuer's name, where it is not
+    /// `sigstore`. An issuer that no public Fulcio takes is accepted when it is named here.
+    pub audiences: BTreeMap<String, String>,
     /// How the login page behaves.
     pub login: LoginPage,
     /// The interval of Rekor v2's checkpoints; zero makes one for each entry.
@@ -57,6 +60,7 @@ impl Config {
             spiffe_socket: None,
             registrations: builder.into_iter().map(registration).collect(),
             github_job: GithubJob::default(),
+            audiences: BTreeMap::new(),
             login: LoginPage::default(),
             checkpoint_interval: Duration::ZERO,
             faults: BTreeSet::new(),

@@ -114,7 +114,11 @@ impl Sandbox {
         let mut oidc = Oidc::new(&urls.oidc, Arc::clone(clock)).with_login(config.login, faults);
         let mut trusted = Vec::new();
         let mut add = |name: &str| {
-            trusted.push(TrustedIssuer::new(urls.issuer(name), issuer_kind(name, &trust_domain)));
+            let issuer = TrustedIssuer::new(urls.issuer(name), issuer_kind(name, &trust_domain));
+            trusted.push(match config.audiences.get(name) {
+                Some(audience) => issuer.with_audience(audience),
+                None => issuer,
+            });
             oidc.add(name, faults, state)
         };
         let github_issuer = add("github")?;
@@ -122,7 +126,12 @@ impl Sandbox {
         for name in ISSUERS.into_iter().filter(|name| !["github", "spiffe"].contains(name)) {
             add(name)?;
         }
-        for name in UNTRUSTED_ISSUERS {
+        let (accepted, others): (Vec<_>, Vec<_>) =
+            UNTRUSTED_ISSUERS.iter().partition(|name| config.audiences.contains_key(**name));
+        for name in accepted {
+            add(name)?;
+        }
+        for name in others {
             oidc.add(name, faults, state)?;
         }
         let oidc = Arc::new(oidc);
@@ -403,7 +412,9 @@ fn issuer_kind(name: &str, trust_domain: &TrustDomain) -> IssuerKind {
         "kubernetes" => IssuerKind::Kubernetes,
         "spiffe" => IssuerKind::Spiffe { trust_domain: trust_domain.to_string() },
         "uri" => IssuerKind::Uri { subject_domain: "http://localhost".to_owned() },
-        "username" => IssuerKind::Username { subject_domain: "localhost".to_owned() },
+        "azure" | "semaphore" | "username" | "vercel" => {
+            IssuerKind::Username { subject_domain: "localhost".to_owned() }
+        }
         _ => IssuerKind::Email { issuer_claim: None },
     }
 }

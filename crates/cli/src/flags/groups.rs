@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use id_token::Audience;
 use spiffe_workload_api::{Endpoint, SpiffeId};
 use url::Url;
 
@@ -19,6 +20,10 @@ pub(crate) struct IdentityFlags {
     /// Use only this identity source, such as github-actions or spiffe.
     #[arg(long, value_name = "NAME", value_parser = nonempty)]
     pub(crate) oidc_provider: Option<String>,
+    /// Request identity tokens for this audience, instead of the one that the certificate authority
+    /// states for the issuer, or else sigstore.
+    #[arg(long, value_name = "AUDIENCE", value_parser = audience)]
+    pub(crate) oidc_audience: Option<Audience>,
     /// Do not search for an identity: use only --identity-token or an interactive login.
     #[arg(long)]
     #[arg(conflicts_with_all = ["oidc_provider", "spiffe_id", "spiffe_hint", "spiffe_socket"])]
@@ -37,6 +42,10 @@ pub(crate) struct IdentityFlags {
     /// stdout, or to stderr when stdout has JSON or a bundle.
     #[arg(long)]
     pub(crate) github_mask: bool,
+}
+
+fn audience(text: &str) -> Result<Audience, id_token::Error> {
+    Audience::new(text)
 }
 
 impl IdentityFlags {

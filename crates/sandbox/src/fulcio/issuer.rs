@@ -66,6 +66,12 @@ impl TrustedIssuer {
         Self { url: url.into(), kind, audience: "sigstore".to_owned() }
     }
 
+    /// The same issuer, whose tokens must be for `audience`.
+    #[must_use]
+    pub fn with_audience(self, audience: impl Into<String>) -> Self {
+        Self { audience: audience.into(), ..self }
+    }
+
     /// Its URL, or the pattern of its URLs.
     pub fn url(&self) -> &str {
         &self.url
