@@ -8,6 +8,7 @@ use fulcio_client::predict::{Prediction, Profile};
 use fulcio_client::preflight::{self, Refusal};
 use fulcio_client::{Configuration, Fulcio, Profiles};
 use id_token::{Audience, IdToken, TokenSource as _};
+use jiff::SignedDuration;
 use oidc_ambient::Report;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -168,6 +169,65 @@ impl IdentitySearch {
             Err(error) => report.error = Some(error.into()),
         }
         report
+    }
+}
+
+impl IdentityReport {
+    /// Whether there is an identity that would sign, in one line.
+    pub fn headline(&self) -> &'static str {
+        match (&self.chosen, self.fulcio.as_ref().and_then(|it| it.accepts)) {
+            (None, _) => "Nothing here can sign.",
+            (Some(_), Some(false)) => {
+                "This identity was found, and the certificate authority would refuse it:"
+            }
+            (Some(_), _) => "This identity would sign:",
+        }
+    }
+
+    /// The names of the sources that are not here, in order and each once.
+    pub fn absent(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for source in self.sources.iter().filter(|it| it.state == "absent") {
+            if !names.contains(&source.provider.as_str()) {
+                names.push(&source.provider);
+            }
+        }
+        names
+    }
+
+    /// What to tell a user of the identity that would sign: names, and their values.
+    pub fn summary(&self) -> Vec<(&'static str, String)> {
+        let Some(chosen) = &self.chosen else { return Vec::new() };
+        let claim = |name: &str| match chosen.claims.get(name) {
+            Some(Value::String(text)) => Some(text.clone()),
+            value => value.map(ToString::to_string),
+        };
+        let (fulcio, certificate) = (self.fulcio.as_ref(), self.certificate.as_ref());
+        let identity = certificate.map(|it| it.subject.clone()).or_else(|| claim("sub"));
+        let issuer = certificate.map(|it| it.issuer.clone()).or_else(|| claim("iss"));
+        let time = chosen.expires.as_ref().zip(chosen.seconds_left).map(|(end, left)| {
+            let left = SignedDuration::from_secs(left.cast_signed());
+            format!("for {left:#}, until {}", end.replace('T', " ").replace('Z', " UTC"))
+        });
+        let mut sources = self.sources.iter();
+        let source = sources.find(|it| it.provider == chosen.provider && it.state == "available");
+        let source = match source {
+            Some(source) => format!("{} ({})", chosen.provider, source.evidence),
+            None => chosen.provider.clone(),
+        };
+        let facts = [
+            ("identity", identity),
+            ("issuer", issuer),
+            ("valid", time),
+            ("source", Some(source)),
+            ("subject", claim("sub")),
+            ("audience", claim("aud")),
+            ("email", claim("email")),
+            ("accepted", fulcio.map(ToString::to_string)),
+        ];
+        let known = facts.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let warnings = fulcio.iter().flat_map(|it| &it.warnings);
+        known.chain(warnings.map(|text| ("warning", text.clone()))).collect()
     }
 }
 

@@ -1,11 +1,10 @@
 //! `ambisign identity`.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use fulcio_client::{Fulcio, Profiles};
 use host::Host;
-use image_signing::{IdentityReport, PredictedExtension};
+use image_signing::{IdentityReport, PredictedExtension, SourceReport};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -81,7 +80,10 @@ async fn profiles(flags: &IdentityCommandFlags) -> Result<Profiles, Failure> {
 
 /// First what would sign, then the certificate, then what else is here or broken, then the rest.
 fn text(report: &IdentityReport, mut layout: Layout) -> Vec<String> {
-    chosen(report, &mut layout);
+    layout.heading(report.headline());
+    for (name, value) in report.summary() {
+        layout.field(name, &value, COLUMN);
+    }
     if let Some(certificate) = &report.certificate {
         layout.heading("Extensions of the certificate");
         let name = |it: &'_ PredictedExtension| it.name.unwrap_or(it.oid);
@@ -90,12 +92,12 @@ fn text(report: &IdentityReport, mut layout: Layout) -> Vec<String> {
             layout.field(name(it), &it.value, column);
         }
     }
-    let is_chosen = |name: &str| report.chosen.as_ref().is_some_and(|it| it.provider == name);
-    let (absent, others): (Vec<_>, Vec<_>) = report
-        .sources
-        .iter()
-        .filter(|it| it.state == "absent" || !is_chosen(&it.provider))
-        .partition(|it| it.state == "absent" && !tracing::enabled!(tracing::Level::DEBUG));
+    let is_verbose = tracing::enabled!(tracing::Level::DEBUG);
+    let is_chosen = |it: &SourceReport| {
+        it.state == "available" && report.chosen.iter().any(|found| found.provider == it.provider)
+    };
+    let is_shown = |it: &&SourceReport| !is_chosen(it) && (is_verbose || it.state != "absent");
+    let others: Vec<_> = report.sources.iter().filter(is_shown).collect();
     if !others.is_empty() {
         layout.heading("Other identity sources");
     }
@@ -106,53 +108,10 @@ fn text(report: &IdentityReport, mut layout: Layout) -> Vec<String> {
         layout.field(&it.provider, &format!("{}: {}", it.state, found.join("; ")), column);
         it.hint.iter().for_each(|hint| layout.field("", &format!("hint: {hint}"), column));
     }
-    if !absent.is_empty() {
-        let mut names: Vec<_> = absent.iter().map(|it| it.provider.as_str()).collect();
-        let mut seen = HashSet::new();
-        names.retain(|name| seen.insert(*name));
-        layout.heading(&format!("Not here (--verbose says why): {}", names.join(", ")));
+    if !is_verbose && !report.sources.is_empty() {
+        layout.heading(&format!("Not here (--verbose says why): {}", report.absent().join(", ")));
     }
     layout.lines()
-}
-
-fn chosen(report: &IdentityReport, layout: &mut Layout) {
-    let Some(chosen) = &report.chosen else { return layout.heading("Nothing here can sign.") };
-    let claim = |name: &str| match chosen.claims.get(name) {
-        Some(serde_json::Value::String(text)) => Some(text.clone()),
-        value => value.map(ToString::to_string),
-    };
-    let certificate = report.certificate.as_ref();
-    let name = certificate.map(|it| it.subject.clone()).or_else(|| claim("sub"));
-    layout.heading(match report.fulcio.as_ref().and_then(|it| it.accepts) {
-        Some(false) => "This identity was found, and the certificate authority would refuse it:",
-        _ => "This identity would sign:",
-    });
-    layout.field("identity", &name.unwrap_or_else(|| "(none)".to_owned()), COLUMN);
-    let issuer = certificate.map(|it| it.issuer.clone()).or_else(|| claim("iss"));
-    let evidence =
-        report.sources.iter().find(|it| it.provider == chosen.provider && it.state == "available");
-    let evidence = evidence.map(|it| format!(" ({})", it.evidence)).unwrap_or_default();
-    let time = chosen.expires.as_ref().zip(chosen.seconds_left).map(|(end, left)| {
-        format!(
-            "for {:#}, until {}",
-            jiff::SignedDuration::from_secs(left.cast_signed()),
-            end.replace('T', " ").replace('Z', " UTC")
-        )
-    });
-    for (name, value) in [
-        ("issuer", issuer),
-        ("valid", time),
-        ("source", Some(format!("{}{evidence}", chosen.provider))),
-        ("subject", claim("sub")),
-        ("audience", claim("aud")),
-        ("email", claim("email")),
-        ("accepted", report.fulcio.as_ref().map(ToString::to_string)),
-    ] {
-        value.iter().for_each(|value| layout.field(name, value, COLUMN));
-    }
-    for warning in report.fulcio.iter().flat_map(|it| &it.warnings) {
-        layout.field("warning", warning, COLUMN);
-    }
 }
 
 /// Where values begin.
