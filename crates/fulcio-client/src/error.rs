@@ -75,4 +75,5 @@ pub enum Error {
 }
 
 const UNEXPLAINED: &str = " without a reason, and its claims are in order: check the token's \
-                           signature and that the authority can read the issuer's keys";
+                           signature and audience, and that the authority can read the issuer's \
+                           keys";

@@ -147,7 +147,7 @@ fn every_refusal_without_a_reason_gets_one() {
 }
 
 #[test]
-fn a_refusal_is_explained_even_by_an_authority_that_tells_neither_issuers_nor_time() {
+fn a_refusal_by_an_authority_that_tells_neither_issuers_nor_time_names_the_audience_used() {
     let refusal = json!({ "code": 3, "message": OPAQUE, "details": [] }).to_string();
     let http = move |request: Request<Bytes>| -> Result<Response<Bytes>, TransportError> {
         let is_first = request.method() == "POST";
@@ -159,7 +159,8 @@ fn a_refusal_is_explained_even_by_an_authority_that_tells_neither_issuers_nor_ti
     let fulcio = Fulcio::new("https://fulcio.example".parse().unwrap(), Arc::new(http));
     let token = recorded_token("other audience");
     let error = ready(fulcio.issue(&token, &RecordedKey::new())).unwrap_err();
-    assert!(error.source().unwrap().to_string().contains("another audience"), "{error}");
+    assert!(error.to_string().contains("for the audience other without a reason"), "{error}");
+    assert!(error.to_string().contains("check the token's signature and audience"), "{error}");
 }
 
 #[test]
