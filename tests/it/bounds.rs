@@ -182,5 +182,22 @@ fn a_bundle_of_millions_of_values() {
     }
 }
 
+/// 33: a detached signature, whose timestamp cosign wraps in JSON.
+#[test]
+fn a_detached_signature_of_millions_of_characters() {
+    let setup = Setup::new();
+    setup.write("a", "content");
+    setup.write("sig", "c2ln");
+    setup.write("ts", format!(r#"{{"SignedRFC3161Timestamp":"{}"}}"#, "A".repeat(20_000_000)));
+    setup.workload().args(["sign-blob", "a"]).run().ends(0);
+    let verify = || {
+        let verify = setup.program().args(["verify-blob", "a", "--signature", "sig"]);
+        let verify = verify.args(["--certificate", "sig", "--rfc3161-timestamp", "ts"]);
+        verify.args(setup.by_workload())
+    };
+    let outcome = bounded("33: timestamp of 20 MB in JSON", verify);
+    assert!([1, 12].contains(&outcome.code), "{outcome:#?}");
+}
+
 const ENTRIES: &str = "/verificationMaterial/tlogEntries";
 const STAMPS: &str = "/verificationMaterial/timestampVerificationData/rfc3161Timestamps";

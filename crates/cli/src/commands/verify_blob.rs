@@ -24,7 +24,7 @@ pub(crate) async fn verify_blob(
     let signature = async {
         match &flags.signature {
             Some(signature) => detached(flags, signature, context).await,
-            None => attached(artifact, flags.bundle.as_deref()).await,
+            None => attached(artifact, flags.bundle.as_deref(), context).await,
         }
     };
     check.carry_out(signature, Purpose::FileSignature, flags.output).await
@@ -45,7 +45,7 @@ pub(crate) async fn verify_blob_attestation(
         }
     };
     let check = Check { artifact, policy: &flags.policy, trust: &flags.trust, context };
-    let signature = attached(artifact, flags.bundle.as_deref());
+    let signature = attached(artifact, flags.bundle.as_deref(), context);
     check.carry_out(signature, Purpose::Attestation { predicate_type }, flags.output).await
 }
 
@@ -109,7 +109,11 @@ impl Check<'_> {
 }
 
 /// The signature in `--bundle`, or beside the file.
-async fn attached(artifact: &Artifact, bundle: Option<&Path>) -> Result<FileSignature, Failure> {
+async fn attached(
+    artifact: &Artifact,
+    bundle: Option<&Path>,
+    context: &Context,
+) -> Result<FileSignature, Failure> {
     let bundle = bundle.map(FileArgument::parse);
     match &bundle {
         Some(FileArgument::Standard) if artifact.is_stdin() => {
@@ -120,7 +124,12 @@ async fn attached(artifact: &Artifact, bundle: Option<&Path>) -> Result<FileSign
             Err(Failure::usage("stdin has no file name that leads to its bundle")
                 .hint("name the bundle: --bundle FILE"))
         }
-        bundle => Ok(FileSignature::of(artifact, bundle.as_ref()).await?),
+        bundle => {
+            context
+                .console
+                .wait_for(&format!("reading the bundle of {}", artifact.name().display()));
+            Ok(FileSignature::of(artifact, bundle.as_ref()).await?)
+        }
     }
 }
 
@@ -147,6 +156,8 @@ async fn detached(
     };
     let certificate = read("--certificate", flags.certificate.as_deref()).await?;
     let timestamp = read("--rfc3161-timestamp", flags.rfc3161_timestamp.as_deref()).await?;
-    FileSignature::detached(&bytes, certificate.as_deref(), timestamp.as_deref())
+    context.console.wait_for("reading the signature");
+    FileSignature::detached(bytes, certificate, timestamp)
+        .await
         .map_err(|error| Failure::judgement("cannot read the signature", &error))
 }

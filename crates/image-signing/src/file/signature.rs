@@ -61,19 +61,25 @@ impl FileSignature {
     ///
     /// # Errors
     /// One of them cannot be read.
-    pub fn detached(
-        signature: &[u8],
-        certificate: Option<&[u8]>,
-        timestamp: Option<&[u8]>,
+    pub async fn detached(
+        signature: Vec<u8>,
+        certificate: Option<Vec<u8>>,
+        timestamp: Option<Vec<u8>>,
     ) -> Result<Self, verify::Error> {
-        let certificate = certificate.map(String::from_utf8_lossy);
-        let unwrapped = timestamp.map(|bytes| {
-            let wrapped = Message::parse(bytes, SIZE_CAP).ok();
-            let inner = wrapped.and_then(|mut it| it.bytes("SignedRFC3161Timestamp").ok()?);
-            inner.unwrap_or_else(|| bytes.to_vec())
-        });
-        let certificate = certificate.as_deref();
-        let legacy = LegacySignature::detached(signature, certificate, unwrapped.as_deref())?;
+        // Hostile content may take long.
+        let parse = move || {
+            let certificate = certificate.as_deref().map(String::from_utf8_lossy);
+            let timestamp = timestamp.map(|bytes| {
+                let wrapped = Message::parse(&bytes, SIZE_CAP).ok();
+                let inner = wrapped.and_then(|mut it| it.bytes("SignedRFC3161Timestamp").ok()?);
+                inner.unwrap_or(bytes)
+            });
+            LegacySignature::detached(&signature, certificate.as_deref(), timestamp.as_deref())
+        };
+        let legacy = host::off_thread(parse).await.unwrap_or_else(|error| {
+            let expected = "a thread to read it on".to_owned();
+            Err(verify::Error::Artifact { expected, found: error.to_string() })
+        })?;
         Ok(Self { name: "signature".to_owned(), content: Content::Legacy(Arc::new(legacy)) })
     }
 
