@@ -59,3 +59,37 @@ fn a_log_of_version_2_that_a_flag_names_is_explained() {
     let sign = setup.workload().args(["sign-blob", "--rekor-url", url]).arg(&file);
     sign.run().ends(1).says(&["404", "Rekor version 2", "--signing-config"]);
 }
+
+#[test]
+fn a_service_on_another_machine_is_asked_over_https_unless_plain_http_is_allowed() {
+    let setup = Setup::new();
+    let file = setup.write("app.tar", "content");
+    let proxy = HostileServer::before(authority(&setup.sandbox.endpoints().fulcio), |_| Reply::Forward);
+    let sign = |program: Program| {
+        let program = program.env("HTTP_PROXY", format!("http://{}", proxy.address()));
+        program.arg("sign-blob").arg(&file).args(["--fulcio-url", "http://fulcio.test"])
+    };
+    let refused = sign(setup.workload()).run();
+    refused.ends(1).says(&["plain http to http://fulcio.test is refused", "--allow-insecure-service"]);
+    assert_eq!(proxy.requests().len(), 0);
+    let allowed = sign(setup.workload()).args(["--allow-insecure-service"]).run();
+    allowed.ends(0).says(&["warning: plain http to services is allowed"]);
+    assert!(proxy.requests().iter().any(|it| it.is("POST", "/api/v2/signingCert")));
+}
+
+#[test]
+fn the_token_service_of_a_github_job_is_not_asked_over_plain_http() {
+    let setup = Setup::new();
+    let file = setup.write("app.tar", "content");
+    let token_service = HostileServer::new(|_| Reply::refusal(500, "UNKNOWN"));
+    let job = setup.job().env("ACTIONS_ID_TOKEN_REQUEST_URL", "http://vstoken.test/token?x=1");
+    let job = job.env("HTTP_PROXY", format!("http://{}", token_service.address()));
+    let refused = job.arg("sign-blob").arg(&file).run();
+    refused.ends(1).says(&["plain http to http://vstoken.test is refused"]);
+    assert_eq!(token_service.requests().len(), 0);
+}
+
+/// `HOST:PORT` of a URL.
+fn authority(url: &str) -> &str {
+    url.trim_start_matches("http://").trim_end_matches('/')
+}

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use host::{Clock as _, Env, Host};
-use http_client::{Settings, SystemClock, SystemEnv};
+use http_client::{Settings, SystemClock, SystemEnv, danger};
 use trust_update::Trust;
 
 use crate::deadline::{Deadline, Paused};
@@ -33,6 +33,8 @@ pub(crate) struct Context {
     /// Its flags.
     flags: OnceLock<Vec<String>>,
     deadline: OnceLock<Arc<Deadline>>,
+    /// Plain http to services was allowed (`--allow-insecure-service`).
+    plain_http: OnceLock<()>,
 }
 
 impl Context {
@@ -46,6 +48,7 @@ impl Context {
             command: OnceLock::new(),
             flags: OnceLock::new(),
             deadline: OnceLock::new(),
+            plain_http: OnceLock::new(),
         }
     }
 
@@ -101,9 +104,22 @@ impl Context {
         *self.trust.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(trust));
     }
 
-    /// The network as the environment describes it.
+    /// Services may be reached over plain http from now on.
+    pub(crate) fn allow_plain_http(&self) {
+        self.console.warning(
+            "plain http to services is allowed (--allow-insecure-service): whoever is on the way \
+             can read the identity tokens",
+        );
+        _ = self.plain_http.set(());
+    }
+
+    /// The network as the environment and the flags of every command describe it.
     pub(crate) fn settings(&self) -> Settings {
-        Settings::from_env(&*self.env)
+        let settings = Settings::from_env(&*self.env);
+        match self.plain_http.get() {
+            Some(()) => danger::allow_plain_http(settings),
+            None => settings,
+        }
     }
 
     /// A host whose network is set up by `settings`. Nothing is sent, and no trust store is read,

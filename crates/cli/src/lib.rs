@@ -77,6 +77,9 @@ fn start(flags: &Flags, context: &Arc<Context>) -> Result<(), Failure> {
     if flags.root.verbose {
         log_to_stderr();
     }
+    if flags.root.allow_insecure_service {
+        context.allow_plain_http();
+    }
     let runtime = context::runtime(handles_signals(flags))
         .map_err(|error| Failure::of(Exit::Failed, "the async runtime cannot start", &error))?;
     let result = runtime.block_on(until_done_or_stopped(flags, context));

@@ -16,12 +16,15 @@ pub fn is_local(name: &str) -> bool {
     matches!(Reach::of(name), Reach::Loopback | Reach::LinkLocal)
 }
 
-/// Whether a token, a credential or trust data may be sent to or read from `url`: over https, or
-/// over http from this machine.
-pub fn is_https_or_loopback(url: &Uri) -> bool {
+/// Whether a request to `url` stays between us and that service: it goes over https, or over http
+/// to this machine or its cloud's metadata service, which speaks nothing else.
+pub fn is_https_or_local(url: &Uri) -> bool {
     match url.scheme_str() {
         Some("https") => true,
-        Some("http") => url.host().is_some_and(is_loopback),
+        // Resolvers take `134744072` for the public address 8.8.8.8.
+        Some("http") => url.host().is_some_and(|name| {
+            is_local(name) && (bare(name).parse::<IpAddr>().is_ok() || !is_number(name))
+        }),
         _ => false,
     }
 }
@@ -129,7 +132,7 @@ impl Reach {
         if address.is_loopback() || address.is_unspecified() {
             return Self::Loopback;
         }
-        if address.is_unicast_link_local() || address == METADATA_V6 {
+        if address.is_unicast_link_local() || METADATA_V6.contains(&address) {
             return Self::LinkLocal;
         }
         if address.is_unique_local() || address.is_multicast() {
@@ -175,7 +178,12 @@ const METADATA_NAMES: [&str; 4] =
 /// Alibaba Cloud and Oracle Cloud; that of AWS, Azure and Google is link-local.
 const METADATA_V4: [Ipv4Addr; 2] =
     [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192)];
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+/// AWS (instances, and the agent of EKS pods) and Google Cloud.
+const METADATA_V6: [Ipv6Addr; 3] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+];
 
 #[cfg(test)]
 mod tests {
@@ -186,14 +194,32 @@ mod tests {
     }
 
     #[test]
-    fn secrets_travel_over_https_or_on_this_machine() {
-        for url in
-            ["https://a.example/", "http://localhost:1/", "http://127.9.9.9/", "http://[::1]/"]
-        {
-            assert!(is_https_or_loopback(&url.parse().unwrap()), "{url}");
+    fn requests_stay_private_over_https_on_this_machine_and_to_metadata_services() {
+        for url in [
+            "https://a.example/",
+            "http://localhost:1/",
+            "http://127.9.9.9/",
+            "http://[::1]/",
+            "http://169.254.169.254/",
+            "http://169.254.170.23/v1/credentials",
+            "http://metadata.google.internal/",
+            "http://[fd00:ec2::254]/",
+            "http://[fd00:ec2::23]/",
+            "http://[fd20:ce::254]/",
+        ] {
+            assert!(is_https_or_local(&url.parse().unwrap()), "{url}");
         }
-        for url in ["http://a.example/", "http://10.0.0.1/", "http://localhost.example/", "/x"] {
-            assert!(!is_https_or_loopback(&url.parse().unwrap()), "{url}");
+        for url in [
+            "http://a.example/",
+            "http://10.0.0.1/",
+            "http://[fd00::1]/",
+            "http://localhost.example/",
+            "http://134744072/",
+            "http://0x08080808/",
+            "http://8.526344/",
+            "/x",
+        ] {
+            assert!(!is_https_or_local(&url.parse().unwrap()), "{url}");
         }
     }
 

@@ -19,7 +19,7 @@ mod programs;
 mod text;
 mod transport;
 
-pub use crate::address::{Forbidden, check_target, is_https_or_loopback, is_local, is_loopback};
+pub use crate::address::{Forbidden, check_target, is_https_or_local, is_local, is_loopback};
 pub use crate::clock::Clock;
 pub use crate::env::{Env, FakeEnv, NotUtf8};
 pub use crate::files::{FileError, read_file, read_file_or_fifo};

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Uri};
 
+use crate::address::is_https_or_local;
 use crate::future::BoxFuture;
 
 /// A way to send one HTTP request and read the whole answer.
@@ -15,7 +16,7 @@ use crate::future::BoxFuture;
 /// answer is an error.
 ///
 /// A closure is a transport, which is how tests replay recorded services. It finds the policy among
-/// the request's extensions:
+/// the request's extensions, and is not asked for what [`CallPolicy::check`] refuses:
 ///
 /// ```
 /// # use ambisign_host as host;
@@ -48,7 +49,7 @@ where
         policy: &CallPolicy,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         request.extensions_mut().insert(policy.clone());
-        let answer = self(request);
+        let answer = policy.check(request.uri()).and_then(|()| self(request));
         Box::pin(std::future::ready(answer))
     }
 }
@@ -90,6 +91,9 @@ pub struct CallPolicy {
     /// The server's certificate must come from one of the authorities in this PEM text and from no
     /// other. Such a request has a connection of its own.
     pub trust_only: Option<Bytes>,
+    /// Whether plain http is used to any host. Without it only to this machine and its cloud's
+    /// metadata service: see [`Self::check`].
+    pub plain_http: bool,
 }
 
 impl CallPolicy {
@@ -107,6 +111,7 @@ impl CallPolicy {
             proxy: true,
             unix_socket: None,
             trust_only: None,
+            plain_http: false,
         }
     }
 
@@ -180,6 +185,29 @@ impl CallPolicy {
         self
     }
 
+    /// Says whether plain http may be used to any host.
+    #[must_use]
+    pub fn with_plain_http(mut self, plain_http: bool) -> Self {
+        self.plain_http = plain_http;
+        self
+    }
+
+    /// Refuses to send a request to `url` in clear: tokens, credentials and trust data travel over
+    /// https, or stay on this machine or between it and its cloud's metadata service. Every
+    /// transport checks this, also before it follows a redirect.
+    ///
+    /// # Errors
+    /// [`TransportError::PlainHttp`].
+    pub fn check(&self, url: &Uri) -> Result<(), TransportError> {
+        let is_plain = url.scheme_str() == Some("http") && self.unix_socket.is_none();
+        if is_plain && !self.plain_http && !is_https_or_local(url) {
+            let authority = url.authority().map(|it| it.as_str()).unwrap_or_default();
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            return Err(TransportError::PlainHttp { url: format!("http://{host}") });
+        }
+        Ok(())
+    }
+
     /// Whether a request with `method` may be sent twice: what [`Self::idempotent`] says, else what
     /// the method promises (RFC 9110 section 9.2.2).
     pub fn is_idempotent(&self, method: &Method) -> bool {
@@ -250,6 +278,12 @@ pub enum TransportError {
         /// What broke.
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
+    /// The request would travel in clear, and the policy does not allow that.
+    #[error("plain http to {url} is refused: a token or trust data would travel unencrypted")]
+    PlainHttp {
+        /// The target.
+        url: String,
+    },
     /// The request cannot be sent at all: its URL has no host, a scheme we do not speak, or the
     /// configuration (a proxy, a CA file) cannot be used.
     #[error("cannot send a request to {url}: {reason}")]
@@ -264,6 +298,32 @@ pub enum TransportError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_request_travels_in_clear_unless_the_policy_allows_it() {
+        let policy = CallPolicy::new();
+        let check = |policy: &CallPolicy, url: &str| policy.check(&url.parse().unwrap());
+        let error = check(&policy, "http://user:secret@fulcio.example:81/api?x").unwrap_err();
+        assert!(
+            matches!(&error, TransportError::PlainHttp { url } if url == "http://fulcio.example:81"),
+            "{error}"
+        );
+        for url in ["https://fulcio.example/", "http://127.0.0.1:1/", "http://169.254.169.254/"] {
+            check(&policy, url).unwrap();
+        }
+        let url = "http://fulcio.example/";
+        check(&policy.clone().with_unix_socket("/run/socket"), url).unwrap();
+        check(&policy.clone().with_plain_http(true), url).unwrap();
+
+        let network = |_: Request<Bytes>| -> Result<Response<Bytes>, TransportError> {
+            Ok(Response::new(Bytes::new()))
+        };
+        let request = Request::get(url).body(Bytes::new()).unwrap();
+        let mut answer = network.send(request, &policy);
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let answer = answer.as_mut().poll(&mut context);
+        assert!(matches!(answer, std::task::Poll::Ready(Err(TransportError::PlainHttp { .. }))));
+    }
 
     #[test]
     fn the_method_says_whether_a_request_may_be_sent_twice_unless_the_policy_does() {

@@ -54,9 +54,10 @@ impl HttpClient {
     async fn attempts(
         &self,
         mut request: Request<Bytes>,
-        policy: CallPolicy,
+        mut policy: CallPolicy,
     ) -> Result<Response<Bytes>, TransportError> {
         check_target(&request)?;
+        policy.plain_http |= self.settings.plain_http;
         let headers = request.headers_mut();
         headers.entry(USER_AGENT).or_insert_with(|| self.settings.user_agent.clone());
         let pools = self.exchange_for(&request, &policy)?;

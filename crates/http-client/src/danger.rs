@@ -20,6 +20,13 @@ pub fn skip_certificate_checks(mut settings: Settings, host: &str) -> Settings {
     settings
 }
 
+/// Sends requests over plain http to any host, whatever their policy says. Whoever sits on the way
+/// can then read and change everything, tokens included.
+#[must_use]
+pub fn allow_plain_http(settings: Settings) -> Settings {
+    Settings { plain_http: true, ..settings }
+}
+
 /// Believes every certificate. The handshake's own signature is still checked.
 #[derive(Debug)]
 pub(crate) struct AnyCertificate(pub(crate) Arc<CryptoProvider>);

@@ -53,12 +53,14 @@ impl Exchange {
             body: request.body().clone(),
         };
         for _ in 0..=MOST_HOPS {
+            policy.check(&leg.uri).map_err(Failure::never)?;
             let answer = match socket {
                 Some(socket) => over_unix_socket(&leg, socket).await?,
                 None => self.over_network(&leg, policy, http1).await?,
             };
             let (status, headers) = (answer.status(), answer.headers());
-            let hop = redirect::next(policy.redirects, &leg.method, &leg.uri, status, headers);
+            let (rule, has_body) = (policy.redirects, !leg.body.is_empty());
+            let hop = redirect::next(rule, &leg.method, &leg.uri, status, headers, has_body);
             // A socket's redirect to another host does not lead to the same socket.
             let hop = hop.filter(|hop| socket.is_none() || !hop.other_origin);
             let Some(hop) = hop else {

@@ -26,6 +26,7 @@ pub(crate) fn next(
     from: &Uri,
     status: StatusCode,
     headers: &HeaderMap,
+    has_body: bool,
 ) -> Option<Hop> {
     if rule == Redirects::Never {
         return None;
@@ -49,6 +50,8 @@ pub(crate) fn next(
     let to: Uri = to.as_str().parse().ok()?;
     match rule {
         Redirects::SameOrigin if other_origin => None,
+        // The body may hold a secret, as that of a token request does.
+        _ if other_origin && has_body && keeps_body => None,
         // Neither down to http nor into a private network: a server must not make us ask a
         // metadata service.
         _ if host::check_target(from, &to).is_err() => None,
@@ -63,7 +66,7 @@ mod tests {
     fn hop(rule: Redirects, method: &Method, status: u16, from: &str, to: &str) -> Option<Hop> {
         let headers = HeaderMap::from_iter([(LOCATION, to.parse().unwrap())]);
         let status = StatusCode::from_u16(status).unwrap();
-        next(rule, method, &from.parse().unwrap(), status, &headers)
+        next(rule, method, &from.parse().unwrap(), status, &headers, *method == Method::POST)
     }
 
     #[test]
@@ -94,6 +97,18 @@ mod tests {
         assert_eq!(hop_to("ftp://b/y"), None);
         assert_eq!(hop_to("https://user@b/y"), None);
         assert!(hop(rule, &Method::GET, 307, "http://a/x", "https://b/y").unwrap().other_origin);
+    }
+
+    #[test]
+    fn a_body_does_not_go_to_another_origin() {
+        let rule = Redirects::DropCredentials;
+        for status in [307, 308] {
+            assert_eq!(hop(rule, &Method::POST, status, "https://a/x", "https://b/y"), None);
+            let same = hop(rule, &Method::POST, status, "https://a/x", "/y").unwrap();
+            assert!(same.keeps_body);
+        }
+        let left = hop(rule, &Method::POST, 303, "https://a/x", "https://b/y").unwrap();
+        assert!(!left.keeps_body && left.method == Method::GET);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub struct Settings {
     pub(crate) proxies: Proxies,
     pub(crate) user_agent: HeaderValue,
     pub(crate) unverified: Vec<String>,
+    pub(crate) plain_http: bool,
 }
 
 /// Which certificate authorities a server's certificate may come from.
@@ -47,6 +48,7 @@ impl Settings {
             proxies: Proxies::default(),
             user_agent: HeaderValue::from_static(USER_AGENT),
             unverified: Vec::new(),
+            plain_http: false,
         }
     }
 

@@ -296,7 +296,10 @@ impl Client {
         }
         // A registry on this machine is not behind a proxy.
         let proxy = call.policy.proxy && !call.repository.is_loopback();
-        let policy = call.policy.clone().with_redirects(Redirects::Never).with_proxy(proxy);
+        // By which scheme the registry is reached has been decided: see `endpoint`.
+        let plain_http = self.options.allow_http;
+        let policy = call.policy.clone().with_redirects(Redirects::Never);
+        let policy = policy.with_proxy(proxy).with_plain_http(plain_http);
         tracing::debug!(method = %call.method, url = shown(url), "registry request");
         let response =
             self.host.http.send(request, &policy).await.map_err(|source| match source {

@@ -73,7 +73,8 @@ async fn probe(http: &dyn Transport, base: &Url, loopback: bool) -> Result<bool,
         // A handshake that fails once is the expected answer of the other scheme.
         .with_attempts(if base.scheme() == "http" { 3 } else { 1 })
         .with_redirects(Redirects::Never)
-        .with_proxy(!loopback);
+        .with_proxy(!loopback)
+        .with_plain_http(true);
     let request = Request::builder()
         .method(Method::GET)
         .uri(url.as_str())

@@ -71,7 +71,7 @@ impl Service {
     fn call(&self, host: &Host, resource: &str) -> Result<Call, Failure> {
         let (mut url, name, value, version) = match self {
             Self::Endpoint { url, secret } => {
-                let url = fetch::machine_endpoint(ENDPOINT, url)?;
+                let url = fetch::endpoint(ENDPOINT, url)?;
                 (url, "x-identity-header", fetch::secret(HEADER, secret)?, "2019-08-01")
             }
             Self::Machine => {

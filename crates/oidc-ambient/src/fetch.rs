@@ -1,10 +1,9 @@
 //! Asking a service for a token over HTTP: for the sources of this crate, and for those of others.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use host::{CallPolicy, Host, escape_remote, with_causes};
+use host::{CallPolicy, Host, TransportError, escape_remote, with_causes};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use id_token::IdToken;
@@ -72,62 +71,16 @@ pub fn local_policy() -> CallPolicy {
     policy().with_total(Duration::from_secs(15)).with_proxy(false)
 }
 
-/// The URL in the variable or file entry `name`, to which a credential may be sent: https, or http
-/// on this machine.
+/// The URL in the variable or file entry `name`, to which a credential may be sent. Whether plain
+/// http is acceptable is decided by the transport: see [`CallPolicy::check`].
 ///
 /// # Errors
-/// It is something else. The value is not shown: it may hold a secret.
+/// It is not an http or https URL. The value is not shown: it may hold a secret.
 pub fn endpoint(name: &str, text: &str) -> Result<Url, Failure> {
-    checked(name, text, is_loopback, "http is accepted on this machine only")
-}
-
-/// The same for the service that a platform keeps beside its machines: http is accepted for
-/// private and link-local addresses too, as Azure and AWS give them.
-///
-/// # Errors
-/// It is something else.
-pub fn machine_endpoint(name: &str, text: &str) -> Result<Url, Failure> {
-    checked(name, text, is_near, "http is accepted for private addresses only")
-}
-
-fn checked(
-    name: &str,
-    text: &str,
-    may_be_plain: fn(&Url) -> bool,
-    rule: &str,
-) -> Result<Url, Failure> {
-    let url = Url::parse(text)
+    Url::parse(text)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        .ok_or_else(|| Failure::new(format!("{name} is not an http or https URL")))?;
-    if url.scheme() == "https" || may_be_plain(&url) {
-        return Ok(url);
-    }
-    Err(Failure::new(format!(
-        "{name} is not an https URL: a credential is not sent in clear ({rule})"
-    )))
-}
-
-fn is_loopback(url: &Url) -> bool {
-    url.host_str().is_some_and(host::is_loopback)
-}
-
-fn is_near(url: &Url) -> bool {
-    match address(url) {
-        Some(IpAddr::V4(four)) => four.is_loopback() || four.is_private() || four.is_link_local(),
-        Some(IpAddr::V6(six)) => {
-            six.is_loopback() || six.is_unique_local() || six.is_unicast_link_local()
-        }
-        None => matches!(url.host_str(), Some("localhost" | "metadata.google.internal")),
-    }
-}
-
-fn address(url: &Url) -> Option<IpAddr> {
-    match url.host()? {
-        url::Host::Ipv4(four) => Some(four.into()),
-        url::Host::Ipv6(six) => Some(six.into()),
-        url::Host::Domain(_) => None,
-    }
+        .ok_or_else(|| Failure::new(format!("{name} is not an http or https URL")))
 }
 
 /// A header value that is not shown. `what` names it in the error.
@@ -305,7 +258,10 @@ pub async fn send(
     policy: &CallPolicy,
 ) -> Result<Response<Bytes>, Failure> {
     let sent = host.http.send(request.clone(), policy).await;
-    let answer = sent.map_err(|error| Failure::of(&error))?;
+    let answer = sent.map_err(|error| match error {
+        TransportError::PlainHttp { .. } => Failure::of(&error).with_hint(PLAIN_HTTP_HINT),
+        error => Failure::of(&error),
+    })?;
     let status = answer.status();
     if status.is_success() {
         return Ok(answer);
@@ -402,6 +358,8 @@ fn without_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or(url)
 }
 
+const PLAIN_HTTP_HINT: &str =
+    "use the service's https URL; on a network where nobody can listen, use --allow-insecure-service";
 const GARBLED_ATTEMPTS: u32 = 3;
 const GARBLED_PAUSE: Duration = Duration::from_millis(300);
 
@@ -410,32 +368,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_credential_is_sent_over_https_or_on_this_machine() {
-        for fits in
-            ["https://a.example/x", "http://127.0.0.1:8/x", "http://[::1]/", "http://localhost/"]
-        {
-            assert!(endpoint("X", fits).is_ok(), "{fits}");
-        }
-        for not in ["http://a.example/", "http://10.0.0.1/", "http://127.0.0.1.evil.example/"] {
-            let failure = endpoint("X", not).unwrap_err();
-            assert!(failure.reason.starts_with("X is not an https URL"), "{}", failure.reason);
-            assert!(!failure.reason.contains("example"), "{}", failure.reason);
-        }
+    fn an_endpoint_is_an_http_or_https_url() {
+        assert!(endpoint("X", "https://a.example/x").is_ok());
         for not in ["", "x", "ftp://a/", "https:", "unix:///x"] {
             assert_eq!(endpoint("X", not).unwrap_err().reason, "X is not an http or https URL");
-        }
-    }
-
-    #[test]
-    fn a_machines_service_may_be_at_a_private_address() {
-        for fits in
-            ["http://169.254.130.1/msi", "http://172.16.0.1:8081/", "http://[fd00:ec2::23]/"]
-        {
-            assert!(machine_endpoint("X", fits).is_ok(), "{fits}");
-            assert!(endpoint("X", fits).is_err(), "{fits}");
-        }
-        for not in ["http://8.8.8.8/", "http://internal.example/", "http://[2001:db8::1]/"] {
-            assert!(machine_endpoint("X", not).is_err(), "{not}");
         }
     }
 

@@ -48,6 +48,10 @@ pub(crate) struct RootFlags {
     /// Log every step to stderr, without secrets.
     #[arg(short = 'd', long, global = true, display_order = 901)]
     pub(crate) verbose: bool,
+    /// Use plain http to the services of Sigstore, of clouds and of CI platforms where their URLs
+    /// say so: others can read the tokens.
+    #[arg(long, global = true, display_order = 902)]
+    pub(crate) allow_insecure_service: bool,
 }
 
 /// The commands.

@@ -188,7 +188,7 @@ async fn container(host: &Host) -> Result<Credentials, Failure> {
         (_, Some(url)) => url,
         _ => return Err(Failure::new(format!("{CONTAINER_PATH} does not start with `/`"))),
     };
-    let mut call = Call::get(fetch::machine_endpoint(CONTAINER_URL, &url)?).policy(near());
+    let mut call = Call::get(fetch::endpoint(CONTAINER_URL, &url)?).policy(near());
     let authorization = match var(CONTAINER_TOKEN_FILE) {
         Some(path) => {
             let bytes = files::read(host, Path::new(&path), TOKEN_CAP).await?;
@@ -229,7 +229,7 @@ fn metadata(env: &dyn Env, path: &str) -> Result<Url, Failure> {
     let six = env.var(METADATA_MODE).is_some_and(|mode| mode.eq_ignore_ascii_case("ipv6"));
     let default = if six { METADATA_SIX } else { METADATA_FOUR };
     let base = env.var(METADATA_URL).unwrap_or_else(|| default.to_owned());
-    fetch::machine_endpoint(METADATA_URL, &format!("{}/{path}", base.trim_end_matches('/')))
+    fetch::endpoint(METADATA_URL, &format!("{}/{path}", base.trim_end_matches('/')))
 }
 
 fn no_role(failure: Failure) -> Failure {

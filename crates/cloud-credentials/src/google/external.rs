@@ -120,7 +120,7 @@ impl Subject {
     }
 
     async fn ask(&self, host: &Host, url: &str) -> Result<http::Response<bytes::Bytes>, Failure> {
-        let url = fetch::machine_endpoint("`credential_source.url`", url)?;
+        let url = fetch::endpoint("`credential_source.url`", url)?;
         let mut call = Call::new(Method::GET, url);
         for (name, value) in &self.headers {
             let name = HeaderName::try_from(name.as_str()).map_err(|_| {

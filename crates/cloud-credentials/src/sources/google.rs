@@ -297,8 +297,8 @@ mod tests {
         let fake = Fake::new(&[(VARIABLE, "/key.json")]).with_file("/key.json", &bad);
         assert_eq!(
             broken_of(file(&fake)).reason,
-            "`token_uri` is not an https URL: a credential is not sent in clear (http is accepted on this \
-             machine only)"
+            "plain http to http://oauth2.example is refused: a token or trust data would \
+             travel unencrypted"
         );
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use ambisign_http_client::{HttpClient, Settings, danger};
 use host::{CallPolicy, Transport as _, TransportError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -28,12 +29,17 @@ async fn connect_proxy(target: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<String>
     (address, heads)
 }
 
+/// Plain http to other machines, as a registry is asked for when it has nothing else.
+fn plain() -> CallPolicy {
+    CallPolicy::new().with_plain_http(true)
+}
+
 #[tokio::test]
 async fn plain_http_goes_to_the_proxy_with_the_whole_url_and_the_credentials() {
     let proxy = Server::start(|_, _| answer(200, "from the proxy")).await;
     let url = format!("http://user:pa%20ss@{}", proxy.address);
     let client = client_with(&[("http_proxy", &url)]);
-    let done = client.send(get("http://service.example/a?b=c"), &CallPolicy::new()).await.unwrap();
+    let done = client.send(get("http://service.example/a?b=c"), &plain()).await.unwrap();
     assert_eq!(done.body(), "from the proxy");
     let seen = proxy.request(0);
     assert_eq!(seen.uri(), "http://service.example/a?b=c");
@@ -80,7 +86,7 @@ async fn a_proxy_that_is_down_is_named() {
     drop(listener);
     let client = client_with(&[("ALL_PROXY", &format!("http://{address}"))]);
     for url in ["http://service.example/", "https://service.example/"] {
-        let error = client.send(get(url), &CallPolicy::new()).await.unwrap_err();
+        let error = client.send(get(url), &plain()).await.unwrap_err();
         assert!(matches!(error, TransportError::Connect { .. }), "{error}");
         assert!(chain(&error).contains(&format!("proxy http://{address}")), "{}", chain(&error));
     }
@@ -98,7 +104,7 @@ async fn loopback_no_proxy_and_requests_that_forbid_it_go_past_the_proxy() {
     );
     let local = format!("http://localhost:{}/", server.address.port());
     assert_eq!(client.send(get(&local), &CallPolicy::new()).await.unwrap().body(), "direct");
-    let policy = |proxy| CallPolicy::new().with_proxy(proxy).with_attempts(1);
+    let policy = |proxy| plain().with_proxy(proxy).with_attempts(1);
     let error = send(&client, get("http://exempt.invalid/"), policy(true)).await.unwrap_err();
     assert!(matches!(error, TransportError::Connect { .. }), "{error}");
     let error = send(&client, get("http://other.invalid/"), policy(false)).await.unwrap_err();
@@ -130,9 +136,22 @@ async fn a_socks_proxy_resolves_the_name() {
     })
     .await;
     let client = client_with(&[("ALL_PROXY", &format!("socks5h://{proxy}"))]);
-    let done = client.send(get("http://service.example/"), &CallPolicy::new()).await.unwrap();
+    let done = client.send(get("http://service.example/"), &plain()).await.unwrap();
     assert_eq!(done.body(), "through socks");
     let client = client_with(&[("ALL_PROXY", "socks4://127.0.0.1:1")]);
-    let error = client.send(get("http://service.example/"), &CallPolicy::new()).await.unwrap_err();
+    let error = client.send(get("http://service.example/"), &plain()).await.unwrap_err();
     assert!(error.to_string().contains("`socks4` is not supported"), "{error}");
+}
+
+#[tokio::test]
+async fn plain_http_to_another_machine_is_refused_before_anything_is_sent_unless_it_is_allowed() {
+    let proxy = Server::start(|_, _| answer(200, "sent")).await;
+    let address = format!("http://{}", proxy.address);
+    let env = [("ALL_PROXY", address.as_str())];
+    let url = "http://fulcio.example/api/v2/signingCert";
+    let error = client_with(&env).send(get(url), &CallPolicy::new()).await.unwrap_err();
+    assert!(matches!(error, TransportError::PlainHttp { .. }), "{error}");
+    assert_eq!(proxy.count(), 0);
+    let client = HttpClient::new(&danger::allow_plain_http(Settings::from_env(&env)));
+    assert_eq!(client.send(get(url), &CallPolicy::new()).await.unwrap().body(), "sent");
 }

@@ -151,5 +151,5 @@ fn a_page_for_people_is_not_metadata() {
     assert_untrusted(setup.current(now()), "JSON");
     setup.answer("/timestamp.json", 404, "");
     let error = setup.current(now()).unwrap_err();
-    assert_eq!(error.to_string(), "http://tuf.test/repository does not serve timestamp.json");
+    assert_eq!(error.to_string(), "https://tuf.test/repository does not serve timestamp.json");
 }

@@ -20,7 +20,7 @@ pub(crate) fn now() -> SystemTime {
 }
 
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
-pub(crate) const URL: &str = "http://tuf.test/repository";
+pub(crate) const URL: &str = "https://tuf.test/repository";
 pub(crate) const ROOT: &str = include_str!("../../../trust-root/data/trusted_root.json");
 const SIGNING_CONFIG: &str = include_str!("../../../trust-root/data/signing_config.v0.2.json");
 
@@ -129,7 +129,7 @@ impl Setup {
 
     /// A file of the cache.
     pub(crate) fn cache_file(&self, name: &str) -> PathBuf {
-        self.directories.cache().join("http%3A%2F%2Ftuf.test%2Frepository").join(name)
+        self.directories.cache().join("https%3A%2F%2Ftuf.test%2Frepository").join(name)
     }
 
     pub(crate) fn move_cache_to(&mut self, path: &Path) {
