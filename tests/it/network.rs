@@ -64,13 +64,16 @@ fn a_log_of_version_2_that_a_flag_names_is_explained() {
 fn a_service_on_another_machine_is_asked_over_https_unless_plain_http_is_allowed() {
     let setup = Setup::new();
     let file = setup.write("app.tar", "content");
-    let proxy = HostileServer::before(authority(&setup.sandbox.endpoints().fulcio), |_| Reply::Forward);
+    let proxy =
+        HostileServer::before(authority(&setup.sandbox.endpoints().fulcio), |_| Reply::Forward);
     let sign = |program: Program| {
         let program = program.env("HTTP_PROXY", format!("http://{}", proxy.address()));
         program.arg("sign-blob").arg(&file).args(["--fulcio-url", "http://fulcio.test"])
     };
     let refused = sign(setup.workload()).run();
-    refused.ends(1).says(&["plain http to http://fulcio.test is refused", "--allow-insecure-service"]);
+    refused
+        .ends(1)
+        .says(&["plain http to http://fulcio.test is refused", "--allow-insecure-service"]);
     assert_eq!(proxy.requests().len(), 0);
     let allowed = sign(setup.workload()).args(["--allow-insecure-service"]).run();
     allowed.ends(0).says(&["warning: plain http to services is allowed"]);

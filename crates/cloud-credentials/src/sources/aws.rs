@@ -233,7 +233,9 @@ mod tests {
             ("AWS_REGION", "us-east-1"),
         ];
         let fake = Fake::new(&env);
-        assert!(broken_of(look(&fake)).reason.contains("plain http to http://evil.example is refused"));
+        assert!(
+            broken_of(look(&fake)).reason.contains("plain http to http://evil.example is refused")
+        );
         assert_eq!(fake.requests(), 0);
     }
 
