@@ -201,7 +201,7 @@ impl CallPolicy {
     pub fn check(&self, url: &Uri) -> Result<(), TransportError> {
         let is_plain = url.scheme_str() == Some("http") && self.unix_socket.is_none();
         if is_plain && !self.plain_http && !is_https_or_local(url) {
-            let authority = url.authority().map(|it| it.as_str()).unwrap_or_default();
+            let authority = url.authority().map(http::uri::Authority::as_str).unwrap_or_default();
             let host = authority.rsplit('@').next().unwrap_or_default();
             return Err(TransportError::PlainHttp { url: format!("http://{host}") });
         }
