@@ -21,6 +21,7 @@ mod error;
 mod exchange;
 mod failure;
 mod loopback;
+mod no_proxy;
 mod programs;
 mod proxy;
 mod redirect;

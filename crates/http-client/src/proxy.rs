@@ -1,20 +1,19 @@
 //! Whether a request goes through a proxy, and through which.
 
 use std::fmt;
-use std::sync::Arc;
 
 use host::Env;
 use http::Uri;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+
+use crate::no_proxy::NoProxy;
 
 /// The proxies of an environment.
 #[derive(Clone, Default)]
 pub(crate) struct Proxies {
     http: Option<Result<Intercept, String>>,
     https: Option<Result<Intercept, String>>,
-    bypass: Option<Arc<Matcher>>,
-    /// The entries of `NO_PROXY` that name a port, which the matcher does not know.
-    bypass_ports: Vec<(String, u16)>,
+    bypass: NoProxy,
 }
 
 /// The way to a host.
@@ -41,13 +40,10 @@ impl Proxies {
         };
         let https = get("HTTPS_PROXY", "https_proxy");
         let no = get("NO_PROXY", "no_proxy").map(|(_, value)| value).unwrap_or_default();
-        let bypass_ports = no.split(',').filter_map(host_and_port).collect();
         Self {
             http: http.or_else(|| all.clone()).map(parse),
             https: https.or(all).map(parse),
-            bypass: (!no.is_empty())
-                .then(|| Arc::new(Matcher::builder().all(PLACEHOLDER).no(no).build())),
-            bypass_ports,
+            bypass: NoProxy::parse(&no),
         }
     }
 
@@ -60,22 +56,15 @@ impl Proxies {
         };
         let Some(proxy) = proxy else { return Route::Direct };
         let host = bare_host(target.host().unwrap_or_default());
-        if host::is_local(host) || self.is_bypassed(target, host) {
+        let default = if target.scheme_str() == Some("https") { 443 } else { 80 };
+        let port = target.port_u16().unwrap_or(default);
+        if host::is_local(host) || self.bypass.covers(host, port) {
             return Route::Direct;
         }
         match proxy {
             Ok(intercept) => Route::Via(intercept.clone()),
             Err(reason) => Route::Blocked(reason.clone()),
         }
-    }
-
-    fn is_bypassed(&self, target: &Uri, host: &str) -> bool {
-        let default = if target.scheme_str() == Some("https") { 443 } else { 80 };
-        let port = target.port_u16().unwrap_or(default);
-        let by_port = self.bypass_ports.iter().any(|(name, named)| {
-            *named == port && (host.eq_ignore_ascii_case(name) || is_below(host, name))
-        });
-        by_port || self.bypass.as_ref().is_some_and(|matcher| matcher.intercept(target).is_none())
     }
 }
 
@@ -94,21 +83,6 @@ pub(crate) fn bare_host(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-fn is_below(host: &str, domain: &str) -> bool {
-    let Some(at) = host.len().checked_sub(domain.len() + 1) else { return false };
-    host.as_bytes().get(at) == Some(&b'.')
-        && host.get(at + 1..).is_some_and(|tail| tail.eq_ignore_ascii_case(domain))
-}
-
-/// `host:port` of a `NO_PROXY` list, where host is a name or an IPv4 address.
-fn host_and_port(entry: &str) -> Option<(String, u16)> {
-    let (host, port) = entry.trim().rsplit_once(':')?;
-    let host = host.trim_start_matches('.');
-    (!host.is_empty() && !host.contains(':'))
-        .then(|| Some((host.to_owned(), port.parse().ok()?)))
-        .flatten()
-}
-
 fn parse((name, value): (&'static str, String)) -> Result<Intercept, String> {
     let matcher = Matcher::builder().all(value).build();
     let probe = Uri::from_static(PLACEHOLDER);
@@ -118,7 +92,7 @@ fn parse((name, value): (&'static str, String)) -> Result<Intercept, String> {
         .ok_or_else(|| format!("the variable {name} does not hold the URL of a proxy"))
 }
 
-/// A stand-in where only the "no" rules matter; nothing is ever sent there.
+/// Any URL, to ask the matcher for the proxy; nothing is ever sent there.
 const PLACEHOLDER: &str = "http://proxy.invalid";
 
 #[cfg(test)]
