@@ -76,6 +76,9 @@ pub struct CallPolicy {
     /// to agree on TLS, after an exchange that broke off or met `attempt`, and after 408, 429 and
     /// 5xx; `Retry-After` is honoured within `total`.
     pub attempts: u32,
+    /// Whether 408, 429 and 5xx are retried; if not, the caller waits by itself and only what
+    /// yields no answer is retried.
+    pub retry_answers: bool,
     /// Whether sending the request twice is harmless; `None` where its method decides. If not
     /// harmless, only a failure to connect is retried: then nothing was sent.
     pub idempotent: Option<bool>,
@@ -105,6 +108,7 @@ impl CallPolicy {
             total: Duration::from_secs(60),
             body_cap: 4 << 20,
             attempts: 3,
+            retry_answers: true,
             idempotent: None,
             reconnect: true,
             redirects: Redirects::SameOrigin,
@@ -147,6 +151,13 @@ impl CallPolicy {
     #[must_use]
     pub fn with_reconnect(mut self, reconnect: bool) -> Self {
         self.reconnect = reconnect;
+        self
+    }
+
+    /// Says whether answers of 408, 429 and 5xx are retried.
+    #[must_use]
+    pub fn with_retry_answers(mut self, retry_answers: bool) -> Self {
+        self.retry_answers = retry_answers;
         self
     }
 

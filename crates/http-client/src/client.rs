@@ -127,7 +127,8 @@ impl Call<'_> {
     }
 
     fn pause_after_answer(&self, answer: &Response<Bytes>, number: u32) -> Option<Duration> {
-        if !retry::is_transient(answer.status()) || !self.idempotent {
+        let retried = self.idempotent && self.policy.retry_answers;
+        if !retried || !retry::is_transient(answer.status()) {
             return None;
         }
         let asked = retry::retry_after(answer.headers(), SystemTime::now());

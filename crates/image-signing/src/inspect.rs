@@ -71,6 +71,11 @@ impl Inspector {
             return Err(Error::Digest { image: image.as_str().to_owned(), digest });
         };
         let mut found = registry.find(&resolved).await.map_err(failed)?;
+        let more = registry.find_more(&resolved, &found).await;
+        found.bundles.extend(more.bundles);
+        found.legacy.extend(more.legacy);
+        found.unusable.extend(more.unusable);
+        found.unreachable.extend(more.unreachable);
         if !found.bundles.is_empty() {
             found.legacy = registry.find_legacy(&resolved).await.map_err(failed)?.legacy;
         }

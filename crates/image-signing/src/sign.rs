@@ -107,14 +107,15 @@ impl ImageSigner {
     pub async fn locate(&self, image: &Image) -> Result<Vec<Target>, Error> {
         (self.listener)(&Event::Locating(image));
         let failed = |source| Error::registry(image.as_str(), Action::Sign, source);
-        let resolved = self.registry.resolve(image.reference()).await.map_err(failed)?;
+        let resolved = match self.attach {
+            true => self.registry.prepare(image.reference()).await,
+            false => self.registry.resolve(image.reference()).await,
+        };
+        let resolved = resolved.map_err(failed)?;
         let parts = match self.recursive {
             true => self.registry.parts(&resolved).await.map_err(failed)?,
             false => Vec::new(),
         };
-        if self.attach {
-            self.registry.prove_push(image.reference()).await.map_err(failed)?;
-        }
         let parts = parts.into_iter().map(|part| Target::new(part.to_string(), part));
         Ok(std::iter::once(Target::new(image.as_str(), resolved)).chain(parts).collect())
     }

@@ -127,7 +127,15 @@ impl ImageVerifier {
         let policy = self.signers.policy(self.purpose.clone(), image)?;
         (self.listener)(&Event::Verifying(image));
         let failed = |source| Error::registry(image.as_str(), Action::Verify, source);
-        let resolved = self.registry.look_up(image.reference()).await.map_err(failed)?;
+        let search = match policy.purpose() {
+            Purpose::Attestation { predicate_type } => Search::prefer(predicate_type),
+            _ => Search::default(),
+        };
+        let (resolved, found) = self
+            .registry
+            .look_up_and_find(image.reference(), &search)
+            .await
+            .map_err(failed)?;
         let Some(digest) = digest(&resolved) else {
             let digest = resolved.digest().to_string();
             return Err(Error::Digest { image: image.as_str().to_owned(), digest });
@@ -135,12 +143,12 @@ impl ImageVerifier {
         let (root, clock) = (&*self.root, &*self.clock);
         let judge = Judge { policy: &policy, root, clock, image: &digest };
         let mut judged = Judged::default();
-        let search = match policy.purpose() {
-            Purpose::Attestation { predicate_type } => Search::prefer(predicate_type),
-            _ => Search::default(),
-        };
-        let found = self.registry.find_with(&resolved, &search).await.map_err(failed)?;
         judge.all(&found, &mut judged).await;
+        // A slow writer may have erased an entry from the list: the signature's own tag remains.
+        if !judged.is_enough(&policy) {
+            let more = self.registry.find_more(&resolved, &found).await;
+            judge.all(&more, &mut judged).await;
+        }
         // Earlier formats are looked for last: they count only when the bundles are not enough.
         if !judged.is_enough(&policy) && !found.bundles.is_empty() {
             match self.registry.find_legacy(&resolved).await {

@@ -45,6 +45,11 @@ impl Answer {
         self.header(&CONTENT_DIGEST)
     }
 
+    /// The host that answered, fit to show.
+    pub(crate) fn host(&self) -> String {
+        escape_remote(self.url.host_str().unwrap_or_default())
+    }
+
     /// Method and URL, fit for an error.
     pub(crate) fn request(&self) -> String {
         format!("{} {}", self.method, shown(&self.url))
@@ -65,8 +70,9 @@ impl Answer {
     /// 10.2.3).
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         let asked = self.header(&RETRY_AFTER)?.trim();
-        if let Ok(seconds) = asked.parse() {
-            return Some(Duration::from_secs(seconds));
+        if !asked.is_empty() && asked.bytes().all(|byte| byte.is_ascii_digit()) {
+            // More digits than fit mean "very long".
+            return Some(Duration::from_secs(asked.parse().unwrap_or(u64::MAX)));
         }
         let until = httpdate::parse_http_date(asked).ok()?;
         until.duration_since(httpdate::parse_http_date(self.header(&DATE)?).ok()?).ok()

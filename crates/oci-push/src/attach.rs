@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use futures_util::future::try_join;
+use futures_util::future::{join, try_join};
 use http::header::CONTENT_TYPE;
-use http::{HeaderName, Method};
+use http::{HeaderName, Method, StatusCode};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -17,11 +17,14 @@ use crate::answer::Answer;
 use crate::client::{Call, Client};
 use crate::digest::Digest;
 use crate::error::{Access, Error, not_json};
+use crate::event::Event;
+use crate::listing::{Listing, Outcome};
 use crate::locks::jittered;
 use crate::manifest::{
-    BUNDLE_MEDIA_TYPE_PREFIX, CREATED_ANNOTATION, Descriptor, EMPTY_BLOB, MANIFEST_MEDIA_TYPE,
-    PREDICATE_TYPE_ANNOTATION, bundle_manifest, empty_descriptor,
+    BUNDLE_MEDIA_TYPE_PREFIX, CREATED_ANNOTATION, Descriptor, MANIFEST_MEDIA_TYPE,
+    PREDICATE_TYPE_ANNOTATION, bundle_manifest,
 };
+use crate::own_tags::OwnTag;
 use crate::repository::Repository;
 use crate::resolved::Resolved;
 
@@ -37,6 +40,9 @@ pub struct Attached {
     pub repository: Repository,
     /// How the image's referrers are listed there.
     pub how: How,
+    /// The tag of its own by which every later search finds it, where there is no referrers API.
+    /// `None` there means that only the list holds it.
+    pub own_tag: Option<String>,
 }
 
 /// How a registry lists the referrers of an image.
@@ -83,17 +89,9 @@ impl Client {
             digest: Digest::sha256(bundle_json),
         };
 
-        let empty = empty_descriptor().digest;
         let store_bundle =
             self.put_blob(repository, &layer.digest, Bytes::copy_from_slice(bundle_json));
-        let store_empty = async {
-            // Usually there already: every artifact without a configuration shares it.
-            match self.has_blob(repository, &empty).await? {
-                true => Ok(()),
-                false => self.put_blob(repository, &empty, Bytes::from_static(EMPTY_BLOB)).await,
-            }
-        };
-        try_join(store_bundle, store_empty).await?;
+        try_join(store_bundle, self.put_empty_blob(repository)).await?;
 
         let invalid = |error: serde_json::Error| Error::Invalid {
             what: "the manifest of the signature".to_owned(),
@@ -106,45 +104,70 @@ impl Client {
             size: manifest.len() as u64,
             digest: Digest::sha256(&manifest),
         };
-        let answer = self.put_manifest(repository, &referrer, manifest).await?;
-        let how = if self.lists_referrers(subject, repository, &answer).await? {
-            How::Referrers
-        } else {
-            self.list_under_tag(repository, subject.digest(), &referrer, &layer, &all_annotations)
-                .await?;
-            How::FallbackTag
-        };
-        Ok(Attached {
-            digest: referrer.digest,
-            bundle_digest: layer.digest,
+        let own = self.options.signature_tags.then(|| OwnTag::new(subject.digest(), &referrer.digest));
+        let manifest = Stored { repository, descriptor: &referrer, bytes: Bytes::from(manifest) };
+        let attached = |how, own_tag| Attached {
+            digest: referrer.digest.clone(),
+            bundle_digest: layer.digest.clone(),
             repository: repository.clone(),
             how,
-        })
+            own_tag,
+        };
+        // Where there is no API, the manifest goes straight to its own tag.
+        let by_digest = own.is_none()
+            || self.habits.with(repository, |habit| !habit.no_api || habit.no_own_tags);
+        if by_digest && self.put_by_digest(&manifest, subject).await? {
+            return Ok(attached(How::Referrers, None));
+        }
+        let _alone = self.writers.hold(format!("{repository}@{}", subject.digest())).await;
+        let (tagged, list) = join(
+            self.put_own_tag(&manifest, subject.digest(), own.as_ref()),
+            self.read_list(repository, subject.digest()),
+        )
+        .await;
+        let tagged = tagged?;
+        if !by_digest && !tagged {
+            self.put_by_digest(&manifest, subject).await?;
+        }
+        let own = own.filter(|_| tagged);
+        let listing = Listing {
+            repository,
+            subject: subject.digest(),
+            referrer: &referrer,
+            artifact_type: &layer.media_type,
+            annotations: &all_annotations,
+            own: own.as_ref(),
+        };
+        let outcome = self.list_under_tag(&listing, list).await;
+        let own = self.conclude(&listing, outcome).await?.then_some(own).flatten();
+        Ok(attached(How::FallbackTag, own.map(|own| own.name)))
     }
 
-    async fn put_manifest(
-        &self,
-        repository: &Repository,
-        descriptor: &Descriptor,
-        bytes: Vec<u8>,
-    ) -> Result<Answer, Error> {
-        let path = format!("manifests/{}", descriptor.digest);
-        let call = Call::new(Method::PUT, repository, Access::Push, path)
-            .header(CONTENT_TYPE, &descriptor.media_type)
-            .body(Bytes::from(bytes));
-        let mut pause = FIRST_PAUSE;
-        let answer = loop {
-            let answer = self.call(&call).await?;
-            // A blob that several writers store at once may be hidden for a moment: Docker's
-            // registry empties the file that says where it is before writing it again.
-            let blob_hidden = answer.has_code("MANIFEST_BLOB_UNKNOWN");
-            if !blob_hidden || pause > LONGEST_PAUSE {
-                break answer;
+    /// Whether the signature can be found by its own tag; an error if it can be found by nothing.
+    async fn conclude(&self, listing: &Listing<'_>, outcome: Outcome) -> Result<bool, Error> {
+        let Listing { repository, subject, .. } = *listing;
+        let Some(own) = listing.own else { return outcome.listed.map(|()| false) };
+        let listener = &self.options.listener;
+        if outcome.own_tag_seen || self.is_listed_tag(repository, subject, own).await {
+            if let Err(error) = outcome.listed {
+                let (tag, reason) = (subject.fallback_tag(), host::with_causes(&error));
+                let tag = format!("{repository}:{tag}");
+                listener.tell(&Event::NotListed { tag: &tag, reason: &reason });
             }
-            tracing::debug!(request = answer.request(), "a blob just stored is not found");
-            self.host.clock.sleep(jittered(pause)).await;
-            pause = pause.saturating_mul(2);
-        };
+            return Ok(true);
+        }
+        self.no_own_tags(repository, "the registry does not list it among its tags");
+        outcome.listed.map(|()| false)
+    }
+
+    /// Stores a manifest under its digest, and says whether the registry lists it as a referrer.
+    async fn put_by_digest(
+        &self,
+        manifest: &Stored<'_>,
+        subject: &Resolved,
+    ) -> Result<bool, Error> {
+        let Stored { repository, descriptor, .. } = *manifest;
+        let answer = self.put_manifest(manifest, descriptor.digest.as_str()).await?;
         if !answer.status.is_success() {
             return Err(answer
                 .into_error(repository, Access::Push, || format!("the repository {repository}")));
@@ -158,30 +181,130 @@ impl Client {
                     host::escape_remote(stored)
                 ),
             }),
-            _ => Ok(answer),
+            _ => Ok(self.lists_referrer(subject, manifest, &answer).await),
         }
     }
 
-    /// Whether the registry itself lists the referrers of `subject`. It says so when it stores a
-    /// manifest; that is checked, because some registries say so and do not have the API.
-    async fn lists_referrers(
+    /// Stores a manifest under the tag `own`, and says whether the registry took it.
+    async fn put_own_tag(
         &self,
-        subject: &Resolved,
-        repository: &Repository,
-        stored: &Answer,
+        manifest: &Stored<'_>,
+        subject: &Digest,
+        own: Option<&OwnTag>,
     ) -> Result<bool, Error> {
-        if stored.header(&OCI_SUBJECT) != Some(subject.digest().as_str()) {
-            return Ok(false);
+        let repository = manifest.repository;
+        let usable = self.habits.with(repository, |habit| !habit.no_own_tags);
+        let Some(own) = own.filter(|_| usable) else { return Ok(false) };
+        let answer = self.put_manifest(manifest, &own.name).await?;
+        if answer.status.is_success() {
+            return Ok(true);
         }
-        match self.referrers_page(repository, subject.digest(), Access::Push).await {
-            Ok(page) => Ok(page.is_some()),
-            // Then the list under the tag is kept, too: it is harmless where the API exists.
-            Err(error) => {
-                tracing::debug!(%error, "the referrers could not be listed");
-                Ok(false)
+        let for_now = answer.is_transient() || answer.status == StatusCode::UNAUTHORIZED;
+        let error = answer.into_error(repository, Access::Push, || own.name.clone());
+        if for_now {
+            return Err(error);
+        }
+        // Sent twice, because an answer was lost, it may be refused for being there.
+        if self.is_listed_tag(repository, subject, own).await {
+            return Ok(true);
+        }
+        self.no_own_tags(repository, &host::with_causes(&error));
+        Ok(false)
+    }
+
+    /// Whether the registry lists the tag, now or in a moment.
+    async fn is_listed_tag(&self, repository: &Repository, subject: &Digest, own: &OwnTag) -> bool {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.own_tags(repository, subject, Access::Push).await {
+                Ok(tags) if tags.contains(own) => return true,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "the tags could not be listed");
+                    return false;
+                }
             }
+            if pause > LONGEST_PAUSE {
+                return false;
+            }
+            self.host.clock.sleep(jittered(pause)).await;
+            pause = pause.saturating_mul(2);
         }
     }
+
+    fn no_own_tags(&self, repository: &Repository, reason: &str) {
+        let known = self.habits.with(repository, |habit| std::mem::replace(&mut habit.no_own_tags, true));
+        if !known {
+            self.options.listener.tell(&Event::OwnTagsUnusable { repository, reason });
+        }
+    }
+
+    /// Stores a manifest under `name`: its digest or a tag. Any status is an answer.
+    async fn put_manifest(&self, manifest: &Stored<'_>, name: &str) -> Result<Answer, Error> {
+        let call = Call::new(Method::PUT, manifest.repository, Access::Push, format!("manifests/{name}"))
+            .header(CONTENT_TYPE, &manifest.descriptor.media_type)
+            .body(manifest.bytes.clone());
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let answer = self.call(&call).await?;
+            // A blob that several writers store at once may be hidden for a moment: Docker's
+            // registry empties the file that says where it is before writing it again.
+            let blob_hidden = answer.has_code("MANIFEST_BLOB_UNKNOWN");
+            if !blob_hidden || pause > LONGEST_PAUSE {
+                return Ok(answer);
+            }
+            tracing::debug!(request = answer.request(), "a blob just stored is not found");
+            self.host.clock.sleep(jittered(pause)).await;
+            pause = pause.saturating_mul(2);
+        }
+    }
+
+    /// Whether the registry itself lists the referrer that it just stored. Some say so and do not
+    /// have the API, and some answer every path; so it is looked for.
+    async fn lists_referrer(
+        &self,
+        subject: &Resolved,
+        manifest: &Stored<'_>,
+        stored: &Answer,
+    ) -> bool {
+        let Stored { repository, descriptor, .. } = *manifest;
+        if stored.header(&OCI_SUBJECT) != Some(subject.digest().as_str()) {
+            self.habits.with(repository, |habit| habit.no_api = true);
+            return false;
+        }
+        let mut pause = FIRST_PAUSE;
+        for _ in 0..MOST_LOOKS {
+            let mut found = false;
+            let listed = self
+                .referrers(repository, subject.digest(), Access::Push, |entry| {
+                    found |= entry.is_some_and(|entry| entry.digest == descriptor.digest.as_str());
+                })
+                .await;
+            match listed {
+                _ if found => return true,
+                Ok(true) => {}
+                Ok(false) => {
+                    self.habits.with(repository, |habit| habit.no_api = true);
+                    return false;
+                }
+                // Then the list under the tag is kept, too: it is harmless where the API exists.
+                Err(error) => {
+                    tracing::debug!(%error, "the referrers could not be listed");
+                    return false;
+                }
+            }
+            self.host.clock.sleep(jittered(pause)).await;
+            pause = pause.saturating_mul(2);
+        }
+        false
+    }
+}
+
+/// A manifest to store.
+struct Stored<'a> {
+    repository: &'a Repository,
+    descriptor: &'a Descriptor,
+    bytes: Bytes,
 }
 
 /// The media type of a bundle and the annotations that describe it.
@@ -236,6 +359,7 @@ struct WireStatement {
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(800);
+const MOST_LOOKS: u32 = 3;
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::error::{Access, Error};
 use crate::keychain::{self, Lookup};
 use crate::locks::{Locks, guard};
 use crate::options::Options;
+use crate::patience::Patience;
 use crate::repository::Repository;
 use crate::token::{self, TokenService, basic, bearer};
 
@@ -28,6 +29,7 @@ pub(crate) struct Auth {
     ready: Mutex<HashMap<(Repository, Access), Ready>>,
     /// One token request at a time for one purpose: parallel uploads share what the first gets.
     asking: Locks,
+    patience: Arc<Patience>,
 }
 
 /// An `Authorization` header that was good a moment ago.
@@ -37,13 +39,14 @@ struct Ready {
 }
 
 impl Auth {
-    pub(crate) fn new(host: Host, options: Options) -> Self {
+    pub(crate) fn new(host: Host, options: Options, patience: Arc<Patience>) -> Self {
         Self {
             options,
             host,
             lookups: Mutex::default(),
             ready: Mutex::default(),
             asking: Locks::default(),
+            patience,
         }
     }
 
@@ -119,7 +122,7 @@ impl Auth {
                 .collect(),
         };
         let lookup = Lookup { credentials: None, origin: "no credentials".to_owned() };
-        let answer = service.ask(&*self.host.http, &lookup).await?;
+        let answer = self.patience.send(&self.host, || service.ask(&*self.host.http, &lookup)).await?;
         if !answer.status.is_success() {
             return Err(answer.into_error(repository, Access::Pull, || "the token".to_owned()));
         }
@@ -141,7 +144,7 @@ impl Auth {
                 credentials: Some(credentials.clone()),
                 origin: "the credentials given explicitly".to_owned(),
             },
-            None => keychain::find(&self.host, repository).await?,
+            None => keychain::find(&self.host, &self.options.listener, repository).await?,
         };
         let found = Arc::new(found);
         guard(&self.lookups).insert(repository.clone(), Arc::clone(&found));
@@ -179,7 +182,7 @@ impl Auth {
             service: service.as_deref(),
             scopes: scopes(scope.as_deref(), &needed),
         };
-        let answer = service.ask(&*self.host.http, lookup).await?;
+        let answer = self.patience.send(&self.host, || service.ask(&*self.host.http, lookup)).await?;
         if answer.status.is_success() {
             return token::read(&answer, base, self.host.clock.now());
         }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use host::{CallPolicy, Env, Host, Redirects, TransportError};
@@ -16,8 +16,10 @@ use url::Url;
 use crate::answer::{Answer, shown};
 use crate::auth::Auth;
 use crate::error::{Access, Error};
+use crate::habits::Habits;
 use crate::locks::{Locks, guard};
 use crate::options::Options;
+use crate::patience::Patience;
 use crate::repository::Repository;
 use crate::{address, challenge, endpoint};
 
@@ -26,9 +28,12 @@ pub(crate) struct Client {
     pub(crate) host: Host,
     /// One writer of a fallback tag at a time.
     pub(crate) writers: Locks,
+    pub(crate) options: Options,
+    /// What was learned of each repository.
+    pub(crate) habits: Habits,
     auth: Auth,
-    options: Options,
     bases: Mutex<HashMap<String, Url>>,
+    patience: Arc<Patience>,
 }
 
 /// A request to a registry.
@@ -116,12 +121,15 @@ impl Client {
         if options.signature_repository.is_none() {
             options.signature_repository = signature_repository(&*host.env)?;
         }
+        let patience = Arc::new(Patience::new(options.patience, options.listener.clone()));
         Ok(Self {
-            auth: Auth::new(host.clone(), options.clone()),
+            auth: Auth::new(host.clone(), options.clone(), Arc::clone(&patience)),
             host,
             writers: Locks::default(),
+            habits: Habits::default(),
             options,
             bases: Mutex::default(),
+            patience,
         })
     }
 
@@ -131,7 +139,45 @@ impl Client {
 
     /// Sends `call`, and answers the registry's challenge if there is one. Any status is an answer.
     pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Answer, Error> {
-        let base = self.base(call.repository).await?;
+        let registry = call.repository.registry();
+        let known = guard(&self.bases).get(registry).cloned();
+        if let Some(base) = known {
+            return self.call_at(call, base).await;
+        }
+        let mut bases = endpoint::candidates(call.repository, self.options.allow_http)?;
+        let last = bases.pop();
+        let mut failure = None;
+        for base in bases {
+            let policy = endpoint::trial(&base, call.policy.clone());
+            match self.call_at(&call.clone().policy(policy), base.clone()).await {
+                Ok(answer) if endpoint::wants_tls(&answer) => {}
+                Ok(answer) => {
+                    guard(&self.bases).insert(registry.to_owned(), base);
+                    return Ok(answer);
+                }
+                Err(Error::Transport { source, .. }) => failure = Some(source),
+                Err(error) => return Err(error),
+            }
+        }
+        let invalid = || Error::Invalid {
+            what: format!("the registry {registry}"),
+            reason: "it answers by neither http nor https".to_owned(),
+        };
+        let base = last.ok_or_else(invalid)?;
+        match self.call_at(call, base.clone()).await {
+            Ok(answer) if endpoint::wants_tls(&answer) && failure.is_none() => Err(invalid()),
+            Ok(answer) => {
+                guard(&self.bases).insert(registry.to_owned(), base);
+                Ok(answer)
+            }
+            Err(Error::Transport { registry, source }) => {
+                Err(Error::Transport { registry, source: endpoint::likelier(failure, source) })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn call_at(&self, call: &Call<'_>, base: Url) -> Result<Answer, Error> {
         let url = match &call.target {
             Target::Path(path) => {
                 let path = format!("v2/{}/{path}", call.repository.path());
@@ -175,13 +221,13 @@ impl Client {
 
     /// The URL that `link` in `answer` names, where the registry wants us to go on. Credentials go
     /// there only if it is the registry itself.
-    pub(crate) async fn follow(
+    pub(crate) fn follow(
         &self,
         repository: &Repository,
         answer: &Answer,
         link: &str,
     ) -> Result<Url, Error> {
-        let base = self.base(repository).await?;
+        let base = self.base(repository)?;
         // A proxy that ends TLS in front of a registry that does not know of it.
         let upgraded = answer.url.join(link).ok().and_then(|mut url| {
             let ours =
@@ -211,13 +257,16 @@ impl Client {
         }
     }
 
-    async fn base(&self, repository: &Repository) -> Result<Url, Error> {
+    /// Where the registry is, or will be tried first.
+    fn base(&self, repository: &Repository) -> Result<Url, Error> {
         if let Some(base) = guard(&self.bases).get(repository.registry()) {
             return Ok(base.clone());
         }
-        let base = endpoint::find(&*self.host.http, repository, self.options.allow_http).await?;
-        guard(&self.bases).insert(repository.registry().to_owned(), base.clone());
-        Ok(base)
+        let bases = endpoint::candidates(repository, self.options.allow_http)?;
+        bases.into_iter().next().ok_or_else(|| Error::Invalid {
+            what: repository.to_string(),
+            reason: "it has no registry".to_owned(),
+        })
     }
 
     /// Sends and follows redirects. Reading may lead to another host, without credentials; writing
@@ -279,7 +328,20 @@ impl Client {
         Ok((reading || to.origin() == answer.url.origin()).then_some(to))
     }
 
+    /// Sends once, and again where the server asks for it and it does no harm.
     async fn send(
+        &self,
+        call: &Call<'_>,
+        url: &Url,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Answer, Error> {
+        match call.policy.is_idempotent(&call.method) {
+            true => self.patience.send(&self.host, || self.send_once(call, url, authorization)).await,
+            false => self.send_once(call, url, authorization).await,
+        }
+    }
+
+    async fn send_once(
         &self,
         call: &Call<'_>,
         url: &Url,
@@ -299,7 +361,7 @@ impl Client {
         // By which scheme the registry is reached has been decided: see `endpoint`.
         let plain_http = self.options.allow_http;
         let policy = call.policy.clone().with_redirects(Redirects::Never);
-        let policy = policy.with_proxy(proxy).with_plain_http(plain_http);
+        let policy = policy.with_proxy(proxy).with_plain_http(plain_http).with_retry_answers(false);
         tracing::debug!(method = %call.method, url = shown(url), "registry request");
         let response =
             self.host.http.send(request, &policy).await.map_err(|source| match source {

@@ -41,6 +41,17 @@ pub(crate) struct SignatureManifest {
     pub(crate) subject: Option<Subject>,
     #[serde(default)]
     pub(crate) annotations: Option<BTreeMap<String, String>>,
+    #[serde(default, rename = "artifactType")]
+    artifact_type: Option<String>,
+    #[serde(default)]
+    config: Option<Config>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Config {
+    #[serde(default)]
+    media_type: String,
 }
 
 /// The image that a manifest refers to.
@@ -54,6 +65,13 @@ impl SignatureManifest {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         check_values(bytes, MOST_VALUES)?;
         serde_json::from_slice(bytes)
+    }
+
+    /// The artifact type by which an index lists it: its own, else its configuration's media type.
+    pub(crate) fn listed_type(&self) -> &str {
+        let config = || self.config.as_ref().map(|config| config.media_type.as_str());
+        let own = self.artifact_type.as_deref().filter(|own| !own.is_empty());
+        own.or_else(config).unwrap_or_default()
     }
 }
 

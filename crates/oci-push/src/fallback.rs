@@ -1,12 +1,9 @@
-//! The list of referrers that clients keep under a tag, where a registry keeps none.
+//! Reading and writing the list of referrers that clients keep under a tag, where a registry keeps
+//! none.
 //!
-//! Most registries ignore conditions on a PUT, so two writers that read the same list overwrite
-//! each other. Conditions are sent all the same. Then the list is read back after a pause that is
-//! long enough for a writer who read the old list to write it, until nothing changes any more and
-//! our entry is in it.
+//! Conditions are sent with a PUT; most registries ignore them.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use host::CallPolicy;
@@ -19,8 +16,7 @@ use crate::digest::Digest;
 use crate::document::own_media_type;
 use crate::error::{Access, Error, not_json};
 use crate::index::Index;
-use crate::locks::jittered;
-use crate::manifest::{Descriptor, INDEX_MEDIA_TYPE, WrittenDescriptor, essence};
+use crate::manifest::{INDEX_MEDIA_TYPE, essence};
 use crate::reference::Reference;
 use crate::repository::Repository;
 use crate::resolved::{MANIFEST_CAP, manifest_call};
@@ -80,100 +76,12 @@ impl Client {
         Ok(Tagged::Index { index, etag, digest })
     }
 
-    /// Adds `referrer` to the list under the fallback tag of `subject`, and makes sure that it
-    /// stays there.
-    pub(crate) async fn list_under_tag(
-        &self,
-        repository: &Repository,
-        subject: &Digest,
-        referrer: &Descriptor,
-        layer: &Descriptor,
-        annotations: &BTreeMap<String, String>,
-    ) -> Result<(), Error> {
-        let _alone = self.writers.hold(format!("{repository}@{subject}")).await;
-        let reference = tag_reference(repository, subject)?;
-        let entry = WrittenDescriptor::of_referrer(referrer, &layer.media_type, annotations);
-        let entry =
-            serde_json::value::to_raw_value(&entry).map_err(|error| not_serialised(&error))?;
-        let mut writes = 0;
-        let mut failures = 0;
-        let mut vanished = 0;
-        let mut present = false;
-        let mut written: Option<Digest> = None;
-        let mut settle = SHORTEST_SETTLE;
-        let mut started = self.host.clock.now();
-        for _ in 0..MOST_READS {
-            let tagged = self.tagged(repository, subject, Access::Push).await?;
-            present =
-                matches!(&tagged, Tagged::Index { index, .. } if index.contains(&referrer.digest));
-            if let Tagged::Index { digest, .. } = &tagged
-                && present
-            {
-                if written.as_ref() == Some(digest) {
-                    return Ok(());
-                }
-                // Ours is in it, and another writer wrote after us: wait until nothing changes.
-                written = Some(digest.clone());
-                settle = settle.saturating_mul(2).min(LONGEST_SETTLE);
-                self.host.clock.sleep(jittered(settle)).await;
-                continue;
-            }
-            if written.is_some() && matches!(tagged, Tagged::Absent) {
-                vanished += 1;
-                if vanished >= MOST_VANISHED {
-                    return Err(Error::Invalid {
-                        what: reference.to_string(),
-                        reason: format!(
-                            "the list of signatures was stored there {vanished} times and the \
-                             registry returns something else; the signature {} is stored but not \
-                             listed",
-                            referrer.digest
-                        ),
-                    });
-                }
-            }
-            if writes >= MOST_WRITES {
-                break;
-            }
-            if writes > 0 {
-                // We were overwritten: writers who met once should not meet again.
-                settle = settle.saturating_mul(2).min(LONGEST_SETTLE);
-            }
-            writes += 1;
-            written = match self.replace(&reference, tagged, &entry).await? {
-                Put::Written(digest) => Some(digest),
-                Put::Contended => None,
-                Put::Failed(error) => {
-                    failures += 1;
-                    if failures >= MOST_FAILURES {
-                        return Err(error);
-                    }
-                    None
-                }
-            };
-            // Another writer needs about as long from reading to writing as we did.
-            let took = since(started, self.host.clock.now());
-            settle = settle.max(took.saturating_mul(2)).min(LONGEST_SETTLE);
-            self.host.clock.sleep(jittered(settle)).await;
-            started = self.host.clock.now();
-        }
-        if present {
-            // Others go on writing, and our entry stays.
-            return Ok(());
-        }
-        Err(Error::Overwritten {
-            tag: reference.to_string(),
-            manifest: referrer.digest.to_string(),
-            attempts: writes,
-        })
-    }
-
-    /// Writes `tagged` with `entry` appended.
-    async fn replace(
+    /// Writes `tagged` with `entries` appended.
+    pub(crate) async fn replace<'e>(
         &self,
         reference: &Reference,
         tagged: Tagged,
-        entry: &RawValue,
+        entries: impl IntoIterator<Item = &'e RawValue>,
     ) -> Result<Put, Error> {
         let repository = reference.repository();
         let (index, etag, existed) = match tagged {
@@ -191,7 +99,7 @@ impl Client {
                 });
             }
         };
-        let bytes = index.with(entry);
+        let bytes = index.with(entries);
         if bytes.len() > MANIFEST_CAP {
             return Err(Error::Invalid {
                 what: format!("{reference}"),
@@ -238,7 +146,7 @@ impl Client {
 }
 
 /// The outcome of writing the list.
-enum Put {
+pub(crate) enum Put {
     Written(Digest),
     /// Another writer wrote in between, and the registry refused.
     Contended,
@@ -246,23 +154,12 @@ enum Put {
     Failed(Error),
 }
 
-fn tag_reference(repository: &Repository, subject: &Digest) -> Result<Reference, Error> {
+pub(crate) fn tag_reference(repository: &Repository, subject: &Digest) -> Result<Reference, Error> {
     format!("{repository}:{}", subject.fallback_tag()).parse()
 }
 
-fn since(start: SystemTime, end: SystemTime) -> Duration {
-    end.duration_since(start).unwrap_or_default()
-}
-
-fn not_serialised(error: &serde_json::Error) -> Error {
+pub(crate) fn not_serialised(error: &serde_json::Error) -> Error {
     Error::Invalid { what: "the list of signatures".to_owned(), reason: error.to_string() }
 }
 
-const LONGEST_SETTLE: Duration = Duration::from_millis(1500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-const MOST_FAILURES: u32 = 3;
-const MOST_READS: u32 = 60;
-/// Other writers replace a list by a list; if there is never one, the registry is the cause.
-const MOST_VANISHED: u32 = 3;
-const MOST_WRITES: u32 = 20;
-const SHORTEST_SETTLE: Duration = Duration::from_millis(60);

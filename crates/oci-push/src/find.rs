@@ -23,10 +23,11 @@ use crate::found::{
 use crate::manifest::{
     BUNDLE_MEDIA_TYPE_PREFIX, DSSE_MEDIA_TYPE, SIMPLE_SIGNING_MEDIA_TYPE, essence,
 };
+use crate::own_tags::OwnTag;
 use crate::reference::Reference;
 use crate::repository::Repository;
 use crate::resolved::Resolved;
-use crate::shortlist::{Candidate, Shortlist, TypedBy};
+use crate::shortlist::{Shortlist, TypedBy};
 
 /// Where one search looks, and its bounds.
 struct Scope<'a> {
@@ -65,15 +66,18 @@ impl Client {
         let mut list = Shortlist::new(&search.predicate_type, now, MOST_REFERRERS);
         // A registry that got the API later may not know what was listed under the tag.
         let (listed, tagged) = join(
-            self.referrers(repository, subject.digest(), |entry| {
+            self.referrers(repository, subject.digest(), Access::Pull, |entry| {
                 list.add(entry, TypedBy::Registry);
             }),
             self.tagged(repository, subject.digest(), Access::Pull),
         )
         .await;
-        if let Err(error) = listed {
-            let what = format!("the referrers of {} in {repository}", subject.digest());
-            found.unreachable.push(Unreachable { what, error });
+        match listed {
+            Ok(api) => found.looked.api = api,
+            Err(error) => {
+                let what = format!("the referrers of {} in {repository}", subject.digest());
+                found.unreachable.push(Unreachable { what, error });
+            }
         }
         match tagged {
             Ok(Tagged::Index { index, .. }) => {
@@ -92,8 +96,65 @@ impl Client {
         if found.bundles.is_empty() {
             found.extend(self.legacy_tags(&scope).await);
         }
+        // Only after all tags it is said that there is nothing.
+        if found.bundles.is_empty() && found.legacy.is_empty() {
+            self.own_tagged(&scope, &mut found).await;
+        }
         scope.note_limits(&mut found);
         found.or_error()
+    }
+
+    /// What is only under a tag of its own, beyond `first`.
+    pub(crate) async fn find_more(&self, subject: &Resolved, first: &Found) -> Found {
+        let mut found = Found { looked: first.looked.clone(), ..Found::default() };
+        if first.looked.own_tags {
+            return found;
+        }
+        let repository = self.signatures_of(subject.repository());
+        let downloads = Downloads::new(TOTAL_CAP, MOST_SIGNATURES);
+        let scope = Scope::new(repository, subject, &downloads);
+        self.own_tagged(&scope, &mut found).await;
+        scope.note_limits(&mut found);
+        found
+    }
+
+    /// Adds to `found` what the own tags of signatures hold and no list named.
+    async fn own_tagged(&self, scope: &Scope<'_>, found: &mut Found) {
+        found.looked.own_tags = true;
+        let (repository, subject) = (scope.repository, scope.subject.digest());
+        let tags = match self.own_tags(repository, subject, Access::Pull).await {
+            Ok(tags) => tags,
+            // Own tags are for registries without the API.
+            Err(error) if found.looked.api && !matches!(error, Error::RateLimited { .. }) => {
+                tracing::debug!(%error, "the tags could not be listed");
+                return;
+            }
+            Err(error) => {
+                let what = format!("the tags of {repository}");
+                return found.unreachable.push(Unreachable { what, error });
+            }
+        };
+        let mut tags: Vec<OwnTag> =
+            tags.into_iter().filter(|tag| !tag.is_of_any(&found.looked.manifests)).collect();
+        let left_out = tags.len().saturating_sub(MOST_REFERRERS);
+        tags.truncate(MOST_REFERRERS);
+        let mut fetched = iter(tags)
+            .map(|tag| async move {
+                let reference = format!("{repository}:{}", tag.name).parse();
+                match reference {
+                    Ok(reference) => self.candidate(scope, &reference).await,
+                    Err(_) => Some(Found::default()),
+                }
+            })
+            .buffered(AT_ONCE);
+        let mut skipped = 0_usize;
+        while let Some(holds) = fetched.next().await {
+            match holds {
+                Some(holds) => found.extend(holds),
+                None => skipped += 1,
+            }
+        }
+        note_skipped(repository, skipped, left_out, found);
     }
 
     /// Looks only under cosign's earlier tags.
@@ -111,7 +172,9 @@ impl Client {
         let (candidates, left_out) = list.finish(found);
         let mut fetched = iter(candidates)
             .map(|candidate| async move {
-                let holds = self.candidate(scope, &candidate).await;
+                let digest = candidate.digest.clone();
+                let reference = Reference::by_digest(scope.repository.clone(), digest);
+                let holds = self.candidate(scope, &reference).await;
                 (candidate, holds)
             })
             .buffered(AT_ONCE);
@@ -122,6 +185,7 @@ impl Client {
                 skipped += 1;
                 continue;
             };
+            found.looked.manifests.insert(candidate.digest.clone());
             // What says that it is something else and is not readable is not a broken signature.
             if candidate.claims_otherwise() {
                 holds.unusable.clear();
@@ -129,29 +193,17 @@ impl Client {
             holds.bundles.retain(|one| known.insert((one.digest.clone(), one.media_type.clone())));
             found.extend(holds);
         }
-        let repository = scope.repository;
-        if skipped > 0 {
-            found.unreachable.push(not_read(
-                format!("{skipped} more referrers in {repository}"),
-                format!("not read after {MOST_FAILURES} others could not be fetched"),
-            ));
-        }
-        if left_out > 0 {
-            found.unreachable.push(not_read(
-                format!("{left_out} more referrers in {repository}"),
-                format!("not read: the limit is {MOST_REFERRERS}"),
-            ));
-        }
+        note_skipped(scope.repository, skipped, left_out, found);
     }
 
     /// Fetches one referrer and what it holds; `None` if too many before it could not be fetched.
-    async fn candidate(&self, scope: &Scope<'_>, candidate: &Candidate) -> Option<Found> {
+    async fn candidate(&self, scope: &Scope<'_>, reference: &Reference) -> Option<Found> {
         if scope.failures.load(Ordering::Relaxed) >= MOST_FAILURES {
             return None;
         }
         let mut found = Found::default();
-        if let Err(error) = self.referrer(scope, &candidate.digest, &mut found).await {
-            found.failed(candidate.digest.to_string(), error);
+        if let Err(error) = self.referrer(scope, reference, &mut found).await {
+            found.failed(reference.manifest_name().to_owned(), error);
         }
         let failures = u32::try_from(found.unreachable.len()).unwrap_or(u32::MAX);
         scope.failures.fetch_add(failures, Ordering::Relaxed);
@@ -161,11 +213,11 @@ impl Client {
     async fn referrer(
         &self,
         scope: &Scope<'_>,
-        digest: &Digest,
+        reference: &Reference,
         found: &mut Found,
     ) -> Result<(), Error> {
-        let reference = Reference::by_digest(scope.repository.clone(), digest.clone());
-        let (_, manifest) = self.signature_manifest(&reference, scope.downloads).await?;
+        let (digest, manifest) = self.signature_manifest(reference, scope.downloads).await?;
+        let digest = &digest;
         let layers = manifest.layers.unwrap_or_default();
         let bundles: Vec<&Layer> = layers
             .iter()
@@ -299,6 +351,22 @@ impl Client {
             reason: not_json("the JSON of a manifest", &error),
         })?;
         Ok((resolved.digest().clone(), manifest))
+    }
+}
+
+/// Says that referrers were not read.
+fn note_skipped(repository: &Repository, skipped: usize, left_out: usize, found: &mut Found) {
+    if skipped > 0 {
+        found.unreachable.push(not_read(
+            format!("{skipped} more referrers in {repository}"),
+            format!("not read after {MOST_FAILURES} others could not be fetched"),
+        ));
+    }
+    if left_out > 0 {
+        found.unreachable.push(not_read(
+            format!("{left_out} more referrers in {repository}"),
+            format!("not read: the limit is {MOST_REFERRERS}"),
+        ));
     }
 }
 

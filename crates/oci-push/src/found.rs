@@ -1,6 +1,6 @@
 //! What was found about an image's signatures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -46,6 +46,18 @@ pub struct Found {
     /// What could not be read. If no signature is acceptable and this is not empty, it is not known
     /// whether the image is signed.
     pub unreachable: Vec<Unreachable>,
+    pub(crate) looked: Looked,
+}
+
+/// Where a search has looked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Looked {
+    /// The registry has the referrers API.
+    pub(crate) api: bool,
+    /// The own tags of signatures were read.
+    pub(crate) own_tags: bool,
+    /// The manifests that were listed and read.
+    pub(crate) manifests: BTreeSet<Digest>,
 }
 
 impl Found {

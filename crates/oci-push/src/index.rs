@@ -2,7 +2,7 @@
 //! touching a byte of the rest.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::ops::Range;
 
@@ -74,31 +74,38 @@ impl Index {
         _ = reader.deserialize_option(Each(each));
     }
 
-    pub(crate) fn contains(&self, digest: &Digest) -> bool {
-        let mut found = false;
-        self.for_each(|entry| found |= entry.is_some_and(|entry| entry.digest == digest.as_str()));
-        found
+    /// The digests of the manifests that are listed.
+    pub(crate) fn digests(&self) -> BTreeSet<Digest> {
+        let mut digests = BTreeSet::new();
+        self.for_each(|entry| digests.extend(entry.and_then(|entry| entry.digest.parse().ok())));
+        digests
     }
 
-    /// The whole document, with `entry` after the last entry.
-    pub(crate) fn with(&self, entry: &RawValue) -> Vec<u8> {
+    /// The whole document, with `entries` after the last entry.
+    pub(crate) fn with<'e>(&self, entries: impl IntoIterator<Item = &'e RawValue>) -> Vec<u8> {
         let part = |range: Range<usize>| self.bytes.get(range).unwrap_or_default();
         let list = part(self.manifests.clone());
         let before = part(0..self.manifests.start);
         let after = part(self.manifests.end..self.bytes.len());
-        let mut whole = Vec::with_capacity(self.bytes.len() + entry.get().len() + 2);
+        let mut whole = Vec::with_capacity(self.bytes.len() + 1024);
         whole.extend_from_slice(before);
-        match list.strip_suffix(b"]") {
+        let mut first = match list.strip_suffix(b"]") {
             Some(entries) => {
                 whole.extend_from_slice(entries);
-                if entries.trim_ascii().len() > 1 {
-                    whole.push(b',');
-                }
+                entries.trim_ascii().len() <= 1
             }
             // Go's encoder writes an empty list as null.
-            None => whole.push(b'['),
+            None => {
+                whole.push(b'[');
+                true
+            }
+        };
+        for entry in entries {
+            if !std::mem::take(&mut first) {
+                whole.push(b',');
+            }
+            whole.extend_from_slice(entry.get().as_bytes());
         }
-        whole.extend_from_slice(entry.get().as_bytes());
         whole.push(b']');
         whole.extend_from_slice(after);
         whole
@@ -227,7 +234,7 @@ mod tests {
 
     fn with(text: &str, entry: &str) -> String {
         let entry = RawValue::from_string(entry.to_owned()).unwrap();
-        String::from_utf8(index(text).with(&entry)).unwrap()
+        String::from_utf8(index(text).with([&*entry])).unwrap()
     }
 
     #[test]

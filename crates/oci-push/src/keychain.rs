@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use host::{Env, Host, Invocation, escape_remote};
+use host::{Env, Host, Invocation, ProgramError, escape_remote};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use crate::credentials::Credentials;
 use crate::docker_config::{ConfigFile, Helper};
 use crate::error::{CredentialsSource, Error};
+use crate::event::{Event, Listener};
 use crate::repository::Repository;
 
 /// The result of a search.
@@ -21,17 +22,35 @@ pub(crate) struct Lookup {
 }
 
 /// Searches the files in order and runs the helpers they name.
-pub(crate) async fn find(host: &Host, repository: &Repository) -> Result<Lookup, Error> {
+///
+/// A helper that is not installed is told to `listener` and passed over: the registry may answer
+/// without credentials, and if not, its refusal names the helper.
+pub(crate) async fn find(
+    host: &Host,
+    listener: &Listener,
+    repository: &Repository,
+) -> Result<Lookup, Error> {
     let paths = files(&*host.env);
+    let mut missing: Option<String> = None;
     for path in &paths {
         let Some(config) = ConfigFile::load(&*host.env, path).await? else {
             continue;
         };
         let origin = path.display().to_string();
         for helper in config.helpers(repository) {
-            if let Some(credentials) = run(host, &helper, &origin).await? {
-                let origin = format!("credentials from {}", helper.program());
-                return Ok(Lookup { credentials: Some(credentials), origin });
+            match run(host, &helper, &origin).await {
+                Ok(None) => {}
+                Ok(Some(credentials)) => {
+                    let origin = format!("credentials from {}", helper.program());
+                    return Ok(Lookup { credentials: Some(credentials), origin });
+                }
+                Err(error) if is_missing(&error) => {
+                    let name = format!("{} (named by {origin})", helper.program());
+                    let reason = host::with_causes(&error);
+                    listener.tell(&Event::HelperNotUsed { helper: &name, reason: &reason });
+                    missing = Some(format!("no credentials: {name} is not installed"));
+                }
+                Err(error) => return Err(error),
             }
         }
         if let Some(credentials) = config.stored(repository, &origin)? {
@@ -39,9 +58,10 @@ pub(crate) async fn find(host: &Host, repository: &Repository) -> Result<Lookup,
             return Ok(Lookup { credentials: Some(credentials), origin });
         }
     }
-    let origin = match paths.as_slice() {
-        [] => "no credentials: neither HOME nor a credential file is set".to_owned(),
-        paths => {
+    let origin = match (missing, paths.as_slice()) {
+        (Some(missing), _) => missing,
+        (None, []) => "no credentials: neither HOME nor a credential file is set".to_owned(),
+        (None, paths) => {
             let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
             format!("no credentials found in {}", paths.join(", "))
         }
@@ -110,6 +130,11 @@ async fn run(host: &Host, helper: &Helper, file: &str) -> Result<Option<Credenti
         return Ok(None);
     }
     Ok(Some(Credentials::from_pair(answer.username, password)))
+}
+
+fn is_missing(error: &Error) -> bool {
+    let Error::Credentials { source: Some(source), .. } = error else { return false };
+    matches!(source, CredentialsSource::Program(ProgramError::NotFound { .. }))
 }
 
 fn is_not_found(text: &str) -> bool {

@@ -1,8 +1,10 @@
 //! How registries are reached.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::credentials::Credentials;
+use crate::event::{Event, Listener};
 use crate::repository::{Repository, normal_registry};
 
 /// How to reach registries. The default needs no configuration for public and loopback ones.
@@ -13,7 +15,7 @@ use crate::repository::{Repository, normal_registry};
 /// let options = Options::new().with_credentials("ghcr.io", Credentials::basic("me", "password"));
 /// # let _ = options;
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
     /// Whether plain `http` may be used where `https` does not work. Loopback registries are
@@ -27,12 +29,37 @@ pub struct Options {
     /// Where signatures are stored and looked up, instead of beside the image. Without it the
     /// variables `AMBISIGN_REPOSITORY` and `COSIGN_REPOSITORY` decide.
     pub signature_repository: Option<Repository>,
+    /// Whether each signature gets a tag of its own where the registry has no referrers API, as it
+    /// does by default. Without, a slow writer can erase it from the list.
+    pub signature_tags: bool,
+    /// How long one request may wait altogether for a registry that limits requests. Three minutes
+    /// by default.
+    pub patience: Duration,
+    pub(crate) listener: Listener,
 }
 
 impl Options {
     /// The default.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Says whether each signature gets a tag of its own where there is no referrers API.
+    #[must_use]
+    pub fn with_signature_tags(self, signature_tags: bool) -> Self {
+        Self { signature_tags, ..self }
+    }
+
+    /// Limits how long one request may wait for a registry that limits requests.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Calls `listener` with what a person should know. It must not block.
+    #[must_use]
+    pub fn with_listener(self, listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        Self { listener: Listener::new(listener), ..self }
     }
 
     /// Uses plain `http` where `https` does not work.
@@ -59,5 +86,19 @@ impl Options {
     #[must_use]
     pub fn with_signature_repository(self, repository: Repository) -> Self {
         Self { signature_repository: Some(repository), ..self }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            allow_http: false,
+            allow_internal_addresses: false,
+            credentials: BTreeMap::new(),
+            signature_repository: None,
+            signature_tags: true,
+            patience: Duration::from_secs(180),
+            listener: Listener::default(),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The referrers API of OCI 1.1: what refers to a manifest, page by page.
 
-use http::header::{ACCEPT, LINK};
+use http::header::ACCEPT;
 use http::{Method, StatusCode};
 use url::Url;
 
@@ -12,22 +12,24 @@ use crate::manifest::INDEX_MEDIA_TYPE;
 use crate::repository::Repository;
 
 /// One page of the referrers API.
-pub(crate) struct Page {
+struct Page {
     index: Index,
     next: Option<Url>,
 }
 
 impl Client {
     /// Calls `each` for every entry that the referrers API lists, with `None` for one that is not a
-    /// descriptor, and for none if the registry does not have that API. Entries before an error have
-    /// been told.
+    /// descriptor, and says whether the registry has that API. Entries before an error have been
+    /// told.
     pub(crate) async fn referrers(
         &self,
         repository: &Repository,
         subject: &Digest,
+        access: Access,
         mut each: impl FnMut(Option<&Entry<'_>>),
-    ) -> Result<(), Error> {
-        let mut page = self.referrers_page(repository, subject, Access::Pull).await?;
+    ) -> Result<bool, Error> {
+        let mut page = self.referrers_page(repository, subject, access).await?;
+        let exists = page.is_some();
         let (mut pages, mut bytes) = (1, 0);
         while let Some(Page { index, next }) = page {
             index.for_each(|entry| each(entry.as_ref()));
@@ -44,17 +46,17 @@ impl Client {
                 return Err(invalid(format!("it has more than {MOST_BYTES} bytes")));
             }
             pages += 1;
-            let call = Call::to(Method::GET, repository, Access::Pull, url);
-            page = self.page(repository, call, Access::Pull).await?;
+            let call = Call::to(Method::GET, repository, access, url);
+            page = self.page(repository, call, access).await?;
             if page.is_none() {
                 return Err(invalid(format!("page {pages} of it is missing")));
             }
         }
-        Ok(())
+        Ok(exists)
     }
 
     /// The first page of the referrers API; `None` if the registry does not have that API.
-    pub(crate) async fn referrers_page(
+    async fn referrers_page(
         &self,
         repository: &Repository,
         subject: &Digest,
@@ -92,69 +94,11 @@ impl Client {
             what: format!("the answer to {}", answer.request()),
             reason: not_json("an image index", &error),
         })?;
-        let next =
-            answer.headers.get_all(LINK).iter().find_map(|link| next_link(link.to_str().ok()?));
-        let next = match next {
-            None => None,
-            Some(link) => {
-                let url = self.follow(repository, &answer, &link).await?;
-                // Another origin would be asked without credentials and answer for this registry.
-                if url.origin() != answer.url.origin() {
-                    return Err(Error::Invalid {
-                        what: format!("the Link in the answer to {}", answer.request()),
-                        reason: "it leads to another server".to_owned(),
-                    });
-                }
-                Some(url)
-            }
-        };
+        let next = self.next_page(repository, &answer)?;
         Ok(Some(Page { index, next }))
     }
-}
-
-/// The target of `<…>; rel="next"` (RFC 8288).
-fn next_link(header: &str) -> Option<String> {
-    let mut rest = header;
-    while let Some(start) = rest.find('<') {
-        let (target, after) = rest[start + 1..].split_once('>')?;
-        let end = after.find(",<").or_else(|| after.find(", <")).unwrap_or(after.len());
-        let (parameters, later) = after.split_at(end);
-        let is_next = |parameter: &str| {
-            let Some((name, value)) = parameter.split_once('=') else {
-                return false;
-            };
-            let value = value.trim().trim_matches('"');
-            name.trim().eq_ignore_ascii_case("rel")
-                && value.split(' ').any(|relation| relation.eq_ignore_ascii_case("next"))
-        };
-        if parameters.split(';').any(is_next) {
-            return Some(target.to_owned());
-        }
-        rest = later;
-    }
-    None
 }
 
 /// Room for fifty thousand referrers.
 const MOST_BYTES: usize = 32 << 20;
 const MOST_PAGES: u32 = 100;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_page_is_found_among_links() {
-        for (header, expected) in [
-            (r#"</v2/a/referrers/x?n=2>; rel="next""#, Some("/v2/a/referrers/x?n=2")),
-            (r#"</p>; rel="prev", </n>; rel="next""#, Some("/n")),
-            (r#"</n>;rel=next"#, Some("/n")),
-            (r#"</n,m>; title="a"; REL="last Next""#, Some("/n,m")),
-            (r#"</p>; rel="prev""#, None),
-            ("</p", None),
-            ("", None),
-        ] {
-            assert_eq!(next_link(header).as_deref(), expected, "{header}");
-        }
-    }
-}

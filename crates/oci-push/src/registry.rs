@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::try_join;
 use host::Host;
 
 use crate::attach::Attached;
 use crate::client::Client;
 use crate::error::{Access, Error};
 use crate::found::{Found, Search};
+use crate::manifest::Descriptor;
 use crate::options::Options;
 use crate::reference::Reference;
 use crate::repository::Repository;
@@ -92,18 +94,30 @@ impl Registry {
         self.client.prove_push(self.client.signatures_of(reference.repository())).await
     }
 
+    /// Finds the manifest that `reference` means, as [`Registry::resolve`] does, and proves the right
+    /// to push, as [`Registry::prove_push`] does, at the same time. The upload that proves it is
+    /// kept for the bundle that is attached next.
+    ///
+    /// # Errors
+    /// As those two; that there is no such image comes first.
+    pub async fn prepare(&self, reference: &Reference) -> Result<Resolved, Error> {
+        self.client.prepare(reference).await
+    }
+
     /// Attaches the Sigstore bundle `bundle_json` to `subject`, as a manifest that refers to it.
     ///
     /// The manifest's annotations say when it was made and what kind of bundle it holds, as
     /// cosign's do; `annotations` are added and win over those.
     ///
-    /// It is safe to call this for one image from many tasks and processes at once. In one process
-    /// (through clones of one [`Registry`]) nothing is lost. Across processes, on registries
-    /// without the referrers API, the list is read back until our entry stays.
+    /// It is safe to call this for one image from many tasks and processes at once. Where there is
+    /// no referrers API, the manifest gets a tag of its own, and an entry in the list that is an
+    /// index of those tags; a failure to change the list is then told as
+    /// [`Event::NotListed`](crate::Event::NotListed). The crate's documentation says what that
+    /// promises.
     ///
     /// # Errors
-    /// [`Error::Overwritten`] when other writers kept replacing the list; whatever the registry
-    /// refuses; [`Error::Invalid`] when `bundle_json` is not a bundle.
+    /// [`Error::Overwritten`] when other writers kept replacing the list and own tags cannot be
+    /// used; whatever the registry refuses; [`Error::Invalid`] when `bundle_json` is not a bundle.
     pub async fn attach(
         &self,
         subject: &Resolved,
@@ -133,6 +147,37 @@ impl Registry {
     /// As [`Registry::find`].
     pub async fn find_with(&self, subject: &Resolved, search: &Search) -> Result<Found, Error> {
         self.client.find(subject, search).await
+    }
+
+    /// Looks whether the image exists and finds what is attached to it. By digest, both are asked for
+    /// at the same time; a tag is resolved first.
+    ///
+    /// # Errors
+    /// As [`Registry::look_up`] and [`Registry::find`], in this order.
+    pub async fn look_up_and_find(
+        &self,
+        reference: &Reference,
+        search: &Search,
+    ) -> Result<(Resolved, Found), Error> {
+        let Some(digest) = reference.digest() else {
+            let image = self.resolve(reference).await?;
+            let found = self.find_with(&image, search).await?;
+            return Ok((image, found));
+        };
+        let repository = reference.repository().clone();
+        let descriptor = Descriptor { media_type: String::new(), size: 0, digest: digest.clone() };
+        let image = Resolved::new(repository, descriptor);
+        let find = async { Ok(self.find_with(&image, search).await) };
+        let (image, found) = try_join(self.look_up(reference), find).await?;
+        Ok((image, found?))
+    }
+
+    /// Finds what `found` lacks: signatures that have a tag of their own and are in no list, because
+    /// a slow writer erased them from it. For use when what was found is not enough for a verdict;
+    /// [`Registry::find`] does it by itself where it finds no signature at all. What cannot be read
+    /// is in [`Found::unreachable`].
+    pub async fn find_more(&self, subject: &Resolved, found: &Found) -> Found {
+        self.client.find_more(subject, found).await
     }
 
     /// Finds what is under cosign's earlier tags, `.sig` and `.att`, with its payloads.

@@ -71,7 +71,8 @@ impl TokenService<'_> {
             .with_body_cap(TOKEN_ANSWER_CAP)
             .with_redirects(Redirects::SameOrigin)
             // Asking twice for a token does no harm.
-            .with_idempotent(true);
+            .with_idempotent(true)
+            .with_retry_answers(false);
         let response = http.send(request, &policy).await.map_err(|source| match source {
             TransportError::TooLarge { cap, .. } => Error::Invalid {
                 what: format!("the answer of the token service {host}"),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join3;
 use host::CallPolicy;
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{Method, StatusCode};
@@ -12,12 +13,47 @@ use crate::client::{Call, Client};
 use crate::digest::Digest;
 use crate::error::{Access, Error};
 use crate::locks::jittered;
+use crate::manifest::{EMPTY_BLOB, empty_descriptor};
+use crate::reference::Reference;
 use crate::repository::Repository;
+use crate::resolved::Resolved;
 
 impl Client {
     /// Opens an upload and cancels it.
     pub(crate) async fn prove_push(&self, repository: &Repository) -> Result<(), Error> {
         let session = self.open_upload(repository).await?;
+        self.cancel_upload(repository, session).await;
+        Ok(())
+    }
+
+    /// Finds the image and opens an upload for its signature, at the same time. The upload is kept
+    /// for the first blob, and cancelled if there is no such image.
+    pub(crate) async fn prepare(&self, reference: &Reference) -> Result<Resolved, Error> {
+        let repository = self.signatures_of(reference.repository());
+        let (image, upload, empty) = join3(
+            self.manifest(reference, Access::Pull),
+            self.open_upload(repository),
+            self.has_empty_blob(repository),
+        )
+        .await;
+        if let Err(error) = empty {
+            tracing::debug!(%error, "whether the empty blob exists is not known");
+        }
+        match (image, upload) {
+            (Ok((image, _)), Ok(upload)) => {
+                let now = self.host.clock.now();
+                self.habits.with(repository, |habit| habit.keep_upload(upload, now));
+                Ok(image)
+            }
+            (Err(error), Ok(upload)) => {
+                self.cancel_upload(repository, upload).await;
+                Err(error)
+            }
+            (Err(error), Err(_)) | (Ok(_), Err(error)) => Err(error),
+        }
+    }
+
+    async fn cancel_upload(&self, repository: &Repository, session: Url) {
         let policy = CallPolicy::new()
             .with_attempt(Duration::from_secs(10))
             .with_total(Duration::from_secs(10))
@@ -25,18 +61,51 @@ impl Client {
         let call = Call::to(Method::DELETE, repository, Access::Push, session).policy(policy);
         // Registries that cannot cancel a session let it expire.
         if let Err(error) = self.call(&call).await {
-            tracing::debug!(%error, "the trial upload was not cancelled");
+            tracing::debug!(%error, "the upload was not cancelled");
         }
+    }
+
+    /// Stores the two bytes `{}`, which every artifact without a configuration shares, unless they
+    /// are known to be there.
+    pub(crate) async fn put_empty_blob(&self, repository: &Repository) -> Result<(), Error> {
+        let _alone = self.writers.hold(format!("{repository} the empty blob")).await;
+        if self.has_empty_blob(repository).await? {
+            return Ok(());
+        }
+        let digest = empty_descriptor().digest;
+        self.put_blob(repository, &digest, Bytes::from_static(EMPTY_BLOB)).await?;
+        self.habits.with(repository, |habit| habit.has_empty_blob = Some(true));
         Ok(())
     }
 
-    /// Stores `bytes` under `digest`, in two requests when all goes well.
+    /// Whether `{}` is a blob of `repository`; asked once.
+    async fn has_empty_blob(&self, repository: &Repository) -> Result<bool, Error> {
+        if let Some(known) = self.habits.with(repository, |habit| habit.has_empty_blob) {
+            return Ok(known);
+        }
+        let there = self.has_blob(repository, &empty_descriptor().digest).await?;
+        self.habits.with(repository, |habit| habit.has_empty_blob = Some(there));
+        Ok(there)
+    }
+
+    /// Stores `bytes` under `digest`, in two requests when all goes well, or in one where an upload
+    /// was opened before.
     pub(crate) async fn put_blob(
         &self,
         repository: &Repository,
         digest: &Digest,
         bytes: Bytes,
     ) -> Result<(), Error> {
+        let now = self.host.clock.now();
+        if let Some(opened) = self.habits.with(repository, |habit| habit.take_upload(now)) {
+            match self.finish_upload(repository, opened, digest, &bytes).await {
+                Ok(()) => return Ok(()),
+                // It may have ended in the meantime: another one shows what is wrong.
+                Err(Interrupted::For(_, error) | Interrupted::ForGood(error)) => {
+                    tracing::debug!(%error, "the upload that was open is not usable");
+                }
+            }
+        }
         let mut attempt = 1;
         loop {
             let session = self.open_upload(repository).await?;
@@ -91,7 +160,7 @@ impl Client {
             what: format!("the answer to {}", answer.request()),
             reason: "expected a Location to upload to, found none".to_owned(),
         })?;
-        self.follow(repository, &answer, location).await
+        self.follow(repository, &answer, location)
     }
 
     async fn finish_upload(

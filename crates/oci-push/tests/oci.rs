@@ -15,7 +15,23 @@ mod fake;
 mod find;
 #[path = "oci/helpers.rs"]
 mod helpers;
+#[path = "oci/legacy.rs"]
+mod legacy;
+#[path = "oci/limits.rs"]
+mod limits;
+#[path = "oci/list.rs"]
+mod list;
+#[path = "oci/own_tags.rs"]
+mod own_tags;
+#[path = "oci/registries.rs"]
+mod registries;
 #[path = "oci/resolve.rs"]
 mod resolve;
+#[path = "oci/schedules.rs"]
+mod schedules;
 #[path = "oci/serve.rs"]
 mod serve;
+#[path = "oci/throttling.rs"]
+mod throttling;
+#[path = "oci/uploads.rs"]
+mod uploads;

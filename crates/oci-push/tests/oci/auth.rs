@@ -39,12 +39,12 @@ fn a_public_image_is_read_with_an_anonymous_token() {
     let fake = fake(bearer(true));
     block_on(fake.registry().resolve(&reference("localhost:5000/app:v1"))).unwrap();
     let log = fake.log();
-    assert_eq!(log[1], "GET localhost:5000 /v2/app/manifests/v1");
+    assert_eq!(log[0], "GET localhost:5000 /v2/app/manifests/v1");
     assert_eq!(
-        log[2],
+        log[1],
         "GET localhost:5001 /token?service=fake&scope=repository%3Aapp%3Apull&client_id=ambisign"
     );
-    assert_eq!(log[3], "GET localhost:5000 /v2/app/manifests/v1 [Bearer app:pull]");
+    assert_eq!(log[2], "GET localhost:5000 /v2/app/manifests/v1 [Bearer app:pull]");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn basic_credentials_are_sent_only_after_a_challenge_and_then_at_once() {
     let image = reference("localhost:5000/app:v1");
     block_on(registry.resolve(&image)).unwrap();
     block_on(registry.resolve(&image)).unwrap();
-    let requests: Vec<bool> = fake.log()[1..].iter().map(|line| line.contains("Basic")).collect();
+    let requests: Vec<bool> = fake.log().iter().map(|line| line.contains("Basic")).collect();
     assert_eq!(requests, [false, true, true]);
 }
 
@@ -194,7 +194,7 @@ fn the_proof_leaves_nothing_behind() {
     let fake = fake(Auth::None);
     block_on(fake.registry().prove_push(&reference("localhost:5000/app:v1"))).unwrap();
     assert_eq!(
-        fake.log()[1..],
+        fake.log(),
         [
             "POST localhost:5000 /v2/app/blobs/uploads/",
             "DELETE localhost:5000 /v2/app/blobs/uploads/1?_state=a%2Fb",

@@ -24,6 +24,8 @@ pub(crate) struct State {
     pub(crate) acknowledges_subject: bool,
     /// How many referrers fit on a page.
     pub(crate) page: usize,
+    /// How tags are listed.
+    pub(crate) tag_listing: TagListing,
     /// Conditions on a PUT are honoured.
     pub(crate) conditional: bool,
     /// ETags are weak.
@@ -50,6 +52,19 @@ pub(crate) struct Repository {
     pub(crate) manifests: BTreeMap<String, (String, Bytes)>,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) blobs: BTreeMap<String, Bytes>,
+}
+
+/// How a registry lists tags.
+#[derive(Clone, Copy)]
+pub(crate) enum TagListing {
+    /// As docker-registry 2.8: `n` and `last` do nothing.
+    AllUnsorted,
+    /// As the specification has it, with or without a link to the next page.
+    Pages { linked: bool },
+    /// `last` must be a tag that exists; else nothing is listed.
+    FromKnownTags,
+    /// There is no list.
+    Nothing,
 }
 
 #[derive(Clone)]
@@ -81,6 +96,7 @@ impl Fake {
             referrers: true,
             acknowledges_subject: true,
             page: 1000,
+            tag_listing: TagListing::Pages { linked: true },
             conditional: false,
             weak_etags: false,
             tag_is_digest: false,

@@ -20,7 +20,7 @@ fn a_tag_is_resolved_by_one_request_for_the_manifest() {
     assert_eq!(resolved.descriptor().media_type, MANIFEST_TYPE);
     assert_eq!(resolved.to_string(), format!("localhost:5000/app@{digest}"));
     let log = fake.log();
-    assert_eq!(log, ["GET localhost:5000 /v2/", "GET localhost:5000 /v2/app/manifests/v1"]);
+    assert_eq!(log, ["GET localhost:5000 /v2/app/manifests/v1"]);
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn an_image_by_digest_is_looked_up_by_a_head_or_where_that_is_refused_by_a_get()
     let by_digest = format!("localhost:5000/app@{digest}");
     let look_up = |fake: &Fake, text: &str| block_on(fake.registry().look_up(&reference(text)));
     assert_eq!(*look_up(&fake, &by_digest).unwrap().digest(), digest);
-    assert_eq!(fake.log()[1..], [format!("HEAD localhost:5000 /v2/app/manifests/{digest}")]);
+    assert_eq!(fake.log(), [format!("HEAD localhost:5000 /v2/app/manifests/{digest}")]);
 
     let fake = Fake::new();
     fake.image("app", "v1");
@@ -232,8 +232,8 @@ fn plain_http_elsewhere_needs_to_be_allowed() {
     let registry = Registry::new(fake.host(), Options::new().with_http(true)).unwrap();
     block_on(registry.resolve(&image)).unwrap();
     block_on(registry.resolve(&image)).unwrap();
-    let probes = fake.log().iter().filter(|line| line.ends_with(" /v2/")).count();
-    assert_eq!(probes, 2, "the scheme is found out once");
+    // One by https is refused; one by https and two by http follow: the scheme is found out once.
+    assert_eq!(fake.log().len(), 4, "{:#?}", fake.log());
 }
 
 #[test]

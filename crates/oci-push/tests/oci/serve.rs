@@ -5,7 +5,7 @@ use http::{Method, Request, Response};
 use oci_push::Digest;
 use serde_json::{Value, json};
 
-use crate::fake::{Auth, State};
+use crate::fake::{Auth, State, TagListing};
 use crate::helpers::{INDEX_TYPE, plain, refusal};
 
 impl State {
@@ -23,6 +23,9 @@ impl State {
         let Some(rest) = path.strip_prefix("/v2/") else {
             return plain(404, "404 page not found");
         };
+        if let Some(name) = rest.strip_suffix("/tags/list") {
+            return self.list_tags(request, name);
+        }
         for kind in ["/manifests/", "/blobs/uploads/", "/blobs/", "/referrers/"] {
             if let Some((name, reference)) = rest.split_once(kind) {
                 let mut answer = match kind {
@@ -40,12 +43,49 @@ impl State {
         plain(404, "404 page not found")
     }
 
+    fn list_tags(&self, request: &Request<Bytes>, name: &str) -> Response<Bytes> {
+        let Some(repository) = self.repositories.get(name) else {
+            return refusal(404, "NAME_UNKNOWN", "repository name not known to registry");
+        };
+        let mut tags: Vec<&str> = repository.tags.keys().map(String::as_str).collect();
+        let query = request.uri().query().unwrap_or_default();
+        let pairs: Vec<(&str, &str)> =
+            query.split('&').filter_map(|pair| pair.split_once('=')).collect();
+        let get = |key: &str| pairs.iter().find(|(k, _)| *k == key).map(|(_, value)| *value);
+        let mut answer = Response::builder().status(200);
+        match self.tag_listing {
+            TagListing::AllUnsorted => tags.reverse(),
+            TagListing::Pages { linked } => {
+                let last = get("last").unwrap_or_default();
+                tags.retain(|tag| *tag > last);
+                let most = get("n").map_or(usize::MAX, |n| n.parse().unwrap()).min(self.page);
+                if tags.len() > most && linked {
+                    let last = tags[most - 1];
+                    answer = answer.header(
+                        "link",
+                        format!("</v2/{name}/tags/list?last={last}&n={most}>; rel=\"next\""),
+                    );
+                }
+                tags.truncate(most);
+            }
+            TagListing::FromKnownTags => {
+                let last = get("last").unwrap_or_default();
+                let known = last.is_empty() || tags.contains(&last);
+                tags.retain(|tag| known && *tag > last);
+            }
+            TagListing::Nothing => return refusal(404, "PAGE", "404 page not found"),
+        }
+        let body = json!({"name": name, "tags": tags}).to_string();
+        answer.body(Bytes::from(body)).unwrap()
+    }
+
     fn challenge(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
         let writes = !matches!(*request.method(), Method::GET | Method::HEAD);
         let given = request.headers().get("authorization").map(|value| value.to_str().unwrap());
         let name = request.uri().path().strip_prefix("/v2/")?;
         let name = name.split("/manifests").next()?.split("/blobs").next()?;
         let name = name.split("/referrers").next()?;
+        let name = name.split("/tags").next()?;
         let (expected, challenge) = match &self.auth {
             Auth::None => return None,
             Auth::Basic { pair } => (format!("Basic {pair}"), r#"Basic realm="fake""#.to_owned()),

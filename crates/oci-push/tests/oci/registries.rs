@@ -1,0 +1,278 @@
+//! The habits of real registries, one test each. The table in the crate's README names them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use http::Method;
+use oci_push::{Digest, How, Options, Registry, Search};
+
+use crate::attach::{attach, attach_with, digests};
+use crate::fake::{Fake, TagListing};
+use crate::find::{entry, index};
+use crate::helpers::{
+    BUNDLE_TYPE, INDEX_TYPE, MANIFEST_TYPE, block_on, bundle, plain, reference, refusal, subject,
+};
+
+fn told(fake: &Fake) -> (Registry, Arc<Mutex<Vec<String>>>) {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&told);
+    let options =
+        Options::new().with_listener(move |event| log.lock().unwrap().push(event.to_string()));
+    (Registry::new(fake.host(), options).unwrap(), told)
+}
+
+fn manifests(registry: &Registry, image: &Digest) -> Vec<Digest> {
+    let mut found = block_on(registry.find(&subject(image))).unwrap();
+    let more = block_on(registry.find_more(&subject(image), &found));
+    found.bundles.extend(more.bundles);
+    let mut digests: Vec<Digest> = found.bundles.into_iter().map(|one| one.manifest).collect();
+    digests.sort();
+    digests
+}
+
+#[test]
+fn ecr_and_harbor_with_immutable_tags_keep_the_second_signature_by_its_own_tag() {
+    let fake = Fake::without_referrers();
+    let image = fake.image("app", "v1");
+    // Whatever has a tag keeps it.
+    fake.intercept(|state, request| {
+        let name = request.uri().path().rsplit_once("/manifests/")?.1.to_owned();
+        let exists = state.repositories["app"].tags.contains_key(&name);
+        let writes = *request.method() == Method::PUT && exists;
+        writes.then(|| Ok(refusal(400, "TAG_INVALID", "the tag is immutable")))
+    });
+    let (registry, told) = told(&fake);
+    let mut attached: Vec<Digest> = ["a", "b", "c"]
+        .iter()
+        .map(|note| attach_with(&registry, &image, note).unwrap().digest)
+        .collect();
+    attached.sort();
+    assert_eq!(manifests(&registry, &image), attached);
+    let told = told.lock().unwrap();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("not in the list") && told[0].contains("immutable"), "{told:?}");
+}
+
+#[test]
+fn gitlab_takes_the_tag_of_the_list_for_the_image_and_own_tags_serve() {
+    let fake = Fake::without_referrers();
+    let child = fake.image("app", "v1");
+    let list = index(&[entry(&child, "")]).to_string();
+    let image = fake.manifest("app", INDEX_TYPE, list.as_bytes());
+    // The name means the digest, whatever was stored under it.
+    let tag = image.fallback_tag();
+    let is = image.to_string();
+    fake.intercept(move |state, request| {
+        let app = state.repositories.get_mut("app").unwrap();
+        if request.uri().path().ends_with(&tag) && *request.method() != Method::PUT {
+            app.tags.insert(tag.clone(), is.clone());
+        }
+        None
+    });
+    let (registry, told) = told(&fake);
+    let attached = attach_with(&registry, &image, "a").unwrap();
+    assert!(attached.own_tag.is_some());
+    assert_eq!(manifests(&registry, &image), [attached.digest]);
+    assert!(told.lock().unwrap()[0].contains("not in the list"), "{told:?}");
+}
+
+#[test]
+fn ghcr_answers_a_missing_list_with_the_image_and_keeps_a_list_that_is_written() {
+    let fake = Fake::without_referrers();
+    let image = fake.image("app", "v1");
+    let tag = image.fallback_tag();
+    fake.intercept(move |state, _| {
+        state.tag_is_digest = !state.repositories["app"].tags.contains_key(&tag);
+        None
+    });
+    let attached = attach(&fake, &image, "a").unwrap();
+    assert_eq!(digests(&fake.listed("app", &image).unwrap()), [attached.digest.to_string()]);
+    assert_eq!(manifests(&fake.registry(), &image), [attached.digest]);
+}
+
+#[test]
+fn ghcr_loses_untagged_manifests_to_clean_ups_and_a_signature_has_a_tag() {
+    let fake = Fake::without_referrers();
+    let image = fake.image("app", "v1");
+    let attached = attach(&fake, &image, "a").unwrap();
+    fake.with(|state| {
+        let app = state.repositories.get_mut("app").unwrap();
+        let tagged: Vec<String> = app.tags.values().cloned().collect();
+        app.manifests.retain(|digest, _| tagged.contains(digest));
+    });
+    assert_eq!(manifests(&fake.registry(), &image), [attached.digest]);
+}
+
+#[test]
+fn ecr_claims_the_api_and_does_not_have_it() {
+    let fake = Fake::without_referrers();
+    fake.with(|state| state.acknowledges_subject = true);
+    let image = fake.image("app", "v1");
+    let attached = attach(&fake, &image, "a").unwrap();
+    assert_eq!(attached.how, How::FallbackTag);
+    assert!(attached.own_tag.is_some());
+    assert_eq!(digests(&fake.listed("app", &image).unwrap()).len(), 1);
+}
+
+#[test]
+fn an_empty_list_or_a_page_for_an_unknown_path_is_not_the_api() {
+    for (media_type, body) in
+        [(INDEX_TYPE, r#"{"schemaVersion":2,"manifests":[]}"#), ("text/html", "<html>welcome")]
+    {
+        let fake = Fake::without_referrers();
+        fake.with(|state| state.acknowledges_subject = true);
+        let image = fake.image("app", "v1");
+        fake.intercept(move |_, request| {
+            request.uri().path().contains("referrers").then(|| {
+                let mut answer = plain(200, body);
+                answer.headers_mut().insert("content-type", media_type.parse().unwrap());
+                Ok(answer)
+            })
+        });
+        let attached = attach(&fake, &image, "a").unwrap();
+        assert_eq!(attached.how, How::FallbackTag, "{media_type}");
+        assert_eq!(manifests(&fake.registry(), &image), [attached.digest]);
+    }
+}
+
+#[test]
+fn a_tag_that_cosign_copy_left_on_the_image_becomes_the_list() {
+    let fake = Fake::without_referrers();
+    let image = fake.image("app", "v1");
+    fake.tag("app", &image.fallback_tag(), &image);
+    let attached = attach(&fake, &image, "a").unwrap();
+    assert_eq!(digests(&fake.listed("app", &image).unwrap()), [attached.digest.to_string()]);
+}
+
+#[test]
+fn a_list_tag_that_another_image_has_is_left_alone_and_the_own_tag_serves() {
+    let fake = Fake::without_referrers();
+    let image = fake.image("app", "v1");
+    let other = fake.image("app", "other");
+    fake.tag("app", &image.fallback_tag(), &other);
+    let (registry, told) = told(&fake);
+    let attached = attach_with(&registry, &image, "a").unwrap();
+    assert_eq!(manifests(&registry, &image), [attached.digest]);
+    fake.with(|state| {
+        assert_eq!(state.repositories["app"].tags[&image.fallback_tag()], other.as_str());
+    });
+    let told = told.lock().unwrap();
+    assert!(told[0].contains(MANIFEST_TYPE), "{told:?}");
+}
+
+#[test]
+fn gar_and_docker_registry_list_all_tags_at_once_and_unsorted() {
+    let fake = Fake::without_referrers();
+    fake.with(|state| state.tag_listing = TagListing::AllUnsorted);
+    let image = fake.image("app", "v1");
+    for number in 0..2500 {
+        fake.tag("app", &format!("v1.{number}"), &image);
+    }
+    let attached = attach(&fake, &image, "a").unwrap();
+    fake.list("app", &image, &index(&[]));
+    assert_eq!(manifests(&fake.registry(), &image), [attached.digest]);
+}
+
+#[test]
+fn a_registry_that_gained_the_api_is_asked_for_both() {
+    let fake = Fake::without_referrers();
+    let image = fake.image("app", "v1");
+    let before = attach(&fake, &image, "before").unwrap();
+    fake.with(|state| {
+        state.referrers = true;
+        state.acknowledges_subject = true;
+    });
+    let after = attach(&fake, &image, "after").unwrap();
+    assert_eq!(after.how, How::Referrers);
+    let mut expected = [before.digest, after.digest];
+    expected.sort();
+    assert_eq!(manifests(&fake.registry(), &image), expected);
+}
+
+#[test]
+fn a_reference_to_an_unsigned_image_of_many_tags_asks_for_few() {
+    let fake = Fake::without_referrers();
+    let image = fake.image("app", "v1");
+    for number in 0..5000 {
+        fake.tag("app", &format!("v{number}"), &image);
+    }
+    assert!(block_on(fake.registry().find(&subject(&image))).unwrap().is_empty());
+    let listed = fake.log().iter().filter(|line| line.contains("tags/list")).count();
+    assert_eq!(listed, 1, "the tags after the list's are enough");
+}
+
+/// How many requests follow each other, if each waits for all that were sent before it.
+#[test]
+fn a_look_by_digest_asks_for_image_and_lists_at_once() {
+    for (fake, requests) in [(Fake::new(), 5), (Fake::without_referrers(), 5)] {
+        let image = fake.image("app", "v1");
+        let referrer = fake.referrer("app", &image, &bundle("a"));
+        fake.list("app", &image, &index(&[entry(&referrer, BUNDLE_TYPE)]));
+        let registry = fake.registry();
+        let named = reference(&format!("localhost:5000/app@{image}"));
+        let (resolved, found) =
+            block_on(registry.look_up_and_find(&named, &Search::default())).unwrap();
+        assert_eq!(*resolved.digest(), image);
+        assert_eq!(found.bundles.len(), 1);
+        // HEAD image, referrers, list; manifest; bundle.
+        assert_eq!(fake.log().len(), requests, "{:#?}", fake.log());
+    }
+}
+
+#[test]
+fn an_image_is_signed_in_five_requests_with_the_api_and_in_eight_without() {
+    for (fake, most) in [(Fake::new(), 5), (Fake::without_referrers(), 8)] {
+        let registry = fake.registry();
+        let images: Vec<Digest> =
+            (0..10).map(|number| fake.image("app", &format!("v{number}"))).collect();
+        let sign = |number: usize| {
+            let image =
+                block_on(registry.prepare(&reference(&format!("localhost:5000/app:v{number}"))))
+                    .unwrap();
+            let note = number.to_string();
+            block_on(registry.attach(&image, bundle(&note).as_bytes(), &BTreeMap::new())).unwrap();
+        };
+        sign(0);
+        for number in 1..10 {
+            let before = fake.log().len();
+            sign(number);
+            assert!(fake.log().len() - before <= most, "{:#?}", &fake.log()[before..]);
+        }
+        for image in images {
+            assert_eq!(manifests(&registry, &image).len(), 1);
+        }
+    }
+}
+
+#[test]
+fn the_upload_that_proved_the_push_carries_the_bundle_and_a_missing_image_leaves_none() {
+    let fake = Fake::new();
+    fake.image("app", "v1");
+    let registry = fake.registry();
+    let image = block_on(registry.prepare(&reference("localhost:5000/app:v1"))).unwrap();
+    let note = bundle("a");
+    block_on(registry.attach(&image, note.as_bytes(), &BTreeMap::new())).unwrap();
+    let log = fake.log();
+    let digest = Digest::sha256(note.as_bytes());
+    let opened = log.iter().filter(|line| line.starts_with("POST")).count();
+    assert_eq!(opened, 2, "one for the bundle and one for the empty blob: {log:#?}");
+    assert!(log.iter().any(|line| line.contains("/uploads/1?") && line.ends_with(digest.as_str())));
+
+    let fake = Fake::new();
+    fake.image("app", "v1");
+    block_on(fake.registry().prepare(&reference("localhost:5000/app:gone"))).unwrap_err();
+    assert!(fake.log().last().unwrap().starts_with("DELETE"), "{:#?}", fake.log());
+}
+
+#[test]
+fn an_upload_that_ended_meanwhile_is_opened_again() {
+    let fake = Fake::new();
+    fake.image("app", "v1");
+    let registry = fake.registry();
+    let image = block_on(registry.prepare(&reference("localhost:5000/app:v1"))).unwrap();
+    fake.intercept(|_, request| {
+        let old = request.uri().path().ends_with("/uploads/1") && request.method() == Method::PUT;
+        old.then(|| Ok(refusal(404, "BLOB_UPLOAD_UNKNOWN", "gone")))
+    });
+    block_on(registry.attach(&image, bundle("a").as_bytes(), &BTreeMap::new())).unwrap();
+}
