@@ -33,6 +33,12 @@ impl Deadline {
         Paused(Arc::clone(self))
     }
 
+    /// The time that is left.
+    pub(crate) fn left(&self) -> Duration {
+        let state = self.0.borrow();
+        state.left().unwrap_or(state.left)
+    }
+
     /// Waits until the time is up.
     pub(crate) async fn passed(&self) {
         let mut changes = self.0.subscribe();

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use http_client::{Settings, danger};
 use image_signing::Image;
-use oci_push::{Credentials, Options, Registry, Repository};
+use oci_push::{Credentials, Event, Options, Registry, Repository};
 use trust_root::{SigningConfig, TrustedRoot};
 
 use crate::context::Context;
@@ -105,8 +106,17 @@ pub(crate) fn registry(
     context: &Context,
 ) -> Result<Registry, Failure> {
     let settings = registry_settings(flags, images, context)?;
-    let mut options =
-        Options::new().with_http(flags.allow_http_registry || flags.allow_insecure_registry);
+    let console = Arc::clone(&context.console);
+    let mut options = Options::new()
+        .with_http(flags.allow_http_registry || flags.allow_insecure_registry)
+        .with_signature_tags(flags.signature_tags)
+        .with_listener(move |event| match event {
+            Event::Waiting { .. } => console.note(&event.to_string()),
+            _ => console.warning(&event.to_string()),
+        });
+    if let Some(deadline) = context.deadline() {
+        options = options.with_patience(deadline.left());
+    }
     // They are for one registry, and go to no other.
     let first = images.first().map(|image| image.reference().repository().registry());
     if let Some((named, credentials)) = credentials(flags)

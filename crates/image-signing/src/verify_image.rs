@@ -131,11 +131,8 @@ impl ImageVerifier {
             Purpose::Attestation { predicate_type } => Search::prefer(predicate_type),
             _ => Search::default(),
         };
-        let (resolved, found) = self
-            .registry
-            .look_up_and_find(image.reference(), &search)
-            .await
-            .map_err(failed)?;
+        let (resolved, found) =
+            self.registry.look_up_and_find(image.reference(), &search).await.map_err(failed)?;
         let Some(digest) = digest(&resolved) else {
             let digest = resolved.digest().to_string();
             return Err(Error::Digest { image: image.as_str().to_owned(), digest });

@@ -104,7 +104,8 @@ impl Client {
             size: manifest.len() as u64,
             digest: Digest::sha256(&manifest),
         };
-        let own = self.options.signature_tags.then(|| OwnTag::new(subject.digest(), &referrer.digest));
+        let own =
+            self.options.signature_tags.then(|| OwnTag::new(subject.digest(), &referrer.digest));
         let manifest = Stored { repository, descriptor: &referrer, bytes: Bytes::from(manifest) };
         let attached = |how, own_tag| Attached {
             digest: referrer.digest.clone(),
@@ -233,7 +234,8 @@ impl Client {
     }
 
     fn no_own_tags(&self, repository: &Repository, reason: &str) {
-        let known = self.habits.with(repository, |habit| std::mem::replace(&mut habit.no_own_tags, true));
+        let known =
+            self.habits.with(repository, |habit| std::mem::replace(&mut habit.no_own_tags, true));
         if !known {
             self.options.listener.tell(&Event::OwnTagsUnusable { repository, reason });
         }
@@ -241,9 +243,10 @@ impl Client {
 
     /// Stores a manifest under `name`: its digest or a tag. Any status is an answer.
     async fn put_manifest(&self, manifest: &Stored<'_>, name: &str) -> Result<Answer, Error> {
-        let call = Call::new(Method::PUT, manifest.repository, Access::Push, format!("manifests/{name}"))
-            .header(CONTENT_TYPE, &manifest.descriptor.media_type)
-            .body(manifest.bytes.clone());
+        let call =
+            Call::new(Method::PUT, manifest.repository, Access::Push, format!("manifests/{name}"))
+                .header(CONTENT_TYPE, &manifest.descriptor.media_type)
+                .body(manifest.bytes.clone());
         let mut pause = FIRST_PAUSE;
         loop {
             let answer = self.call(&call).await?;

@@ -122,7 +122,8 @@ impl Auth {
                 .collect(),
         };
         let lookup = Lookup { credentials: None, origin: "no credentials".to_owned() };
-        let answer = self.patience.send(&self.host, || service.ask(&*self.host.http, &lookup)).await?;
+        let answer =
+            self.patience.send(&self.host, || service.ask(&*self.host.http, &lookup)).await?;
         if !answer.status.is_success() {
             return Err(answer.into_error(repository, Access::Pull, || "the token".to_owned()));
         }
@@ -182,7 +183,8 @@ impl Auth {
             service: service.as_deref(),
             scopes: scopes(scope.as_deref(), &needed),
         };
-        let answer = self.patience.send(&self.host, || service.ask(&*self.host.http, lookup)).await?;
+        let answer =
+            self.patience.send(&self.host, || service.ask(&*self.host.http, lookup)).await?;
         if answer.status.is_success() {
             return token::read(&answer, base, self.host.clock.now());
         }

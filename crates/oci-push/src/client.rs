@@ -336,7 +336,9 @@ impl Client {
         authorization: Option<&HeaderValue>,
     ) -> Result<Answer, Error> {
         match call.policy.is_idempotent(&call.method) {
-            true => self.patience.send(&self.host, || self.send_once(call, url, authorization)).await,
+            true => {
+                self.patience.send(&self.host, || self.send_once(call, url, authorization)).await
+            }
             false => self.send_once(call, url, authorization).await,
         }
     }
@@ -358,10 +360,14 @@ impl Client {
         }
         // A registry on this machine is not behind a proxy.
         let proxy = call.policy.proxy && !call.repository.is_loopback();
-        // By which scheme the registry is reached has been decided: see `endpoint`.
-        let plain_http = self.options.allow_http;
-        let policy = call.policy.clone().with_redirects(Redirects::Never);
-        let policy = policy.with_proxy(proxy).with_plain_http(plain_http).with_retry_answers(false);
+        // `endpoint` says which schemes are tried.
+        let policy = call
+            .policy
+            .clone()
+            .with_redirects(Redirects::Never)
+            .with_proxy(proxy)
+            .with_plain_http(self.options.allow_http)
+            .with_retry_answers(false);
         tracing::debug!(method = %call.method, url = shown(url), "registry request");
         let response =
             self.host.http.send(request, &policy).await.map_err(|source| match source {

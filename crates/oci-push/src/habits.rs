@@ -27,11 +27,7 @@ pub(crate) struct Habit {
 }
 
 impl Habits {
-    pub(crate) fn with<T>(
-        &self,
-        repository: &Repository,
-        read: impl FnOnce(&mut Habit) -> T,
-    ) -> T {
+    pub(crate) fn with<T>(&self, repository: &Repository, read: impl FnOnce(&mut Habit) -> T) -> T {
         read(guard(&self.0).entry(repository.clone()).or_default())
     }
 }

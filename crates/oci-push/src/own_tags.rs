@@ -29,7 +29,7 @@ pub(crate) struct OwnTag {
 impl OwnTag {
     /// The tag of `manifest`, which refers to `subject`.
     pub(crate) fn new(subject: &Digest, manifest: &Digest) -> Self {
-        let start = manifest.hex().get(..DIGITS).unwrap_or(manifest.hex()).to_owned();
+        let start: String = manifest.hex().chars().take(DIGITS).collect();
         Self { name: format!("{}.{start}", subject.fallback_tag()), start }
     }
 

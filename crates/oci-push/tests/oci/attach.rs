@@ -6,15 +6,18 @@ use serde_json::Value;
 
 use crate::fake::Fake;
 use crate::helpers::{
-    BUNDLE_TYPE, INDEX_TYPE, MANIFEST_TYPE, block_on, bundle, plain, reference,
-    subject,
+    BUNDLE_TYPE, INDEX_TYPE, MANIFEST_TYPE, block_on, bundle, plain, reference, subject,
 };
 
 pub(crate) fn attach(fake: &Fake, image: &Digest, note: &str) -> Result<Attached, Error> {
     attach_with(&fake.registry(), image, note)
 }
 
-pub(crate) fn attach_with(registry: &Registry, image: &Digest, note: &str) -> Result<Attached, Error> {
+pub(crate) fn attach_with(
+    registry: &Registry,
+    image: &Digest,
+    note: &str,
+) -> Result<Attached, Error> {
     block_on(registry.attach(&subject(image), bundle(note).as_bytes(), &BTreeMap::new()))
 }
 

@@ -5,9 +5,7 @@ use crate::find::{capture, find};
 use oci_push::{Digest, LegacyKind};
 
 use crate::fake::Fake;
-use crate::helpers::{
-    INDEX_TYPE, MANIFEST_TYPE, block_on, bundle, subject,
-};
+use crate::helpers::{INDEX_TYPE, MANIFEST_TYPE, block_on, bundle, subject};
 
 #[test]
 fn broken_layers_of_an_earlier_signature_among_the_referrers_are_told() {

@@ -9,9 +9,7 @@ use oci_push::{Digest, Error, How, Options, Registry};
 use serde_json::json;
 
 use crate::fake::Fake;
-use crate::helpers::{
-    INDEX_TYPE, MANIFEST_TYPE, RealClock, refusal,
-};
+use crate::helpers::{INDEX_TYPE, MANIFEST_TYPE, RealClock, refusal};
 
 #[test]
 fn what_others_listed_stays() {

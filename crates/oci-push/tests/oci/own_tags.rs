@@ -151,11 +151,12 @@ fn a_registry_that_lists_no_tags_is_told_once_and_the_list_serves() {
 fn without_own_tags_the_list_alone_is_written_and_no_tags_are_listed() {
     let fake = Fake::without_referrers();
     let image = fake.image("app", "v1");
-    let registry =
-        Registry::new(fake.host(), Options::new().with_signature_tags(false)).unwrap();
+    let registry = Registry::new(fake.host(), Options::new().with_signature_tags(false)).unwrap();
     assert_eq!(attach_with(&registry, &image, "a").unwrap().own_tag, None);
     assert!(!fake.log().iter().any(|line| line.contains("tags/list")));
-    fake.with(|state| assert_eq!(state.repositories["app"].tags.len(), 2, "the image's and the list's"));
+    fake.with(|state| {
+        assert_eq!(state.repositories["app"].tags.len(), 2, "the image's and the list's");
+    });
 }
 
 #[test]

@@ -43,6 +43,7 @@ struct World {
     waiting: BTreeMap<(usize, u64), Step>,
     /// What a writer may go on with.
     done: BTreeMap<u64, Option<Answer>>,
+    wakers: BTreeMap<u64, Waker>,
     /// Writes whose writers do not wait for them any more.
     adrift: Vec<Request<Bytes>>,
     /// Earlier states of the tags.
@@ -73,9 +74,13 @@ struct Held {
 impl Future for Held {
     type Output = Option<Answer>;
 
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Answer>> {
-        let done = self.world.lock().unwrap().done.remove(&self.number);
-        done.map_or(Poll::Pending, Poll::Ready)
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Answer>> {
+        let mut world = self.world.lock().unwrap();
+        if let Some(answer) = world.done.remove(&self.number) {
+            return Poll::Ready(answer);
+        }
+        world.wakers.insert(self.number, context.waker().clone());
+        Poll::Pending
     }
 }
 
@@ -149,13 +154,9 @@ impl World {
         let request = match step {
             Step::Pause(until) => {
                 self.now = self.now.max(until);
-                self.done.insert(key.1, None);
-                return Some(key.0);
+                return self.finish(key, None);
             }
-            Step::Answered(answer) => {
-                self.done.insert(key.1, Some(answer));
-                return Some(key.0);
-            }
+            Step::Answered(answer) => return self.finish(key, Some(answer)),
             Step::Request(request) => request,
         };
         let reads = *request.method() == Method::GET;
@@ -181,7 +182,14 @@ impl World {
             self.waiting.insert(key, Step::Answered(answer));
             return None;
         }
-        self.done.insert(key.1, Some(answer));
+        self.finish(key, Some(answer))
+    }
+
+    fn finish(&mut self, key: (usize, u64), answer: Option<Answer>) -> Option<usize> {
+        self.done.insert(key.1, answer);
+        if let Some(waker) = self.wakers.remove(&key.1) {
+            waker.wake();
+        }
         Some(key.0)
     }
 
@@ -211,17 +219,17 @@ struct Counts {
     healed: u32,
 }
 
-fn registry(wire: &Wire) -> Registry {
+fn registry(wire: &Wire, own_tags: bool) -> Registry {
     let host = Host::new(
         Arc::new(wire.clone()),
         Arc::new(FakeEnv::new()),
         Arc::new(wire.clone()),
         Arc::new(NoPrograms),
     );
-    Registry::new(host, Options::default()).unwrap()
+    Registry::new(host, Options::new().with_signature_tags(own_tags)).unwrap()
 }
 
-fn schedule(seed: u64, counts: &mut Counts) {
+fn schedule(seed: u64, own_tags: bool, counts: &mut Counts) {
     fastrand::seed(seed);
     let mut rng = Rng::with_seed(seed);
     let fake = Fake::without_referrers();
@@ -232,17 +240,17 @@ fn schedule(seed: u64, counts: &mut Counts) {
         next: 0,
         waiting: BTreeMap::new(),
         done: BTreeMap::new(),
+        wakers: BTreeMap::new(),
         adrift: Vec::new(),
         earlier: Vec::new(),
     }));
     let mut writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
-            let registry = registry(&Wire { world: Arc::clone(&world), writer });
+            let registry = registry(&Wire { world: Arc::clone(&world), writer }, own_tags);
             let image = subject(&image);
             let note = bundle(&format!("{seed} {writer}"));
-            let attach = async move {
-                registry.attach(&image, note.as_bytes(), &BTreeMap::new()).await
-            };
+            let attach =
+                async move { registry.attach(&image, note.as_bytes(), &BTreeMap::new()).await };
             Some(Box::pin(attach))
         })
         .collect();
@@ -266,7 +274,7 @@ fn schedule(seed: u64, counts: &mut Counts) {
                 }
             }
         }
-        if rng.u16(..2000) < 2 {
+        if rng.u16(..1000) < 2 {
             let number = rng.usize(..WRITERS);
             if writers[number].take().is_some() {
                 counts.killed += 1;
@@ -291,6 +299,10 @@ fn schedule(seed: u64, counts: &mut Counts) {
     found.bundles.extend(more.bundles);
     let union: BTreeSet<Digest> = found.bundles.into_iter().map(|one| one.manifest).collect();
     let lost: Vec<&Digest> = succeeded.difference(&union).collect();
+    if !own_tags {
+        counts.list_lacks += u32::from(!lost.is_empty());
+        return;
+    }
     assert!(lost.is_empty(), "schedule {seed} loses {lost:?}");
 
     let lacks = |succeeded: &BTreeSet<Digest>| {
@@ -313,7 +325,7 @@ fn no_schedule_of_three_writers_loses_a_signature_of_one_that_succeeded() {
                 let mut counts = Counts::default();
                 (thread..SCHEDULES)
                     .step_by(THREADS as usize)
-                    .for_each(|seed| schedule(seed, &mut counts));
+                    .for_each(|seed| schedule(seed, true, &mut counts));
                 counts
             })
         })
@@ -334,5 +346,14 @@ fn no_schedule_of_three_writers_loses_a_signature_of_one_that_succeeded() {
          of which the next writer repairs {healed}"
     );
     assert_eq!(healed, list_lacks, "the next writer repairs the list");
-    assert!(succeeded > 2000 && killed > 200 && failed > 0 && list_lacks > 0);
+    assert!(succeeded > 2000 && killed > 100 && failed > 0 && list_lacks > 0);
+}
+
+/// The scheduler finds losses where there are some.
+#[test]
+fn the_list_alone_loses_signatures_in_some_schedules() {
+    let mut counts = Counts::default();
+    (0..300).for_each(|seed| schedule(seed, false, &mut counts));
+    println!("the list alone: {} of 300 schedules lose a signature", counts.list_lacks);
+    assert!(counts.list_lacks > 0);
 }

@@ -2,17 +2,15 @@
 
 use crate::attach::{attach, attach_with};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use host::TransportError;
 use http::Method;
 use oci_push::{Error, Options, Registry};
 
 use crate::fake::{Auth, Fake};
-use crate::helpers::{
-    block_on, bundle, reference, refusal,
-};
+use crate::helpers::{block_on, bundle, reference, refusal};
 
 #[test]
 fn an_upload_location_may_be_relative_absolute_or_on_another_host() {
