@@ -103,13 +103,14 @@ pub(crate) fn predicate_type(name: &str) -> Result<String, Failure> {
 pub(crate) fn registry(
     flags: &RegistryFlags,
     images: &[Image],
+    signature_tags: bool,
     context: &Context,
 ) -> Result<Registry, Failure> {
     let settings = registry_settings(flags, images, context)?;
     let console = Arc::clone(&context.console);
     let mut options = Options::new()
         .with_http(flags.allow_http_registry || flags.allow_insecure_registry)
-        .with_signature_tags(flags.signature_tags)
+        .with_signature_tags(signature_tags)
         .with_listener(move |event| match event {
             Event::Waiting { .. } => console.note(&event.to_string()),
             _ => console.warning(&event.to_string()),

@@ -6,8 +6,8 @@
 //!
 //! Two promises shape it. *"Could not look" is never "not signed"*: throttling, refusals and broken
 //! answers are errors, told apart from absence. *Nothing is lost*: where a registry has no
-//! referrers API, the fallback tag is merged, written, read back and merged again until our entry
-//! stays, and entries of others are kept byte for byte.
+//! referrers API, each signature has a tag of its own, which nobody else ever writes, and the list
+//! that all writers share is an index of those tags.
 
 #![doc = include_str!("../README.md")]
 

@@ -19,10 +19,11 @@ pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<()
     let images = plan::images(&flags.images)?;
     check_outputs(flags)?;
     let report = report_stream(flags.bundle.as_deref(), flags.signing.output())?;
-    let signer = ImageSigner::new(plan::registry(&flags.registry, &images, context)?)
-        .with_annotations(plan::annotations(&flags.annotations)?)?
-        .recursive(flags.recursive)
-        .attach(flags.upload);
+    let signer =
+        ImageSigner::new(plan::registry(&flags.registry, &images, flags.signature_tags, context)?)
+            .with_annotations(plan::annotations(&flags.annotations)?)?
+            .recursive(flags.recursive)
+            .attach(flags.upload);
     let unattached = Unattached::new(flags.bundle.as_deref(), context);
     let signer = signer.with_listener(unattached.listener());
     let signing = Signing::plan(&flags.signing, report, context).await?;

@@ -97,7 +97,7 @@ async fn verifier(
     context: &Context,
 ) -> Result<ImageVerifier, Failure> {
     let images = plan::images(&flags.images)?;
-    let registry = plan::registry(&flags.registry, &images, context)?;
+    let registry = plan::registry(&flags.registry, &images, true, context)?;
     let root = Arc::new(plan::trusted_root(&flags.trust, context).await?);
     let clock = context.host(&context.settings()).clock;
     let verifier = ImageVerifier::new(registry, root, clock, signers);

@@ -34,6 +34,12 @@ pub(crate) struct SignFlags {
     pub(crate) signing: SigningFlags,
     #[command(flatten)]
     pub(crate) registry: RegistryFlags,
+    /// `false` gives signatures no tags of their own in registries without the referrers API; a slow
+    /// writer can then erase them from the list.
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true)]
+    #[arg(default_value = "true", default_missing_value = "true", value_parser = boolean)]
+    #[arg(value_name = "BOOL", hide_possible_values = true, help_heading = "Registry")]
+    pub(crate) signature_tags: bool,
 }
 
 #[derive(clap::Args)]

@@ -117,12 +117,6 @@ pub(crate) struct RegistryFlags {
     /// Follow the registry to internal addresses and unusual ports (storage, token service).
     #[arg(long)]
     pub(crate) insecure_registry_redirects: bool,
-    /// `false` gives signatures no tags of their own in registries without the referrers API; a slow
-    /// writer can then erase them from the list.
-    #[arg(long, action = clap::ArgAction::Set, num_args = 0..=1, value_name = "BOOL")]
-    #[arg(require_equals = true, default_value = "true", default_missing_value = "true")]
-    #[arg(value_parser = boolean, hide_default_value = true)]
-    pub(crate) signature_tags: bool,
     /// Trust the certificate authorities in this PEM file instead of the system's.
     #[arg(long, value_name = "FILE")]
     pub(crate) registry_cacert: Option<PathBuf>,
