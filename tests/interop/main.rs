@@ -15,5 +15,6 @@ mod images;
 mod leniency;
 mod moved;
 mod record;
+mod slow_writers;
 mod together;
 mod vendors;

@@ -1,5 +1,6 @@
 //! Registries that lie, lead elsewhere or hold too much. The numbers are those of the faults.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use harness::{HostileServer, Reply, Setup};
@@ -319,4 +320,48 @@ fn an_unsigned_sha512_image_has_no_signature() {
     });
     let image = format!("{}/demo/app@sha512:{digest}", registry.address());
     setup.program().args(["verify", &image]).args(setup.by_workload()).run().ends(10);
+}
+
+/// 429 with `Retry-After: 2` five times ended in "could not decide" after four seconds.
+#[test]
+fn a_throttled_image_is_verified_after_the_waits_that_the_registry_asks_for() {
+    let setup = signed(true);
+    let left = AtomicU32::new(5);
+    let registry = setup.hostile_registry(move |request| {
+        let throttled = request.is("GET", "/referrers/")
+            && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok();
+        match throttled {
+            true => Reply::response(429, &[("retry-after", "2")], "slow down"),
+            false => Reply::Forward,
+        }
+    });
+    let verify = setup.program().args(["verify", &image(&registry)]).args(setup.by_workload());
+    verify.run().ends(0).says(&["waiting 3 s for 127.0.0.1, which answered 429"]);
+}
+
+/// A slow writer erased the list: the signature's own tag remains.
+#[test]
+fn a_list_that_was_erased_hides_no_signature() {
+    let setup = signed(false);
+    let registry = setup.hostile_registry(|request| {
+        let list = request.is("GET", "/manifests/sha256-") && !request.target.contains('.');
+        if list { index(r#"{"manifests":[]}"#) } else { Reply::Forward }
+    });
+    let verify = || setup.program().args(["verify", &image(&registry)]);
+    verify().args(setup.by_workload()).run().ends(0);
+    verify().args(setup.by_job()).run().ends(12);
+    let inspect = setup.program().args(["inspect", &image(&registry), "-o", "json"]).run();
+    assert_eq!(inspect.ends(0).json()[0].as_array().map_or(1, Vec::len), 1);
+
+    // Without own tags it is lost with the list.
+    let setup = Setup::with(|config| config.referrers = false);
+    setup.image("demo/app");
+    let named = format!("{}/demo/app:v1", setup.sandbox.registry());
+    setup.workload().args(["sign", "--signature-tags=false", &named]).run().ends(0);
+    let registry = setup.hostile_registry(|request| {
+        let list = request.is("GET", "/manifests/sha256-") && !request.target.contains('.');
+        if list { index(r#"{"manifests":[]}"#) } else { Reply::Forward }
+    });
+    let verify = setup.program().args(["verify", &image(&registry)]);
+    verify.args(setup.by_workload()).run().ends(10);
 }

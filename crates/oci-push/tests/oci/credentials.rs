@@ -162,3 +162,32 @@ fn a_helper_that_fails_is_an_error_without_what_it_may_have_leaked() {
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
 }
+
+/// Docker Desktop's file on a machine without Docker Desktop: an empty entry beside the store.
+#[test]
+fn a_helper_that_is_not_installed_is_a_warning_where_the_registry_answers_without_it() {
+    let fake = Fake::new();
+    fake.image("app", "v1");
+    fake.with(|state| {
+        state.auth = Auth::Bearer {
+            realm: "http://localhost:5001/token",
+            pair: None,
+            identity: None,
+            anonymous_pull: true,
+        };
+    });
+    let config = r#"{"auths":{"localhost:5000":{}},"credsStore":"desktop"}"#;
+    let env = machine(&[("HOME", "@")], &[(".docker/config.json", config)]);
+    let missing = |invocation: Invocation| {
+        Err::<ProgramOutput, _>(ProgramError::NotFound { program: invocation.program })
+    };
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&told);
+    let options =
+        Options::new().with_listener(move |event| log.lock().unwrap().push(event.to_string()));
+    let registry = Registry::new(fake.host_with(env, missing), options).unwrap();
+    block_on(registry.resolve(&reference("localhost:5000/app:v1"))).unwrap();
+    let told = told.lock().unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("docker-credential-desktop"), "{told:?}");
+}
