@@ -329,7 +329,9 @@ fn a_throttled_image_is_verified_after_the_waits_that_the_registry_asks_for() {
     let left = AtomicU32::new(5);
     let registry = setup.hostile_registry(move |request| {
         let throttled = request.is("GET", "/referrers/")
-            && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok();
+            && left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
+                .is_ok();
         match throttled {
             true => Reply::response(429, &[("retry-after", "2")], "slow down"),
             false => Reply::Forward,
