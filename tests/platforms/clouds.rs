@@ -279,6 +279,22 @@ fn a_job_whose_audience_is_fixed_does_not_hide_what_else_is_there() {
     }
 }
 
+#[test]
+fn stray_keys_of_aws_do_not_hide_a_google_identity_that_the_fulcio_lists() {
+    let setup = Setup::new();
+    let both = || setup.on(&setup.platform("gce")).envs(&setup.platform("aws").env);
+    let (outcome, report) = both().identity();
+    outcome.ends(0);
+    assert_eq!(report["chosen"]["provider"], "google-workload-identity", "{report:#}");
+    let mut sources = report["sources"].as_array().unwrap().iter();
+    let aws = sources.find(|source| source["provider"] == "aws").unwrap();
+    assert_eq!(aws["state"], "available");
+    assert!(aws["reason"].as_str().unwrap().contains("does not list the issuer"), "{aws:#}");
+    setup.certificate(both());
+    let (_, report) = both().args(["--oidc-provider", "aws"]).identity();
+    assert_eq!(report["chosen"]["provider"], "aws");
+}
+
 fn fifo(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }

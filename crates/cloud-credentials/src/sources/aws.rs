@@ -263,6 +263,18 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_with_ipv6_alone_is_asked_at_its_other_address() {
+        let env = [("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "IPv6"), ("AWS_REGION", "us-west-2")];
+        let fake = Fake::new(&env)
+            .with_file("/sys/class/dmi/id/sys_vendor", "Amazon EC2\n")
+            .answering(404, "");
+        drop(look(&fake));
+        assert_eq!(fake.request(0).uri(), "http://[fd00:ec2::254]/latest/api/token");
+        let policy = fake.request(0).extensions().get::<CallPolicy>().unwrap().clone();
+        assert!(!policy.reconnect, "a metadata service that refuses is not there");
+    }
+
+    #[test]
     fn a_machine_without_a_role_is_told_so() {
         let fake = Fake::new(&[("AWS_REGION", "us-west-2")])
             .with_file("/sys/class/dmi/id/sys_vendor", "Amazon EC2\n")
