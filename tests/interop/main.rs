@@ -10,6 +10,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod ambient;
+mod attestations;
 mod blobs;
 mod images;
 mod leniency;

@@ -10,6 +10,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod attest;
 mod bad_input;
 mod blobs;
 #[cfg(target_os = "linux")]

@@ -112,7 +112,7 @@ fn flags_of(command: &str) -> Vec<Flag> {
 
 /// Whether the table's `word` stands for `command`.
 fn is_of(command: &str, word: &str) -> bool {
-    let signing = command.starts_with("sign") && command != "signing-config";
+    let signing = ["sign", "sign-blob", "attest", "attest-blob"].contains(&command);
     let verifying = command.starts_with("verify");
     match word {
         "every" => !["trusted-root", "signing-config"].contains(&command),
@@ -120,7 +120,9 @@ fn is_of(command: &str, word: &str) -> bool {
         "signing" => signing,
         "verifying" => verifying,
         "images" => ["verify", "verify-attestation"].contains(&command),
-        "registry" => ["sign", "verify", "verify-attestation", "inspect"].contains(&command),
+        "registry" => {
+            ["sign", "attest", "verify", "verify-attestation", "inspect"].contains(&command)
+        }
         name => name == command,
     }
 }

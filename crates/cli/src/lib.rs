@@ -135,6 +135,8 @@ async fn told_to_stop() -> (Exit, &'static str) {
 async fn execute(command: &Command, context: &Arc<Context>) -> Result<(), Failure> {
     match command {
         Command::Sign(flags) => commands::sign(flags, context).await,
+        Command::Attest(flags) => commands::attest(flags, context).await,
+        Command::AttestBlob(flags) => commands::attest_blob(flags, context).await,
         Command::SignBlob(flags) => commands::sign_blob(flags, context).await,
         Command::Verify(flags) => commands::verify(flags, context).await,
         Command::VerifyAttestation(flags) => commands::verify_attestation(flags, context).await,

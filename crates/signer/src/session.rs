@@ -90,6 +90,14 @@ impl Session {
         Ok(self.credential().await?.identity.clone())
     }
 
+    /// The certificate that signs next, got now if need be.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub async fn certificate(&self) -> Result<Certificate, Error> {
+        Ok(self.credential().await?.leaf.clone())
+    }
+
     /// Signs `statement`: a DSSE envelope in a bundle v0.3.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The commands: each takes its flags, makes a plan of them, and carries it out.
 
+mod attest;
 mod identity;
 mod initialize;
 mod inspect;
@@ -13,6 +14,7 @@ mod verify;
 mod verify_blob;
 mod version;
 
+pub(crate) use self::attest::{attest, attest_blob};
 pub(crate) use self::identity::identity;
 pub(crate) use self::initialize::initialize;
 pub(crate) use self::inspect::inspect;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ArgAction;
 use keys::HashAlgorithm;
 
-use super::groups::{IdentityFlags, RegistryFlags, ServiceFlags, TrustFlags};
+use super::groups::{AttachingFlags, IdentityFlags, RegistryFlags, ServiceFlags, TrustFlags};
 use super::login::LoginFlags;
 use super::policy::{PolicyFileFlags, PolicyFlags};
 use super::values::{Output, annotation, boolean, digest_algorithm, file, image};
@@ -34,12 +34,8 @@ pub(crate) struct SignFlags {
     pub(crate) signing: SigningFlags,
     #[command(flatten)]
     pub(crate) registry: RegistryFlags,
-    /// `false` gives signatures no tags of their own in registries without the referrers API; a slow
-    /// writer can then erase them from the list.
-    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true)]
-    #[arg(default_value = "true", default_missing_value = "true", value_parser = boolean)]
-    #[arg(value_name = "BOOL", hide_possible_values = true, help_heading = "Registry")]
-    pub(crate) signature_tags: bool,
+    #[command(flatten)]
+    pub(crate) attaching: AttachingFlags,
 }
 
 #[derive(clap::Args)]

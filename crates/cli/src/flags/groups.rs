@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::ArgAction;
 use id_token::Audience;
 use spiffe_workload_api::{Endpoint, SpiffeId};
 use url::Url;
@@ -130,4 +131,15 @@ pub(crate) struct RegistryFlags {
     #[arg(long, value_name = "TOKEN", value_parser = secret)]
     #[arg(conflicts_with_all = ["registry_username", "registry_password"])]
     pub(crate) registry_token: Option<Secret>,
+}
+
+/// Flags of the commands that attach something to an image.
+#[derive(clap::Args)]
+pub(crate) struct AttachingFlags {
+    /// `false` gives signatures no tags of their own in registries without the referrers API; a slow
+    /// writer can then erase them from the list.
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true)]
+    #[arg(default_value = "true", default_missing_value = "true", value_parser = boolean)]
+    #[arg(value_name = "BOOL", hide_possible_values = true, help_heading = "Registry")]
+    pub(crate) signature_tags: bool,
 }

@@ -1,5 +1,6 @@
 //! The command line as clap types. Nothing here is judged beyond its syntax.
 
+mod attest;
 mod commands;
 mod groups;
 mod login;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use self::attest::{AttestBlobFlags, AttestFlags, ClaimFlags};
 pub(crate) use self::commands::{
     IdentityCommandFlags, InspectFlags, SignBlobFlags, SignFlags, SigningFlags,
     VerifyAttestationFlags, VerifyBlobAttestationFlags, VerifyBlobFlags, VerifyFlags,
@@ -61,12 +63,16 @@ pub(crate) enum Command {
     Sign(SignFlags),
     /// Verify the signatures of images in a registry.
     Verify(VerifyFlags),
+    /// Attest something of images in a registry, such as an SBOM or their provenance.
+    Attest(AttestFlags),
     /// Verify the attestations of images in a registry.
     VerifyAttestation(VerifyAttestationFlags),
     /// Sign files and write a bundle beside each.
     SignBlob(SignBlobFlags),
     /// Verify the signature of a file with its bundle.
     VerifyBlob(VerifyBlobFlags),
+    /// Attest something of files and write a bundle.
+    AttestBlob(AttestBlobFlags),
     /// Verify an attestation about a file.
     VerifyBlobAttestation(VerifyBlobAttestationFlags),
     /// Show the content of signatures and the result of every check, for any signer.

@@ -1,0 +1,112 @@
+//! Attestations that the program makes.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use harness::{Outcome, Setup};
+
+/// The statement in the one envelope that was printed.
+fn statement(printed: &Outcome) -> Value {
+    let [envelope] = printed.json().try_into().unwrap();
+    let payload = STANDARD.decode(envelope["payload"].as_str().unwrap()).unwrap();
+    serde_json::from_slice(&payload).unwrap()
+}
+
+#[test]
+fn the_predicate_of_an_image_stays_byte_for_byte() {
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    let predicate = r#"{"bomFormat":"CycloneDX","x-unknown":[1.50,null],"components":[]}"#;
+    let file = setup.write("sbom.json", predicate);
+    let attest = setup.workload().args(["attest", "--type", "cyclonedx", "--predicate"]);
+    let attested = attest.arg(&file).args(["-o", "json", &image]).run().ends(0);
+    assert_eq!(attested.json()[0]["identity"], json!(setup.workload_id()));
+    assert_eq!(attested.json()[0]["attached"], "referrers");
+
+    let verify = || setup.program().args(["verify-attestation", &image]).args(setup.by_workload());
+    let printed = verify().args(["--type", "cyclonedx"]).run().ends(0);
+    let [envelope] = printed.json().try_into().unwrap();
+    let payload = STANDARD.decode(envelope["payload"].as_str().unwrap()).unwrap();
+    let payload = String::from_utf8(payload).unwrap();
+    assert!(payload.ends_with(&format!("\"predicate\":{predicate}}}")), "{payload}");
+    let statement = statement(&printed);
+    let hex = setup.digest("demo/app");
+    assert_eq!(statement["subject"][0]["digest"]["sha256"], hex.trim_start_matches("sha256:"));
+    assert_eq!(statement["predicateType"], "https://cyclonedx.org/bom");
+    // It is an attestation of one type, and no signature of the image.
+    verify().args(["--type", "spdx"]).run().ends(10);
+    setup.program().args(["verify", &image]).args(setup.by_workload()).run().ends(10);
+}
+
+#[test]
+fn any_text_is_attested_as_cosigns_custom_type() {
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    let attest = setup.job().args(["attest", "--predicate", "-", &image]);
+    attest.run_with_stdin(b"reviewed by hand\n").ends(0);
+    let verify = setup.program().args(["verify-attestation", &image]).args(setup.by_job());
+    let statement = statement(&verify.run().ends(0));
+    assert_eq!(statement["predicate"]["Data"], "reviewed by hand\n");
+    assert!(statement["predicate"]["Timestamp"].as_str().unwrap().ends_with('Z'));
+}
+
+#[test]
+fn the_provenance_of_a_job_is_what_its_certificate_says() {
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    let parameters = setup.write("parameters.json", r#"{"variant":"full"}"#);
+    let attest = setup.job().args(["attest", "--type", "slsaprovenance1"]);
+    attest.arg("--provenance-parameters").arg(parameters).arg(&image).run().ends(0);
+    let verify = setup.program().args(["verify-attestation", "--type", "slsaprovenance1", &image]);
+    let statement = statement(&verify.args(setup.by_job()).run().ends(0));
+    let predicate = &statement["predicate"];
+    assert_eq!(predicate["runDetails"]["builder"]["id"], json!(setup.sandbox.github_identity()));
+    let parameters = &predicate["buildDefinition"]["externalParameters"];
+    assert_eq!(parameters["variant"], "full");
+    assert_eq!(parameters["workflow"]["repository"], "https://github.com/octo-org/octo-repo");
+}
+
+#[test]
+fn one_attestation_is_about_several_files() {
+    let setup = Setup::new();
+    let files = ["a.tar", "b.tar"].map(|name| setup.write(name, name));
+    let predicate = setup.write("p.json", "{\"ok\":true}");
+    let bundle = setup.path("ab.sigstore.json");
+    let attest =
+        setup.workload().args(["attest-blob", "--type", "https://example.com/p", "--bundle"]);
+    let attest = attest.arg(&bundle).arg("--predicate").arg(predicate).args(&files);
+    let report = attest.args(["-o", "json"]).run().ends(0);
+    assert_eq!(report.json()[0]["subjects"].as_array().unwrap().len(), 2);
+    for file in &files {
+        let verify = setup.program().args(["verify-blob-attestation", "--bundle"]).arg(&bundle);
+        let verify = verify.args(["--type", "https://example.com/p"]).arg(file);
+        verify.args(setup.by_workload()).run().ends(0);
+    }
+    let other = setup.write("c.tar", "c.tar");
+    let verify = setup.program().args(["verify-blob-attestation", "--bundle"]).arg(&bundle);
+    let verify = verify.args(["--type", "https://example.com/p"]).arg(other);
+    verify.args(setup.by_workload()).run().ends(12);
+}
+
+#[test]
+fn what_cannot_be_attested_is_refused_before_anything_is_logged() {
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    let nothing = setup.job().args(["attest", &image]).run().ends(2);
+    nothing.says(&["there is nothing to attest", "--predicate FILE"]);
+    let list = setup.write("list.json", "[]");
+    let attest = setup.job().args(["attest", "--type", "spdx", "--predicate"]);
+    attest.arg(list).arg(&image).run().ends(2).says(&["the predicate cannot be signed"]);
+    let upload = setup.job().args(["attest", "--no-upload", "--predicate", "x", &image]);
+    upload.run().ends(1).says(&["cannot use --predicate x"]);
+    let statement = setup.write(
+        "statement.json",
+        r#"{"_type":"https://in-toto.io/Statement/v1","predicateType":"p","predicate":{},
+            "subject":[{"digest":{"sha256":"00"}}]}"#,
+    );
+    let foreign = setup.job().args(["attest", "--statement"]).arg(statement).arg(&image).run();
+    foreign.ends(2).says(&["the statement cannot be signed: none of its subjects has the digest"]);
+    let first = setup.job().args(["sign", "-o", "json", &image]).run().ends(0);
+    assert_eq!(first.json()[0]["log_index"], 0, "something was logged before");
+}
