@@ -200,6 +200,7 @@ impl Fulcio {
         let source = preflight::check(token, &asked, configuration.as_ref(), now).err();
         let issuer = claims.issuer().map_or_else(|| "no issuer".into(), host::escape_remote);
         let audience = host::escape_remote(&audience);
+        let source = source.map(Box::new);
         Error::Token { url: self.shown(), issuer, audience, source }
     }
 

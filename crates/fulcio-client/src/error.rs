@@ -61,7 +61,7 @@ pub enum Error {
         /// The token's audience, escaped.
         audience: String,
         /// What is wrong with it.
-        source: Option<Refusal>,
+        source: Option<Box<Refusal>>,
     },
     /// The authority did not answer.
     #[error("the request to the certificate authority failed")]
