@@ -139,10 +139,6 @@ struct Door {
 }
 
 impl Callbacks for Door {
-    fn port(&self) -> u16 {
-        self.port
-    }
-
     fn serve<'a>(
         &'a mut self,
         answer: &'a mut (dyn FnMut(&Request<()>) -> Page + Send),
@@ -160,6 +156,10 @@ impl Callbacks for Door {
             }
             Poll::Pending
         }))
+    }
+
+    fn port(&self) -> u16 {
+        self.port
     }
 }
 
