@@ -148,10 +148,7 @@ fn transport(error: &TransportError) -> Vec<String> {
         TransportError::Connect { .. } => {
             texts(["check the address and the variables HTTPS_PROXY and NO_PROXY"])
         }
-        TransportError::PlainHttp { .. } => {
-            texts(["use the service's https URL; on a network where nobody can listen, use \
-             --allow-insecure-service"])
-        }
+        TransportError::PlainHttp { .. } => texts(["use https, or --allow-insecure-service"]),
         _ => Vec::new(),
     }
 }

@@ -358,7 +358,7 @@ fn without_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or(url)
 }
 
-const PLAIN_HTTP_HINT: &str = "use the service's https URL; on a network where nobody can listen, use --allow-insecure-service";
+const PLAIN_HTTP_HINT: &str = "use https, or --allow-insecure-service";
 const GARBLED_ATTEMPTS: u32 = 3;
 const GARBLED_PAUSE: Duration = Duration::from_millis(300);
 
