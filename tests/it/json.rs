@@ -26,6 +26,8 @@ fn the_fields_that_are_printed_are_those_that_are_documented() {
     check("verify", setup.program(), &[&[image.as_str()], &*policy].concat());
     check("verify-blob", setup.program(), &[&[file], &*policy].concat());
     check("identity", setup.job(), &[]);
+    let attest = ["--predicate", file, "--bundle", "a.att.json", file];
+    check("attest-blob", setup.job(), &attest);
 }
 
 fn compare(command: &str, line: &Value) {

@@ -70,6 +70,8 @@ impl TokenService<'_> {
         let policy = CallPolicy::new()
             .with_body_cap(TOKEN_ANSWER_CAP)
             .with_redirects(Redirects::SameOrigin)
+            // `address` has decided whether the service may be asked by plain http.
+            .with_plain_http(true)
             // Asking twice for a token does no harm.
             .with_idempotent(true)
             .with_retry_answers(false);

@@ -37,8 +37,10 @@ fn gitlab(iss: &str, address: &str) -> Value {
 }
 
 fn claims(claims: Value) -> Claims {
-    let claims = claims.as_object().cloned().unwrap_or_default();
-    Claims::new(claims)
+    match claims {
+        Value::Object(claims) => Claims::new(claims),
+        _ => unreachable!("the claims above are an object"),
+    }
 }
 
 /// What a Fulcio that lists the issuer, and nothing else, is predicted to issue, completed by a
