@@ -16,12 +16,14 @@ pub struct Cached {
     source: Arc<dyn TokenSource>,
     clock: Arc<dyn Clock>,
     kept: Arc<Mutex<Option<(Audience, Found)>>>,
+    /// Held while the source is asked, so that tasks at the same time ask it once.
+    asking: Arc<async_lock::Mutex<()>>,
 }
 
 impl Cached {
     /// Keeps the tokens of `source`, reading the time from `clock`.
     pub fn new(source: Arc<dyn TokenSource>, clock: Arc<dyn Clock>) -> Self {
-        Self { source, clock, kept: Arc::default() }
+        Self { source, clock, kept: Arc::default(), asking: Arc::default() }
     }
 
     /// Starts with a token that was found already.
@@ -69,6 +71,10 @@ impl TokenSource for Cached {
             if let Some(found) = self.kept(audience, min_ttl) {
                 return Outcome::Found(found);
             }
+            let _asking = self.asking.lock().await;
+            if let Some(found) = self.kept(audience, min_ttl) {
+                return Outcome::Found(found);
+            }
             let (source, clock) = (self.source.as_ref(), self.clock.as_ref());
             let question = Question { source, clock, min_ttl, certain: true, sigstores: false };
             let outcome = question.ask(audience).await;
@@ -92,6 +98,7 @@ const MARGIN: Duration = Duration::from_secs(20);
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::task::Poll;
     use std::time::{SystemTime, UNIX_EPOCH};
 
     use super::*;
@@ -115,7 +122,14 @@ mod tests {
             let exp = self.now.load(Ordering::Relaxed) + 300;
             let claims = format!(r#"{{"aud":"{audience}","exp":{exp},"jti":"{number}"}}"#);
             let token = IdToken::parse(&jwt(&claims)).unwrap();
-            Box::pin(std::future::ready(found(token, "always")))
+            let mut waited = false;
+            Box::pin(std::future::poll_fn(move |context| {
+                if std::mem::replace(&mut waited, true) {
+                    return Poll::Ready(found(token.clone(), "always"));
+                }
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }))
         }
     }
 
@@ -125,7 +139,7 @@ mod tests {
         }
 
         fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
-            Box::pin(std::future::ready(()))
+            Box::pin(std::future::pending())
         }
     }
 
@@ -144,6 +158,19 @@ mod tests {
         assert_eq!(number(200), "1");
         fake.now.store(490, Ordering::Relaxed);
         assert_eq!(number(0), "2", "10 s are fewer than the margin");
+    }
+
+    #[test]
+    fn tasks_that_ask_at_the_same_time_get_one_token() {
+        let fake = Arc::new(Counting::default());
+        let cached = Cached::new(fake.clone(), fake.clone());
+        let (audience, other) = (Audience::sigstore(), cached.clone());
+        let both = futures_util::future::join(
+            cached.find(&audience, Duration::ZERO),
+            other.find(&audience, Duration::ZERO),
+        );
+        assert!(matches!(block_on(both), (Outcome::Found(_), Outcome::Found(_))));
+        assert_eq!(fake.asked.load(Ordering::Relaxed), 1);
     }
 
     #[test]

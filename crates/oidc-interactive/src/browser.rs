@@ -36,11 +36,14 @@ pub(crate) async fn log_in(
     prompt.tell(&Notice::Browser { url: url.as_str() });
 
     let desk = Desk { exchange, attempt: &attempt, path: &redirect.path };
-    let mut returned = None;
+    let (mut returned, mut stray) = (None, None);
     let mut answer = |request: &Request<()>| {
         let (page, outcome) = desk.receive(request);
-        if outcome.is_some() {
-            returned = outcome;
+        match outcome {
+            // An old tab, or a page that guesses: the login goes on.
+            Some(Err(Error::WrongState { reason })) if !page.last => stray = Some(reason),
+            Some(outcome) => returned = Some(outcome),
+            None => {}
         }
         page
     };
@@ -70,7 +73,10 @@ pub(crate) async fn log_in(
         First::Left(First::Right(code)) => {
             exchange.redeem(typed_code(&code)?, OUT_OF_BAND, &attempt).await
         }
-        First::Right(()) => Err(Error::Deadline { place: "the browser", after: deadline }),
+        First::Right(()) => Err(match stray {
+            Some(reason) => Error::WrongState { reason },
+            None => Error::Deadline { place: "the browser", after: deadline },
+        }),
     }
 }
 
@@ -135,7 +141,8 @@ struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    /// The page for the browser, and the code or why there is none if the wait is over.
+    /// The page for the browser, and the code or why there is none, which ends the wait if the page
+    /// is the last.
     fn receive(&self, request: &Request<()>) -> (Page, Option<Result<String, Error>>) {
         let uri = request.uri();
         if request.method() != Method::GET || uri.path() != self.path {
@@ -154,10 +161,12 @@ impl Desk<'_> {
         if code.is_none() && error.is_none() {
             return (pages::absent(), None);
         }
-        let foreign = |reason| (pages::foreign(), Some(Err(Error::WrongState { reason })));
         if one("state").as_deref() != Some(self.attempt.state.as_str()) {
-            return foreign("its state is another one");
+            let reason = "its state is another one";
+            return (pages::foreign(false), Some(Err(Error::WrongState { reason })));
         }
+        // It knows the state and comes from elsewhere: an issuer was mixed up with another.
+        let foreign = |reason| (pages::foreign(true), Some(Err(Error::WrongState { reason })));
         let discovery = &self.exchange.discovery;
         match one("iss") {
             Some(issuer) if issuer != discovery.issuer => {

@@ -25,13 +25,13 @@ pub(crate) fn failed() -> Page {
     )
 }
 
-/// An answer to another login.
-pub(crate) fn foreign() -> Page {
+/// An answer to another login; `last` if it ends this one.
+pub(crate) fn foreign(last: bool) -> Page {
     page(
         StatusCode::BAD_REQUEST,
         "Not this login",
         "This answer does not belong to the login that is waiting. Nothing was done with it.",
-        true,
+        last,
     )
 }
 

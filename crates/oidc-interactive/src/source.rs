@@ -1,9 +1,10 @@
 //! An interactive login as an identity source.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use async_lock::Mutex;
 use host::{BoxFuture, Host, Loopback, with_causes};
 use id_token::{Audience, Broken, Found, IdToken, Outcome, TokenSource};
 
@@ -19,11 +20,11 @@ pub struct InteractiveLogin {
     host: Host,
     loopback: Arc<dyn Loopback>,
     prompt: Arc<dyn Prompt>,
+    /// Held while a user logs in, so that tasks at the same time share one login.
     kept: Mutex<Option<Kept>>,
 }
 
 /// The token of the last login.
-#[derive(Clone)]
 struct Kept {
     token: IdToken,
     /// Until when it is as good as the next one would be.
@@ -48,21 +49,20 @@ impl InteractiveLogin {
     /// # Errors
     /// As [`Login::log_in`].
     pub async fn token(&self, min_ttl: Duration) -> Result<IdToken, Error> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut held = self.kept.lock().await;
         let now = self.host.clock.now();
         let good = |kept: &Kept| {
             let lives = kept.token.claims().expires_at() > now.checked_add(min_ttl);
             now < kept.half_spent || lives && now.checked_add(min_ttl).is_some()
         };
-        if let Some(kept) = kept.filter(good) {
-            return Ok(kept.token);
+        if let Some(kept) = held.as_ref().filter(|kept| good(kept)) {
+            return Ok(kept.token.clone());
         }
         let token = self.login.log_in(&self.host, &*self.loopback, &*self.prompt).await?;
         let now = self.host.clock.now();
         let life = token.claims().expires_at().and_then(|end| end.duration_since(now).ok());
         let half_spent = now.checked_add(life.unwrap_or_default() / 2).unwrap_or(now);
-        let kept = Kept { token: token.clone(), half_spent };
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+        *held = Some(Kept { token: token.clone(), half_spent });
         Ok(token)
     }
 }

@@ -163,9 +163,15 @@ fn other_requests_to_the_port_do_not_disturb_the_login() {
     let place = Place::direct(&[]);
     let sandbox = Arc::clone(&place.sandbox);
     let browser = Browser::new(move |browser, url| {
-        for noise in
-            ["/", "/favicon.ico", "/auth/callback", "/auth/callback?state=x", "/auth?code=1"]
-        {
+        for noise in [
+            "/",
+            "/favicon.ico",
+            "/auth/callback",
+            "/auth/callback?state=x",
+            "/auth?code=1",
+            "/auth/callback?code=c&state=of-another-login",
+            "/auth/callback?error=access_denied",
+        ] {
             browser.come_back(&format!("http://localhost:45141{noise}"));
         }
         let answer = fetch(&*sandbox, &Method::GET, url.as_str(), &[]).unwrap();
@@ -174,11 +180,11 @@ fn other_requests_to_the_port_do_not_disturb_the_login() {
     });
     place.log_in(&browser, &Somebody::default()).unwrap();
     let statuses: Vec<u16> = browser.shown.lock().unwrap().iter().map(|it| it.0).collect();
-    assert_eq!(statuses, [404, 404, 404, 404, 404, 200]);
+    assert_eq!(statuses, [404, 404, 404, 404, 404, 400, 400, 200]);
 }
 
 #[test]
-fn what_belongs_to_another_login_ends_this_one() {
+fn what_belongs_to_another_login_is_never_taken_for_this_one() {
     let place = Place::direct(&[]);
     for (query, reason) in [
         ("code=c", "its state is another one"),
@@ -414,6 +420,14 @@ fn a_person_is_asked_again_only_when_the_token_has_grown_old() {
     place.clock.pass(Duration::from_secs(31));
     assert!(matches!(ask(600), Outcome::Found(_)));
     assert_eq!(*logins.lock().unwrap(), 3);
+    // Two tasks that need a login at the same time share one.
+    place.clock.pass(Duration::from_secs(40));
+    let both = async {
+        let (audience, life) = (Audience::sigstore(), Duration::from_secs(30));
+        futures_util::future::join(person.find(&audience, life), person.find(&audience, life)).await
+    };
+    assert!(matches!(block_on(both), (Outcome::Found(_), Outcome::Found(_))));
+    assert_eq!(*logins.lock().unwrap(), 4);
 
     let denied = Place::direct(&[Fault::LoginDenied]);
     let browser = denied.browser();
