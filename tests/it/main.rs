@@ -15,6 +15,7 @@ mod bad_input;
 mod blobs;
 #[cfg(target_os = "linux")]
 mod bounds;
+mod clocks;
 mod cmd;
 mod earlier;
 mod flags;

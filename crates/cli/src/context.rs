@@ -122,6 +122,16 @@ impl Context {
         }
     }
 
+    /// The host for identities, which judges the times of tokens by the clocks of the services.
+    pub(crate) fn service_host(&self) -> Host {
+        let console = Arc::clone(&self.console);
+        self.host(&self.settings()).following_services(move |difference| {
+            console.warning(&format!(
+                "{difference}: the times of identity tokens are judged by that one"
+            ));
+        })
+    }
+
     /// A host whose network is set up by `settings`. Nothing is sent, and no trust store is read,
     /// before the first request.
     pub(crate) fn host(&self, settings: &Settings) -> Host {

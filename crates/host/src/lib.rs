@@ -16,6 +16,7 @@ mod host;
 mod loopback;
 mod off_thread;
 mod programs;
+mod service_time;
 mod text;
 mod transport;
 
@@ -28,6 +29,7 @@ pub use crate::host::Host;
 pub use crate::loopback::{Callbacks, Loopback, Page};
 pub use crate::off_thread::off_thread;
 pub use crate::programs::{Invocation, Launch, NoPrograms, ProgramError, ProgramOutput, Programs};
+pub use crate::service_time::ClockDifference;
 pub use crate::text::{causes, escape, escape_remote, public_url, scrub, shell_quote, with_causes};
 pub use crate::transport::{CallPolicy, Redirects, Transport, TransportError};
 pub use {bytes, http};

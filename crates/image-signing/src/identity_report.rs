@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use fulcio_client::predict::{Prediction, Profile};
 use fulcio_client::preflight::{self, Refusal};
 use fulcio_client::{Configuration, Fulcio, Profiles};
+use host::Clock;
 use id_token::{Audience, IdToken, TokenSource as _};
 use jiff::SignedDuration;
 use oidc_ambient::Report;
@@ -124,14 +125,14 @@ pub struct SourceReport {
 }
 
 impl IdentitySearch {
-    /// Reports what would sign at the time `now`; nobody is logged in. `fulcio`, the certificate
+    /// Reports what would sign by the time of `clock`; nobody is logged in. `fulcio`, the certificate
     /// authority, is awaited only when there is an identity to tell it about, and is asked for its
     /// configuration only. `profiles` tell what it does not publish.
     pub async fn report(
         &self,
         fulcio: impl Future<Output = Option<Fulcio>>,
         profiles: &Profiles,
-        now: SystemTime,
+        clock: &dyn Clock,
     ) -> IdentityReport {
         let answer = OnceLock::new();
         let ask = async {
@@ -158,6 +159,7 @@ impl IdentitySearch {
         match found {
             Ok((provider, token, audience)) => {
                 self.tell(&token);
+                let now = clock.now();
                 if let Some((url, configuration)) = answer.into_inner() {
                     let (answer, prediction) =
                         FulcioAnswer::new(&url, configuration, &token, &audience, profiles, now);

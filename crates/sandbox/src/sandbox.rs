@@ -212,7 +212,8 @@ impl Sandbox {
                 Served::plain(Arc::clone(&platforms) as Arc<dyn Service>),
                 api_server,
                 Served::plain(Arc::clone(&tuf) as Arc<dyn Service>),
-            ],
+            ]
+            .map(|served| served.with_clock(clock)),
             platforms,
             cluster,
             cluster_authority: tls.authority,

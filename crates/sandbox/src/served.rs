@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use host::Clock;
 use http::{Method, Request, StatusCode};
 
 use crate::Fault;
@@ -14,7 +15,12 @@ use crate::service::{Service, gateway_error};
 
 impl Served {
     pub(crate) fn plain(service: Arc<dyn Service>) -> Self {
-        Self { service, body_cap: BODY_CAP, pause: Duration::ZERO, tls: None }
+        Self { service, body_cap: BODY_CAP, pause: Duration::ZERO, tls: None, clock: None }
+    }
+
+    /// The same with the `Date` of `clock` in its answers.
+    pub(crate) fn with_clock(self, clock: &Arc<dyn Clock>) -> Self {
+        Self { clock: Some(Arc::clone(clock)), ..self }
     }
 
     /// A service that takes nothing new when `fault` is among the faults.

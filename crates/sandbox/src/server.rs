@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use host::Clock;
+use http::header::DATE;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -35,6 +37,8 @@ pub(crate) struct Served {
     pub(crate) pause: Duration,
     /// How the service shows who it is, if it does not speak plain HTTP.
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    /// The clock of its answers' `Date`, if it is another than that of this machine.
+    pub(crate) clock: Option<Arc<dyn Clock>>,
 }
 
 /// Serves HTTP/1.1 and HTTP/2 on `listener` until the task is aborted.
@@ -86,7 +90,8 @@ async fn respond(
     served: Served,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let response = match receive(request, served.body_cap).await {
+    let clock = served.clock.clone();
+    let mut response = match receive(request, served.body_cap).await {
         Ok(request) => {
             if request.method() == Method::POST && !served.pause.is_zero() {
                 tokio::time::sleep(served.pause).await;
@@ -102,6 +107,11 @@ async fn respond(
         }
         Err(status) => problem(status),
     };
+    if let Some(clock) = clock
+        && let Ok(date) = httpdate::fmt_http_date(clock.now()).parse()
+    {
+        response.headers_mut().entry(DATE).or_insert(date);
+    }
     Ok(response.map(Full::new))
 }
 

@@ -18,7 +18,7 @@ pub(crate) async fn identity(
     context: &Arc<Context>,
 ) -> Result<(), Failure> {
     let profiles = profiles(flags).await?;
-    let host = context.host(&context.settings());
+    let host = context.service_host();
     let mask = mask::plan(&flags.identity, Stream::Stdout.of_people(flags.output), context)?;
     let search = identity::search(&flags.identity, Login::Impossible, mask, context, &host).await?;
     let mut unknown = None;
@@ -26,7 +26,7 @@ pub(crate) async fn identity(
         let found = fulcio(flags, &host, context).await;
         found.map_err(|failure| unknown = Some(failure)).ok()
     };
-    let report = search.report(fulcio, &profiles, context.now()).await;
+    let report = search.report(fulcio, &profiles, &*host.clock).await;
     context.console.settle();
     let console = &context.console;
     let answer = report.fulcio.as_ref();

@@ -37,12 +37,14 @@ impl Signing {
             (Some(_), None) => Login::Possible,
             (Some(_), Some(_)) => Login::Only,
         };
-        let host = context.host(&context.settings());
+        let host = context.service_host();
         let mut search = identity::search(&flags.identity, login, mask, context, &host).await?;
         let root = plan::trusted_root(&flags.trust, context).await?;
         let config = plan::signing_config(&flags.services, flags.trust.offline, context).await?;
         let services = Services::select(&config, context.now())?;
-        let signer = Signer::new(services, Arc::new(root), host.http.clone(), host.clock.clone())?;
+        // What it made is judged by the clock of this machine, as others will judge it.
+        let clock = context.host(&context.settings()).clock;
+        let signer = Signer::new(services, Arc::new(root), host.http.clone(), clock)?;
         let console = Arc::clone(&context.console);
         let signer = signer.with_listener(Arc::new(move |event| show(event, &console)));
         if signer.services().logs.is_empty() {
