@@ -17,6 +17,7 @@ fn a_token_has_the_audience_that_the_fulcio_in_use_wants_of_its_issuer() {
     for (job, issuer, audience) in [
         ("github", "github", "acme"),
         ("azure-pipelines", "azure", "api://AzureADTokenExchange"),
+        ("azure-app-service", "azure", "api://acme-signing"),
         ("semaphore", "semaphore", "https://acme.semaphoreci.com"),
         ("vercel", "vercel", "https://vercel.com/acme"),
     ] {

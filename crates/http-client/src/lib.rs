@@ -16,6 +16,7 @@ mod client;
 mod clock;
 mod connect;
 pub mod danger;
+mod descendants;
 mod env;
 mod error;
 mod exchange;

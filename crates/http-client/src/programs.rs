@@ -9,13 +9,15 @@ use host::{BoxFuture, Invocation, Launch, ProgramError, ProgramOutput, Programs}
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 
+use crate::descendants;
 use crate::env::SystemEnv;
 
 /// Runs programs as children of this process, with its environment but for
 /// [`Invocation::without`], and without a shell.
 ///
-/// A program that is given up is killed with its process group. What it started in a session of its own
-/// (`setsid`, a daemon) is left running, and so is, at a terminal, what it started at all.
+/// A program that is given up is killed with its process group and, on Linux, with what it started in
+/// a session of its own (`setsid`). A daemon, whose parent has ended, is left running, and so is, at a
+/// terminal, what the program started at all.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemPrograms;
 
@@ -117,11 +119,18 @@ impl Drop for Group {
     fn drop(&mut self) {
         // The child leads its group and has not been waited for, so that the number is still its.
         #[cfg(unix)]
-        if let Some(group) = self.0.and_then(|id| i32::try_from(id).ok())
-            && let Some(group) = rustix::process::Pid::from_raw(group)
-        {
-            // It fails only where the group has ended already.
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        if let Some(leader) = self.0 {
+            use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+            let pid = |id| i32::try_from(id).ok().and_then(Pid::from_raw);
+            let elsewhere = descendants::of(leader);
+            // These fail only where the process has ended already.
+            if let Some(group) = pid(leader) {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            for process in elsewhere.into_iter().filter_map(pid) {
+                let _ = kill_process(process, Signal::KILL);
+            }
         }
     }
 }
@@ -278,7 +287,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let ticks = |name: &str| {
             let path = directory.path().join(name);
-            let script = "(while :; do echo x >> \"$0\"; sleep 0.02; done) & wait";
+            let script = match name {
+                // In a session of its own it is in another process group.
+                "session" => {
+                    "setsid sh -c 'while :; do echo x >> \"$0\"; sleep 0.02; done' \"$0\" & wait"
+                }
+                _ => "(while :; do echo x >> \"$0\"; sleep 0.02; done) & wait",
+            };
             let program = Invocation::new("/bin/sh", ["-c", script, path.to_str().unwrap()]);
             (path, program)
         };
@@ -287,6 +302,12 @@ mod tests {
         let error = SystemPrograms.run(program).await.unwrap_err();
         assert!(matches!(error, ProgramError::Timeout { .. }), "{error}");
         assert!(stops_growing(&path).await, "it still runs after its deadline");
+        if cfg!(target_os = "linux") {
+            let (path, program) = ticks("session");
+            let program = program.with_deadline(Duration::from_millis(300));
+            SystemPrograms.run(program).await.unwrap_err();
+            assert!(stops_growing(&path).await, "it still runs in a session of its own");
+        }
         let (path, program) = ticks("dropped");
         let given_up = SystemPrograms.run(program);
         assert!(tokio::time::timeout(Duration::from_millis(300), given_up).await.is_err());
