@@ -107,6 +107,23 @@ fn what_cannot_be_attested_is_refused_before_anything_is_logged() {
     );
     let foreign = setup.job().args(["attest", "--statement"]).arg(statement).arg(&image).run();
     foreign.ends(2).says(&["the statement cannot be signed: none of its subjects has the digest"]);
+    // What would be a signature of the image is no attestation.
+    let sign = "https://sigstore.dev/cosign/sign/v1";
+    let empty = setup.write("empty.json", "{}");
+    let attest = setup.job().args(["attest", "--type", sign, "--predicate"]);
+    attest.arg(&empty).arg(&image).run().ends(2).says(&["use `ambisign sign`"]);
+    // Nothing that is read is overwritten, stdin is read once, a digest is of one file.
+    let blob = |args: &[&str]| setup.job().args(["attest-blob", "--type", "spdx"]).args(args).run();
+    let empty = empty.to_str().unwrap();
+    blob(&["--predicate", empty, "--bundle", empty, "x"]).ends(2).says(&["would overwrite"]);
+    blob(&["--predicate", "-", "--bundle", "b", "-"]).ends(2).says(&["stdin is named for two"]);
+    blob(&["--predicate", empty, "--bundle", "b", "--hash", "00", "x", "y"])
+        .ends(2)
+        .says(&["--hash is the digest of one file"]);
+    assert_eq!(std::fs::read_to_string(empty).unwrap(), "{}");
+    let latin = setup.write("latin.txt", b"\xe9");
+    let attest = setup.job().args(["attest", "--predicate"]).arg(latin).arg(&image).run();
+    attest.ends(1).says(&["cannot use --predicate"]);
     let first = setup.job().args(["sign", "-o", "json", &image]).run().ends(0);
     assert_eq!(first.json()[0]["log_index"], 0, "something was logged before");
 }

@@ -48,7 +48,7 @@ impl Statement {
     ///
     /// # Errors
     /// The predicate is not one JSON object, has a key twice in one object, or exceeds one of the
-    /// `limits`; there is no subject, or there are more than [`MAX_SUBJECTS`].
+    /// `limits`; the statement has no subject, or more than [`MAX_SUBJECTS`].
     pub fn with_predicate(
         subjects: Vec<Subject>,
         predicate_type: &str,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bundle::{Limits, Statement, Subject, predicate_type};
+use bundle::{Limits, SIGN_PREDICATE_TYPE, Statement, Subject, predicate_type};
 use serde_json::json;
 
 use crate::error::Error;
@@ -26,13 +26,15 @@ impl Attestation {
     /// members that are unknown here stay as they are.
     ///
     /// # Errors
-    /// [`Error::Statement`]: `json` is not one JSON object, or is larger than a verifier takes.
+    /// [`Error::Statement`]: `json` is not one JSON object, or is larger than a verifier takes, or
+    /// the type is that of image signatures.
     pub fn predicate(
         predicate_type: impl Into<String>,
         json: impl Into<Arc<[u8]>>,
     ) -> Result<Self, Error> {
         let attestation =
             Self(Claim::Predicate { predicate_type: predicate_type.into(), json: json.into() });
+        refuse_signature(attestation.predicate_type())?;
         // Any subject serves to check the predicate.
         attestation.statement(vec![Subject::default()]).map(|_| attestation)
     }
@@ -48,9 +50,11 @@ impl Attestation {
     /// A whole in-toto statement, signed byte for byte.
     ///
     /// # Errors
-    /// [`Error::Statement`]: it is not one, or it has no subject.
+    /// [`Error::Statement`]: it is not one, has no subject, or has the type of image
+    /// signatures.
     pub fn parse_statement(json: &[u8]) -> Result<Self, Error> {
         let statement = Statement::parse(json).map_err(|error| wrong(STATEMENT, &error))?;
+        refuse_signature(statement.predicate_type())?;
         Ok(Self(Claim::Statement(Arc::new(statement))))
     }
 
@@ -84,6 +88,17 @@ impl Attestation {
                 }
             }
         }
+    }
+}
+
+/// A statement of the type of image signatures would be one, whoever wrote it.
+fn refuse_signature(predicate_type: &str) -> Result<(), Error> {
+    match predicate_type == SIGN_PREDICATE_TYPE {
+        true => Err(Error::Statement {
+            what: format!("an attestation of the type {SIGN_PREDICATE_TYPE}"),
+            reason: "it would be a signature of the image; use `ambisign sign`".to_owned(),
+        }),
+        false => Ok(()),
     }
 }
 

@@ -1,11 +1,11 @@
 //! `ambisign attest` and `ambisign attest-blob`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bundle::{SIZE_CAP, Subject};
-use image_signing::file::{FileArgument, check_writable};
+use image_signing::file::{FileArgument, check_writable, is_same_file};
 use image_signing::{Attestation, SignatureReport, provenance};
 use keys::{Digest, HashAlgorithm};
 use serde_json::{Map, Value, json};
@@ -15,11 +15,13 @@ use super::sign::Job;
 use super::signing::{Signing, cannot_write, report_stream, write};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::flags::{AttestBlobFlags, AttestFlags, ClaimFlags, Output};
+use crate::flags::{AttestBlobFlags, AttestFlags, ClaimFlags, Output, SigningFlags};
 use crate::output::{json_line, rfc3339};
 use crate::{files, plan};
 
 pub(crate) async fn attest(flags: &AttestFlags, context: &Arc<Context>) -> Result<(), Failure> {
+    let uses = flags.claim.path().filter(|path| files::is_standard(path));
+    check_stdin(usize::from(uses.is_some()), &flags.signing)?;
     let claim = Claim::read(&flags.claim, context).await?;
     let job = Job {
         images: &flags.images,
@@ -47,6 +49,7 @@ pub(crate) async fn attest_blob(
     if !files::is_standard(bundle) {
         check_writable(bundle).map_err(|error| cannot_write(bundle, &error))?;
     }
+    check_inputs(flags)?;
     let claim = Claim::read(&flags.claim, context).await?;
     let mut subjects = Vec::new();
     for file in &flags.files {
@@ -58,6 +61,10 @@ pub(crate) async fn attest_blob(
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
         let digests = BTreeMap::from([("sha256".to_owned(), digest.to_hex())]);
         subjects.push(Subject { name, digests, annotations: BTreeMap::new() });
+    }
+    if let Claim::Given(attestation) = &claim {
+        // Refused before a certificate is requested.
+        attestation.statement(subjects.clone())?;
     }
     let session = Signing::plan(&flags.signing, report, context).await?.session().await?;
     let statement = claim.attestation(&session, context).await?.statement(subjects)?;
@@ -76,9 +83,37 @@ pub(crate) async fn attest_blob(
     Ok(())
 }
 
+/// Refuses a bundle that would overwrite what is read, and two uses of stdin.
+fn check_inputs(flags: &AttestBlobFlags) -> Result<(), Failure> {
+    if flags.hash.is_some() && flags.files.len() > 1 {
+        return Err(Failure::usage("--hash is the digest of one file, and several are named"));
+    }
+    let claim = flags.claim.path();
+    let read = flags.files.iter().map(PathBuf::as_path).chain(claim);
+    if let Some(input) =
+        read.clone().find(|input| !files::is_standard(input) && is_same_file(&flags.bundle, input))
+    {
+        let problem = format!("the bundle would overwrite {}", input.display());
+        return Err(Failure::usage(problem).hint("use another --bundle FILE"));
+    }
+    let stdin = read.filter(|input| files::is_standard(input)).count();
+    check_stdin(stdin, &flags.signing)
+}
+
+/// stdin can be read once: `uses` counts the uses beside the identity token.
+fn check_stdin(uses: usize, signing: &SigningFlags) -> Result<(), Failure> {
+    if uses + usize::from(signing.token_is_stdin()) < 2 {
+        return Ok(());
+    }
+    Err(Failure::usage("stdin is named for two inputs, and can be read once")
+        .hint("give one of them in a file"))
+}
+
 async fn sha256(file: &Path, context: &Context) -> Result<Digest, Failure> {
     context.console.wait_for(&format!("reading {}", file.display()));
+    let paused = files::is_standard(file).then(|| context.pause());
     let digests = FileArgument::parse(file).digests(&[HashAlgorithm::Sha256]).await;
+    drop(paused);
     context.console.settle();
     let digest = digests.map_err(|error| Failure::file(file, &error))?.pop();
     digest.ok_or_else(|| Failure::new(Exit::Failed, "the file has no digest"))
@@ -118,7 +153,9 @@ impl Claim {
         let attestation = match (&flags.statement, flags.r#type.as_str()) {
             (Some(_), _) => Attestation::parse_statement(&bytes)?,
             (None, "custom") => {
-                let text = String::from_utf8_lossy(&bytes);
+                let problem = format!("cannot use {flag} {}", path.display());
+                let text = String::from_utf8(bytes)
+                    .map_err(|error| Failure::of(Exit::Failed, problem, &error))?;
                 Attestation::custom(&text, &rfc3339(context.now()))
             }
             (None, _) => Attestation::predicate(predicate_type, bytes)?,

@@ -1,6 +1,6 @@
 //! The flags of the commands that attest.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::commands::SigningFlags;
 use super::groups::{AttachingFlags, RegistryFlags};
@@ -63,4 +63,12 @@ pub(crate) struct ClaimFlags {
     /// A JSON object whose members are added to the parameters of the provenance.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["predicate", "statement"])]
     pub(crate) provenance_parameters: Option<PathBuf>,
+}
+
+impl ClaimFlags {
+    /// The file that is read.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        let paths = [&self.predicate, &self.statement, &self.provenance_parameters];
+        paths.into_iter().find_map(Option::as_deref)
+    }
 }

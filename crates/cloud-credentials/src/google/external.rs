@@ -276,7 +276,7 @@ fn impersonated_email(url: &str) -> Option<&str> {
     account.rsplit_once('/').map(|(_, email)| email)
 }
 
-/// How `env` ends when there is no such program.
+/// The exit code of `env` when the program does not exist.
 const MISSING: i32 = 127;
 const AWS: &str = "aws1";
 const CALLER_IDENTITY: &str =
