@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use der::asn1::{AnyRef, BitStringRef};
 use der::oid::ObjectIdentifier;
 use der::{Decode as _, Encode as _};
@@ -182,6 +184,11 @@ impl PublicKey {
     /// The SHA-256 of the SubjectPublicKeyInfo: the log id of CT logs and of Rekor v1.
     pub fn id(&self) -> [u8; 32] {
         sha256(&self.spki)
+    }
+
+    /// How a Sigstore bundle refers to the key: the base64 of its [`id`](Self::id).
+    pub fn hint(&self) -> String {
+        STANDARD.encode(self.id())
     }
 
     /// The scheme for such a key where no other is named.

@@ -10,7 +10,7 @@ use url::Url;
 use crate::dated::Dated;
 
 /// Which issuers the certificate authority accepts, and what time it is there.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Authority {
     /// `None` for an instance that does not publish it: the list is only an early warning.
     pub(crate) configuration: Option<Configuration>,

@@ -2,6 +2,7 @@
 
 use bundle::Bundle;
 use keys::Digest;
+use rekor_client::Verifier;
 use verify::{AcceptedSigner, Artifact, Policy, Purpose, StringMatch, check_certificate, danger};
 use x509::Certificate;
 
@@ -11,7 +12,7 @@ use crate::services::Signer;
 /// Refuses a certificate that no verifier would accept, before anything is signed with it.
 pub(crate) fn certificate(leaf: &Certificate, signer: &Signer) -> Result<(), Error> {
     // The purpose is compared when there is a bundle.
-    let policy = policy(Purpose::FileSignature, leaf, signer)?;
+    let policy = policy(Purpose::FileSignature, Verifier::Certificate(leaf), signer)?;
     check_certificate(leaf, &policy, &signer.root).map_err(untrusted)
 }
 
@@ -19,38 +20,44 @@ pub(crate) fn certificate(leaf: &Certificate, signer: &Signer) -> Result<(), Err
 pub(crate) fn before_logging(
     bundle: &Bundle,
     artifact: &Digest,
-    leaf: &Certificate,
+    by: Verifier<'_>,
     signer: &Signer,
 ) -> Result<(), Error> {
-    let policy = danger::ignore_tlog(policy(purpose(bundle)?, leaf, signer)?);
+    let policy = danger::ignore_tlog(policy(purpose(bundle)?, by, signer)?);
     let artifact = Artifact::Digest(artifact);
     // Without a timestamp, the log will tell the time. Until then any time serves at which the
     // certificate is valid.
-    let (policy, now) = match bundle.timestamps().is_empty() {
-        true => (policy, leaf.not_before()),
-        false => (policy.timestamp_threshold(1), signer.clock.now()),
+    let (policy, now) = match (bundle.timestamps(), by) {
+        ([], Verifier::Certificate(leaf)) => (policy, leaf.not_before()),
+        ([], Verifier::PublicKey(_)) => (policy, signer.clock.now()),
+        _ => (policy.timestamp_threshold(1), signer.clock.now()),
     };
     verify::verify(bundle, &artifact, &policy, &signer.root, now).map(drop).map_err(untrusted)
 }
 
-/// Verifies a finished bundle as someone would who expects exactly this identity.
+/// Verifies a finished bundle as someone would who expects exactly this identity or key.
 pub(crate) fn bundle(
     bundle: &Bundle,
     artifact: &Digest,
-    leaf: &Certificate,
+    by: Verifier<'_>,
     signer: &Signer,
 ) -> Result<(), Error> {
-    let policy = policy(purpose(bundle)?, leaf, signer)?;
+    let policy = policy(purpose(bundle)?, by, signer)?;
     let (artifact, now) = (Artifact::Digest(artifact), signer.clock.now());
     verify::verify(bundle, &artifact, &policy, &signer.root, now).map(drop).map_err(untrusted)
 }
 
-/// The policy of someone who expects the identity in `leaf`.
-fn policy(purpose: Purpose, leaf: &Certificate, signer: &Signer) -> Result<Policy, Error> {
-    let subject = leaf.subject_name().map_err(certificate_error)?;
-    let issuer = leaf.oidc_issuer().map_err(certificate_error)?.unwrap_or_default();
-    let exact = |text: &str| StringMatch::exact(text);
-    let ours = AcceptedSigner::identity(exact(subject.as_str()), exact(&issuer));
+/// The policy of someone who expects the identity in the certificate, or has the key.
+fn policy(purpose: Purpose, by: Verifier<'_>, signer: &Signer) -> Result<Policy, Error> {
+    let ours = match by {
+        Verifier::Certificate(leaf) => {
+            let subject = leaf.subject_name().map_err(certificate_error)?;
+            let issuer = leaf.oidc_issuer().map_err(certificate_error)?.unwrap_or_default();
+            let exact = |text: &str| StringMatch::exact(text);
+            AcceptedSigner::identity(exact(subject.as_str()), exact(&issuer))
+        }
+        Verifier::PublicKey(key) => AcceptedSigner::key(key.clone()),
+    };
     let mut policy = Policy::new(purpose, ours);
     // An instance without a log of either kind is the user's choice: what it does not have cannot
     // be checked, and all it has is.

@@ -1,7 +1,8 @@
-//! Signs with a short-lived certificate: one identity, one certificate, any number of signatures.
+//! Signs with a short-lived certificate: one identity, one certificate, any number of signatures. Or
+//! with a key of one's own.
 //!
 //! A [`Signer`] knows the services of one Sigstore instance and the root by which its signatures
-//! will be verified; a [`Session`] signs with one identity. The order of work is fixed: no service
+//! will be verified; a [`Session`] signs with one identity or one key. The order of work is fixed: no service
 //! is asked when no verifiable signature could come of it; then token, certificate, signature,
 //! timestamp, every check that needs no log entry, log entry; and every bundle is verified before
 //! the caller sees it.
@@ -12,6 +13,7 @@
 
 mod authority;
 mod content;
+mod credential;
 mod dated;
 mod error;
 mod event;

@@ -19,8 +19,8 @@ use crate::event::Event;
 /// One Sigstore instance, as a list of URLs. A signature is made with every service listed.
 #[derive(Clone, Debug)]
 pub struct Services {
-    /// The certificate authority.
-    pub fulcio: Url,
+    /// The certificate authority; `None` to sign with a key of one's own.
+    pub fulcio: Option<Url>,
     /// The transparency logs, possibly none.
     pub logs: Vec<Log>,
     /// The timestamp authorities, by the full URL that takes requests; possibly none.
@@ -43,14 +43,24 @@ impl Services {
     /// [`Error::Services`]: the configuration has no certificate authority in service, or fewer
     /// logs or timestamp authorities than its selector demands.
     pub fn select(config: &SigningConfig, now: SystemTime) -> Result<Self, Error> {
-        let fulcio = config.fulcio(now)?.url.clone();
+        let fulcio = Some(config.fulcio(now)?.url);
+        Ok(Self { fulcio, ..Self::select_for_key(config, now)? })
+    }
+
+    /// As [`select`](Self::select), to sign with a key of one's own: without a certificate
+    /// authority, and with the logs and timestamp authorities that there are.
+    ///
+    /// # Errors
+    /// [`Error::Services`]: the configuration has fewer logs or timestamp authorities in service
+    /// than its selector demands.
+    pub fn select_for_key(config: &SigningConfig, now: SystemTime) -> Result<Self, Error> {
         let logs = config.rekor(now)?.into_iter().map(|service| Log {
             version: if service.major_api_version >= 2 { ApiVersion::V2 } else { ApiVersion::V1 },
             url: service.url,
         });
         let logs = logs.collect();
         let timestamp_authorities = config.tsa(now)?.into_iter().map(|service| service.url);
-        Ok(Self { fulcio, logs, timestamp_authorities: timestamp_authorities.collect() })
+        Ok(Self { fulcio: None, logs, timestamp_authorities: timestamp_authorities.collect() })
     }
 
     /// Whether a log says when its entries were made: those of version 1 do.
@@ -78,7 +88,8 @@ impl Signer {
     /// [`Error::Unverifiable`]: no signature made this way could ever verify, because nothing would
     /// prove when it was made, or because `root` knows none of the authorities needed. A Fulcio
     /// certificate lives for minutes, so that a verifier needs a time from a log of version 1 or
-    /// from a timestamp authority; logs of version 2 give none.
+    /// from a timestamp authority; logs of version 2 give none. Without a certificate authority
+    /// there is no certificate, and no time is needed.
     pub fn new(
         services: Services,
         root: Arc<TrustedRoot>,
@@ -110,7 +121,10 @@ impl Signer {
     }
 
     pub(crate) async fn authority(&self) -> &Authority {
-        let ask = || Authority::ask(&self.services.fulcio, &self.http, &*self.clock);
+        let ask = async || match &self.services.fulcio {
+            Some(url) => Authority::ask(url, &self.http, &*self.clock).await,
+            None => Authority::default(),
+        };
         self.authority.get_or_init(ask).await
     }
 
@@ -137,18 +151,21 @@ fn refuse_the_unverifiable(services: &Services, root: &TrustedRoot) -> Result<()
     let refuse = |reason: &str| Err(Error::Unverifiable { reason: reason.to_owned() });
     let timed_by_log = services.timed_by_log();
     let stamped = !services.timestamp_authorities.is_empty();
-    if !timed_by_log && !stamped {
-        return refuse(if services.logs.is_empty() {
-            "there is neither a transparency log nor a timestamp authority, so nothing would prove \
-             when the signature was made"
-        } else {
-            "a Rekor v2 log does not say when an entry was made, and there is no timestamp authority"
-        });
+    if services.fulcio.is_some() {
+        if !timed_by_log && !stamped {
+            return refuse(if services.logs.is_empty() {
+                "there is neither a transparency log nor a timestamp authority, so nothing would \
+                 prove when the signature was made"
+            } else {
+                "a Rekor v2 log does not say when an entry was made, and there is no timestamp \
+                 authority"
+            });
+        }
+        if root.certificate_authorities().is_empty() {
+            return refuse("the trusted root has no certificate authority");
+        }
     }
-    if root.certificate_authorities().is_empty() {
-        return refuse("the trusted root has no certificate authority");
-    }
-    if !timed_by_log && root.timestamp_authorities().is_empty() {
+    if stamped && !timed_by_log && root.timestamp_authorities().is_empty() {
         return refuse(
             "the trusted root has no timestamp authority, and no Rekor v1 log is in use",
         );

@@ -13,15 +13,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ambisign_signer as signer;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bundle::{Statement, VerificationMaterial};
 use bytes::Bytes;
 use host::{BoxFuture, CallPolicy, Clock, Transport, TransportError};
 use http::{Request, Response};
 use http_client::{HttpClient, Settings};
 use id_token::{Absence, Audience, Broken, Found, IdToken, Outcome, TokenSource};
+use keys::{KeyPair, PublicKey, Sign as _};
 use rekor_client::ApiVersion;
 use signer::{Error, Event, FileDigest, Log, Services, Session, Signer};
 use trust_root::{SigningConfig, TrustedRoot};
 use url::Url;
+use verify::{AcceptedSigner, Artifact, Policy};
 
 #[test]
 fn a_v2_log_without_a_timestamp_authority_is_refused_before_anything_is_asked() {
@@ -60,7 +63,8 @@ fn a_root_that_knows_no_authority_is_refused() {
 fn the_public_good_config_selects_its_services() {
     let now = UNIX_EPOCH + Duration::from_secs(1_790_000_000);
     let services = Services::select(&SigningConfig::public_good(), now).unwrap();
-    assert_eq!(services.fulcio.as_str(), "https://fulcio.sigstore.dev/");
+    let fulcio = services.fulcio.as_ref().map(Url::as_str);
+    assert_eq!(fulcio, Some("https://fulcio.sigstore.dev/"));
     assert_eq!(services.logs.len(), 1);
     assert_eq!(services.timestamp_authorities.len(), 1);
 }
@@ -293,6 +297,91 @@ fn a_log_that_is_reached_by_another_url_is_known_by_its_key() {
     signed.unwrap();
 }
 
+#[test]
+fn a_key_signs_without_any_service_and_asks_none() {
+    let key = Arc::new(KeyPair::generate().unwrap());
+    let root = TrustedRoot::new(Vec::new(), Vec::new(), Vec::new(), Vec::new()).unwrap();
+    let services = Services { fulcio: None, logs: Vec::new(), timestamp_authorities: Vec::new() };
+    let http = |_: Request<Bytes>| -> Result<Response<Bytes>, TransportError> {
+        panic!("nothing may be asked")
+    };
+    let signer = Signer::new(services, Arc::new(root.clone()), Arc::new(http), Arc::new(now()));
+    let session = Session::with_key(signer.unwrap(), Arc::clone(&key));
+    let signed = block_on(session.sign_file(&file(b"a file"))).unwrap();
+    let hint = Some(key.public_key().hint());
+    assert_eq!(signed.bundle.material(), &VerificationMaterial::PublicKey { hint });
+
+    let by = |key: &PublicKey| Policy::file_signature(AcceptedSigner::key(key.clone()));
+    let judge = |policy: &Policy, artifact: &[u8]| {
+        verify::verify(&signed.bundle, &Artifact::Message(artifact), policy, &root, now())
+    };
+    let unlogged = verify::danger::ignore_tlog(by(key.public_key()));
+    judge(&unlogged, b"a file").unwrap();
+    judge(&unlogged, b"another file").unwrap_err();
+    judge(&by(key.public_key()), b"a file").unwrap_err();
+    let other = KeyPair::generate().unwrap();
+    judge(&verify::danger::ignore_tlog(by(other.public_key())), b"a file").unwrap_err();
+}
+
+#[test]
+fn an_identity_without_a_certificate_authority_is_refused_before_its_token_is_asked_for() {
+    let services = Services { fulcio: None, ..services(&[ApiVersion::V1], true) };
+    let http = |_: Request<Bytes>| -> Result<Response<Bytes>, TransportError> {
+        panic!("nothing may be asked")
+    };
+    let root = Arc::new(TrustedRoot::public_good());
+    let signer = Signer::new(services, root, Arc::new(http), Arc::new(now())).unwrap();
+    let source = Source(Box::new(|| panic!("no token may be asked for")));
+    let error = block_on(Session::new(signer, Arc::new(source)).prepare()).unwrap_err();
+    assert!(matches!(error, Error::Unverifiable { .. }), "{error}");
+}
+
+#[test]
+fn a_key_signs_with_a_log_a_timestamp_or_both_and_needs_no_certificate_authority() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    runtime.block_on(async {
+        let sandbox = sandbox::Sandbox::start(sandbox::Config::new(directory.path()));
+        let sandbox = sandbox.await.unwrap();
+        let read = |path: std::path::PathBuf| std::fs::read(path).unwrap();
+        let mut root: serde_json::Value =
+            serde_json::from_slice(&read(sandbox.trusted_root())).unwrap();
+        root["certificateAuthorities"] = serde_json::json!([]);
+        let root = Arc::new(TrustedRoot::from_json(root.to_string().as_bytes()).unwrap());
+        let clock = Arc::new(http_client::SystemClock);
+        let key = Arc::new(KeyPair::generate().unwrap());
+        let statement = Statement::new(
+            vec![bundle::Subject {
+                name: Some("app".to_owned()),
+                digests: [("sha256".to_owned(), "00".repeat(32))].into(),
+                annotations: Default::default(),
+            }],
+            "https://example.org/claim",
+            &serde_json::json!({}),
+        );
+        for version in [sandbox::RekorVersion::V1, sandbox::RekorVersion::V2] {
+            let config = SigningConfig::from_json(&read(sandbox.signing_config(version))).unwrap();
+            let all = Services::select_for_key(&config, clock.now()).unwrap();
+            assert_eq!((all.fulcio.as_ref(), all.logs.len()), (None, 1));
+            for (logged, stamped) in [(true, true), (true, false), (false, true), (false, false)] {
+                let mut services = all.clone();
+                services.logs.retain(|_| logged);
+                services.timestamp_authorities.retain(|_| stamped);
+                let http = Arc::new(HttpClient::new(&Settings::new()));
+                let signer = Signer::new(services, Arc::clone(&root), http, clock.clone());
+                let session = Session::with_key(signer.unwrap(), Arc::clone(&key));
+                let content = [u8::from(logged), u8::from(stamped)];
+                let of_file = session.sign_file(&file(&content)).await.unwrap();
+                let of_statement = session.sign_statement(&statement).await.unwrap();
+                for signed in [of_file, of_statement] {
+                    assert_eq!(signed.logs.len(), usize::from(logged), "{version:?}");
+                    assert_eq!(signed.timestamp.is_some(), stamped, "{version:?}");
+                }
+            }
+        }
+    });
+}
+
 /// A network whose answers have no `Date`.
 struct Undated(HttpClient);
 
@@ -357,7 +446,7 @@ fn services(logs: &[ApiVersion], stamped: bool) -> Services {
     let logs = logs.iter().map(|version| Log { url: url("https://log.test"), version: *version });
     let stamps = stamped.then(|| url("https://tsa.test/api/v1/timestamp"));
     Services {
-        fulcio: url("https://fulcio.test"),
+        fulcio: Some(url("https://fulcio.test")),
         logs: logs.collect(),
         timestamp_authorities: stamps.into_iter().collect(),
     }

@@ -1,7 +1,5 @@
 use std::time::SystemTime;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bundle::{Bundle, Content, Statement, VerificationMaterial};
 use keys::{Digest, HashAlgorithm, PublicKey, Scheme};
 use trust_root::TrustedRoot;
@@ -168,7 +166,7 @@ impl Judge<'_> {
         signed.check_digest_algorithm(scheme)?;
         let mut evidence = self.evidence(signed, scheme)?;
         evidence.warnings.extend(signed.key_id_warning(hint));
-        let expected = STANDARD.encode(key.id());
+        let expected = key.hint();
         if let Some(found) = hint.filter(|found| *found != expected) {
             let found = found.chars().take(100).collect();
             evidence.warnings.push(Warning::KeyHint { expected, found });

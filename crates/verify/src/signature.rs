@@ -1,8 +1,6 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bundle::{Content, Envelope};
 use keys::{Digest, HashAlgorithm, Hasher, KeyAlgorithm, Payload, PublicKey, Scheme};
 use x509::Certificate;
@@ -131,7 +129,7 @@ impl<'a> Signed<'a> {
         let signature = self.envelope()?.signatures.first()?;
         let found = signature.keyid.as_deref().filter(|found| !found.is_empty())?;
         let id = self.key.id();
-        let expected = STANDARD.encode(id);
+        let expected = self.key.hint();
         let bare = found.strip_prefix("SHA256:").unwrap_or(found).trim_end_matches('=');
         let names_it = bare == expected.trim_end_matches('=') || bare == hex(&id);
         let known = names_it || hint == Some(found);
