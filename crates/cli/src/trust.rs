@@ -8,7 +8,7 @@ use trust_root::{SigningConfig, TrustedRoot};
 use trust_update::{Directories, Error, Mirror, Trust, Updates};
 
 use crate::context::{Context, runtime};
-use crate::failure::{Exit, Failure, chain};
+use crate::failure::{Exit, Failure, causes};
 use crate::output::Console;
 
 /// The current trusted root.
@@ -79,7 +79,7 @@ async fn updates(
     console: &Console,
 ) -> Result<Option<Updates>, Error> {
     let choice = directories.mirror(env).await?;
-    choice.warnings.iter().for_each(|warning| console.warning(&chain(warning).join(": ")));
+    choice.warnings.iter().for_each(|warning| console.warning(&causes(warning).join(": ")));
     let embedded = choice.mirror.url() == Mirror::public_good().url();
     let updates = Updates::new(choice.mirror, directories);
     Ok((!embedded || updates.is_cached()).then_some(updates))
@@ -107,7 +107,7 @@ pub(crate) fn directories(env: &dyn Env) -> Result<Directories, Failure> {
 /// Prints the warnings of the trusted root.
 pub(crate) fn warn(trust: &Trust, context: &Context) {
     for warning in trust.warnings() {
-        context.console.warning(&chain(warning).join(": "));
+        context.console.warning(&causes(warning).join(": "));
     }
 }
 

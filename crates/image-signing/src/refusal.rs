@@ -51,26 +51,30 @@ impl Refusal {
             Reason::Unreadable(error) => host::causes(&**error),
             Reason::Unusable(reason) => vec![host::escape(reason)],
         };
-        if let Some((subject, issuer)) = self.claimed_identity() {
-            texts.push(format!(
-                "the certificate names {} by {}",
-                host::escape_remote(&subject),
-                host::escape_remote(&issuer)
-            ));
+        if let Reason::Refused(error) = &self.reason {
+            texts.extend(claimed_identity(error, self.certificate.as_deref()));
         }
         texts.join(": ")
     }
+}
 
-    /// The subject and issuer in the certificate, unverified, where the reason does not name them.
-    fn claimed_identity(&self) -> Option<(String, String)> {
-        let Reason::Refused(verify::Error::Refused(check)) = &self.reason else { return None };
-        if matches!(**check, Check::Identity { .. } | Check::NoAcceptedSigner { .. }) {
-            return None;
-        }
-        let certificate = self.certificate.as_ref()?;
-        let subject = certificate.subject_name().ok()?.as_str().to_owned();
-        Some((subject, certificate.oidc_issuer().ok().flatten().unwrap_or_default()))
+/// The subject and issuer in the certificate, unverified, where `error` does not name them.
+pub(crate) fn claimed_identity(
+    error: &verify::Error,
+    certificate: Option<&Certificate>,
+) -> Option<String> {
+    let verify::Error::Refused(check) = error else { return None };
+    if matches!(**check, Check::Identity { .. } | Check::NoAcceptedSigner { .. }) {
+        return None;
     }
+    let certificate = certificate?;
+    let subject = certificate.subject_name().ok()?;
+    let issuer = certificate.oidc_issuer().ok().flatten().unwrap_or_default();
+    Some(format!(
+        "the certificate names {} by {}",
+        host::escape_remote(subject.as_str()),
+        host::escape_remote(&issuer)
+    ))
 }
 
 /// Signatures that do not count for the same reason.

@@ -42,6 +42,16 @@ pub struct NotAcceptable {
     pub refused: Vec<Refusal>,
 }
 
+impl NoSignature {
+    /// Which repository has no signature of which digest, by which ways of attaching one.
+    pub fn where_looked(&self) -> String {
+        let Self { repository, digest, .. } = self;
+        format!(
+            "{repository} has none for {digest}: no referrer, no `sha256-...` tag, no `.sig` or `.att` tag"
+        )
+    }
+}
+
 impl NotAcceptable {
     /// Whether signatures that could not be fetched might have been enough.
     pub fn is_undecided(&self) -> bool {

@@ -56,6 +56,25 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// What the sources found, one sentence each, beyond what the error says.
+    pub fn details(&self) -> Vec<String> {
+        match self {
+            Self::Broken { broken, .. } => vec![format!("detected because {}", broken.evidence)],
+            Self::Nothing { absent, broken } => {
+                let reason =
+                    |(name, broken): &(String, Broken)| format!("{name}: {}", broken.reason);
+                let mut details: Vec<_> = broken.iter().map(reason).collect();
+                let others = if details.is_empty() { "" } else { "other " };
+                let searched = absent.len();
+                details.push(format!("none of {searched} {others}identity sources is here"));
+                details
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// The one that was probably meant, or all of them.
 fn instead(name: &str, known: &[String]) -> String {
     let wanted = name.to_ascii_lowercase().replace('_', "-");

@@ -115,7 +115,7 @@ async fn sha256(file: &Path, context: &Context) -> Result<Digest, Failure> {
     let digests = FileArgument::parse(file).digests(&[HashAlgorithm::Sha256]).await;
     drop(paused);
     context.console.settle();
-    let digest = digests.map_err(|error| Failure::file(file, &error))?.pop();
+    let digest = digests.map_err(image_signing::file::Error::from)?.pop();
     digest.ok_or_else(|| Failure::new(Exit::Failed, "the file has no digest"))
 }
 

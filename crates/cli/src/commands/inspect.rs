@@ -67,7 +67,7 @@ async fn file(
         Some(path) => {
             let algorithm = file.hash_algorithm().unwrap_or(HashAlgorithm::Sha256);
             let digests = FileArgument::parse(path).digests(&[algorithm]).await;
-            digests.map_err(|error| Failure::file(path, &error))?
+            digests.map_err(image_signing::file::Error::from)?
         }
         None => Vec::new(),
     };

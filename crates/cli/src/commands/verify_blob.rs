@@ -10,7 +10,7 @@ use verify::{Policy, Purpose};
 
 use super::verify::as_flags;
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, OrFail as _};
 use crate::flags::{Output, PolicyFlags, TrustFlags, VerifyBlobAttestationFlags, VerifyBlobFlags};
 use crate::output::json_line;
 use crate::{plan, signers};
@@ -157,7 +157,6 @@ async fn detached(
     let certificate = read("--certificate", flags.certificate.as_deref()).await?;
     let timestamp = read("--rfc3161-timestamp", flags.rfc3161_timestamp.as_deref()).await?;
     context.console.wait_for("reading the signature");
-    FileSignature::detached(bytes, certificate, timestamp)
-        .await
-        .map_err(|error| Failure::judgement("cannot read the signature", &error))
+    let signature = FileSignature::detached(bytes, certificate, timestamp).await;
+    signature.or_fail(|| "cannot read the signature".to_owned())
 }

@@ -54,14 +54,15 @@ impl FileArgument {
     ///
     /// # Errors
     /// It does not exist, is a directory, or cannot be read.
-    pub async fn digests(&self, algorithms: &[HashAlgorithm]) -> io::Result<Vec<Digest>> {
+    pub async fn digests(&self, algorithms: &[HashAlgorithm]) -> Result<Vec<Digest>, FileError> {
         let (from, algorithms) = (self.clone(), algorithms.to_vec());
-        host::off_thread(move || {
+        let hash = move || {
             let mut hashers: Vec<_> = algorithms.into_iter().map(Hasher::new).collect();
             from.feed(|chunk| hashers.iter_mut().for_each(|hasher| hasher.update(chunk)))?;
             Ok(hashers.into_iter().map(Hasher::finish).collect())
-        })
-        .await?
+        };
+        let done = host::off_thread(hash).await.and_then(|done| done);
+        done.map_err(|error| FileError::from_io(self.as_path(), error))
     }
 
     /// Gives `take` the content, a chunk at a time. Blocks.
@@ -124,6 +125,8 @@ mod tests {
     async fn a_directory_is_not_hashed() {
         let directory = tempfile::tempdir().unwrap();
         let error = FileArgument::parse(directory.path()).digests(&[]).await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
+        assert!(
+            matches!(&error, FileError::Io { source, .. } if source.kind() == io::ErrorKind::IsADirectory)
+        );
     }
 }

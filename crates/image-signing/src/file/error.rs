@@ -9,6 +9,7 @@ use signer::ForeignFormat;
 use x509::Certificate;
 
 use crate::identity_error::IdentityError;
+use crate::refusal::claimed_identity;
 
 /// Why a file was not signed or verified.
 #[derive(Debug, thiserror::Error)]
@@ -47,13 +48,8 @@ pub enum Error {
         source: FileError,
     },
     /// The file does not exist or cannot be read.
-    #[error("cannot read {}", file.display())]
-    Read {
-        /// The file.
-        file: PathBuf,
-        /// What the operating system says.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Read(#[from] FileError),
     /// A check of the signature failed, or could not be made.
     #[error("the signature of {} is not acceptable", file.display())]
     Refused {
@@ -89,4 +85,16 @@ pub enum Error {
         /// What the operating system says.
         source: io::Error,
     },
+}
+
+impl Error {
+    /// The identity that the certificate of a refused signature claims, unless it is the reason.
+    pub fn claimed_identity(&self) -> Option<String> {
+        match self {
+            Self::Refused { certificate, source, .. } => {
+                claimed_identity(source, certificate.as_deref())
+            }
+            _ => None,
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use host::FileError;
 use serde::Serialize;
 use signer::{FileDigest, FileHasher, ForeignFormat, Session, Signed};
 
@@ -36,9 +37,9 @@ impl FileToSign {
     ) -> Result<Self, Error> {
         let path = file.as_path().to_owned();
         let work = move || {
-            let failed = |source| Error::Read { file: file.as_path().to_owned(), source };
+            let failed = |source| FileError::from_io(file.as_path(), source);
             if !file.is_standard() && !file.as_path().exists() {
-                return Err(failed(io::ErrorKind::NotFound.into()));
+                return Err(failed(io::ErrorKind::NotFound.into()).into());
             }
             if let FileArgument::File(path) = &bundle {
                 check_writable(path).map_err(|error| cannot_write(path, error))?;
@@ -50,7 +51,7 @@ impl FileToSign {
             Ok(Self { file, bundle, digest })
         };
         let done = host::off_thread(work).await;
-        done.unwrap_or_else(|source| Err(Error::Read { file: path, source }))
+        done.unwrap_or_else(|source| Err(FileError::from_io(&path, source).into()))
     }
 
     /// The file.

@@ -164,7 +164,7 @@ async fn read(
         Some(source) if bundle.is_some() || !is_missing(artifact) => {
             Err(Error::NoSignature { file, source })
         }
-        _ => Err(Error::Read { file, source: std::io::ErrorKind::NotFound.into() }),
+        _ => Err(FileError::NotFound { path: file }.into()),
     }
 }
 

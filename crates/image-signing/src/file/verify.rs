@@ -51,9 +51,7 @@ impl FileVerifier {
             Artifact::Digest { digest, .. } => vec![digest.clone()],
             Artifact::File(file) => {
                 let algorithms = self.algorithms(signature).map_err(refused)?;
-                let read = file.digests(&algorithms).await;
-                let unread = |source| Error::Read { file: artifact.name().to_owned(), source };
-                read.map_err(unread)?
+                file.digests(&algorithms).await?
             }
         };
         let by_digest = self.judge(Known::Digests(digests), signature).await;
