@@ -8,7 +8,9 @@
 //! delegated targets: Sigstore lists its targets at the top level.
 #![doc = include_str!("../README.md")]
 
+mod apart;
 mod cache;
+mod current;
 mod directories;
 mod error;
 mod fetch;
@@ -22,11 +24,12 @@ mod trust;
 mod update;
 mod warning;
 
+pub use crate::current::{current, initialize, offline};
 pub use crate::directories::{Choice, Directories};
 pub use crate::error::Error;
 pub use crate::mirror::Mirror;
 pub use crate::root_file::{Checksum, read_root};
-pub use crate::trust::{Metadata, Trust, public_good_with_rekor_v2};
-pub use crate::update::{Updates, initialize};
+pub use crate::trust::{Metadata, Trust};
+pub use crate::update::Updates;
 pub use crate::warning::Warning;
 pub use {host, trust_root};

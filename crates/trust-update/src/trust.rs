@@ -1,8 +1,12 @@
+use std::fmt;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
+use serde_json::{Map, Value, json};
 use trust_root::{SigningConfig, TrustedRoot};
 
-use crate::error::{Error, chain, reason};
+use crate::error::{Error, chain, reason, shown};
+use crate::mirror::Mirror;
 use crate::warning::Warning;
 
 /// The result of an update: verified files and metadata.
@@ -12,6 +16,8 @@ pub struct Trust {
     pub(crate) trusted_root: TrustedRoot,
     pub(crate) files: Vec<(&'static str, Vec<u8>)>,
     pub(crate) metadata: Vec<Metadata>,
+    /// The directory of the cache; `None` for embedded files.
+    pub(crate) directory: Option<PathBuf>,
     pub(crate) refreshed: Option<SystemTime>,
     pub(crate) warnings: Vec<Warning>,
 }
@@ -30,12 +36,25 @@ pub struct Metadata {
 }
 
 impl Trust {
+    /// The files of the public-good instance that are part of this crate.
+    pub fn embedded() -> Self {
+        Self {
+            mirror: Mirror::public_good().url().to_string(),
+            trusted_root: TrustedRoot::public_good(),
+            files: Vec::new(),
+            metadata: Vec::new(),
+            directory: None,
+            refreshed: None,
+            warnings: Vec::new(),
+        }
+    }
+
     /// The trusted root.
     pub fn trusted_root(&self) -> &TrustedRoot {
         &self.trusted_root
     }
 
-    /// `trusted_root.json` as it was served.
+    /// `trusted_root.json` as it was served; empty for embedded files.
     pub fn trusted_root_json(&self) -> &[u8] {
         self.file(TRUSTED_ROOT).unwrap_or_default()
     }
@@ -45,6 +64,9 @@ impl Trust {
     /// # Errors
     /// The file is not a signing config that can be used here.
     pub fn signing_config(&self) -> Result<Option<SigningConfig>, Error> {
+        if self.directory.is_none() {
+            return Ok(Some(SigningConfig::public_good()));
+        }
         self.config(SIGNING_CONFIG)
     }
 
@@ -53,10 +75,18 @@ impl Trust {
     /// # Errors
     /// As [`Trust::signing_config`].
     pub fn signing_config_with_rekor_v2(&self) -> Result<Option<SigningConfig>, Error> {
+        if self.directory.is_none() {
+            return Ok(Some(public_good_with_rekor_v2()));
+        }
         self.config(SIGNING_CONFIG_V2)
     }
 
-    /// The metadata that was verified, from the root down.
+    /// The URL of the mirror.
+    pub fn mirror(&self) -> &str {
+        &self.mirror
+    }
+
+    /// The metadata that was verified, from the root down; none for embedded files.
     pub fn metadata(&self) -> &[Metadata] {
         &self.metadata
     }
@@ -76,6 +106,25 @@ impl Trust {
         &self.warnings
     }
 
+    /// What is cached, in the JSON of cosign's older versions, which scripts may read.
+    pub fn status(&self) -> Value {
+        let of_role = |it: &Metadata| {
+            let status = json!({
+                "version": it.version,
+                "len": it.length,
+                "expiration": shown(it.expires),
+                "error": "",
+            });
+            (it.name.to_owned(), status)
+        };
+        json!({
+            "local": self.directory,
+            "remote": self.mirror,
+            "metadata": self.metadata.iter().map(of_role).collect::<Map<_, _>>(),
+            "targets": self.targets().collect::<Vec<_>>(),
+        })
+    }
+
     fn config(&self, name: &str) -> Result<Option<SigningConfig>, Error> {
         let parsed = self.file(name).map(SigningConfig::from_json).transpose();
         parsed.map_err(|error| Error::Untrusted {
@@ -90,10 +139,22 @@ impl Trust {
     }
 }
 
+/// The mirror, its root and the files, in one line.
+impl fmt::Display for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.mirror)?;
+        if let Some(root) = self.metadata.first() {
+            write!(f, ": root {}, valid until {}", root.version, shown(root.expires))?;
+            write!(f, ", with {}", self.targets().collect::<Vec<_>>().join(", "))?;
+        }
+        Ok(())
+    }
+}
+
 /// The embedded signing config of the public-good instance that leads to Rekor v2; the one that
 /// leads to v1 is [`SigningConfig::public_good`].
 #[expect(clippy::expect_used, reason = "a constant, and a test reads it")]
-pub fn public_good_with_rekor_v2() -> SigningConfig {
+fn public_good_with_rekor_v2() -> SigningConfig {
     let json = include_bytes!("../data/signing_config_rekor_v2.v0.2.json");
     SigningConfig::from_json(json).expect("the embedded signing config is valid")
 }

@@ -21,7 +21,8 @@ use crate::root_metadata::check_keys;
 use crate::trust::{Metadata, SIGNING_CONFIG, SIGNING_CONFIG_V2, TRUSTED_ROOT, Trust};
 use crate::warning::Warning;
 
-/// Keeps the files of one mirror current, in a cache on disk.
+/// Keeps the files of one mirror current, in a cache on disk. Files are read and written on the
+/// thread that polls: [`current`](crate::current) and the like do that beside an async runtime.
 #[derive(Clone, Debug)]
 pub struct Updates {
     mirror: Mirror,
@@ -114,6 +115,39 @@ impl Updates {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Starts again and makes the mirror the one that is asked from now on: its cached files are
+    /// removed, and its root becomes the configured one. On failure everything stays as it was.
+    ///
+    /// # Errors
+    /// As [`Updates::refresh`]; or the directories cannot be written.
+    pub async fn initialize(
+        &self,
+        http: &Arc<dyn Transport>,
+        clock: &dyn Clock,
+    ) -> Result<Trust, Error> {
+        let now = clock.now();
+        let (directories, trusted, cached) = (&self.directories, self.trusted(), self.directory());
+        let _lock = self.lock(clock).await?;
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Directory { path, source }
+        };
+        let parent = directories.cache();
+        files::create_directory(parent, trusted).map_err(failed(parent))?;
+        // Removed when it is dropped, unless it has taken the place of the cache by then.
+        let fresh = files::new_directory(parent, ".new-").map_err(failed(parent))?;
+        let cache = Arc::new(Cache::new(fresh.path().to_owned(), trusted));
+        let mut trust = self.fetch(&cache, http, clock, now).await?;
+        // Without its files, nothing was initialized.
+        if let Some(Warning::NotKept { path, source }) = trust.warnings.pop() {
+            return Err(Error::Directory { path, source });
+        }
+        directories.choose(&self.mirror)?;
+        files::remove_directory(&cached).map_err(failed(&cached))?;
+        std::fs::rename(fresh.path(), &cached).map_err(failed(&cached))?;
+        Ok(trust)
     }
 
     fn directory(&self) -> PathBuf {
@@ -240,46 +274,11 @@ impl Updates {
             trusted_root,
             files,
             metadata: metadata.into_iter().flatten().collect(),
+            directory: Some(self.directories.cache().to_owned()),
             refreshed: None,
             warnings: Vec::new(),
         })
     }
-}
-
-/// Starts again with `mirror` and makes it the one that is asked from now on: its cached files are
-/// removed, and its root becomes the configured one. On failure everything stays as it was.
-///
-/// # Errors
-/// As [`Updates::refresh`]; or the directories cannot be written.
-pub async fn initialize(
-    mirror: Mirror,
-    directories: &Directories,
-    http: &Arc<dyn Transport>,
-    clock: &dyn Clock,
-) -> Result<Trust, Error> {
-    let now = clock.now();
-    let trusted = directories.trusted(directories.cache());
-    let _lock = lock(&directories.lock_of(&mirror), trusted, clock).await?;
-    let cached = directories.of(&mirror);
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| Error::Directory { path, source }
-    };
-    let parent = directories.cache();
-    files::create_directory(parent, trusted).map_err(failed(parent))?;
-    // Removed when it is dropped, unless it has taken the place of the cache by then.
-    let fresh = files::new_directory(parent, ".new-").map_err(failed(parent))?;
-    let updates = Updates::new(mirror, directories.clone());
-    let cache = Arc::new(Cache::new(fresh.path().to_owned(), trusted));
-    let mut trust = updates.fetch(&cache, http, clock, now).await?;
-    // Without its files, nothing was initialized.
-    if let Some(Warning::NotKept { path, source }) = trust.warnings.pop() {
-        return Err(Error::Directory { path, source });
-    }
-    directories.choose(updates.mirror())?;
-    files::remove_directory(&cached).map_err(failed(&cached))?;
-    std::fs::rename(fresh.path(), &cached).map_err(failed(&cached))?;
-    Ok(trust)
 }
 
 type Parts = (Updater, Vec<(&'static str, Vec<u8>)>);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sandbox::TufRepository;
-use trust_update::{Checksum, Error, Mirror, Updates, Warning, initialize, read_root};
+use trust_update::{Checksum, Error, Mirror, Updates, Warning, read_root};
 use url::Url;
 
 use crate::setup::{DAY, ROOT, Setup, URL, block_on, now};
@@ -171,8 +171,7 @@ fn initializing_forgets_what_was_cached_and_chooses_the_mirror() {
     // A repository that was made anew, with lower versions: that is what initializing is for.
     setup.edit(|repository| repository.publish_as(3, now()).unwrap());
     assert!(setup.refresh(now()).is_err());
-    let trust =
-        block_on(initialize(setup.mirror(), setup.directories(), setup.http(), &now())).unwrap();
+    let trust = block_on(setup.updates().initialize(setup.http(), &now())).unwrap();
     assert_eq!(trust.metadata()[1].version, 3);
     let none: [(&str, &str); 0] = [];
     let chosen = block_on(setup.directories().mirror(&none)).unwrap().mirror;
@@ -187,7 +186,7 @@ fn initializing_that_fails_changes_nothing() {
     let setup = Setup::new();
     setup.current(now()).unwrap();
     setup.cut();
-    let error = block_on(initialize(setup.mirror(), setup.directories(), setup.http(), &now()));
+    let error = block_on(setup.updates().initialize(setup.http(), &now()));
     assert!(matches!(error.unwrap_err(), Error::Unreachable { .. }));
     setup.offline(now()).unwrap();
     let none: [(&str, &str); 0] = [];

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are not in #[test] functions")]
 
 mod cache;
+mod current;
 mod embedded;
 mod peers;
 mod refreshing;
