@@ -30,6 +30,8 @@ pub use crate::loopback::{Callbacks, Loopback, Page};
 pub use crate::off_thread::off_thread;
 pub use crate::programs::{Invocation, Launch, NoPrograms, ProgramError, ProgramOutput, Programs};
 pub use crate::service_time::ClockDifference;
-pub use crate::text::{causes, escape, escape_remote, public_url, scrub, shell_quote, with_causes};
+pub use crate::text::{
+    causes, escape, escape_json, escape_remote, public_url, scrub, shell_quote, with_causes,
+};
 pub use crate::transport::{CallPolicy, Redirects, Transport, TransportError};
 pub use {bytes, http};

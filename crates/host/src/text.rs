@@ -30,6 +30,22 @@ pub fn escape(text: &str) -> String {
     shown
 }
 
+/// `json`, a JSON text, with the characters that [`escape`] changes written as JSON escapes them.
+pub fn escape_json(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for character in json.chars() {
+        if is_unsafe(character) {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 /// `text` as one word of a POSIX shell, for a command that is offered for pasting; `None` when it
 /// holds characters that [`escape`] would change: such a text must not be pasted.
 pub fn shell_quote(text: &str) -> Option<String> {
@@ -162,6 +178,11 @@ mod tests {
         assert_eq!(escape(text), "a\\u{9b}2J\\u{202e}b\\u{2028}\\u{61c}\\n");
         let long = "é".repeat(500);
         assert_eq!(escape(&long), long);
+    }
+
+    #[test]
+    fn json_without_controls_is_the_same_json() {
+        assert_eq!(escape_json("{\"a\":\"\u{9b}2J\u{202e}é\"}"), r#"{"a":"\u009b2J\u202eé"}"#);
     }
 
     #[test]

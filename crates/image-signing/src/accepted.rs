@@ -23,6 +23,17 @@ pub struct VerifiedImage {
     pub refused: Vec<Refusal>,
 }
 
+impl VerifiedImage {
+    /// What a program tells people: a line for each signature.
+    pub fn lines(&self) -> Vec<String> {
+        let (image, digest) = (&self.image, self.resolved.digest());
+        let line = |it: &VerifiedSignature| {
+            format!("verified {image} ({digest}) signed by {}", it.signer())
+        };
+        self.signatures.iter().map(line).collect()
+    }
+}
+
 /// A signature or attestation of an image that was verified.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -17,7 +17,7 @@ mod write;
 pub use self::argument::FileArgument;
 pub use self::artifact::Artifact;
 pub use self::error::Error;
-pub use self::pairs::{PairError, Pairs, pairs};
+pub use self::pairs::{PairError, Pairs, check_overwrites, pairs};
 pub use self::paths::{bundle_path, is_same_file, older_bundle_path};
 pub use self::sign::{FileSigningReport, FileToSign, SignedFile, danger};
 pub use self::signature::FileSignature;

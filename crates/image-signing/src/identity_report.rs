@@ -124,6 +124,16 @@ pub struct SourceReport {
     pub hint: Option<String>,
 }
 
+/// A part of a report for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Section {
+    /// What the part is about.
+    pub heading: String,
+    /// Names and their values. A row without a name belongs to the one before.
+    pub rows: Vec<(String, String)>,
+}
+
 impl IdentitySearch {
     /// Reports what would sign by the time of `clock`; nobody is logged in. `fulcio`, the certificate
     /// authority, is awaited only when there is an identity to tell it about, and is asked for its
@@ -176,7 +186,7 @@ impl IdentitySearch {
 
 impl IdentityReport {
     /// Whether there is an identity that would sign, in one line.
-    pub fn headline(&self) -> &'static str {
+    fn headline(&self) -> &'static str {
         match (&self.chosen, self.fulcio.as_ref().and_then(|it| it.accepts)) {
             (None, _) => "Nothing here can sign.",
             (Some(_), Some(false)) => {
@@ -186,8 +196,37 @@ impl IdentityReport {
         }
     }
 
+    /// The report for people: what would sign, the certificate, what else is here or broken. The
+    /// reasons why sources are not here only when it is to be `verbose`.
+    pub fn sections(&self, verbose: bool) -> Vec<Section> {
+        let summary = self.summary().into_iter().map(|(name, value)| (name.to_owned(), value));
+        let mut sections = vec![Section::new(self.headline(), summary.collect())];
+        if let Some(certificate) = &self.certificate {
+            let row =
+                |it: &PredictedExtension| (it.name.unwrap_or(it.oid).to_owned(), it.value.clone());
+            let rows = certificate.extensions.iter().map(row).collect();
+            sections.push(Section::new("Extensions of the certificate", rows));
+        }
+        let is_chosen = |it: &SourceReport| {
+            let chosen = self.chosen.as_ref().is_some_and(|found| found.provider == it.provider);
+            chosen && it.state == "available"
+        };
+        let is_shown = |it: &&SourceReport| !is_chosen(it) && (verbose || it.state != "absent");
+        let rows: Vec<_> =
+            self.sources.iter().filter(is_shown).flat_map(SourceReport::rows).collect();
+        if !rows.is_empty() {
+            sections.push(Section::new("Other identity sources", rows));
+        }
+        if !verbose && !self.sources.is_empty() {
+            let absent = self.absent().join(", ");
+            let heading = format!("Not here (--verbose says why): {absent}");
+            sections.push(Section::new(&heading, Vec::new()));
+        }
+        sections
+    }
+
     /// The names of the sources that are not here, in order and each once.
-    pub fn absent(&self) -> Vec<&str> {
+    fn absent(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for source in self.sources.iter().filter(|it| it.state == "absent") {
             if !names.contains(&source.provider.as_str()) {
@@ -198,7 +237,7 @@ impl IdentityReport {
     }
 
     /// What to tell a user of the identity that would sign: names, and their values.
-    pub fn summary(&self) -> Vec<(&'static str, String)> {
+    fn summary(&self) -> Vec<(&'static str, String)> {
         let Some(chosen) = &self.chosen else { return Vec::new() };
         let claim = |name: &str| match chosen.claims.get(name) {
             Some(Value::String(text)) => Some(text.clone()),
@@ -316,7 +355,21 @@ impl PredictedCertificate {
     }
 }
 
+impl Section {
+    fn new(heading: &str, rows: Vec<(String, String)>) -> Self {
+        Self { heading: heading.to_owned(), rows }
+    }
+}
+
 impl SourceReport {
+    fn rows(&self) -> Vec<(String, String)> {
+        let found = [Some(&self.evidence), self.reason.as_ref()].into_iter().flatten();
+        let found: Vec<_> = found.filter(|text| !text.is_empty()).map(String::as_str).collect();
+        let text = format!("{}: {}", self.state, found.join("; "));
+        let hint = self.hint.iter().map(|hint| (String::new(), format!("hint: {hint}")));
+        std::iter::once((self.provider.clone(), text)).chain(hint).collect()
+    }
+
     fn new(report: Report) -> Self {
         let Report { provider, state, evidence, reason, hint } = report;
         Self { provider, state: state.as_str(), evidence, reason, hint }

@@ -13,8 +13,8 @@ use verify::{Artifact, Examination, Finding, LegacySignature};
 use x509::Certificate;
 
 use crate::error::{Action, Error};
-use crate::file::FileSignature;
 use crate::file::signature::Content as FileContent;
+use crate::file::{self, FileArgument, FileSignature};
 use crate::image::{self, Image};
 use crate::inspection::{
     CertificateInspection, CheckInspection, CheckResult, Checks, ContentInspection,
@@ -53,6 +53,25 @@ impl Inspector {
             }
             FileContent::Legacy(legacy) => self.legacy(&file.name, legacy, artifact),
         }
+    }
+
+    /// Inspects the bundle at `path`; the signature is checked against `artifact` as in
+    /// [`file`](Self::file).
+    ///
+    /// # Errors
+    /// [`Read`](crate::file::Error::Read) and [`Malformed`](crate::file::Error::Malformed).
+    pub async fn bundle_file(
+        &self,
+        path: &FileArgument,
+        artifact: Option<&FileArgument>,
+    ) -> Result<Inspection, file::Error> {
+        let file = FileSignature::read(path).await?;
+        let algorithm = file.hash_algorithm().unwrap_or(HashAlgorithm::Sha256);
+        let digests = match artifact {
+            Some(artifact) => artifact.digests(&[algorithm]).await?,
+            None => Vec::new(),
+        };
+        Ok(self.file(&file, digests.first()))
     }
 
     /// Inspects everything that is attached to `image`; nothing attached is an empty list.

@@ -3,6 +3,7 @@
 
 mod accepted;
 mod attestation;
+mod claim;
 mod error;
 mod event;
 pub mod file;
@@ -35,6 +36,7 @@ pub use {
 
 pub use crate::accepted::{SignerName, VerifiedImage, VerifiedSignature};
 pub use crate::attestation::Attestation;
+pub use crate::claim::Claim;
 pub use crate::error::{Action, Error};
 pub use crate::event::{Event, Listener};
 pub use crate::given_token::GivenToken;
@@ -42,7 +44,7 @@ pub use crate::identity::{FoundIdentity, IdentitySearch, SpiffeChoice};
 pub use crate::identity_error::IdentityError;
 pub use crate::identity_report::{
     ChosenIdentity, FulcioAnswer, IdentityReport, PredictedCertificate, PredictedExtension,
-    SourceReport,
+    Section, SourceReport,
 };
 pub use crate::image::{Image, Target};
 pub use crate::inspect::Inspector;

@@ -1,9 +1,9 @@
 //! Signatures that are logged and not attached to their image yet. They are public for ever, so
 //! they must not be lost, whatever ends the program.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{fs, io};
 
 use crate::event::{Event, Listener};
 use crate::file::write_atomically;
@@ -25,8 +25,23 @@ impl Unattached {
         })
     }
 
-    /// `signed` is kept elsewhere.
-    pub fn forget(&self, signed: &SignedImage) {
+    /// Keeps the bundle of `signed`, which is not attached: in `bundle` if it was written there,
+    /// else in a new file of the current directory.
+    ///
+    /// # Errors
+    /// As [`SignedImage::keep`].
+    pub fn keep(&self, signed: &SignedImage, bundle: Option<&Path>) -> io::Result<PathBuf> {
+        self.forget(signed);
+        let is_there = |path: &&Path| {
+            path.is_file() && fs::read_to_string(path).is_ok_and(|it| it == signed.bundle_json)
+        };
+        match bundle.filter(is_there) {
+            Some(path) => Ok(path.to_owned()),
+            None => signed.keep(Path::new("")),
+        }
+    }
+
+    fn forget(&self, signed: &SignedImage) {
         self.signatures().retain(|other| other.bundle_json != signed.bundle_json);
     }
 

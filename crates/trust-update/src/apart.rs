@@ -85,7 +85,7 @@ impl Clock for Caller {
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::pin(async move {
             pause.await;
-            drop(sender.send(()));
+            _ = sender.send(());
         });
         Box::pin(async move {
             if jobs.unbounded_send(job).is_ok() {

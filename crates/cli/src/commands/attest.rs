@@ -1,28 +1,25 @@
 //! `ambisign attest` and `ambisign attest-blob`.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use bundle::{SIZE_CAP, Subject};
-use image_signing::file::{FileArgument, check_writable, is_same_file};
-use image_signing::{Attestation, SignatureReport, provenance};
+use bundle::SIZE_CAP;
+use image_signing::file::{Error, FileArgument, check_overwrites, check_writable};
+use image_signing::{Attestation, Claim, SignatureReport};
 use keys::{Digest, HashAlgorithm};
-use serde_json::{Map, Value, json};
-use signer::Session;
+use serde_json::{Map, json};
 
 use super::sign::Job;
-use super::signing::{Signing, cannot_write, report_stream, write};
+use super::signing::{Signing, report_stream};
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, OrFail as _};
 use crate::flags::{AttestBlobFlags, AttestFlags, ClaimFlags, Output, SigningFlags};
-use crate::output::{json_line, rfc3339};
+use crate::output::{cannot_write, json_line, rfc3339, write};
 use crate::{files, plan};
 
 pub(crate) async fn attest(flags: &AttestFlags, context: &Arc<Context>) -> Result<(), Failure> {
-    let uses = flags.claim.path().filter(|path| files::is_standard(path));
-    check_stdin(usize::from(uses.is_some()), &flags.signing)?;
-    let claim = Claim::read(&flags.claim, context).await?;
+    check_stdin(flags.claim.input().into_iter().map(|(_, path)| path), &flags.signing)?;
+    let claim = claim(&flags.claim, context).await?;
     let job = Job {
         images: &flags.images,
         recursive: flags.recursive,
@@ -35,7 +32,8 @@ pub(crate) async fn attest(flags: &AttestFlags, context: &Arc<Context>) -> Resul
         lost: "with --no-upload the attestation would be lost",
     };
     job.run(context, Ok, async |signer, session| {
-        Ok(signer.with_attestation(claim.attestation(session, context).await?))
+        let certificate = session.certificate().await?;
+        Ok(signer.with_attestation(claim.attestation(&certificate, &*context.env)?))
     })
     .await
 }
@@ -44,38 +42,49 @@ pub(crate) async fn attest_blob(
     flags: &AttestBlobFlags,
     context: &Arc<Context>,
 ) -> Result<(), Failure> {
-    let bundle = flags.bundle.as_path();
-    let report = report_stream(Some(bundle), flags.signing.output())?;
-    if !files::is_standard(bundle) {
-        check_writable(bundle).map_err(|error| cannot_write(bundle, &error))?;
+    let path = flags.bundle.as_path();
+    let report = report_stream(Some(path), flags.signing.output())?;
+    let claimed = flags.claim.input().map(|(_, path)| path);
+    let read = || flags.files.iter().map(AsRef::as_ref).chain(claimed);
+    check_stdin(read(), &flags.signing)?;
+    let inputs: Vec<_> = read().map(|input: &Path| ("an input", input.to_owned())).collect();
+    check_overwrites(&FileArgument::parse(path), &inputs)?;
+    if !files::is_standard(path) {
+        check_writable(path).map_err(|error| cannot_write(path, &error))?;
     }
-    check_inputs(flags)?;
-    let claim = Claim::read(&flags.claim, context).await?;
+    let claim = claim(&flags.claim, context).await?;
+    let digest = match (&flags.hash, flags.files.len()) {
+        (Some(hex), 1) => Digest::from_hex(HashAlgorithm::Sha256, &hex.to_ascii_lowercase())
+            .map(Some)
+            .map_err(|error| Failure::of(Exit::Usage, "--hash cannot be used", &error))?,
+        (Some(_), _) => {
+            let problem = "--hash is the digest of one file, and several are named";
+            return Err(Failure::usage(problem));
+        }
+        (None, _) => None,
+    };
     let mut subjects = Vec::new();
-    for file in &flags.files {
-        let digest = match &flags.hash {
-            Some(hex) => Digest::from_hex(HashAlgorithm::Sha256, &hex.to_ascii_lowercase())
-                .map_err(|error| Failure::of(Exit::Usage, "--hash cannot be used", &error))?,
-            None => sha256(file, context).await?,
-        };
-        let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
-        let digests = BTreeMap::from([("sha256".to_owned(), digest.to_hex())]);
-        subjects.push(Subject { name, digests, annotations: BTreeMap::new() });
+    for file in flags.files.iter().map(FileArgument::parse) {
+        context.console.wait_for(&format!("reading {file}"));
+        let _paused = file.is_standard().then(|| context.pause());
+        subjects.push(file.subject(digest.clone()).await.map_err(Error::from)?);
+        context.console.settle();
     }
-    if let Claim::Given(attestation) = &claim {
+    if let Claim::Attestation(attestation) = &claim {
         // Refused before a certificate is requested.
         attestation.statement(subjects.clone())?;
     }
     let session = Signing::plan(&flags.signing, report, context).await?.session().await?;
-    let statement = claim.attestation(&session, context).await?.statement(subjects)?;
+    let certificate = session.certificate().await?;
+    let statement = claim.attestation(&certificate, &*context.env)?.statement(subjects)?;
     let signed = session.sign_statement(&statement).await?;
-    write(bundle, &signed.bundle.to_json(), &context.console)?;
+    write(path, &signed.bundle.to_json(), &context.console)?;
     let line = match flags.signing.output() {
-        Output::Text => format!("attested as {}: {}", signed.identity.name, bundle.display()),
+        Output::Text => format!("attested as {}: {}", signed.identity.name, path.display()),
         Output::Json => {
             let mut report = json!(SignatureReport::new(&signed));
             report["subjects"] = json!(statement.subjects());
-            report["bundle"] = bundle.display().to_string().into();
+            report["bundle"] = path.display().to_string().into();
             json_line(&report)
         }
     };
@@ -83,25 +92,12 @@ pub(crate) async fn attest_blob(
     Ok(())
 }
 
-/// Refuses a bundle that would overwrite what is read, and two uses of stdin.
-fn check_inputs(flags: &AttestBlobFlags) -> Result<(), Failure> {
-    if flags.hash.is_some() && flags.files.len() > 1 {
-        return Err(Failure::usage("--hash is the digest of one file, and several are named"));
-    }
-    let claim = flags.claim.path();
-    let read = flags.files.iter().map(PathBuf::as_path).chain(claim);
-    if let Some(input) =
-        read.clone().find(|input| !files::is_standard(input) && is_same_file(&flags.bundle, input))
-    {
-        let problem = format!("the bundle would overwrite {}", input.display());
-        return Err(Failure::usage(problem).hint("use another --bundle FILE"));
-    }
-    let stdin = read.filter(|input| files::is_standard(input)).count();
-    check_stdin(stdin, &flags.signing)
-}
-
-/// stdin can be read once: `uses` counts the uses beside the identity token.
-fn check_stdin(uses: usize, signing: &SigningFlags) -> Result<(), Failure> {
+/// stdin can be read once.
+fn check_stdin<'a>(
+    read: impl Iterator<Item = &'a Path>,
+    signing: &SigningFlags,
+) -> Result<(), Failure> {
+    let uses = read.filter(|input| files::is_standard(input)).count();
     if uses + usize::from(signing.token_is_stdin()) < 2 {
         return Ok(());
     }
@@ -109,79 +105,33 @@ fn check_stdin(uses: usize, signing: &SigningFlags) -> Result<(), Failure> {
         .hint("give one of them in a file"))
 }
 
-async fn sha256(file: &Path, context: &Context) -> Result<Digest, Failure> {
-    context.console.wait_for(&format!("reading {}", file.display()));
-    let paused = files::is_standard(file).then(|| context.pause());
-    let digests = FileArgument::parse(file).digests(&[HashAlgorithm::Sha256]).await;
-    drop(paused);
-    context.console.settle();
-    let digest = digests.map_err(image_signing::file::Error::from)?.pop();
-    digest.ok_or_else(|| Failure::new(Exit::Failed, "the file has no digest"))
-}
-
-/// What is attested.
-enum Claim {
-    Given(Attestation),
-    /// SLSA provenance of this job, with more external parameters.
-    Provenance(Map<String, Value>),
-}
-
-impl Claim {
-    async fn read(flags: &ClaimFlags, context: &Context) -> Result<Self, Failure> {
-        let predicate_type = plan::predicate_type(&flags.r#type)?;
-        let (flag, path) = match (&flags.predicate, &flags.statement) {
-            (Some(path), _) => ("--predicate", path),
-            (None, Some(path)) => ("--statement", path),
-            (None, None) if predicate_type == PROVENANCE => {
-                let Some(path) = &flags.provenance_parameters else {
-                    return Ok(Self::Provenance(Map::new()));
-                };
-                let bytes = read("--provenance-parameters", path).await?;
-                let problem = format!("cannot use --provenance-parameters {}", path.display());
-                return serde_json::from_slice(&bytes)
-                    .map(Self::Provenance)
-                    .map_err(|error| Failure::of(Exit::Usage, problem, &error));
-            }
-            (None, None) => {
-                return Err(Failure::usage("there is nothing to attest").hint(
-                    "give a predicate: --predicate FILE, or --type slsaprovenance1 for the \
-                     provenance of this job",
-                ));
-            }
+/// What the flags say is attested.
+async fn claim(flags: &ClaimFlags, context: &Context) -> Result<Claim, Failure> {
+    let predicate_type = plan::predicate_type(&flags.r#type)?;
+    let Some((flag, path)) = flags.input() else {
+        return match predicate_type == PROVENANCE {
+            true => Ok(Claim::Provenance(Map::new())),
+            false => Err(Failure::usage("there is nothing to attest").hint(
+                "give a predicate: --predicate FILE, or --type slsaprovenance1 for the provenance \
+                 of this job",
+            )),
         };
-        let bytes = read(flag, path).await?;
-        let attestation = match (&flags.statement, flags.r#type.as_str()) {
-            (Some(_), _) => Attestation::parse_statement(&bytes)?,
-            (None, "custom") => {
-                let problem = format!("cannot use {flag} {}", path.display());
-                let text = String::from_utf8(bytes)
-                    .map_err(|error| Failure::of(Exit::Failed, problem, &error))?;
-                Attestation::custom(&text, &rfc3339(context.now()))
-            }
-            (None, _) => Attestation::predicate(predicate_type, bytes)?,
-        };
-        Ok(Self::Given(attestation))
-    }
-
-    async fn attestation(
-        &self,
-        session: &Session,
-        context: &Context,
-    ) -> Result<Attestation, Failure> {
-        match self {
-            Self::Given(attestation) => Ok(attestation.clone()),
-            Self::Provenance(parameters) => {
-                let certificate = session.certificate().await?;
-                Ok(provenance(&certificate, &*context.env, parameters.clone())?)
-            }
-        }
-    }
-}
-
-async fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    };
     let problem = || format!("cannot use {flag} {}", path.display());
-    let bytes = files::read(path, SIZE_CAP).await;
-    bytes.map_err(|error| Failure::of(Exit::Failed, problem(), &error))
+    let bytes = files::read(path, SIZE_CAP).await.or_fail(problem)?;
+    Ok(Claim::Attestation(match flags {
+        ClaimFlags { statement: Some(_), .. } => Attestation::parse_statement(&bytes)?,
+        ClaimFlags { predicate: None, .. } => {
+            let parameters = serde_json::from_slice(&bytes);
+            let wrong = |error| Failure::of(Exit::Usage, problem(), &error);
+            return parameters.map(Claim::Provenance).map_err(wrong);
+        }
+        ClaimFlags { r#type, .. } if r#type == "custom" => {
+            let text = String::from_utf8(bytes).or_fail(problem)?;
+            Attestation::custom(&text, &rfc3339(context.now()))
+        }
+        _ => Attestation::predicate(predicate_type, bytes)?,
+    }))
 }
 
 const PROVENANCE: &str = "https://slsa.dev/provenance/v1";

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use fulcio_client::{Fulcio, Profiles};
 use host::Host;
-use image_signing::{IdentityReport, PredictedExtension, SourceReport};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::flags::{IdentityCommandFlags, Output};
 use crate::identity::{self, Login};
-use crate::output::{Layout, Stream, json_line};
+use crate::output::{Stream, json_line, lay_out};
 use crate::{mask, plan};
 
 pub(crate) async fn identity(
@@ -37,8 +36,9 @@ pub(crate) async fn identity(
     match flags.output {
         Output::Json => console.data(&json_line(&report)),
         Output::Text => {
-            let layout = Layout::new(context.env.var("COLUMNS"));
-            text(&report, layout).iter().for_each(|line| console.data(line));
+            let sections = report.sections(tracing::enabled!(tracing::Level::DEBUG));
+            let lines = lay_out(&sections, context.env.var("COLUMNS"));
+            lines.iter().for_each(|line| console.data(line));
         }
     }
     if let Some(error) = report.error {
@@ -77,45 +77,6 @@ async fn profiles(flags: &IdentityCommandFlags) -> Result<Profiles, Failure> {
         )
     })
 }
-
-/// First what would sign, then the certificate, then what else is here or broken, then the rest.
-fn text(report: &IdentityReport, mut layout: Layout) -> Vec<String> {
-    layout.heading(report.headline());
-    for (name, value) in report.summary() {
-        layout.field(name, &value, COLUMN);
-    }
-    if let Some(certificate) = &report.certificate {
-        layout.heading("Extensions of the certificate");
-        let name = |it: &'_ PredictedExtension| it.name.unwrap_or(it.oid);
-        let column = layout.column(certificate.extensions.iter().map(name));
-        for it in &certificate.extensions {
-            layout.field(name(it), &it.value, column);
-        }
-    }
-    let is_verbose = tracing::enabled!(tracing::Level::DEBUG);
-    let is_chosen = |it: &SourceReport| {
-        it.state == "available" && report.chosen.iter().any(|found| found.provider == it.provider)
-    };
-    let is_shown = |it: &&SourceReport| !is_chosen(it) && (is_verbose || it.state != "absent");
-    let others: Vec<_> = report.sources.iter().filter(is_shown).collect();
-    if !others.is_empty() {
-        layout.heading("Other identity sources");
-    }
-    let column = layout.column(others.iter().map(|it| it.provider.as_str()));
-    for it in others {
-        let found = [Some(&*it.evidence), it.reason.as_deref()].into_iter().flatten();
-        let found: Vec<_> = found.filter(|text| !text.is_empty()).collect();
-        layout.field(&it.provider, &format!("{}: {}", it.state, found.join("; ")), column);
-        it.hint.iter().for_each(|hint| layout.field("", &format!("hint: {hint}"), column));
-    }
-    if !is_verbose && !report.sources.is_empty() {
-        layout.heading(&format!("Not here (--verbose says why): {}", report.absent().join(", ")));
-    }
-    layout.lines()
-}
-
-/// Where values begin.
-const COLUMN: usize = 13;
 
 /// The largest file of issuer profiles, in bytes.
 const PROFILES_CAP: usize = 1 << 20;

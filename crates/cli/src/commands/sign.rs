@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
 use image_signing::file::check_writable;
-use image_signing::{Error, ImageSigner, SignedImage, Target};
+use image_signing::{Error, Image, ImageSigner, SignedImage, Target};
 use signer::Session;
 
-use super::signing::{Signing, WIDTH, cannot_write, report_stream, write};
+use super::signing::{Signing, WIDTH, report_stream};
 use super::unattached::Unattached;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, OrFail as _};
 use crate::files;
 use crate::flags::{Output, RegistryFlags, SignFlags, SigningFlags};
-use crate::output::json_line;
+use crate::output::{Stream, cannot_write, json_line, write};
 use crate::plan;
 
 /// Images to sign, or to attest something of.
@@ -61,94 +61,70 @@ impl Job<'_> {
         before: impl FnOnce(ImageSigner) -> Result<ImageSigner, Failure>,
         after: impl AsyncFnOnce(ImageSigner, &Session) -> Result<ImageSigner, Failure>,
     ) -> Result<(), Failure> {
-        let flags = self;
-        let images = plan::images(flags.images)?;
+        let images = plan::images(self.images)?;
         self.check_outputs()?;
-        let report = report_stream(flags.bundle, flags.signing.output())?;
-        let signer = ImageSigner::new(plan::registry(
-            flags.registry,
-            &images,
-            flags.signature_tags,
-            context,
-        )?);
-        let signer = before(signer)?.recursive(flags.recursive).attach(flags.upload);
-        let unattached = Unattached::new(flags.bundle, context);
-        let signer = signer.with_listener(unattached.listener());
-        let signing = Signing::plan(flags.signing, report, context).await?;
+        let report = report_stream(self.bundle, self.signing.output())?;
+        let registry = plan::registry(self.registry, &images, self.signature_tags, context)?;
+        let signer = before(ImageSigner::new(registry))?.recursive(self.recursive);
+        let unattached = Unattached::new(self.bundle, context);
+        let signer = signer.attach(self.upload).with_listener(unattached.listener());
+        let signing = Signing::plan(self.signing, report, context).await?;
 
-        // First what can be known without an identity: nothing is sent to Fulcio or Rekor for an image
-        // that does not exist or may not be written.
-        let (mut targets, mut failed) = (Vec::new(), 0_usize);
-        images.iter().for_each(|image| context.console.begin(image.as_str()));
-        context.console.wait_for("looking at the images");
-        let mut located = signer.locate_all(&images);
-        while let Some((position, found)) = located.next().await {
-            images.get(position).iter().for_each(|image| context.console.end(image.as_str()));
-            match found {
-                Ok(found) => {
-                    found.iter().for_each(|target| context.console.begin(target.name()));
-                    targets.extend(found);
-                }
-                Err(error) => {
-                    failed += 1;
-                    context.fail(&error.into());
-                }
+        // First what can be known without an identity: nothing is sent to Fulcio or Rekor for an
+        // image that does not exist or may not be written.
+        let (targets, unlocated) = locate(&signer, &images, context).await;
+        let session = match targets.as_slice() {
+            [] => return Ok(()),
+            [target] => signing.session().await.or_fail(|| not_signed(target, 0))?,
+            [first, others @ ..] => {
+                signing.session().await.or_fail(|| not_signed(first, others.len()))?
             }
-        }
-        drop(located);
-        if targets.is_empty() {
-            return Ok(());
-        }
-        let unlocated = failed;
-
-        let session = signing.session().await?;
-        let signer = after(signer, &session).await?;
-        // A bundle that goes to a file is written before it is attached.
-        let bundle = flags.bundle;
-        let signer = signer.attach(flags.upload && bundle.is_none());
-        let sign = async |(position, target): (usize, &Target)| {
-            let signed = signer.sign_and_attach(target, &session);
-            (position, context.console.task(target.name(), signed).await)
         };
-        let mut signed = stream::iter(targets.iter().enumerate()).map(sign).buffer_unordered(WIDTH);
-        while let Some((position, signed)) = signed.next().await {
-            let signed = match (signed, bundle) {
-                (Ok(signed), Some(path)) => {
-                    match write(path, &signed.bundle_json, &context.console) {
-                        Ok(()) => {}
-                        // It is logged: attaching it is still worth while.
-                        Err(failure) if flags.upload => context.fail(&failure),
-                        Err(failure) => return Err(unattached.keep(&signed, failure)),
-                    }
-                    match flags.upload {
-                        true => signer.attach_signature(signed).await,
-                        false => Ok(signed),
-                    }
-                }
-                (signed, _) => signed,
-            };
-            targets.get(position).iter().for_each(|target| context.console.end(target.name()));
-            failed += usize::from(signed.is_err());
-            match signed {
-                Ok(signed) => {
-                    context.console.say(report, &self.line(&signed));
-                }
+        let signer = after(signer, &session).await?;
+        let sign = async |target| {
+            let signed = signer.sign_and_attach(target, &session);
+            (target, context.console.task(target.name(), signed).await)
+        };
+        let mut failed = unlocated;
+        let mut signed = stream::iter(&targets).map(sign).buffer_unordered(WIDTH);
+        while let Some((target, signed)) = signed.next().await {
+            context.console.end(target.name());
+            let written = match signed {
+                Ok(signed) => self.finish(&signed, report, &unattached, context),
                 Err(Error::NotAttached { signed, source }) => {
                     let kept = signed.clone();
                     let failure = Failure::from(Error::NotAttached { signed, source });
-                    context.fail(&unattached.keep(&kept, failure));
+                    Err(unattached.keep(&kept, failure))
                 }
-                Err(error) => context.fail(&error.into()),
+                Err(error) => Err(error.into()),
+            };
+            if let Err(failure) = written {
+                failed += 1;
+                context.fail(&failure);
             }
         }
-        let all = targets.len() + unlocated;
-        if failed > 0 && all > 1 {
-            context.console.note(&format!(
-                "{} {} of {all}, {failed} failed",
-                self.done,
-                all - failed
-            ));
+        context.console.tally(self.done, targets.len() + unlocated, failed);
+        Ok(())
+    }
+
+    /// Writes the bundle, unless it was written before it was attached, and reports.
+    fn finish(
+        &self,
+        signed: &SignedImage,
+        report: Stream,
+        unattached: &Unattached,
+        context: &Context,
+    ) -> Result<(), Failure> {
+        if let (Some(path), false) = (self.bundle, self.upload) {
+            write(path, &signed.bundle_json, &context.console)
+                .map_err(|failure| unattached.keep(signed, failure))?;
         }
+        let resolved = signed.target.resolved();
+        let line = match self.signing.output() {
+            Output::Json => json_line(&signed.report()),
+            Output::Text => format!("{} {resolved} as {}", self.done, signed.identity().name),
+        };
+        context.console.say(report, &line);
         Ok(())
     }
 
@@ -171,18 +147,33 @@ impl Job<'_> {
         }
         Ok(())
     }
+}
 
-    fn line(&self, signed: &SignedImage) -> String {
-        let resolved = signed.target.resolved();
-        match self.signing.output() {
-            Output::Json => json_line(&signed.report()),
-            Output::Text => format!(
-                "{} {}@{} as {}",
-                self.done,
-                resolved.repository(),
-                resolved.digest(),
-                signed.identity().name
-            ),
+/// The manifests of `images` that can be signed, and how many images cannot.
+async fn locate(signer: &ImageSigner, images: &[Image], context: &Context) -> (Vec<Target>, usize) {
+    let (mut targets, mut failed) = (Vec::new(), 0);
+    images.iter().for_each(|image| context.console.begin(image.as_str()));
+    context.console.wait_for("looking at the images");
+    let mut located = signer.locate_all(images);
+    while let Some((position, found)) = located.next().await {
+        images.get(position).iter().for_each(|image| context.console.end(image.as_str()));
+        match found {
+            Ok(found) => {
+                found.iter().for_each(|target| context.console.begin(target.name()));
+                targets.extend(found);
+            }
+            Err(error) => {
+                failed += 1;
+                context.fail(&error.into());
+            }
         }
+    }
+    (targets, failed)
+}
+
+fn not_signed(target: &Target, others: usize) -> String {
+    match others {
+        0 => format!("{} was not signed", target.name()),
+        _ => format!("{} and {others} others were not signed", target.name()),
     }
 }

@@ -10,7 +10,7 @@ use super::signing::{Signing, WIDTH, report_stream};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::flags::{Output, SignBlobFlags};
-use crate::output::{self, Stream, json_line};
+use crate::output::{Stream, json_line};
 
 pub(crate) async fn sign_blob(
     flags: &SignBlobFlags,
@@ -32,12 +32,6 @@ pub(crate) async fn sign_blob(
     let report = match flags.bundle {
         // `sign-blob F > F.sig` expects a signature there, as older tools write it.
         None if flags.signing.output.is_none() && !std::io::stdout().is_terminal() => {
-            if output::stdout_is_a_file() {
-                console.note(
-                    "nothing is written to stdout: the bundle is in FILE.sigstore.json (--bundle - \
-                     writes it to stdout, -o text the report)",
-                );
-            }
             Stream::Stderr
         }
         _ => report,
@@ -51,48 +45,47 @@ pub(crate) async fn sign_blob(
              (--danger-sign-foreign-format)",
         );
     }
-    let (all, mut targets) = (pairs.len(), Vec::new());
+    let all = pairs.len();
+    let mut targets = Vec::new();
     for (file, bundle) in pairs {
-        let shown = file.to_string();
-        console.begin(&shown);
-        console.wait_for(&format!("reading {shown}"));
-        let paused = file.is_standard().then(|| context.pause());
+        console.begin(&file.to_string());
+        console.wait_for(&format!("reading {file}"));
+        let _paused = file.is_standard().then(|| context.pause());
         let read = match any_content {
-            true => file::danger::any_content(file, bundle).await,
-            false => FileToSign::read(file, bundle).await,
+            true => file::danger::any_content(file.clone(), bundle).await,
+            false => FileToSign::read(file.clone(), bundle).await,
         };
-        drop(paused);
         match read {
             Ok(target) => targets.push(target),
             Err(error) => {
-                console.end(&shown);
+                console.end(&file.to_string());
                 context.fail(&error.into());
             }
         }
     }
+    if targets.is_empty() {
+        return Ok(());
+    }
     let mut failed = all - targets.len();
-    if !targets.is_empty() {
-        let session = signing.session().await?;
-        let sign = async |target: FileToSign| {
-            let name = target.file().to_string();
-            let signed = console.task(&name, target.sign(&session)).await;
-            let signed = signed.and_then(|signed| signed.write().map(|()| signed));
-            (target, signed)
-        };
-        let mut results = stream::iter(targets).map(sign).buffer_unordered(WIDTH);
-        while let Some((target, signed)) = results.next().await {
-            console.end(&target.file().to_string());
-            match signed {
-                Ok(signed) => {
-                    if signed.bundle().is_standard() {
-                        console.data(&signed.bundle_json);
-                    }
-                    console.say(report, &line(&signed, flags.signing.output()));
+    let session = signing.session().await?;
+    let sign = async |target: FileToSign| {
+        let name = target.file().to_string();
+        let signed = console.task(&name, target.sign(&session)).await;
+        (name, signed.and_then(|signed| signed.write().map(|()| signed)))
+    };
+    let mut results = stream::iter(targets).map(sign).buffer_unordered(WIDTH);
+    while let Some((name, signed)) = results.next().await {
+        console.end(&name);
+        match signed {
+            Ok(signed) => {
+                if signed.bundle().is_standard() {
+                    console.data(&signed.bundle_json);
                 }
-                Err(error) => {
-                    failed += 1;
-                    context.fail(&error.into());
-                }
+                console.say(report, &line(&signed, flags.signing.output()));
+            }
+            Err(error) => {
+                failed += 1;
+                context.fail(&error.into());
             }
         }
     }

@@ -1,15 +1,13 @@
 //! What `sign` and `sign-blob` share.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use image_signing::IdentitySearch;
-use image_signing::file::write_atomically;
 use signer::{Event, Services, Session, Signer};
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::files;
 use crate::flags::{Output, SigningFlags};
 use crate::identity::{self, Login};
@@ -79,19 +77,6 @@ pub(super) fn report_stream(bundle: Option<&Path>, output: Output) -> Result<Str
         (Some(path), Output::Text) if files::is_standard(path) => Ok(Stream::Stderr),
         _ => Ok(Stream::Stdout),
     }
-}
-
-/// Writes a bundle where it goes.
-pub(super) fn write(path: &Path, bundle: &str, console: &Console) -> Result<(), Failure> {
-    if files::is_standard(path) {
-        console.data(bundle);
-        return Ok(());
-    }
-    write_atomically(path, bundle.as_bytes()).map_err(|error| cannot_write(path, &error))
-}
-
-pub(super) fn cannot_write(path: &Path, error: &io::Error) -> Failure {
-    Failure::of(Exit::Failed, format!("cannot write {}", path.display()), error)
 }
 
 fn show(event: &Event<'_>, console: &Console) {

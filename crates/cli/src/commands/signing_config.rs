@@ -1,5 +1,6 @@
 //! `ambisign signing-config create`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use trust_root::{Selector, Service, SigningConfig, SigningConfigBuilder};
@@ -8,7 +9,7 @@ use super::trusted_root::each;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::flags::{CreateSigningConfigFlags, SigningConfigCommand, SigningConfigFlags};
-use crate::output::write_document;
+use crate::output::write;
 use crate::{plan, trust};
 
 pub(crate) async fn signing_config(
@@ -42,7 +43,8 @@ pub(crate) async fn signing_config(
     builder = tsa.into_iter().fold(builder, SigningConfigBuilder::tsa);
     builder = rekor_selector.into_iter().fold(builder, SigningConfigBuilder::rekor_selector);
     builder = tsa_selector.into_iter().fold(builder, SigningConfigBuilder::tsa_selector);
-    write_document(&builder.build().to_json(), flags.out.as_deref(), &context.console)
+    let out = flags.out.as_deref().unwrap_or(Path::new("-"));
+    write(out, &builder.build().to_json(), &context.console)
 }
 
 /// How many of the services are used. Required with new ones.
@@ -69,7 +71,9 @@ async fn base(
         return plan::signing_config_file("--base-config", path).await.map(Some);
     }
     if flags.with_default_rekor_v2 {
-        return trust::signing_config_with_rekor_v2(context).await.map(Some);
+        let config = trust::current(false, context).await?.signing_config_with_rekor_v2()?;
+        let problem = "the TUF repository has no signing config for Rekor v2";
+        return config.ok_or_else(|| Failure::new(Exit::Failed, problem)).map(Some);
     }
     if flags.with_default_services {
         return trust::signing_config(false, context).await.map(Some);

@@ -1,5 +1,6 @@
 //! `ambisign trusted-root create`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use trust_root::{CertificateAuthority, Error, Log, TrustedRootBuilder};
@@ -7,7 +8,7 @@ use trust_root::{CertificateAuthority, Error, Log, TrustedRootBuilder};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::flags::{CreateTrustedRootFlags, TrustedRootCommand, TrustedRootFlags};
-use crate::output::write_document;
+use crate::output::write;
 use crate::trust;
 
 pub(crate) async fn trusted_root(
@@ -46,7 +47,8 @@ pub(crate) async fn trusted_root(
     let root = builder
         .build()
         .map_err(|error| Failure::of(Exit::Usage, "cannot create a trusted root", &error))?;
-    write_document(&root.to_json(), flags.out.as_deref(), &context.console)
+    let out = flags.out.as_deref().unwrap_or(Path::new("-"));
+    write(out, &root.to_json(), &context.console)
 }
 
 /// The services that the flags describe.
@@ -89,7 +91,7 @@ pub(super) fn each<T>(
     specs.iter().map(read).collect()
 }
 
-fn read(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     host::read_file(path, FILE_CAP).map_err(std::io::Error::other)
 }
 

@@ -1,15 +1,14 @@
 //! Signatures that are logged and not attached to their image are kept in a file, whatever ends
 //! the command.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use image_signing::{Listener, SignedImage};
+use image_signing::{Event, Listener, SignedImage};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::files;
+use crate::output::write;
 
 /// Signatures that would be lost if the command ended now.
 pub(super) struct Unattached {
@@ -22,27 +21,33 @@ pub(super) struct Unattached {
 impl Unattached {
     /// Nothing is signed yet.
     pub(super) fn new(bundle: Option<&Path>, context: &Arc<Context>) -> Self {
-        let bundle = bundle.filter(|path| !files::is_standard(path)).map(Path::to_owned);
+        let bundle = bundle.map(Path::to_owned);
         Self { signatures: Default::default(), bundle, context: Arc::clone(context) }
     }
 
-    /// Hears of each signature before it is attached and after.
+    /// Learns of each signature before it is attached and after. A bundle that goes to a file is
+    /// written before it is attached.
     pub(super) fn listener(&self) -> Listener {
-        self.signatures.listener()
+        let (keep, path, context) =
+            (self.signatures.listener(), self.bundle.clone(), Arc::clone(&self.context));
+        Arc::new(move |event| {
+            keep(event);
+            if let (Event::Attaching(signed), Some(path)) = (event, &path)
+                && let Err(failure) = write(path, &signed.bundle_json, &context.console)
+            {
+                // It is logged: attaching it is still worth while.
+                context.fail(&failure);
+            }
+        })
     }
 
     /// Writes the bundle of `signed`, which could not be attached, and adds to `failure` where it
     /// is and how it is attached later.
     pub(super) fn keep(&self, signed: &SignedImage, failure: Failure) -> Failure {
-        self.signatures.forget(signed);
-        let is_there = |path: &&PathBuf| {
-            path.is_file() && fs::read_to_string(path).is_ok_and(|it| it == signed.bundle_json)
-        };
-        let written = self.bundle.as_ref().filter(is_there).cloned();
-        match written.map_or_else(|| signed.keep(Path::new("")), Ok) {
+        match self.signatures.keep(signed, self.bundle.as_deref()) {
             Ok(file) => {
-                let shown = host::escape(&file.display().to_string());
-                let failure = failure.cause(format!("the signature is not lost: it is in {shown}"));
+                let failure = failure
+                    .cause(format!("the signature is not lost: it is in {}", file.display()));
                 let command = signed.attach_command(&file).into_iter();
                 command
                     .fold(failure, |it, command| it.hint(format!("attach it later: `{command}`")))

@@ -66,9 +66,13 @@ pub(crate) struct ClaimFlags {
 }
 
 impl ClaimFlags {
-    /// The file that is read.
-    pub(crate) fn path(&self) -> Option<&Path> {
-        let paths = [&self.predicate, &self.statement, &self.provenance_parameters];
-        paths.into_iter().find_map(Option::as_deref)
+    /// The file that is read, and its flag.
+    pub(crate) fn input(&self) -> Option<(&'static str, &Path)> {
+        let files = [
+            ("--predicate", &self.predicate),
+            ("--statement", &self.statement),
+            ("--provenance-parameters", &self.provenance_parameters),
+        ];
+        files.into_iter().find_map(|(flag, path)| Some((flag, path.as_deref()?)))
     }
 }

@@ -1,69 +1,49 @@
 //! Lines that fit the width of the terminal.
 
+use image_signing::Section;
 use terminal_size::Width;
 
-/// Lines of text, wrapped between words. A word that is longer than the line, such as a URL, is not
-/// broken: it stays whole for copying.
-pub(crate) struct Layout {
-    width: usize,
-    lines: Vec<String>,
+/// `sections` as lines, as wide as the terminal of stdout, else as `columns` says, else without
+/// end. Names stand in a column of their own where that leaves room.
+pub(crate) fn lay_out(sections: &[Section], columns: Option<String>) -> Vec<String> {
+    let terminal = terminal_size::terminal_size_of(std::io::stdout());
+    let terminal = terminal.map(|(Width(columns), _)| usize::from(columns));
+    let width = terminal.or_else(|| columns?.parse().ok()).unwrap_or(usize::MAX).max(NARROWEST);
+    let mut lines = Vec::new();
+    for Section { heading, rows, .. } in sections {
+        if !lines.is_empty() {
+            lines.push(String::new());
+        }
+        wrap(&mut lines, "", heading, 0, width);
+        let column = rows.iter().map(|(name, _)| name.len() + 4).max().unwrap_or_default();
+        for (name, value) in rows {
+            let longest = value.split(' ').map(str::len).max().unwrap_or_default();
+            if column + longest.max(NARROWEST) <= width {
+                wrap(&mut lines, &format!("  {name:0$}", column - 2), value, column, width);
+                continue;
+            }
+            if !name.is_empty() {
+                lines.push(format!("  {name}"));
+            }
+            wrap(&mut lines, "    ", value, 4, width);
+        }
+    }
+    lines
 }
 
-impl Layout {
-    /// As wide as the terminal of stdout, else as `COLUMNS` says, else without end.
-    pub(crate) fn new(columns: Option<String>) -> Self {
-        let terminal = terminal_size::terminal_size_of(std::io::stdout());
-        let terminal = terminal.map(|(Width(columns), _)| usize::from(columns));
-        let columns = terminal.or_else(|| columns?.parse().ok());
-        Self { width: columns.unwrap_or(usize::MAX).max(NARROWEST), lines: Vec::new() }
-    }
-
-    /// A text that begins a paragraph.
-    pub(crate) fn heading(&mut self, text: &str) {
-        if !self.lines.is_empty() {
-            self.lines.push(String::new());
+/// Adds `start` and `text`, wrapped between words. A word that is longer than the line, such as a
+/// URL, is not broken: it stays whole for copying.
+fn wrap(lines: &mut Vec<String>, start: &str, text: &str, indent: usize, width: usize) {
+    let mut line = start.to_owned();
+    for (index, word) in text.split(' ').enumerate() {
+        if index > 0 && line.chars().count() + 1 + word.chars().count() > width {
+            lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
+        } else if index > 0 {
+            line.push(' ');
         }
-        self.wrapped("", text, 0);
+        line.push_str(word);
     }
-
-    /// Where the values of these names begin; 0, below the names, where the line is too narrow.
-    pub(crate) fn column<'a>(&self, names: impl Iterator<Item = &'a str>) -> usize {
-        let column = names.map(|name| name.len() + 4).max().unwrap_or_default();
-        if self.width.saturating_sub(column) < NARROWEST { 0 } else { column }
-    }
-
-    /// A name and its value, which begins at `column`, or below the name where it does not fit.
-    pub(crate) fn field(&mut self, name: &str, value: &str, column: usize) {
-        let longest = value.split(' ').map(str::len).max().unwrap_or_default();
-        if column > 0 && column + longest <= self.width {
-            return self.wrapped(&format!("  {name:0$}", column - 2), value, column);
-        }
-        if !name.is_empty() {
-            self.lines.push(format!("  {name}"));
-        }
-        self.wrapped("    ", value, 4);
-    }
-
-    fn wrapped(&mut self, start: &str, text: &str, indent: usize) {
-        let mut line = start.to_owned();
-        let mut is_empty = true;
-        for word in text.split(' ') {
-            if !is_empty && line.chars().count() + 1 + word.chars().count() > self.width {
-                self.lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
-                is_empty = true;
-            }
-            if !is_empty {
-                line.push(' ');
-            }
-            line.push_str(word);
-            is_empty = false;
-        }
-        self.lines.push(line);
-    }
-
-    pub(crate) fn lines(self) -> Vec<String> {
-        self.lines
-    }
+    lines.push(line);
 }
 
 const NARROWEST: usize = 40;

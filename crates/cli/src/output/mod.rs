@@ -6,7 +6,7 @@
 
 mod layout;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,19 +16,18 @@ use anstyle::{AnsiColor, Style};
 use id_token::IdToken;
 use image_signing::file::write_atomically;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::Value;
 
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::flags::Output;
-pub(crate) use crate::output::layout::Layout;
+pub(crate) use crate::output::layout::lay_out;
 
 /// stdout and stderr.
 pub(crate) struct Console {
     /// One line that says what is being waited for; hidden unless stderr is a terminal.
     waiting: ProgressBar,
-    warned: Mutex<Vec<String>>,
-    masked: Mutex<Vec<String>>,
+    /// Warnings and masks, each of which is written once.
+    said: Mutex<BTreeSet<String>>,
     progress: Mutex<Progress>,
     /// The first result that could not be written, unless its reader had gone.
     unwritten: Mutex<Option<io::Error>>,
@@ -56,7 +55,7 @@ impl Stream {
 struct Progress {
     waiting_for: Option<String>,
     /// What is worked on, and what it waits for where that is known.
-    unfinished: Vec<(String, Option<String>)>,
+    unfinished: BTreeMap<String, Option<String>>,
 }
 
 tokio::task_local! {
@@ -75,8 +74,7 @@ impl Console {
         };
         Self {
             waiting,
-            warned: Mutex::default(),
-            masked: Mutex::default(),
+            said: Mutex::default(),
             progress: Mutex::default(),
             unwritten: Mutex::default(),
         }
@@ -104,52 +102,44 @@ impl Console {
         }
     }
 
-    /// One line of data, as compact JSON.
-    pub(crate) fn json(&self, value: &Value) {
-        self.data(&json_line(value));
-    }
-
     /// Writes, once, the workflow command by which GitHub's runner hides `token` in the log of a
     /// job. Nothing else that is written contains a token.
     pub(crate) fn mask(&self, token: &IdToken, stream: Stream) {
         let command = format!("::add-mask::{}", token.reveal());
-        let mut masked = self.masked.lock().unwrap_or_else(PoisonError::into_inner);
-        if masked.contains(&command) {
-            return;
+        if self.is_new(&command) {
+            self.say(stream, &command);
         }
-        self.say(stream, &command);
-        masked.push(command);
     }
 
     /// One line to `stream`.
     pub(crate) fn say(&self, stream: Stream, line: &str) {
         match stream {
             Stream::Stdout => self.data(line),
-            Stream::Stderr => self.line(line),
+            Stream::Stderr => self.note(line),
         }
     }
 
     /// A warning, printed once.
     pub(crate) fn warning(&self, text: &str) {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if !warned.iter().any(|said| said == text) {
-            warned.push(text.to_owned());
+        if self.is_new(text) {
             self.message(AnsiColor::Yellow, "warning", text);
         }
     }
 
+    fn is_new(&self, text: &str) -> bool {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned())
+    }
+
     /// A message that is neither a warning nor an error.
     pub(crate) fn note(&self, text: &str) {
-        self.line(text);
+        self.raw(&host::escape(text));
     }
 
     /// The closing line of a command with more than one image or file.
     pub(crate) fn tally(&self, done: &str, total: usize, failed: usize) {
         if total > 1 {
-            self.line(&format!(
-                "{done} {} of {total}, {failed} failed",
-                total.saturating_sub(failed)
-            ));
+            let succeeded = total.saturating_sub(failed);
+            self.note(&format!("{done} {succeeded} of {total}, {failed} failed"));
         }
     }
 
@@ -174,11 +164,9 @@ impl Console {
     pub(crate) fn wait_for(&self, what: &str) {
         tracing::debug!("{what}");
         let mut progress = self.progress();
-        let task =
-            TASK.try_with(|task| progress.unfinished.iter().position(|(name, _)| name == task));
-        match task.ok().flatten().and_then(|index| progress.unfinished.get_mut(index)) {
-            Some((_, waiting)) => *waiting = Some(what.to_owned()),
-            None => progress.waiting_for = Some(what.to_owned()),
+        match TASK.try_with(|task| progress.unfinished.get_mut(task)) {
+            Ok(Some(waiting)) => *waiting = Some(what.to_owned()),
+            _ => progress.waiting_for = Some(what.to_owned()),
         }
         drop(progress);
         if self.waiting.is_finished() {
@@ -190,7 +178,7 @@ impl Console {
 
     /// Work on `what` begins. Work that does not end is named when the program is stopped.
     pub(crate) fn begin(&self, what: &str) {
-        self.progress().unfinished.push((what.to_owned(), None));
+        self.progress().unfinished.insert(what.to_owned(), None);
     }
 
     /// Does `work` on `what`, which began: what it waits for is kept apart from that of others.
@@ -199,10 +187,7 @@ impl Console {
     }
 
     pub(crate) fn end(&self, what: &str) {
-        let mut progress = self.progress();
-        if let Some(index) = progress.unfinished.iter().position(|(name, _)| name == what) {
-            progress.unfinished.remove(index);
-        }
+        self.progress().unfinished.remove(what);
     }
 
     /// What was being waited for, and what was not finished, when the program is stopped.
@@ -212,15 +197,16 @@ impl Console {
         for (name, wait) in &progress.unfinished {
             wait.iter().for_each(|wait| waits.entry(wait).or_default().push(name));
         }
-        let mut causes: Vec<_> = match (waits.len(), &progress.waiting_for) {
-            (0, None) => Vec::new(),
-            (0, Some(wait)) => vec![format!("it was {wait}")],
-            (1, _) => waits.keys().map(|wait| format!("it was {wait}")).collect(),
-            _ => {
-                waits.iter().map(|(wait, it)| format!("it was {wait}: {}", it.join(", "))).collect()
-            }
+        let several = waits.len() > 1;
+        let wait = |(wait, names): (&str, Vec<&str>)| match several {
+            true => format!("it was {wait}: {}", names.join(", ")),
+            false => format!("it was {wait}"),
         };
-        let names: Vec<_> = progress.unfinished.iter().map(|(name, _)| name.as_str()).collect();
+        if let (true, Some(wait)) = (waits.is_empty(), &progress.waiting_for) {
+            waits.insert(wait, Vec::new());
+        }
+        let mut causes: Vec<_> = waits.into_iter().map(wait).collect();
+        let names: Vec<_> = progress.unfinished.keys().map(String::as_str).collect();
         if !names.is_empty() {
             causes.push(format!("not finished: {}", names.join(", ")));
         }
@@ -259,10 +245,6 @@ impl Console {
         self.raw(&format!("{style}{label}:{style:#} {}", host::escape(text)));
     }
 
-    fn line(&self, text: &str) {
-        self.raw(&host::escape(text));
-    }
-
     /// Some lines to stderr as they are.
     fn raw(&self, text: &str) {
         self.waiting.suspend(|| {
@@ -271,43 +253,9 @@ impl Console {
     }
 }
 
-/// Whether stdout is redirected to a regular file.
-#[cfg(unix)]
-pub(crate) fn stdout_is_a_file() -> bool {
-    use std::os::fd::AsFd as _;
-
-    let copy = io::stdout().as_fd().try_clone_to_owned();
-    copy.map(std::fs::File::from)
-        .and_then(|stdout| stdout.metadata())
-        .is_ok_and(|metadata| metadata.is_file())
-}
-
-/// Whether stdout is redirected to a regular file: not known here.
-#[cfg(not(unix))]
-pub(crate) fn stdout_is_a_file() -> bool {
-    false
-}
-
-/// `report` as JSON in one line. Characters that act on a terminal are escaped as JSON does.
+/// `report` as JSON in one line.
 pub(crate) fn json_line(report: &impl serde::Serialize) -> String {
-    let json = serde_json::to_value(report).unwrap_or_default().to_string();
-    if host::escape(&json) == json {
-        return json;
-    }
-    let mut line = String::with_capacity(json.len());
-    for character in json.chars() {
-        let mut units = [0; 2];
-        let mut text = [0; 4];
-        let text = character.encode_utf8(&mut text);
-        if host::escape(text) == *text {
-            line.push(character);
-            continue;
-        }
-        for unit in character.encode_utf16(&mut units) {
-            line.push_str(&format!("\\u{unit:04x}"));
-        }
-    }
-    line
+    host::escape_json(&serde_json::to_value(report).unwrap_or_default().to_string())
 }
 
 /// RFC 3339, UTC.
@@ -317,19 +265,15 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
 
 const TICK: Duration = Duration::from_millis(120);
 
-/// Prints `document`, or writes it to the file `out`.
-pub(crate) fn write_document(
-    document: &str,
-    out: Option<&Path>,
-    console: &Console,
-) -> Result<(), Failure> {
-    match out.filter(|path| !files::is_standard(path)) {
-        None => console.data(document),
-        Some(path) => {
-            write_atomically(path, format!("{document}\n").as_bytes()).map_err(|error| {
-                Failure::of(Exit::Failed, format!("cannot write {}", path.display()), &error)
-            })?;
-        }
+/// Writes `text` to the file at `path`, or prints it where that is `-`.
+pub(crate) fn write(path: &Path, text: &str, console: &Console) -> Result<(), Failure> {
+    if files::is_standard(path) {
+        console.data(text);
+        return Ok(());
     }
-    Ok(())
+    write_atomically(path, text.as_bytes()).map_err(|error| cannot_write(path, &error))
+}
+
+pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    Failure::of(Exit::Failed, format!("cannot write {}", path.display()), error)
 }

@@ -1,10 +1,12 @@
 //! A file as a person names it, and its content.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use bundle::Subject;
 use host::FileError;
 use keys::{Digest, HashAlgorithm, Hasher};
 
@@ -63,6 +65,22 @@ impl FileArgument {
         };
         let done = host::off_thread(hash).await.and_then(|done| done);
         done.map_err(|error| FileError::from_io(self.as_path(), error))
+    }
+
+    /// The file as the subject of an attestation: its name, and the SHA-256 digest that is `known`
+    /// or else read.
+    ///
+    /// # Errors
+    /// As [`digests`](Self::digests).
+    pub async fn subject(&self, known: Option<Digest>) -> Result<Subject, FileError> {
+        let digest = match known {
+            Some(digest) => Some(digest),
+            None => self.digests(&[HashAlgorithm::Sha256]).await?.pop(),
+        };
+        let name = self.as_path().file_name().map(|name| name.to_string_lossy().into_owned());
+        let hex = digest.map(|digest| ("sha256".to_owned(), digest.to_hex()));
+        let digests = hex.into_iter().collect();
+        Ok(Subject { name, digests, annotations: BTreeMap::new() })
     }
 
     /// Gives `take` the content, a chunk at a time. Blocks.

@@ -74,22 +74,33 @@ pub fn pairs(
     if pairs.is_empty() {
         return Err(PairError::NoFile);
     }
+    let signed = pairs.iter().map(|(file, _)| ("the file to sign", file.as_path().to_owned()));
+    let inputs: Vec<_> = inputs.iter().cloned().chain(signed).collect();
     for (index, (file, bundle)) in pairs.iter().enumerate() {
         let file = file.as_path();
         if pairs.iter().skip(index + 1).any(|(other, _)| is_same_file(file, other.as_path())) {
             return Err(PairError::Twice { file: file.to_owned() });
         }
-        let FileArgument::File(bundle) = bundle else { continue };
-        let signed = pairs.iter().filter_map(|(file, _)| match file {
-            FileArgument::File(path) => Some(("the file to sign", path.as_path())),
-            FileArgument::Standard => None,
-        });
-        let mut inputs = inputs.iter().map(|(what, path)| (*what, path.as_path())).chain(signed);
-        if let Some((what, file)) = inputs.find(|(_, input)| is_same_file(bundle, input)) {
-            return Err(PairError::Overwrites { what, file: Path::to_owned(file) });
-        }
+        check_overwrites(bundle, &inputs)?;
     }
     Ok(Pairs { pairs, skipped })
+}
+
+/// Refuses a `bundle` that would be written over one of `inputs`, files that are read and what they
+/// are for.
+///
+/// # Errors
+/// [`PairError::Overwrites`].
+pub fn check_overwrites(
+    bundle: &FileArgument,
+    inputs: &[(&'static str, PathBuf)],
+) -> Result<(), PairError> {
+    let FileArgument::File(bundle) = bundle else { return Ok(()) };
+    let is_bundle = |input: &Path| input.as_os_str() != "-" && is_same_file(bundle, input);
+    match inputs.iter().find(|(_, input)| is_bundle(input)) {
+        Some((what, file)) => Err(PairError::Overwrites { what, file: file.clone() }),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

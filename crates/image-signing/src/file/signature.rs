@@ -1,7 +1,7 @@
 //! The signature of a file, as it was found.
 
 use std::error::Error as StdError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -83,6 +83,23 @@ impl FileSignature {
         Ok(Self { name: "signature".to_owned(), content: Content::Legacy(Arc::new(legacy)) })
     }
 
+    /// Reads the bundle in `file`.
+    ///
+    /// # Errors
+    /// [`Error::Read`] and [`Error::Malformed`].
+    pub async fn read(file: &FileArgument) -> Result<Self, Error> {
+        let bytes = file.read(SIZE_CAP).await?;
+        Self::parse_apart(file.as_path(), bytes).await
+    }
+
+    /// Hostile content may take long.
+    async fn parse_apart(path: &Path, bytes: Vec<u8>) -> Result<Self, Error> {
+        let name = path.display().to_string();
+        let parsed = host::off_thread(move || Self::parse(&name, &bytes)).await;
+        let parsed = parsed.unwrap_or_else(|error| Err(error.into()));
+        parsed.map_err(|source| Error::Malformed { path: path.to_owned(), swapped: false, source })
+    }
+
     /// Reads the signature of `artifact`: `bundle`, or the bundle beside the file.
     ///
     /// # Errors
@@ -90,15 +107,12 @@ impl FileSignature {
     /// [`Error::Bundle`] and [`Error::Malformed`].
     pub async fn of(artifact: &Artifact, bundle: Option<&FileArgument>) -> Result<Self, Error> {
         let (path, bytes) = read(artifact, bundle).await?;
-        let name = path.display().to_string();
-        // Hostile content may take long.
-        let parsed = host::off_thread(move || Self::parse(&name, &bytes)).await;
-        match parsed.unwrap_or_else(|error| Err(error.into())) {
-            Ok(signature) => Ok(signature),
-            Err(source) => {
+        match Self::parse_apart(&path, bytes).await {
+            Err(Error::Malformed { path, source, .. }) => {
                 let swapped = is_bundle(artifact).await;
                 Err(Error::Malformed { path, swapped, source })
             }
+            parsed => parsed,
         }
     }
 
