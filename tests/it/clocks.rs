@@ -38,7 +38,7 @@ fn a_clock_that_is_six_minutes_fast_signs_with_a_token_of_five_minutes() {
     let signed = setup.job().arg("sign-blob").arg(&file).run().ends(0);
     signed.says(&["the clock of this machine is 36", "s ahead of that of"]);
     let report = setup.job().arg("identity").run().ends(0);
-    assert!(report.stdout.contains("accepted   yes"), "{report:#?}");
+    assert!(report.stdout.contains("accepted  yes"), "{report:#?}");
     assert!(report.stdout.contains("for 4m"), "{report:#?}");
     setup.program().arg("verify-blob").arg(&file).args(setup.by_job()).run().ends(0);
 }

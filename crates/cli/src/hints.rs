@@ -12,6 +12,12 @@ use fulcio_client::preflight::Refusal;
 use host::{FileError, TransportError, escape_remote as shown, shell_quote};
 use image_signing::file::{self, PairError};
 use image_signing::{IdentityError, NoSignature, Reason};
+use oci_push::{Access, Error as RegistryError};
+use oidc_ambient::Error as SearchError;
+use oidc_interactive::{Error as LoginError, Untrusted};
+use signer::{Error as SigningError, rekor_client};
+use trust_update::Error as TrustError;
+use verify::Check;
 use x509::Certificate;
 
 /// What can be done about `error` and its causes.
@@ -19,13 +25,13 @@ pub(crate) fn of(error: &(dyn StdError + 'static)) -> Vec<String> {
     let mut hints: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {
-        for hint in fixed(error).iter().map(|hint| (*hint).to_owned()).chain(particular(error)) {
+        for hint in row(error).into_iter().filter(|hint| !hint.is_empty()) {
             if !hints.contains(&hint) {
                 hints.push(hint);
             }
         }
         // Below it are hints for verifying.
-        let is_last = matches!(is(error), Some(signer::Error::Untrusted(_)));
+        let is_last = matches!(is(error), Some(SigningError::Untrusted(_)));
         next = error.source().filter(|_| !is_last);
     }
     hints
@@ -49,6 +55,202 @@ pub(crate) fn is<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static))
         .or_else(|| error.downcast_ref::<Arc<T>>().map(|shared| &**shared))
 }
 
+/// The hints of the first pattern that the error matches; a list in brackets, or an expression.
+macro_rules! table {
+    ($error:expr; $($pattern:pat $(if $guard:expr)? => $hints:expr,)*) => {
+        $(if let Some($pattern) = is($error) $(&& $guard)? {
+            $hints.into_iter().map(String::from).collect()
+        } else)* { Vec::new() }
+    };
+}
+
+fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
+    table! { error;
+        TransportError::Tls { .. } => [
+            "for a private certificate authority, set SSL_CERT_FILE",
+            "for a registry with a private certificate authority, use --registry-cacert FILE",
+        ],
+        TransportError::Connect { .. } => [
+            "check the address and the variables HTTPS_PROXY and NO_PROXY",
+        ],
+        TransportError::PlainHttp { .. } => ["use https, or --allow-insecure-service"],
+
+        RegistryError::Unauthorized { .. } => [
+            "log in with `docker login` or `podman login`",
+            "or use --registry-username NAME with the variable AMBISIGN_REGISTRY_PASSWORD",
+        ],
+        RegistryError::Denied { access: Access::Push, .. } => [
+            "give these credentials the right to push (in a GitHub job: `packages: write`)",
+            "or store signatures in another repository: set COSIGN_REPOSITORY",
+        ],
+        RegistryError::Denied { .. } => ["give these credentials the right to pull"],
+        RegistryError::RateLimited { .. } => ["try again later, or log in to the registry"],
+        RegistryError::Overwritten { .. } => ["sign again: others wrote at the same time"],
+        // The words of `host::Forbidden`.
+        RegistryError::Invalid { reason, .. } if reason.starts_with("it leads to ") => [
+            "if the registry's storage is there, use --insecure-registry-redirects",
+        ],
+        image_signing::Error::NoRule { .. } => [
+            "add a rule whose patterns match the image: without a rule it is refused",
+        ],
+        image_signing::Error::NoSignature(none) => others(none),
+        image_signing::Error::NotAcceptable(found) => {
+            let first = found.groups().into_iter().filter_map(|it| it.refusals.first().copied());
+            first.flat_map(refusal).collect::<Vec<_>>()
+        },
+
+        verify::Error::Refused(check) => judgement(check),
+        file::Error::Content { .. } => [
+            "sign such content only if you wrote it: --danger-sign-foreign-format",
+        ],
+        file::Error::Malformed { swapped: true, .. } => [
+            "name the file first and its bundle with --bundle: they are swapped",
+        ],
+        file::Error::Malformed { .. } => ["give the bundle that sign-blob wrote"],
+        file::Error::NoSignature { .. } => [NAME_THE_BUNDLE],
+        file::Error::Read(FileError::NotFound { path }) if looks_like_an_image(path) => [
+            "for an image, use `ambisign sign` or `ambisign verify`",
+        ],
+        file::Error::Refused { certificate, source, .. } => refused(source, certificate.as_deref()),
+        file::Error::Whole { .. } => ["sign the file with another algorithm than pure Ed25519"],
+        PairError::Nameless => [NAME_THE_BUNDLE],
+        PairError::OneBundle { .. } => [
+            "leave --bundle out: each bundle is written to FILE.sigstore.json",
+        ],
+        PairError::Overwrites { .. } => ["use another --bundle FILE"],
+
+        SigningError::Unverifiable { .. } => [
+            "name a timestamp authority of the trusted root: --timestamp-server-url URL, or \
+             tsaUrls in the signing config",
+        ],
+        SigningError::Untrusted(_) => [
+            "use a --trusted-root and a --signing-config of the same Sigstore instance",
+        ],
+        SigningError::Log { source, .. }
+            if matches!(**source, rekor_client::Error::Http { status: 404, .. }) => [
+            "for a log of Rekor version 2, name it with its version in a --signing-config",
+        ],
+        SigningError::IdentityBroken { broken, .. } => broken.hint.clone(),
+        IdentityError::NotAToken(_) => [
+            "give a file, `-` for stdin, or a JWT: three parts separated by dots",
+        ],
+        IdentityError::Search(SearchError::Broken { broken, .. }) => broken.hint.clone(),
+        IdentityError::Search(SearchError::Nothing { broken, .. }) => {
+            // A source that is here and does not work is the likelier cause.
+            let mut hints: Vec<_> = broken.iter().filter_map(|(_, it)| it.hint.clone()).collect();
+            if hints.is_empty() {
+                hints.extend(NO_IDENTITY.map(str::to_owned));
+            }
+            hints.push("see each source: `ambisign identity --verbose`".to_owned());
+            hints
+        },
+
+        Refusal::Several(all) => all.iter().flat_map(|it| row(it)).collect::<Vec<_>>(),
+        Refusal::Audience { expected, .. } => [
+            format!("request the token for the audience {}", shown(expected)),
+        ],
+        Refusal::Issuer { nearest: Some(nearest), .. } => [
+            format!("check the issuer of the token: the accepted one may be {}", shown(nearest)),
+        ],
+        Refusal::Issuer { .. } => [
+            "use a certificate authority that accepts this issuer: --fulcio-url URL, or \
+             --signing-config FILE of its instance",
+        ],
+        Refusal::Expired { .. } => [
+            "get the token right before it is used",
+            CLOCK,
+        ],
+        Refusal::NotYetValid { .. } => [CLOCK],
+        Refusal::Claim { claim, .. } => [missing_claim(claim)],
+
+        LoginError::Answer { .. } => [
+            "give --oidc-issuer the URL exactly as the issuer's own documents state it",
+        ],
+        LoginError::Deadline { .. } => ["start again", ANOTHER_DEVICE],
+        LoginError::Refused { error, .. } if error.contains("client") => [
+            "check --oidc-client-id and --oidc-client-secret-file",
+        ],
+        LoginError::Setup { .. } => [
+            "use another redirect: --oidc-redirect-url http://localhost:0/auth/callback",
+            ANOTHER_DEVICE,
+        ],
+        LoginError::Unsupported { what: "the device flow", .. } => [
+            "use the browser of this machine: --fulcio-auth-flow normal",
+        ],
+        LoginError::Untrusted { source: Untrusted::Expired { .. } | Untrusted::NotYet { .. }, .. }
+            => [CLOCK],
+        LoginError::WrongState { .. } => ["close the pages of earlier logins and start again"],
+
+        TrustError::Unreachable { .. } => [
+            "check the variables HTTPS_PROXY and NO_PROXY",
+            "or use the cache without a refresh: --offline",
+            ROOT_FILE,
+        ],
+        TrustError::Expired { .. } => [
+            "compare the clock of this machine with the right time, or report it to the mirror",
+            ROOT_FILE,
+        ],
+        TrustError::Untrusted { .. } => [
+            "if the repository was created anew, run `ambisign initialize` with its new root",
+        ],
+        TrustError::Damaged { .. } => [
+            "fetch it again without --offline",
+            "or start over: `ambisign initialize`",
+        ],
+        TrustError::NotCached { .. } => ["run this once with a network, or `ambisign initialize`"],
+        TrustError::Directory { .. } => [
+            "make the directory writable, or set TUF_ROOT to another one",
+        ],
+        TrustError::Unknown { mirror } => shell_quote(mirror).map(|mirror| {
+            format!("name its root: `ambisign initialize --mirror {mirror} --root FILE`")
+        }),
+    }
+}
+
+fn judgement(check: &Check) -> Vec<&'static str> {
+    match check {
+        Check::Chain { .. } | Check::NoAuthority { .. } | Check::UnknownAuthority { .. } => {
+            vec![ANOTHER_INSTANCE]
+        }
+        Check::NoLogEntry { .. } => vec![
+            ANOTHER_INSTANCE,
+            "to accept a signature that was never logged, use --insecure-ignore-tlog",
+        ],
+        Check::NoTime { .. } => {
+            vec!["sign with a timestamp authority of the trusted root, which proves the time"]
+        }
+        Check::Sct { .. } => {
+            vec!["for an instance that does not log its certificates, use --insecure-ignore-sct"]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn refusal(refusal: &image_signing::Refusal) -> Vec<String> {
+    match &refusal.reason {
+        Reason::Refused(error) => refused(error, refusal.certificate.as_deref()),
+        Reason::Unreachable(error) => of(&**error),
+        _ => Vec::new(),
+    }
+}
+
+/// What can be done about a refused signature, whose certificate names a signer.
+fn refused(error: &verify::Error, certificate: Option<&Certificate>) -> Vec<String> {
+    match error {
+        verify::Error::Refused(check) if is_about_the_signer(check) => {
+            let subject = certificate.and_then(|it| it.subject_name().ok());
+            let issuer = certificate.and_then(|it| it.oidc_issuer().ok().flatten());
+            let found = subject.zip(issuer);
+            found.and_then(|(it, issuer)| signer(it.as_str(), &issuer)).into_iter().collect()
+        }
+        error => of(error),
+    }
+}
+
+fn is_about_the_signer(check: &Check) -> bool {
+    matches!(check, Check::Identity { .. } | Check::Issuer { .. } | Check::NoAcceptedSigner { .. })
+}
+
 /// The flags that accept exactly this signer.
 pub(crate) fn signer(subject: &str, issuer: &str) -> Option<String> {
     // What may act on a terminal must not be pasted.
@@ -59,234 +261,28 @@ pub(crate) fn signer(subject: &str, issuer: &str) -> Option<String> {
     ))
 }
 
-/// Hints in which nothing of the error stands.
-fn fixed(error: &(dyn StdError + 'static)) -> &'static [&'static str] {
-    if let Some(error) = is::<TransportError>(error) {
-        transport(error)
-    } else if let Some(error) = is::<oci_push::Error>(error) {
-        registry(error)
-    } else if let Some(error) = is::<verify::Error>(error) {
-        judgement(error)
-    } else if let Some(error) = is::<signer::Error>(error) {
-        signing(error)
-    } else if let Some(error) = is::<file::Error>(error) {
-        of_file(error)
-    } else if let Some(error) = is::<PairError>(error) {
-        of_pairs(error)
-    } else if let Some(error) = is::<oidc_interactive::Error>(error) {
-        login(error)
-    } else if let Some(error) = is::<trust_update::Error>(error) {
-        trust(error)
-    } else if let Some(IdentityError::NotAToken(_)) = is(error) {
-        &["give a file, `-` for stdin, or a JWT: three parts separated by dots"]
-    } else if let Some(image_signing::Error::NoRule { .. }) = is(error) {
-        &["add a rule whose patterns match the image: without a rule it is refused"]
-    } else {
-        &[]
-    }
-}
-
-/// Hints that name something of the error.
-fn particular(error: &(dyn StdError + 'static)) -> Vec<String> {
-    if let Some(refusal) = is::<Refusal>(error) {
-        token(refusal)
-    } else if let Some(IdentityError::Search(error)) = is(error) {
-        identity(error)
-    } else if let Some(signer::Error::IdentityBroken { broken, .. }) = is(error) {
-        broken.hint.clone().into_iter().collect()
-    } else if let Some(trust_update::Error::Unknown { mirror }) = is(error) {
-        let root =
-            |mirror| format!("name its root: `ambisign initialize --mirror {mirror} --root FILE`");
-        shell_quote(mirror).map(root).into_iter().collect()
-    } else if let Some(image_signing::Error::NoSignature(none)) = is(error) {
-        others(none)
-    } else if let Some(image_signing::Error::NotAcceptable(found)) = is(error) {
-        let refusals = found.groups().into_iter().filter_map(|it| it.refusals.first().copied());
-        refusals
-            .flat_map(|it| match &it.reason {
-                Reason::Refused(error) => refused(error, it.certificate.as_deref()),
-                Reason::Unreachable(error) => of(&**error),
-                _ => Vec::new(),
-            })
-            .collect()
-    } else if let Some(file::Error::Refused { certificate, source, .. }) = is(error) {
-        refused(source, certificate.as_deref())
-    } else {
-        Vec::new()
-    }
-}
-
-fn transport(error: &TransportError) -> &'static [&'static str] {
-    match error {
-        TransportError::Tls { .. } => &[
-            "for a private certificate authority, set SSL_CERT_FILE",
-            "for a registry with a private certificate authority, use --registry-cacert FILE",
-        ],
-        TransportError::Connect { .. } => {
-            &["check the address and the variables HTTPS_PROXY and NO_PROXY"]
-        }
-        TransportError::PlainHttp { .. } => &["use https, or --allow-insecure-service"],
-        _ => &[],
-    }
-}
-
-fn registry(error: &oci_push::Error) -> &'static [&'static str] {
-    use oci_push::{Access, Error};
-
-    match error {
-        Error::Unauthorized { .. } => &[
-            "log in with `docker login` or `podman login`",
-            "or use --registry-username NAME with the variable AMBISIGN_REGISTRY_PASSWORD",
-        ],
-        Error::Denied { access: Access::Push, .. } => &[
-            "give these credentials the right to push (in a GitHub job: `packages: write`)",
-            "or store signatures in another repository: set COSIGN_REPOSITORY",
-        ],
-        Error::Denied { .. } => &["give these credentials the right to pull"],
-        Error::RateLimited { .. } => &["try again later, or log in to the registry"],
-        Error::Overwritten { .. } => &["sign again: others wrote at the same time"],
-        // The words of `host::Forbidden`.
-        Error::Invalid { reason, .. } if reason.starts_with("it leads to ") => &[
-            "if storage or token service of the registry are there, use --insecure-registry-redirects",
-        ],
-        _ => &[],
-    }
-}
-
 /// What else is attached to an image without the signature that was asked for.
 fn others(none: &NoSignature) -> Vec<String> {
     let Some(image) = shell_quote(&none.image) else { return Vec::new() };
-    let hint = |other: &String| match other.as_str() {
-        bundle::SIGN_PREDICATE_TYPE => {
-            Some(format!("verify its signature: `ambisign verify {image}`"))
-        }
-        other => Some(format!(
+    let signature = || format!("verify its signature: `ambisign verify {image}`");
+    let attestation = |predicate_type| {
+        format!(
             "verify its attestation, which is not an approval: \
-             `ambisign verify-attestation --type {} {image}`",
-            shell_quote(other)?
-        )),
+             `ambisign verify-attestation --type {predicate_type} {image}`"
+        )
+    };
+    let hint = |other: &String| match other == bundle::SIGN_PREDICATE_TYPE {
+        true => Some(signature()),
+        false => shell_quote(other).map(attestation),
     };
     none.others.iter().filter_map(hint).collect()
-}
-
-/// What can be done about a refused signature, whose certificate names a signer.
-fn refused(error: &verify::Error, certificate: Option<&Certificate>) -> Vec<String> {
-    use verify::{Check, Error};
-
-    let Error::Refused(check) = error else { return of(error) };
-    if !matches!(
-        **check,
-        Check::Identity { .. } | Check::Issuer { .. } | Check::NoAcceptedSigner { .. }
-    ) {
-        return of(error);
-    }
-    let subject = certificate.and_then(|it| it.subject_name().ok());
-    let issuer = certificate.and_then(|it| it.oidc_issuer().ok().flatten());
-    let hint = subject.zip(issuer).and_then(|(subject, issuer)| signer(subject.as_str(), &issuer));
-    hint.into_iter().collect()
-}
-
-fn judgement(error: &verify::Error) -> &'static [&'static str] {
-    use verify::{Check, Error};
-
-    let Error::Refused(check) = error else { return &[] };
-    match check.as_ref() {
-        Check::Chain { .. } | Check::NoAuthority { .. } | Check::UnknownAuthority { .. } => {
-            &[ANOTHER_INSTANCE]
-        }
-        Check::NoLogEntry { .. } => &[
-            ANOTHER_INSTANCE,
-            "to accept a signature that was never logged, use --insecure-ignore-tlog",
-        ],
-        Check::NoTime { .. } => {
-            &["sign with a timestamp authority of the trusted root: it proves the time of signing"]
-        }
-        Check::Sct { .. } => {
-            &["for an instance that does not log its certificates, use --insecure-ignore-sct"]
-        }
-        _ => &[],
-    }
-}
-
-fn signing(error: &signer::Error) -> &'static [&'static str] {
-    use signer::{Error, rekor_client};
-
-    match error {
-        Error::Unverifiable { .. } => {
-            &["name a timestamp authority of the trusted root: --timestamp-server-url URL, or \
-             tsaUrls in the signing config"]
-        }
-        Error::Untrusted(_) => {
-            &["use a --trusted-root and a --signing-config of the same Sigstore instance"]
-        }
-        Error::Log { source, .. }
-            if matches!(**source, rekor_client::Error::Http { status: 404, .. }) =>
-        {
-            &["for a log of Rekor version 2, name it with its version in a --signing-config"]
-        }
-        _ => &[],
-    }
-}
-
-fn of_file(error: &file::Error) -> &'static [&'static str] {
-    use file::Error;
-
-    match error {
-        Error::Content { .. } => {
-            &["sign such content only if you wrote it: --danger-sign-foreign-format"]
-        }
-        Error::Malformed { swapped: true, .. } => {
-            &["name the file first and its bundle with --bundle: they are swapped"]
-        }
-        Error::Malformed { .. } => &["give the bundle that sign-blob wrote"],
-        Error::NoSignature { .. } => &[NAME_THE_BUNDLE],
-        Error::Read(FileError::NotFound { path }) if looks_like_an_image(path) => {
-            &["for an image, use `ambisign sign` or `ambisign verify`"]
-        }
-        Error::Whole { .. } => &["sign the file with another algorithm than pure Ed25519"],
-        _ => &[],
-    }
-}
-
-fn of_pairs(error: &PairError) -> &'static [&'static str] {
-    match error {
-        PairError::Nameless => &[NAME_THE_BUNDLE],
-        PairError::OneBundle { .. } => {
-            &["leave --bundle out: each bundle is written to FILE.sigstore.json"]
-        }
-        PairError::Overwrites { .. } => &["use another --bundle FILE"],
-        _ => &[],
-    }
-}
-
-fn token(refusal: &Refusal) -> Vec<String> {
-    let hint = match refusal {
-        Refusal::Several(all) => return all.iter().flat_map(token).collect(),
-        Refusal::Audience { expected, .. } => {
-            format!("request the token for the audience {}", shown(expected))
-        }
-        Refusal::Issuer { nearest: Some(nearest), .. } => {
-            format!("check the issuer of the token: the accepted one may be {}", shown(nearest))
-        }
-        Refusal::Issuer { .. } => "use a certificate authority that accepts this issuer: \
-                                   --fulcio-url URL, or --signing-config FILE of its instance"
-            .to_owned(),
-        Refusal::Expired { .. } => {
-            format!("get the token right before it is used; if it is new, {CLOCK}")
-        }
-        Refusal::NotYetValid { .. } => CLOCK.to_owned(),
-        Refusal::Claim { claim, .. } => missing_claim(claim).to_owned(),
-        _ => String::new(),
-    };
-    Some(hint).filter(|hint| !hint.is_empty()).into_iter().collect()
 }
 
 /// Why an issuer omits a claim that its certificates need, and what to do.
 fn missing_claim(claim: &str) -> &'static str {
     match claim {
         "ci_config_ref_uri" | "ci_config_sha" => {
-            "put a .gitlab-ci.yml into the project: GitLab omits the claim when the CI \
-             configuration is elsewhere"
+            "put a .gitlab-ci.yml into the project: GitLab omits the claim when it is elsewhere"
         }
         "email" => {
             "request a token with the e-mail address: `format=full` (Google's metadata), \
@@ -297,8 +293,7 @@ fn missing_claim(claim: &str) -> &'static str {
             "set `jwt_issuer` in the SPIRE server, and run the OIDC discovery provider at that URL"
         }
         "job_workflow_ref" | "job_workflow_sha" => {
-            "use a certificate authority with a template for this issuer: only GitHub writes the \
-             claim"
+            "use a certificate authority with a template for this issuer: only GitHub writes this"
         }
         "kubernetes.io" => "use a token that a cluster made for a service account",
         "sub" => {
@@ -306,73 +301,6 @@ fn missing_claim(claim: &str) -> &'static str {
              /api/v2/configuration), such as the trust domain of a SPIFFE ID"
         }
         _ => "",
-    }
-}
-
-fn identity(error: &oidc_ambient::Error) -> Vec<String> {
-    match error {
-        oidc_ambient::Error::Broken { broken, .. } => broken.hint.clone().into_iter().collect(),
-        oidc_ambient::Error::Nothing { broken, .. } => {
-            // A source that is here and does not work is the likelier cause.
-            let mut hints: Vec<_> = broken.iter().filter_map(|(_, it)| it.hint.clone()).collect();
-            if hints.is_empty() {
-                hints.extend(NO_IDENTITY.map(str::to_owned));
-            }
-            hints.push("see each source: `ambisign identity --verbose`".to_owned());
-            hints
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn login(error: &oidc_interactive::Error) -> &'static [&'static str] {
-    use oidc_interactive::{Error, Untrusted};
-
-    match error {
-        Error::Answer { .. } => {
-            &["give --oidc-issuer the URL exactly as the issuer's own documents state it"]
-        }
-        Error::Deadline { .. } => &["start again", ANOTHER_DEVICE],
-        Error::Refused { error, .. } if error.contains("client") => {
-            &["check --oidc-client-id and --oidc-client-secret-file"]
-        }
-        Error::Setup { .. } => &[
-            "use another redirect: --oidc-redirect-url http://localhost:0/auth/callback",
-            ANOTHER_DEVICE,
-        ],
-        Error::Unsupported { what: "the device flow", .. } => {
-            &["use the browser of this machine: --fulcio-auth-flow normal"]
-        }
-        Error::Untrusted {
-            source: Untrusted::Expired { .. } | Untrusted::NotYet { .. }, ..
-        } => &[CLOCK],
-        Error::WrongState { .. } => &["close the browser pages of earlier logins and start again"],
-        _ => &[],
-    }
-}
-
-fn trust(error: &trust_update::Error) -> &'static [&'static str] {
-    use trust_update::Error;
-
-    match error {
-        Error::Unreachable { .. } => &[
-            "check the variables HTTPS_PROXY and NO_PROXY",
-            "or use the cache without a refresh: --offline",
-            ROOT_FILE,
-        ],
-        Error::Expired { .. } => &[
-            "compare the clock of this machine with the right time, or report it to the mirror",
-            ROOT_FILE,
-        ],
-        Error::Untrusted { .. } => {
-            &["if the repository was created anew, run `ambisign initialize` with its new root"]
-        }
-        Error::Damaged { .. } => {
-            &["fetch it again without --offline", "or start over: `ambisign initialize`"]
-        }
-        Error::NotCached { .. } => &["run this once with a network, or `ambisign initialize`"],
-        Error::Directory { .. } => &["make the directory writable, or set TUF_ROOT to another one"],
-        _ => &[],
     }
 }
 
@@ -395,7 +323,6 @@ const NO_IDENTITY: [&str; 2] = [
     "or give a token: --identity-token FILE",
 ];
 const ROOT_FILE: &str = "or use a trusted root from a file: --trusted-root FILE";
-
 #[cfg(test)]
 mod tests {
     use super::*;

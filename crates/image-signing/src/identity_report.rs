@@ -17,6 +17,7 @@ use url::Url;
 
 use crate::identity::IdentitySearch;
 use crate::identity_error::IdentityError;
+use crate::layout::{Section, lay_out};
 use crate::time::rfc3339;
 
 /// What `ambisign identity` prints.
@@ -124,16 +125,6 @@ pub struct SourceReport {
     pub hint: Option<String>,
 }
 
-/// A part of a report for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Section {
-    /// What the part is about.
-    pub heading: String,
-    /// Names and their values. A row without a name belongs to the one before.
-    pub rows: Vec<(String, String)>,
-}
-
 impl IdentitySearch {
     /// Reports what would sign by the time of `clock`; nobody is logged in. `fulcio`, the certificate
     /// authority, is awaited only when there is an identity to tell it about, and is asked for its
@@ -196,9 +187,10 @@ impl IdentityReport {
         }
     }
 
-    /// The report for people: what would sign, the certificate, what else is here or broken. The
-    /// reasons why sources are not here only when it is to be `verbose`.
-    pub fn sections(&self, verbose: bool) -> Vec<Section> {
+    /// The report for people, in lines of at most `width` characters: what would sign, the
+    /// certificate, what else is here or broken. The reasons why sources are not here only when it
+    /// is to be `verbose`.
+    pub fn text(&self, verbose: bool, width: usize) -> Vec<String> {
         let summary = self.summary().into_iter().map(|(name, value)| (name.to_owned(), value));
         let mut sections = vec![Section::new(self.headline(), summary.collect())];
         if let Some(certificate) = &self.certificate {
@@ -220,9 +212,9 @@ impl IdentityReport {
         if !verbose && !self.sources.is_empty() {
             let absent = self.absent().join(", ");
             let heading = format!("Not here (--verbose says why): {absent}");
-            sections.push(Section::new(&heading, Vec::new()));
+            sections.push(Section::new(heading, Vec::new()));
         }
-        sections
+        lay_out(&sections, width)
     }
 
     /// The names of the sources that are not here, in order and each once.
@@ -352,12 +344,6 @@ impl PredictedCertificate {
             proof: prediction.proof,
             extensions: prediction.extensions.into_iter().map(extension).collect(),
         }
-    }
-}
-
-impl Section {
-    fn new(heading: &str, rows: Vec<(String, String)>) -> Self {
-        Self { heading: heading.to_owned(), rows }
     }
 }
 

@@ -16,6 +16,7 @@ mod inspect;
 mod inspection;
 mod instance;
 mod judge;
+mod layout;
 mod provenance;
 mod public_key;
 mod refusal;
@@ -44,7 +45,7 @@ pub use crate::identity::{FoundIdentity, IdentitySearch, SpiffeChoice};
 pub use crate::identity_error::IdentityError;
 pub use crate::identity_report::{
     ChosenIdentity, FulcioAnswer, IdentityReport, PredictedCertificate, PredictedExtension,
-    Section, SourceReport,
+    SourceReport,
 };
 pub use crate::image::{Image, Target};
 pub use crate::inspect::Inspector;

@@ -58,3 +58,16 @@ pub enum Event<'a> {
         text: &'a str,
     },
 }
+
+impl Event<'_> {
+    /// What is waited for now, where the event says so.
+    pub fn waits_for(&self) -> Option<String> {
+        match self {
+            Self::Looking { provider } => Some(format!("asking {provider} for a token")),
+            Self::Requesting { url } => Some(format!("asking {url} for a certificate")),
+            Self::Stamping { url } => Some(format!("asking {url} for a timestamp")),
+            Self::Logging { url } => Some(format!("waiting for the log {url} (may take 10 s)")),
+            _ => None,
+        }
+    }
+}

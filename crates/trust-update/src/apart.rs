@@ -81,10 +81,10 @@ impl Clock for Caller {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        let (jobs, pause) = (self.jobs.clone(), self.clock.sleep(duration));
+        let (jobs, clock) = (self.jobs.clone(), Arc::clone(&self.clock));
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::pin(async move {
-            pause.await;
+            clock.sleep(duration).await;
             _ = sender.send(());
         });
         Box::pin(async move {

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::flags::{IdentityCommandFlags, Output};
 use crate::identity::{self, Login};
-use crate::output::{Stream, json_line, lay_out};
+use crate::output::{self, Stream, json_line};
 use crate::{mask, plan};
 
 pub(crate) async fn identity(
@@ -36,8 +36,8 @@ pub(crate) async fn identity(
     match flags.output {
         Output::Json => console.data(&json_line(&report)),
         Output::Text => {
-            let sections = report.sections(tracing::enabled!(tracing::Level::DEBUG));
-            let lines = lay_out(&sections, context.env.var("COLUMNS"));
+            let verbose = tracing::enabled!(tracing::Level::DEBUG);
+            let lines = report.text(verbose, output::width(context.env.var("COLUMNS")));
             lines.iter().for_each(|line| console.data(line));
         }
     }

@@ -81,20 +81,11 @@ pub(super) fn report_stream(bundle: Option<&Path>, output: Output) -> Result<Str
 
 fn show(event: &Event<'_>, console: &Console) {
     match event {
-        Event::Looking { provider } => console.wait_for(&format!("asking {provider} for a token")),
-        Event::Found { provider, evidence } => {
-            tracing::info!(provider, evidence, "found an identity token");
-        }
-        Event::Requesting { url } => console.wait_for(&format!("asking {url} for a certificate")),
-        Event::Certified { identity, .. } => {
-            tracing::info!(name = identity.name, issuer = identity.issuer, "certified");
-        }
-        Event::Stamping { url } => console.wait_for(&format!("asking {url} for a timestamp")),
-        Event::Logging { url } => {
-            console.wait_for(&format!("waiting for the log {url} (may take 10 s)"));
-        }
         Event::Warning { text } => console.warning(text),
-        _ => (),
+        event => match event.waits_for() {
+            Some(wait) => console.wait_for(&wait),
+            None => tracing::info!("{event:?}"),
+        },
     }
 }
 

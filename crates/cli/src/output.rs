@@ -4,8 +4,6 @@
 //! `error:` with what failed, then `because:` with each cause, then `hint:` with the fix. Colour
 //! and progress appear only on a terminal.
 
-mod layout;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -20,7 +18,6 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::flags::Output;
-pub(crate) use crate::output::layout::lay_out;
 
 /// stdout and stderr.
 pub(crate) struct Console {
@@ -256,6 +253,13 @@ impl Console {
 /// `report` as JSON in one line.
 pub(crate) fn json_line(report: &impl serde::Serialize) -> String {
     host::escape_json(&serde_json::to_value(report).unwrap_or_default().to_string())
+}
+
+/// How wide the terminal of stdout is, else as `columns` says, else without end.
+pub(crate) fn width(columns: Option<String>) -> usize {
+    let terminal = terminal_size::terminal_size_of(io::stdout());
+    let terminal = terminal.map(|(columns, _)| usize::from(columns.0));
+    terminal.or_else(|| columns?.parse().ok()).unwrap_or(usize::MAX)
 }
 
 /// RFC 3339, UTC.
