@@ -43,7 +43,7 @@ pub(crate) async fn signing_config(
     builder = tsa.into_iter().fold(builder, SigningConfigBuilder::tsa);
     builder = rekor_selector.into_iter().fold(builder, SigningConfigBuilder::rekor_selector);
     builder = tsa_selector.into_iter().fold(builder, SigningConfigBuilder::tsa_selector);
-    let out = flags.out.as_deref().unwrap_or(Path::new("-"));
+    let out = flags.out.as_deref().unwrap_or_else(|| Path::new("-"));
     write(out, &builder.build().to_json(), &context.console)
 }
 

@@ -47,7 +47,7 @@ pub(crate) async fn trusted_root(
     let root = builder
         .build()
         .map_err(|error| Failure::of(Exit::Usage, "cannot create a trusted root", &error))?;
-    let out = flags.out.as_deref().unwrap_or(Path::new("-"));
+    let out = flags.out.as_deref().unwrap_or_else(|| Path::new("-"));
     write(out, &root.to_json(), &context.console)
 }
 

@@ -5,9 +5,12 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use host::{BoxFuture, CallPolicy, Env, FileError, Host, NoPrograms, Transport, TransportError};
+use host::{
+    BoxFuture, CallPolicy, Clock, Env, FileError, Host, NoPrograms, Transport, TransportError,
+};
 use http::{Request, Response};
 use trust_update::{current, initialize, offline};
 
@@ -43,6 +46,19 @@ impl Transport for Watched<Arc<dyn Transport>> {
     }
 }
 
+/// A clock whose waits never end: requests of another thread are not ready at once.
+struct Patient;
+
+impl Clock for Patient {
+    fn now(&self) -> SystemTime {
+        now()
+    }
+
+    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
 #[test]
 fn files_are_read_on_a_thread_of_their_own_and_requests_are_made_by_the_caller() {
     let setup = Setup::new();
@@ -51,7 +67,7 @@ fn files_are_read_on_a_thread_of_their_own_and_requests_are_made_by_the_caller()
     let env = BTreeMap::from([("TUF_ROOT".to_owned(), directory)]);
     let env = Arc::new(Watched(env, Arc::clone(&files)));
     let http = Arc::new(Watched(Arc::clone(setup.http()), Arc::clone(&requests)));
-    let host = Host::new(http, env, Arc::new(now()), Arc::new(NoPrograms));
+    let host = Host::new(http, env, Arc::new(Patient), Arc::new(NoPrograms));
 
     // Nothing was fetched yet: the embedded files serve.
     assert!(block_on(offline(&host)).unwrap().metadata().is_empty());
