@@ -4,6 +4,7 @@
 mod accepted;
 mod attestation;
 mod claim;
+mod earlier;
 mod error;
 mod event;
 pub mod file;
@@ -16,7 +17,9 @@ mod inspect;
 mod inspection;
 mod instance;
 mod judge;
+mod key_files;
 mod layout;
+mod private_key;
 mod provenance;
 mod public_key;
 mod refusal;
@@ -38,6 +41,7 @@ pub use {
 pub use crate::accepted::{SignerName, VerifiedImage, VerifiedSignature};
 pub use crate::attestation::Attestation;
 pub use crate::claim::Claim;
+pub use crate::earlier::{EarlierParts, check_earlier};
 pub use crate::error::{Action, Error};
 pub use crate::event::{Event, Listener};
 pub use crate::given_token::GivenToken;
@@ -55,6 +59,8 @@ pub use crate::inspection::{
     SubjectInspection, TimeInspection,
 };
 pub use crate::instance::{Instance, sign_file, sign_image, verify_file, verify_image};
+pub use crate::key_files::{KeyFileError, KeyFiles};
+pub use crate::private_key::{PrivateKey, PrivateKeyError};
 pub use crate::provenance::provenance;
 pub use crate::public_key::{PublicKeyError, public_key};
 pub use crate::refusal::{Reason, Refusal, RefusalGroup};

@@ -11,6 +11,7 @@ use oci_push::{Registry, Resolved};
 use signer::Session;
 
 use crate::attestation::Attestation;
+use crate::earlier::{self, Layer};
 use crate::error::{Action, Error};
 use crate::event::{Event, Listener};
 use crate::image::{Image, Target};
@@ -29,6 +30,7 @@ pub struct ImageSigner {
     content: Content,
     recursive: bool,
     attach: bool,
+    earlier: bool,
     in_order: bool,
     listener: Listener,
 }
@@ -49,6 +51,7 @@ impl ImageSigner {
             content: Content::Signature(BTreeMap::new()),
             recursive: false,
             attach: true,
+            earlier: false,
             in_order: false,
             listener: Arc::new(|_| ()),
         }
@@ -84,6 +87,13 @@ impl ImageSigner {
     #[must_use]
     pub fn attach(self, attach: bool) -> Self {
         Self { attach, ..self }
+    }
+
+    /// Whether signatures are attached in cosign's earlier formats, under the tags `.sig` and
+    /// `.att`, for verifiers that know no others. See [`check_earlier`](crate::check_earlier).
+    #[must_use]
+    pub fn earlier_format(self, earlier: bool) -> Self {
+        Self { earlier, ..self }
     }
 
     /// Whether several images are answered for in the order given, rather than each when it is
@@ -137,12 +147,27 @@ impl ImageSigner {
     /// images.
     pub async fn sign(&self, target: &Target, session: &Session) -> Result<SignedImage, Error> {
         (self.listener)(&Event::Signing(target));
-        let statement = self.content.statement(target.resolved())?;
-        let signed = session.sign_statement(&statement).await.map_err(|source| {
+        let failed = |source| {
             let image = target.name().to_owned();
             Error::Signing { image, source: Box::new(source) }
-        })?;
-        Ok(SignedImage::new(target.clone(), signed))
+        };
+        if self.earlier {
+            earlier::check_earlier(session.services()).map_err(failed)?;
+        }
+        if let (true, Content::Signature(annotations)) = (self.earlier, &self.content) {
+            let (signed, layer) =
+                earlier::sign(target.resolved(), annotations, session).await.map_err(failed)?;
+            return Ok(SignedImage::new(target.clone(), signed).in_earlier_format(layer));
+        }
+        let statement = self.content.statement(target.resolved())?;
+        let signed = session.sign_statement(&statement).await.map_err(failed)?;
+        let layer = self.earlier.then(|| earlier::attestation(&signed, statement.predicate_type()));
+        let layer = layer.transpose().map_err(failed)?;
+        let signed = SignedImage::new(target.clone(), signed);
+        Ok(match layer {
+            Some(layer) => signed.in_earlier_format(layer),
+            None => signed,
+        })
     }
 
     /// Attaches a signature that [`sign`](Self::sign) made.
@@ -152,7 +177,13 @@ impl ImageSigner {
     pub async fn attach_signature(&self, mut signed: SignedImage) -> Result<SignedImage, Error> {
         (self.listener)(&Event::Attaching(&signed));
         let (image, bundle) = (signed.target.resolved(), signed.bundle_json.as_bytes());
-        match self.registry.attach(image, bundle, &BTreeMap::new()).await {
+        let attached = match &signed.layer {
+            Some(Layer { kind, payload, annotations }) => {
+                self.registry.attach_legacy(image, *kind, payload, annotations).await
+            }
+            None => self.registry.attach(image, bundle, &BTreeMap::new()).await,
+        };
+        match attached {
             Ok(attached) => {
                 signed.attached = Some(attached);
                 (self.listener)(&Event::Attached(&signed));

@@ -4,6 +4,7 @@ use oci_push::Attached;
 use serde::Serialize;
 use signer::{Identity, Signed};
 
+use crate::earlier::Layer;
 use crate::image::Target;
 use crate::time::rfc3339;
 
@@ -19,12 +20,23 @@ pub struct SignedImage {
     pub bundle_json: String,
     /// Where the bundle was stored; `None` until it is attached.
     pub attached: Option<Attached>,
+    /// What is stored instead of the bundle, in an earlier format.
+    pub(crate) layer: Option<Layer>,
 }
 
 impl SignedImage {
     pub(crate) fn new(target: Target, signed: Signed) -> Self {
         let bundle_json = signed.bundle.to_json();
-        Self { target, signed, bundle_json, attached: None }
+        Self { target, signed, bundle_json, attached: None, layer: None }
+    }
+
+    pub(crate) fn in_earlier_format(self, layer: Layer) -> Self {
+        Self { layer: Some(layer), ..self }
+    }
+
+    /// What was signed in cosign's earlier format: a simple-signing document.
+    pub fn payload(&self) -> Option<&[u8]> {
+        self.layer.as_ref().map(|layer| layer.payload.as_slice())
     }
 
     /// The identity in the certificate.

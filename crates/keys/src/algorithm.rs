@@ -103,6 +103,25 @@ impl KeyAlgorithm {
             Self::Rsa { bits } => Scheme::RsaPkcs1Sha256 { bits },
         }
     }
+
+    /// The scheme by which such a key signs a file: one over a digest.
+    pub fn file_scheme(self) -> Scheme {
+        match self {
+            Self::Ed25519 => Scheme::Ed25519ph,
+            other => other.default_scheme(),
+        }
+    }
+
+    /// The digest of a file that such a key signs.
+    pub fn file_hash(self) -> HashAlgorithm {
+        self.file_scheme().hash().unwrap_or(HashAlgorithm::Sha512)
+    }
+
+    /// Whether a [`KeyPair`](crate::KeyPair) of this kind needs the whole file to sign it: the
+    /// implementation of RSA in use hashes by itself.
+    pub fn needs_message(self) -> bool {
+        matches!(self, Self::Rsa { .. })
+    }
 }
 
 /// A signature scheme: those of Sigstore's algorithm registry that are in use, and those of RSA

@@ -11,13 +11,14 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::pair::KeyPair;
+use crate::private_pem::private_block;
 use crate::random::random;
 
 impl KeyPair {
     /// Whether `text` has the form that [`from_encrypted_pem`](Self::from_encrypted_pem) reads, so
     /// that a password is needed.
     pub fn is_encrypted_pem(text: &str) -> bool {
-        LABELS.iter().any(|label| text.contains(&format!("-----BEGIN {label}-----")))
+        private_block(text).is_ok_and(|(label, _)| LABELS.contains(&label))
     }
 
     /// Reads a private key file of cosign: an `ENCRYPTED SIGSTORE PRIVATE KEY` block, or the older
@@ -29,13 +30,12 @@ impl KeyPair {
     /// [`Error::UnsupportedKey`] when it is encrypted in another way, or with parameters that cost
     /// more than the limits above. No error quotes the file or the password.
     pub fn from_encrypted_pem(text: &str, password: &[u8]) -> Result<Self, Error> {
-        if text.len() > CAP {
-            return Err(malformed("it is too long"));
+        let (label, block) = private_block(text)?;
+        if !LABELS.contains(&label) {
+            return Err(malformed("its PEM block is not labelled ENCRYPTED SIGSTORE PRIVATE KEY"));
         }
-        let block = pem::parse(text).map_err(|_| malformed("there is no readable PEM block"))?;
-        if !LABELS.contains(&block.tag()) {
-            return Err(malformed("the PEM block is not labelled ENCRYPTED SIGSTORE PRIVATE KEY"));
-        }
+        let damaged = |_| malformed("the content of the PEM block is damaged");
+        let block = pem::parse(block).map_err(damaged)?;
         let file = File::parse(block.contents())?;
         let key = derive(password, &file.salt, &file.cost)?;
         let der = cipher(&key)?
@@ -172,9 +172,6 @@ const NONCE: usize = 24;
 
 /// The largest `N * r * p`: sixteen times what cosign asks for.
 const WORK_CAP: u64 = 1 << 23;
-
-/// The longest key file, in bytes.
-const CAP: usize = 16 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,7 @@ mod mac;
 mod pair;
 mod payload;
 mod prehashed;
+mod private_pem;
 mod public;
 mod random;
 mod rsa;

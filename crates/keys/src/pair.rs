@@ -18,7 +18,8 @@ use crate::algorithm::{KeyAlgorithm, Scheme};
 use crate::error::Error;
 use crate::payload::Payload;
 use crate::prehashed::Prehashed;
-use crate::public::PublicKey;
+use crate::private_pem::private_block;
+use crate::public::{PublicKey, as_wide_as_p521};
 use crate::random::random;
 
 /// The longest private key accepted, in bytes.
@@ -51,6 +52,8 @@ pub struct KeyPair {
 enum Secret {
     P256(p256::ecdsa::SigningKey),
     P384(p384::ecdsa::SigningKey),
+    /// Beside it the form that can be encoded.
+    P521(p521::ecdsa::SigningKey, p521::SecretKey),
     Ed25519(ed25519_dalek::SigningKey),
     Rsa(Box<RsaKey>),
 }
@@ -70,7 +73,7 @@ impl KeyPair {
         Self::generate_for(KeyAlgorithm::EcdsaP256)
     }
 
-    /// A new key on P-256, P-384 or Ed25519, with its default scheme.
+    /// A new key on P-256, P-384, P-521 or Ed25519, with its default scheme.
     ///
     /// # Errors
     /// The kind is another one, or the operating system gave no random bytes.
@@ -84,38 +87,42 @@ impl KeyPair {
                 let key = scalar::<48, _>(|bytes| p384::ecdsa::SigningKey::from_slice(bytes).ok())?;
                 Self::new(Secret::P384(key))
             }
+            KeyAlgorithm::EcdsaP521 => {
+                let key = scalar::<66, _>(|bytes| {
+                    // The highest of the 66 bytes holds one bit.
+                    let (high, rest) = bytes.split_first()?;
+                    let bytes = Zeroizing::new([&[high & 1], rest].concat());
+                    p521::SecretKey::from_slice(&bytes).ok()
+                })?;
+                Self::new(Secret::p521(key).map_err(|()| Error::NoRandomness)?)
+            }
             KeyAlgorithm::Ed25519 => {
                 let seed = Zeroizing::new(random::<32>()?);
                 Self::new(Secret::Ed25519(ed25519_dalek::SigningKey::from_bytes(&seed)))
             }
             other => Err(Error::UnsupportedKey {
-                expected: "P-256, P-384 or Ed25519",
+                expected: "P-256, P-384, P-521 or Ed25519",
                 found: other.to_string(),
             }),
         }
     }
 
     /// Reads an unencrypted block: `PRIVATE KEY` (RFC 5958), `EC PRIVATE KEY` (RFC 5915) or
-    /// `RSA PRIVATE KEY` (RFC 8017).
+    /// `RSA PRIVATE KEY` (RFC 8017). Text and other blocks around it are passed over.
     ///
     /// # Errors
-    /// The text is not such a block, or the key is malformed or not on P-256, P-384 or Ed25519, nor
-    /// an RSA key of 2048 to 4096 bits. No error quotes the text.
+    /// There is no such block, or the key is malformed or not on P-256, P-384, P-521 or Ed25519,
+    /// nor an RSA key of 2048 to 4096 bits. No error quotes the text.
     pub fn from_pem(text: &str) -> Result<Self, Error> {
-        if text.len() > KEY_CAP {
-            return Err(malformed("it is too long"));
-        }
-        let (label, document) = SecretDocument::from_pem(text.trim_start())
-            .map_err(|_| malformed("there is no readable PEM block"))?;
+        let (label, block) = private_block(text)?;
+        let (_, document) = SecretDocument::from_pem(block)
+            .map_err(|_| malformed("the content of the PEM block is damaged"))?;
         let document = match label {
             "PRIVATE KEY" => Some(document),
             "EC PRIVATE KEY" => ec_document(document.as_bytes()),
             "RSA PRIVATE KEY" => rsa_document(document.as_bytes()),
-            _ => {
-                return Err(malformed(
-                    "the PEM block is not labelled PRIVATE KEY, EC PRIVATE KEY or RSA PRIVATE KEY",
-                ));
-            }
+            "ENCRYPTED PRIVATE KEY" => return Err(encrypted_by_another_tool()),
+            _ => return Err(malformed("it is encrypted, and needs its password")),
         };
         let document = document.ok_or_else(|| malformed(SIGNING_KINDS))?;
         Self::from_pkcs8_der(document.as_bytes())
@@ -132,7 +139,8 @@ impl KeyPair {
         let secret = p256::ecdsa::SigningKey::from_pkcs8_der(der)
             .map(Secret::P256)
             .or_else(|_| p384::ecdsa::SigningKey::from_pkcs8_der(der).map(Secret::P384))
-            .or_else(|_| ed25519_dalek::SigningKey::from_pkcs8_der(der).map(Secret::Ed25519))
+            .or_else(|_| Secret::p521(p521::SecretKey::from_pkcs8_der(der).map_err(drop)?))
+            .or_else(|()| ed25519_dalek::SigningKey::from_pkcs8_der(der).map(Secret::Ed25519))
             .or_else(|_| RsaKey::read(der).map(Box::new).map(Secret::Rsa).ok_or(()))
             // The parsers' errors may quote the input.
             .map_err(|()| malformed(SIGNING_KINDS))?;
@@ -159,6 +167,7 @@ impl KeyPair {
         match &self.secret {
             Secret::P256(key) => key.to_pkcs8_der(),
             Secret::P384(key) => key.to_pkcs8_der(),
+            Secret::P521(_, key) => key.to_pkcs8_der(),
             Secret::Ed25519(key) => key.to_pkcs8_der(),
             Secret::Rsa(key) => return Ok(key.document.clone()),
         }
@@ -178,6 +187,7 @@ impl KeyPair {
         let spki = match &secret {
             Secret::P256(key) => Some(key.verifying_key().to_public_key_der()),
             Secret::P384(key) => Some(key.verifying_key().to_public_key_der()),
+            Secret::P521(_, key) => Some(key.public_key().to_public_key_der()),
             Secret::Ed25519(key) => Some(key.verifying_key().to_public_key_der()),
             Secret::Rsa(_) => None,
         };
@@ -202,31 +212,52 @@ impl Sign for KeyPair {
     }
 
     fn sign(&self, payload: Payload<'_>) -> Result<Vec<u8>, Error> {
-        let failed = |_| Error::BadSignature { scheme: self.scheme };
+        self.sign_by(self.scheme, payload)
+    }
+}
+
+impl KeyPair {
+    /// Signs `payload` by another scheme of this key than its usual one.
+    ///
+    /// # Errors
+    /// As [`Sign::sign`]; or the scheme is of another kind of key, or none that is signed with here.
+    pub fn sign_by(&self, scheme: Scheme, payload: Payload<'_>) -> Result<Vec<u8>, Error> {
+        scheme.fits(self.public.algorithm())?;
+        let failed = |_| Error::BadSignature { scheme };
         match &self.secret {
             Secret::P256(key) => {
-                let digest = self.scheme.digest(payload)?;
                 let signature: p256::ecdsa::Signature = key
-                    .sign_prehash_with_rng(&mut Drawn(random()?), digest.as_bytes())
+                    .sign_prehash_with_rng(
+                        &mut Drawn(random()?),
+                        scheme.digest(payload)?.as_bytes(),
+                    )
                     .map_err(failed)?;
                 Ok(signature.to_der().as_bytes().to_vec())
             }
             Secret::P384(key) => {
-                let digest = self.scheme.digest(payload)?;
                 let signature: p384::ecdsa::Signature = key
-                    .sign_prehash_with_rng(&mut Drawn(random()?), digest.as_bytes())
+                    .sign_prehash_with_rng(
+                        &mut Drawn(random()?),
+                        scheme.digest(payload)?.as_bytes(),
+                    )
                     .map_err(failed)?;
                 Ok(signature.to_der().as_bytes().to_vec())
             }
-            Secret::Ed25519(key) => match (self.scheme, payload) {
+            Secret::P521(key, _) => {
+                let digest = as_wide_as_p521(&scheme.digest(payload)?);
+                let signature: p521::ecdsa::Signature =
+                    key.sign_prehash_with_rng(&mut Drawn(random()?), &digest).map_err(failed)?;
+                Ok(signature.to_der().as_bytes().to_vec())
+            }
+            Secret::Ed25519(key) => match (scheme, payload) {
                 (Scheme::Ed25519ph, payload) => {
-                    let digest = Prehashed::new(&self.scheme.digest(payload)?);
+                    let digest = Prehashed::new(&scheme.digest(payload)?);
                     Ok(key.sign_prehashed(digest, None).map_err(failed)?.to_vec())
                 }
                 (_, Payload::Message(message)) => Ok(key.sign(message).to_vec()),
                 (scheme, Payload::Digest(_)) => Err(Error::NeedsMessage { scheme }),
             },
-            Secret::Rsa(rsa) => match (self.scheme, payload) {
+            Secret::Rsa(rsa) => match (scheme, payload) {
                 (Scheme::RsaPkcs1Sha256 { .. }, Payload::Message(message)) => {
                     let mut signature = vec![0; rsa.key.public().modulus_len()];
                     rsa.key
@@ -241,6 +272,14 @@ impl Sign for KeyPair {
     }
 }
 
+impl Secret {
+    fn p521(key: p521::SecretKey) -> Result<Self, ()> {
+        let bytes = Zeroizing::new(key.to_bytes());
+        let signing = p521::ecdsa::SigningKey::from_slice(&bytes).map_err(drop)?;
+        Ok(Self::P521(signing, key))
+    }
+}
+
 impl RsaKey {
     fn read(der: &[u8]) -> Option<Self> {
         let document = SecretDocument::try_from(der).ok()?;
@@ -251,8 +290,9 @@ impl RsaKey {
 /// The PKCS #8 form of an ECPrivateKey (RFC 5915).
 fn ec_document(der: &[u8]) -> Option<SecretDocument> {
     let p256 = p256::SecretKey::from_sec1_der(der).map(|key| key.to_pkcs8_der());
-    let document =
-        p256.or_else(|_| p384::SecretKey::from_sec1_der(der).map(|key| key.to_pkcs8_der()));
+    let document = p256
+        .or_else(|_| p384::SecretKey::from_sec1_der(der).map(|key| key.to_pkcs8_der()))
+        .or_else(|_| p521::SecretKey::from_sec1_der(der).map(|key| key.to_pkcs8_der()));
     document.ok()?.ok()
 }
 
@@ -275,7 +315,7 @@ impl fmt::Debug for KeyPair {
 
 /// Random bytes that were drawn beforehand, where drawing could fail. They are the additional data
 /// of RFC 6979, section 3.6: were they all the same, the signature would still give nothing away.
-struct Drawn([u8; 48]);
+struct Drawn([u8; 66]);
 
 impl RngCore for Drawn {
     fn next_u32(&mut self) -> u32 {
@@ -300,7 +340,7 @@ impl RngCore for Drawn {
 impl CryptoRng for Drawn {}
 
 const SIGNING_KINDS: &str =
-    "a private key on P-256, P-384 or Ed25519, or an RSA key of 2048 to 4096 bits";
+    "expected a key on P-256, P-384, P-521 or Ed25519, or an RSA key of 2048 to 4096 bits";
 
 /// Draws until the bytes are a private scalar of the curve. One draw in four thousand million is
 /// not, so ten that are not mean a broken random generator.
@@ -315,5 +355,12 @@ fn scalar<const N: usize, K>(accept: impl Fn(&[u8]) -> Option<K>) -> Result<K, E
 }
 
 fn malformed(reason: &str) -> Error {
-    Error::Malformed { expected: "PKCS #8 private key", reason: reason.to_owned() }
+    Error::Malformed { expected: "private key", reason: reason.to_owned() }
+}
+
+fn encrypted_by_another_tool() -> Error {
+    Error::UnsupportedKey {
+        expected: "a private key that is not encrypted, or that cosign encrypted",
+        found: "a private key that openssl or a similar tool encrypted".to_owned(),
+    }
 }

@@ -49,6 +49,9 @@ pub struct Attached {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum How {
+    /// A layer of the manifest under `sha256-<hex>.sig` or `.att`, kept by the clients: cosign's
+    /// earlier formats.
+    EarlierTag,
     /// An index under the tag `sha256-<hex>`, kept by the clients.
     FallbackTag,
     /// The referrers API of OCI 1.1, kept by the registry.
@@ -56,9 +59,10 @@ pub enum How {
 }
 
 impl How {
-    /// `referrers` or `fallback-tag`.
+    /// `referrers`, `fallback-tag` or `earlier-tag`.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::EarlierTag => "earlier-tag",
             Self::FallbackTag => "fallback-tag",
             Self::Referrers => "referrers",
         }

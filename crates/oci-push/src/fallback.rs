@@ -71,8 +71,7 @@ impl Client {
         }
         let index = Index::parse(answer.body.clone())
             .map_err(|error| invalid(not_json("an image index", &error)))?;
-        // A weak one matches nothing in a condition (RFC 9110 section 13.1.1).
-        let etag = answer.header(&ETAG).filter(|etag| !etag.starts_with("W/")).map(str::to_owned);
+        let etag = answer.header(&ETAG).map(str::to_owned);
         Ok(Tagged::Index { index, etag, digest })
     }
 
@@ -83,12 +82,12 @@ impl Client {
         tagged: Tagged,
         entries: impl IntoIterator<Item = &'e RawValue>,
     ) -> Result<Put, Error> {
-        let repository = reference.repository();
-        let (index, etag, existed) = match tagged {
+        let (index, condition) = match tagged {
             Tagged::Absent => {
-                (Index::empty().map_err(|error| not_serialised(&error))?, None, false)
+                let empty = Index::empty().map_err(|error| not_serialised(&error))?;
+                (empty, Condition::Absent)
             }
-            Tagged::Index { index, etag, .. } => (index, etag, true),
+            Tagged::Index { index, etag, .. } => (index, Condition::of(etag.as_deref())),
             Tagged::Other { media_type } => {
                 return Err(Error::Invalid {
                     what: format!("{reference}"),
@@ -109,17 +108,29 @@ impl Client {
                 ),
             });
         }
+        self.put_tag(reference, INDEX_MEDIA_TYPE, bytes, &condition).await
+    }
+
+    /// Writes the manifest `bytes` under a tag that others write, too.
+    pub(crate) async fn put_tag(
+        &self,
+        reference: &Reference,
+        media_type: &str,
+        bytes: Vec<u8>,
+        condition: &Condition,
+    ) -> Result<Put, Error> {
+        let repository = reference.repository();
         let digest = Digest::sha256(&bytes);
         let path = format!("manifests/{}", reference.manifest_name());
         let mut call = Call::new(Method::PUT, repository, Access::Push, path)
-            .header(CONTENT_TYPE, INDEX_MEDIA_TYPE)
+            .header(CONTENT_TYPE, media_type)
             .body(Bytes::from(bytes))
             // Sent twice, it might undo what another wrote in between.
             .policy(CallPolicy::new().with_idempotent(false));
-        call = match (&etag, existed) {
-            (Some(etag), _) => call.header(IF_MATCH, etag),
-            (None, false) => call.header(IF_NONE_MATCH, "*"),
-            (None, true) => call,
+        call = match condition {
+            Condition::Is(etag) => call.header(IF_MATCH, etag),
+            Condition::Absent => call.header(IF_NONE_MATCH, "*"),
+            Condition::Unknown => call,
         };
         let answer = match self.call(&call).await {
             Ok(answer) => answer,
@@ -142,6 +153,22 @@ impl Client {
             self.host.clock.sleep(asked.min(LONGEST_WAIT)).await;
         }
         Ok(Put::Failed(error))
+    }
+}
+
+/// What a tag must hold to be replaced.
+pub(crate) enum Condition {
+    Absent,
+    /// What has this entity tag.
+    Is(String),
+    Unknown,
+}
+
+impl Condition {
+    /// Of what was read. A weak entity tag matches nothing (RFC 9110 section 13.1.1).
+    pub(crate) fn of(etag: Option<&str>) -> Self {
+        let strong = etag.filter(|etag| !etag.starts_with("W/"));
+        strong.map_or(Self::Unknown, |etag| Self::Is(etag.to_owned()))
     }
 }
 

@@ -22,6 +22,7 @@ mod digest;
 mod docker_config;
 mod document;
 mod download;
+mod earlier;
 mod endpoint;
 mod error;
 mod event;

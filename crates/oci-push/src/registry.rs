@@ -10,7 +10,7 @@ use host::Host;
 use crate::attach::Attached;
 use crate::client::Client;
 use crate::error::{Access, Error};
-use crate::found::{Found, Search};
+use crate::found::{Found, LegacyKind, Search};
 use crate::manifest::Descriptor;
 use crate::options::Options;
 use crate::reference::Reference;
@@ -125,6 +125,22 @@ impl Registry {
         annotations: &BTreeMap<String, String>,
     ) -> Result<Attached, Error> {
         self.client.attach(subject, bundle_json, annotations).await
+    }
+
+    /// Attaches a signature in one of cosign's earlier formats: `payload` becomes a layer of the
+    /// manifest under `sha256-<hex>.sig` or `.att`, with `annotations`. It is read back until it
+    /// stays; another writer that is slow may still erase it later.
+    ///
+    /// # Errors
+    /// As [`Registry::attach`]; [`Error::Invalid`] when the tag holds something else.
+    pub async fn attach_legacy(
+        &self,
+        subject: &Resolved,
+        kind: LegacyKind,
+        payload: &[u8],
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<Attached, Error> {
+        self.client.attach_legacy(subject, kind, payload, annotations).await
     }
 
     /// Finds the bundles attached to `subject`, through the referrers API and the fallback tag.

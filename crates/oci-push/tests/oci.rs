@@ -9,6 +9,8 @@ mod attach;
 mod auth;
 #[path = "oci/credentials.rs"]
 mod credentials;
+#[path = "oci/earlier.rs"]
+mod earlier;
 #[path = "oci/fake.rs"]
 mod fake;
 #[path = "oci/find.rs"]

@@ -81,6 +81,55 @@ impl Rekor {
         }
     }
 
+    /// Looks for the entry that is `entry` in a log of version 1: with the same digest, signature
+    /// and certificate or key. `None` when the log has none.
+    ///
+    /// The log is asked for the very entry first, then for what it has of the digest.
+    ///
+    /// # Errors
+    /// The log is of version 2, which has no look-ups; the log cannot be reached or answers an error.
+    pub async fn find(&self, entry: &Entry<'_>) -> Result<Option<LogEntry>, Error> {
+        let site = self.site();
+        if self.version != ApiVersion::V1 {
+            let reason = "a log of version 2 has no look-ups".into();
+            return Err(Error::Unloggable { reason });
+        }
+        let is_it = |logged: &LogEntry| v1::check(&site, entry, logged).is_ok();
+        let found = self.retrieve(v1::retrieval(&[], Some(entry))).await?;
+        if let Some(found) = found.into_iter().find(is_it) {
+            return Ok(Some(found));
+        }
+        // The same certificate in another form, with its chain behind it, makes another entry.
+        let Entry::Hashed { digest, .. } = entry else { return Ok(None) };
+        let query = serde_json::json!({ "hash": digest.to_string() }).to_string();
+        let path = ["api", "v1", "index", "retrieve"];
+        let response = self.send(Method::POST, &path, query.into_bytes()).await?;
+        let ids = match response.status() {
+            StatusCode::OK => v1::ids(&site, response.body())?,
+            // The index is an extra that a log need not have.
+            StatusCode::NOT_IMPLEMENTED | StatusCode::NOT_FOUND => Vec::new(),
+            _ => return Err(site.refused(&response)),
+        };
+        for ids in ids.get(..ids.len().min(MOST_IDS)).unwrap_or_default().chunks(AT_ONCE) {
+            let found = self.retrieve(v1::retrieval(ids, None)).await?;
+            if let Some(found) = found.into_iter().find(is_it) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn retrieve(&self, query: Vec<u8>) -> Result<Vec<LogEntry>, Error> {
+        let site = self.site();
+        let path = ["api", "v1", "log", "entries", "retrieve"];
+        let response = self.send(Method::POST, &path, query).await?;
+        match response.status() {
+            StatusCode::OK => v1::read_all(&site, response.body()),
+            StatusCode::NOT_FOUND => Ok(Vec::new()),
+            _ => Err(site.refused(&response)),
+        }
+    }
+
     async fn submit_v1(&self, entry: &Entry<'_>) -> Result<LogEntry, Error> {
         let site = self.site();
         let path = ["api", "v1", "log", "entries"];
@@ -168,3 +217,9 @@ impl fmt::Debug for Rekor {
 
 /// The largest answer read. A log of version 2 holds at most 64 KiB in an entry.
 const ANSWER_CAP: usize = 4 << 20;
+
+/// How many entries of one digest are looked at: whoever signs a file adds one.
+const MOST_IDS: usize = 100;
+
+/// How many entries a log of version 1 returns at once.
+const AT_ONCE: usize = 10;

@@ -9,7 +9,7 @@ use http::Response;
 use http::header::LOCATION;
 use keys::Digest;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::answer::{Site, base64, entry_id, from_base64, from_hex};
 use crate::entry::{Entry, Verifier};
@@ -17,8 +17,12 @@ use crate::error::Error;
 
 /// The proposed entry.
 pub(crate) fn request(entry: &Entry<'_>) -> Vec<u8> {
+    proposed(entry).to_string().into_bytes()
+}
+
+fn proposed(entry: &Entry<'_>) -> Value {
     let pem = |verifier: Verifier<'_>| base64(verifier.to_pem().as_bytes());
-    let proposed = match *entry {
+    match *entry {
         Entry::Hashed { digest, signature, verifier, .. } => json!({
             "apiVersion": "0.0.1",
             "kind": "hashedrekord",
@@ -42,8 +46,7 @@ pub(crate) fn request(entry: &Entry<'_>) -> Vec<u8> {
                 },
             },
         }),
-    };
-    proposed.to_string().into_bytes()
+    }
 }
 
 /// The id of the entry that a 409 speaks of: from its `Location`, else from its text. Only the id
@@ -57,11 +60,42 @@ pub(crate) fn existing(response: &Response<Bytes>) -> Option<String> {
     text.split(|c: char| !c.is_ascii_hexdigit()).find_map(entry_id).map(str::to_owned)
 }
 
+/// The request for the entries `ids`, or for the one that is `entry`.
+pub(crate) fn retrieval(ids: &[String], entry: Option<&Entry<'_>>) -> Vec<u8> {
+    let proposed = entry.map(proposed);
+    match proposed {
+        Some(proposed) => json!({ "entries": [proposed] }),
+        None => json!({ "entryUUIDs": ids }),
+    }
+    .to_string()
+    .into_bytes()
+}
+
+/// The ids in the answer of the search index.
+pub(crate) fn ids(site: &Site, bytes: &[u8]) -> Result<Vec<String>, Error> {
+    let ids: Vec<String> =
+        serde_json::from_slice(bytes).map_err(|error| site.malformed(error.to_string()))?;
+    Ok(ids.iter().filter_map(|id| entry_id(id)).map(str::to_owned).collect())
+}
+
+/// Reads the entries of an answer with any number of them.
+pub(crate) fn read_all(site: &Site, bytes: &[u8]) -> Result<Vec<LogEntry>, Error> {
+    let answers: Vec<Answer> =
+        serde_json::from_slice(bytes).map_err(|error| site.malformed(error.to_string()))?;
+    answers.into_iter().map(|answer| take_one(site, answer, None)).collect()
+}
+
 /// Reads the one entry of an answer. The id it goes by must be the one asked for, and in any case
 /// belong to its body.
 pub(crate) fn read(site: &Site, bytes: &[u8], asked: Option<&str>) -> Result<LogEntry, Error> {
-    let answer: BTreeMap<String, AnsweredEntry> =
+    let answer: Answer =
         serde_json::from_slice(bytes).map_err(|error| site.malformed(error.to_string()))?;
+    take_one(site, answer, asked)
+}
+
+type Answer = BTreeMap<String, AnsweredEntry>;
+
+fn take_one(site: &Site, answer: Answer, asked: Option<&str>) -> Result<LogEntry, Error> {
     let found = answer.len();
     let (Some((id, answered)), 1) = (answer.into_iter().next(), found) else {
         return Err(site.malformed(format!("expected one entry, found {found}")));

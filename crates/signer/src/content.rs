@@ -6,7 +6,10 @@
 //! a DSSE pre-authentication encoding makes an attestation or an image signature, a simple-signing
 //! document an image signature in cosign's earlier format.
 
-use keys::{Digest, HashAlgorithm, Hasher};
+use std::fmt;
+use std::sync::Arc;
+
+use keys::{Digest, Hasher, KeyAlgorithm};
 
 use crate::simple_signing::Scanner;
 
@@ -19,15 +22,19 @@ pub struct ForeignFormat {
     pub format: &'static str,
 }
 
-/// The SHA-256 digest of a file that may be signed.
+/// The digest of a file that may be signed.
 ///
 /// [`FileHasher`] makes it, which has seen the content. A digest alone says nothing about the
 /// content: see [`danger::any_content`](crate::danger::any_content).
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct FileDigest(pub(crate) Digest);
+#[derive(Clone, Eq, PartialEq)]
+pub struct FileDigest {
+    pub(crate) digest: Digest,
+    /// The content, for keys that do not sign its digest.
+    pub(crate) message: Option<Arc<Vec<u8>>>,
+}
 
 impl FileDigest {
-    /// The digest of `content`.
+    /// The SHA-256 digest of `content`, for a key on P-256.
     ///
     /// # Errors
     /// The content is what another kind of signature is over.
@@ -39,7 +46,21 @@ impl FileDigest {
 
     /// The digest itself.
     pub fn digest(&self) -> &Digest {
-        &self.0
+        &self.digest
+    }
+
+    /// Whether a key of the kind `algorithm` can sign the file: it needs another digest, or the
+    /// whole content, which was too large to keep.
+    pub fn fits(&self, algorithm: KeyAlgorithm) -> bool {
+        self.digest.algorithm() == algorithm.file_hash()
+            && (self.message.is_some() || !algorithm.needs_message())
+    }
+}
+
+/// Shows the digest only.
+impl fmt::Debug for FileDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FileDigest").field(&self.digest).finish()
     }
 }
 
@@ -50,14 +71,23 @@ pub struct FileHasher {
     /// How many bytes of [`PAE_PREFIX`] the content begins with; `None` when it begins otherwise.
     pae: Option<usize>,
     simple_signing: Scanner,
+    /// The content so far, where it is kept.
+    message: Option<Vec<u8>>,
 }
 
 impl FileHasher {
-    /// Nothing is hashed yet.
+    /// For a key on P-256, as keyless signing uses. Nothing is hashed yet.
     #[expect(clippy::new_without_default, reason = "a hasher has no default content")]
     pub fn new() -> Self {
-        let hasher = Hasher::new(HashAlgorithm::Sha256);
-        Self { hasher, pae: Some(0), simple_signing: Scanner::default() }
+        Self::for_key(KeyAlgorithm::EcdsaP256)
+    }
+
+    /// For a key of the kind `algorithm`, by its hash. Where such a key signs whole files only, the
+    /// content is kept, up to 128 MiB.
+    pub fn for_key(algorithm: KeyAlgorithm) -> Self {
+        let hasher = Hasher::new(algorithm.file_hash());
+        let message = algorithm.needs_message().then(Vec::new);
+        Self { hasher, pae: Some(0), simple_signing: Scanner::default(), message }
     }
 
     /// Adds the next bytes of the file.
@@ -69,6 +99,8 @@ impl FileHasher {
             self.pae = (rest.get(..compared) == bytes.get(..compared)).then_some(seen + compared);
         }
         self.simple_signing.update(bytes);
+        self.message = self.message.take().filter(|message| message.len() <= MESSAGE_CAP);
+        self.message.iter_mut().for_each(|message| message.extend_from_slice(bytes));
     }
 
     /// The digest of everything added.
@@ -83,24 +115,26 @@ impl FileHasher {
         if self.simple_signing.found() {
             return refused("a simple-signing document");
         }
-        Ok(FileDigest(self.hasher.finish()))
+        Ok(self.finish_unchecked())
     }
 
-    /// The digest of everything added, whatever it is; see
-    /// [`danger::any_content`](crate::danger::any_content).
-    pub fn finish_unchecked(self) -> Digest {
-        self.hasher.finish()
+    pub(crate) fn finish_unchecked(self) -> FileDigest {
+        let message = self.message.filter(|message| message.len() <= MESSAGE_CAP);
+        FileDigest { digest: self.hasher.finish(), message: message.map(Arc::new) }
     }
 }
 
-impl std::fmt::Debug for FileHasher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for FileHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FileHasher").finish_non_exhaustive()
     }
 }
 
 /// How every DSSE pre-authentication encoding begins.
 const PAE_PREFIX: &[u8] = b"DSSEv1 ";
+
+/// The largest file that is kept in memory, in bytes.
+const MESSAGE_CAP: usize = 128 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -124,6 +158,24 @@ mod tests {
                 let refused = in_pieces(content, size);
                 assert!(matches!(refused, Err(ForeignFormat { .. })), "{size}");
             }
+        }
+    }
+
+    #[test]
+    fn the_content_is_kept_for_the_keys_that_need_it_while_it_is_small() {
+        let digest = |algorithm, pieces: usize| {
+            let mut hasher = FileHasher::for_key(algorithm);
+            (0..pieces).for_each(|_| hasher.update(&[0; 1 << 20]));
+            hasher.finish().unwrap()
+        };
+        let rsa = KeyAlgorithm::Rsa { bits: 2048 };
+        assert_eq!(digest(rsa, 2).message.unwrap().len(), 2 << 20);
+        assert!(digest(rsa, 128).fits(rsa));
+        assert!(!digest(rsa, 129).fits(rsa));
+        for algorithm in [KeyAlgorithm::EcdsaP384, KeyAlgorithm::Ed25519] {
+            assert!(digest(algorithm, 1).message.is_none());
+            assert!(digest(algorithm, 1).fits(algorithm));
+            assert!(!digest(algorithm, 1).fits(rsa));
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use bundle::{Bundle, Content, LogEntry, VerificationMaterial};
 use fulcio_client::{Fulcio, IssuerType, issued, preflight};
 use id_token::{IdToken, Outcome, TokenSource};
-use keys::{KeyPair, Sign as _};
+use keys::{KeyAlgorithm, KeyPair, Sign as _};
 use rekor_client::Verifier;
 use tsa_client::Timestamp;
 use x509::Certificate;
@@ -32,7 +32,13 @@ pub(crate) struct Credential {
 
 enum Holder {
     /// The certificate says whose key it is. It is used for so long from when it was taken.
-    Identity { leaf: Certificate, identity: Identity, taken: SystemTime, use_for: Duration },
+    Identity {
+        leaf: Certificate,
+        issuers: Vec<Certificate>,
+        identity: Identity,
+        taken: SystemTime,
+        use_for: Duration,
+    },
     /// Verifiers have the key.
     Key,
 }
@@ -43,6 +49,14 @@ impl Source {
         match self {
             Self::Identity(source) => source.name(),
             Self::Key(_) => "key",
+        }
+    }
+
+    /// The kind of key in the credentials.
+    pub(crate) fn algorithm(&self) -> KeyAlgorithm {
+        match self {
+            Self::Identity(_) => KeyAlgorithm::EcdsaP256,
+            Self::Key(key) => key.public_key().algorithm(),
         }
     }
 
@@ -71,6 +85,14 @@ impl Credential {
         match &self.holder {
             Holder::Identity { leaf, .. } => Some(leaf),
             Holder::Key => None,
+        }
+    }
+
+    /// The certificates that issued it.
+    pub(crate) fn issuers(&self) -> &[Certificate] {
+        match &self.holder {
+            Holder::Identity { issuers, .. } => issuers,
+            Holder::Key => &[],
         }
     }
 
@@ -128,7 +150,8 @@ async fn certify(source: &dyn TokenSource, signer: &Signer) -> Result<Credential
     let fulcio = Fulcio::new(url.clone(), Arc::clone(&signer.http));
     let chain = fulcio.issue(&token, &key).await.map_err(refused)?;
     let taken = signer.clock.now();
-    let leaf = chain.into_iter().next().ok_or_else(|| Error::craft("an empty chain"))?;
+    let mut chain = chain.into_iter();
+    let leaf = chain.next().ok_or_else(|| Error::craft("an empty chain"))?;
     let identity = Identity {
         name: leaf.subject_name().map_err(untrusted)?.as_str().to_owned(),
         issuer: leaf
@@ -151,7 +174,8 @@ async fn certify(source: &dyn TokenSource, signer: &Signer) -> Result<Credential
     judge::certificate(&leaf, signer)?;
     signer.tell(&Event::Certified { identity: &identity, not_after: leaf.not_after() });
     let use_for = use_for(&leaf);
-    let holder = Holder::Identity { leaf, identity, taken, use_for };
+    let issuers = chain.collect();
+    let holder = Holder::Identity { leaf, issuers, identity, taken, use_for };
     Ok(Credential { key: Arc::new(key), holder })
 }
 

@@ -32,17 +32,23 @@ pub use crate::error::Error;
 pub use crate::event::{Event, Identity};
 pub use crate::services::{Log, Services, Signer};
 pub use crate::session::{LogRecord, Session, Signed};
+pub use rekor_client::ApiVersion;
 
 /// What switches a check off. Every use of it deserves a warning.
 pub mod danger {
     use keys::Digest;
 
-    use crate::content::FileDigest;
+    use crate::content::{FileDigest, FileHasher};
 
-    /// Signs a file of which only the SHA-256 digest is known: it may be what another kind of
-    /// signature is over, such as a DSSE pre-authentication encoding or a simple-signing document,
-    /// and its signature could be used as one of that kind.
+    /// Signs a file of which only the digest is known: it may be what another kind of signature is
+    /// over, such as a DSSE pre-authentication encoding or a simple-signing document, and its
+    /// signature could be used as one of that kind.
     pub fn any_content(digest: Digest) -> FileDigest {
-        FileDigest(digest)
+        FileDigest { digest, message: None }
+    }
+
+    /// As [`FileHasher::finish`], whatever the content is; see [`any_content`].
+    pub fn finish(hasher: FileHasher) -> FileDigest {
+        hasher.finish_unchecked()
     }
 }

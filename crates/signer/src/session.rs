@@ -11,8 +11,8 @@ use bundle::{
 };
 use futures_util::future::try_join_all;
 use id_token::TokenSource;
-use keys::{Digest, HashAlgorithm, KeyPair, Payload, Sign as _};
-use rekor_client::{Entry, Rekor};
+use keys::{Digest, HashAlgorithm, KeyAlgorithm, KeyPair, Payload, PublicKey, Scheme, Sign as _};
+use rekor_client::{ApiVersion, Entry, Rekor};
 use tsa_client::{Timestamp, Tsa};
 use url::Url;
 use x509::Certificate;
@@ -22,7 +22,7 @@ use crate::credential::{Credential, Source};
 use crate::error::Error;
 use crate::event::{Event, Identity};
 use crate::judge;
-use crate::services::Signer;
+use crate::services::{Services, Signer};
 
 /// One identity, one key, one certificate, any number of signatures; or a key of one's own.
 ///
@@ -43,6 +43,11 @@ pub struct Signed {
     pub bundle: Bundle,
     /// The identity in the certificate.
     pub identity: Identity,
+    /// The certificates that issued the signer's, which a bundle does not hold; none of a key of
+    /// one's own.
+    pub issuers: Vec<Certificate>,
+    /// The key that verifies the signature.
+    pub key: PublicKey,
     /// Where it was logged; empty when no log is in use.
     pub logs: Vec<LogRecord>,
     /// The earliest time that a timestamp authority attests, when one is in use.
@@ -61,8 +66,8 @@ pub struct LogRecord {
 
 /// What is signed.
 enum Work<'a> {
-    /// A file, by its digest.
-    File(&'a Digest),
+    /// A file, by its digest or whole.
+    File(&'a FileDigest),
     /// A statement about the artifact that has this digest.
     Statement { statement: &'a Statement, artifact: Digest },
 }
@@ -76,6 +81,17 @@ impl Session {
     /// Will sign with `key`, which verifiers have: no token and no certificate is asked for.
     pub fn with_key(signer: Signer, key: Arc<KeyPair>) -> Self {
         Self { signer, source: Source::Key(key), credential: Mutex::default() }
+    }
+
+    /// The kind of key that signs: files must be hashed for it, see
+    /// [`FileHasher::for_key`](crate::FileHasher::for_key).
+    pub fn algorithm(&self) -> KeyAlgorithm {
+        self.source.algorithm()
+    }
+
+    /// The services in use.
+    pub fn services(&self) -> &Services {
+        self.signer.services()
     }
 
     /// Gets a token and a certificate now rather than with the first signature.
@@ -110,7 +126,7 @@ impl Session {
     /// # Errors
     /// Any; see [`Error`]. The bundle is returned only once it verifies.
     pub async fn sign_file(&self, file: &FileDigest) -> Result<Signed, Error> {
-        self.twice(Work::File(file.digest())).await
+        self.twice(Work::File(file)).await
     }
 
     /// A signature that the log has already is made once more: see [`is_logged_already`].
@@ -123,7 +139,8 @@ impl Session {
 
     async fn sign(&self, work: &Work<'_>) -> Result<Signed, Error> {
         let credential = self.credential().await?;
-        let (content, signature) = work.content(&credential.key)?;
+        let scheme = self.scheme(work, &credential.key);
+        let (content, signature) = work.content(&credential.key, scheme)?;
         let timestamps = self.stamp(&signature).await?;
         let artifact = work.artifact();
         if !self.signer.services.logs.is_empty() {
@@ -131,7 +148,7 @@ impl Session {
             let bundle = credential.bundle(content.clone(), Vec::new(), &timestamps)?;
             judge::before_logging(&bundle, artifact, credential.verifier(), &self.signer)?;
         }
-        let (scheme, verifier) = (credential.key.scheme(), credential.verifier());
+        let verifier = credential.verifier();
         let entry = match (&content, work) {
             (Content::Envelope(envelope), _) => Entry::Envelope { envelope, scheme, verifier },
             (Content::Message { signature, .. }, _) => {
@@ -142,7 +159,19 @@ impl Session {
         let timestamp = timestamps.iter().map(Timestamp::gen_time).min();
         let bundle = credential.bundle(content, entries, &timestamps)?;
         judge::bundle(&bundle, artifact, verifier, &self.signer)?;
-        Ok(Signed { bundle, identity: credential.identity(), logs, timestamp })
+        let (identity, issuers) = (credential.identity(), credential.issuers().to_vec());
+        let key = credential.key.public_key().clone();
+        Ok(Signed { bundle, identity, issuers, key, logs, timestamp })
+    }
+
+    /// A file is signed by its digest. So is a statement for a log of version 2, which holds
+    /// digests only.
+    fn scheme(&self, work: &Work<'_>, key: &KeyPair) -> Scheme {
+        let mut logs = self.signer.services.logs.iter();
+        match work {
+            Work::Statement { .. } if logs.all(|log| log.version == ApiVersion::V1) => key.scheme(),
+            Work::Statement { .. } | Work::File(_) => key.public_key().algorithm().file_scheme(),
+        }
     }
 
     /// The credential in use, or a new one when there is none or it nears its end.
@@ -198,16 +227,18 @@ impl fmt::Debug for Session {
 impl Work<'_> {
     fn artifact(&self) -> &Digest {
         match self {
-            Self::File(digest) => digest,
+            Self::File(file) => file.digest(),
             Self::Statement { artifact, .. } => artifact,
         }
     }
 
     /// The content of a bundle, and the signature in it.
-    fn content(&self, key: &KeyPair) -> Result<(Content, Vec<u8>), Error> {
+    fn content(&self, key: &KeyPair, scheme: Scheme) -> Result<(Content, Vec<u8>), Error> {
         match self {
-            Self::File(digest) => {
-                let signature = key.sign(Payload::Digest(digest)).map_err(Error::craft)?;
+            Self::File(FileDigest { digest, message }) => {
+                let message = message.as_ref().map(|message| Payload::Message(message));
+                let payload = message.unwrap_or(Payload::Digest(digest));
+                let signature = key.sign_by(scheme, payload).map_err(Error::craft)?;
                 let digest = Some(MessageDigest {
                     algorithm: digest.algorithm().sigstore_name().to_owned(),
                     digest: digest.as_bytes().to_vec(),
@@ -217,7 +248,7 @@ impl Work<'_> {
             Self::Statement { statement, .. } => {
                 let payload = statement.to_json();
                 let encoding = pae(INTOTO_PAYLOAD_TYPE, &payload);
-                let sig = key.sign(Payload::Message(&encoding)).map_err(Error::craft)?;
+                let sig = key.sign_by(scheme, Payload::Message(&encoding)).map_err(Error::craft)?;
                 let envelope = Envelope {
                     payload,
                     payload_type: INTOTO_PAYLOAD_TYPE.to_owned(),

@@ -19,9 +19,9 @@ use host::{BoxFuture, CallPolicy, Clock, Transport, TransportError};
 use http::{Request, Response};
 use http_client::{HttpClient, Settings};
 use id_token::{Absence, Audience, Broken, Found, IdToken, Outcome, TokenSource};
-use keys::{KeyPair, PublicKey, Sign as _};
+use keys::{KeyAlgorithm, KeyPair, PublicKey, Sign as _};
 use rekor_client::ApiVersion;
-use signer::{Error, Event, FileDigest, Log, Services, Session, Signer};
+use signer::{Error, Event, FileDigest, FileHasher, Log, Services, Session, Signer};
 use trust_root::{SigningConfig, TrustedRoot};
 use url::Url;
 use verify::{AcceptedSigner, Artifact, Policy};
@@ -349,7 +349,12 @@ fn a_key_signs_with_a_log_a_timestamp_or_both_and_needs_no_certificate_authority
         root["certificateAuthorities"] = serde_json::json!([]);
         let root = Arc::new(TrustedRoot::from_json(root.to_string().as_bytes()).unwrap());
         let clock = Arc::new(http_client::SystemClock);
-        let key = Arc::new(KeyPair::generate().unwrap());
+        let keys = [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Ed25519];
+        let mut keys: Vec<_> =
+            keys.iter().map(|algorithm| KeyPair::generate_for(*algorithm).unwrap()).collect();
+        let rsa = include_str!("../../../tests/fixtures/openssl/rsa_private_pkcs1.pem");
+        keys.push(KeyPair::from_pem(rsa).unwrap());
+        let keys: Vec<_> = keys.into_iter().map(Arc::new).collect();
         let statement = Statement::new(
             vec![bundle::Subject {
                 name: Some("app".to_owned()),
@@ -369,17 +374,40 @@ fn a_key_signs_with_a_log_a_timestamp_or_both_and_needs_no_certificate_authority
                 services.timestamp_authorities.retain(|_| stamped);
                 let http = Arc::new(HttpClient::new(&Settings::new()));
                 let signer = Signer::new(services, Arc::clone(&root), http, clock.clone());
-                let session = Session::with_key(signer.unwrap(), Arc::clone(&key));
-                let content = [u8::from(logged), u8::from(stamped)];
-                let of_file = session.sign_file(&file(&content)).await.unwrap();
-                let of_statement = session.sign_statement(&statement).await.unwrap();
-                for signed in [of_file, of_statement] {
-                    assert_eq!(signed.logs.len(), usize::from(logged), "{version:?}");
-                    assert_eq!(signed.timestamp.is_some(), stamped, "{version:?}");
+                let signer = signer.unwrap();
+                for key in &keys {
+                    let session = Session::with_key(signer.clone(), Arc::clone(key));
+                    let algorithm = key.public_key().algorithm();
+                    let mut hasher = FileHasher::for_key(algorithm);
+                    hasher.update(&[u8::from(logged), u8::from(stamped)]);
+                    let file = hasher.finish().unwrap();
+                    let mut signed = vec![session.sign_file(&file).await.unwrap()];
+                    // A log of version 1 verifies envelopes with SHA-256.
+                    let is_v1 = matches!(version, sandbox::RekorVersion::V1);
+                    if !(logged && is_v1 && algorithm == KeyAlgorithm::EcdsaP384) {
+                        signed.push(session.sign_statement(&statement).await.unwrap());
+                    }
+                    for signed in signed {
+                        assert_eq!(signed.logs.len(), usize::from(logged), "{version:?}");
+                        assert_eq!(signed.timestamp.is_some(), stamped, "{version:?}");
+                    }
                 }
             }
         }
     });
+}
+
+#[test]
+fn a_file_that_was_hashed_for_another_key_is_not_signed() {
+    let services = Services { fulcio: None, logs: Vec::new(), timestamp_authorities: Vec::new() };
+    let http = |_: Request<Bytes>| -> Result<Response<Bytes>, TransportError> {
+        panic!("nothing may be asked")
+    };
+    let root = Arc::new(TrustedRoot::public_good());
+    let signer = Signer::new(services, root, Arc::new(http), Arc::new(now())).unwrap();
+    let key = Arc::new(KeyPair::generate_for(KeyAlgorithm::EcdsaP384).unwrap());
+    let error = block_on(Session::with_key(signer, key).sign_file(&file(b"x"))).unwrap_err();
+    assert!(matches!(error, Error::Craft(_)), "{error}");
 }
 
 /// A network whose answers have no `Date`.

@@ -113,6 +113,18 @@ impl LegacySignature {
         })
     }
 
+    /// The same signature with a log entry that was looked up. It is judged as any other is.
+    #[must_use]
+    pub fn with_log_entry(mut self, entry: LogEntry) -> Self {
+        self.entries.push(entry);
+        self
+    }
+
+    /// The raw signature.
+    pub fn signature(&self) -> &[u8] {
+        self.candidate().signature
+    }
+
     /// Whether the signature comes with a certificate. Otherwise a known key is needed.
     pub fn has_certificate(&self) -> bool {
         certificates(&self.material).is_some()
@@ -202,6 +214,10 @@ fn material(
     };
     // cosign's sign-blob encodes the PEM in base64 once more.
     let unwrapped = decode_base64(certificate.trim()).and_then(|pem| String::from_utf8(pem).ok());
+    // Signed with a key, it says which: verifiers have it.
+    if unwrapped.as_deref().unwrap_or(certificate).contains("BEGIN PUBLIC KEY") {
+        return Ok(VerificationMaterial::PublicKey { hint: None });
+    }
     let mut all = Vec::new();
     for (part, pem) in [(part, Some(unwrapped.as_deref().unwrap_or(certificate))), (CHAIN, chain)] {
         let Some(pem) = pem else { continue };

@@ -54,5 +54,6 @@ pub use crate::policy_error::PolicyError;
 pub use crate::policy_file::PolicyFile;
 pub use crate::purpose::{Formats, Purpose};
 pub use crate::rule::{Decision, Match, Rule};
+pub use crate::statement::may_be_about;
 pub use crate::string_match::{Regexp, SpiffeMatch, StringMatch};
 pub use crate::verified::{TimeSource, Verified, VerifiedEntry, VerifiedTime, Warning};

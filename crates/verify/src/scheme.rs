@@ -23,7 +23,7 @@ pub(crate) fn hashes(key: &PublicKey) -> Vec<HashAlgorithm> {
 
 /// The digest of a message that `key` usually signs. An Ed25519 key signs the SHA-512 digest.
 pub(crate) fn message_hash(key: &PublicKey) -> HashAlgorithm {
-    key.default_scheme().hash().unwrap_or(HashAlgorithm::Sha512)
+    key.algorithm().file_hash()
 }
 
 /// The digests that count in a statement. Weaker ones never do.

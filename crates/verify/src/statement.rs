@@ -1,4 +1,4 @@
-use bundle::{Content, Envelope, INTOTO_PAYLOAD_TYPE, Statement, Subject};
+use bundle::{Bundle, Content, Envelope, INTOTO_PAYLOAD_TYPE, Statement, Subject};
 use keys::Digest;
 
 use crate::artifact::Artifact;
@@ -86,6 +86,21 @@ fn digests(subjects: &[Subject]) -> String {
         shown.push(format!("{} more", all - SHOWN));
     }
     if shown.is_empty() { "subjects without a digest".to_owned() } else { shown.join(", ") }
+}
+
+/// Whether `bundle` may be about the artifact, by the digests that it names; they are not verified.
+/// For passing over the bundles of other files, which is much faster than verifying them.
+pub fn may_be_about(bundle: &Bundle, artifact: &Artifact<'_>) -> bool {
+    match bundle.content() {
+        Content::Message { .. } => check_hint(bundle.content(), artifact).is_ok(),
+        Content::Envelope(envelope) => match Statement::parse(&envelope.payload) {
+            Ok(statement) => {
+                let mut subjects = statement.subjects().iter();
+                subjects.any(|subject| matching(subject, artifact).is_some())
+            }
+            Err(_) => true,
+        },
+    }
 }
 
 /// Compares the digest in the bundle, which proves nothing but tells early that this is another

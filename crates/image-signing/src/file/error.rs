@@ -70,7 +70,7 @@ pub enum Error {
     },
     /// The signature is over the whole file, as pure Ed25519 signatures are, and the file cannot be
     /// held in memory.
-    #[error("cannot verify the signature of {}", file.display())]
+    #[error("cannot hold {} in memory, as its signature needs", file.display())]
     Whole {
         /// The file.
         file: PathBuf,

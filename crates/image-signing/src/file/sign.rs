@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use host::FileError;
+use keys::KeyAlgorithm;
 use serde::Serialize;
 use signer::{FileDigest, FileHasher, ForeignFormat, Session, Signed};
 
@@ -27,10 +28,24 @@ impl FileToSign {
     /// # Errors
     /// [`Error::Read`], [`Error::Write`] and [`Error::Content`].
     pub async fn read(file: FileArgument, bundle: FileArgument) -> Result<Self, Error> {
-        Self::hash(file, bundle, FileHasher::finish).await
+        Self::read_for(KeyAlgorithm::EcdsaP256, file, bundle).await
+    }
+
+    /// As [`read`](Self::read), to be signed by a key of the kind `algorithm`. Keys of RSA sign
+    /// whole files, which are kept in memory.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); [`Error::Whole`] when the file is too large to be kept.
+    pub async fn read_for(
+        algorithm: KeyAlgorithm,
+        file: FileArgument,
+        bundle: FileArgument,
+    ) -> Result<Self, Error> {
+        Self::hash(algorithm, file, bundle, FileHasher::finish).await
     }
 
     async fn hash(
+        algorithm: KeyAlgorithm,
         file: FileArgument,
         bundle: FileArgument,
         finish: impl FnOnce(FileHasher) -> Result<FileDigest, ForeignFormat> + Send + 'static,
@@ -44,10 +59,15 @@ impl FileToSign {
             if let FileArgument::File(path) = &bundle {
                 check_writable(path).map_err(|error| cannot_write(path, error))?;
             }
-            let mut hasher = FileHasher::new();
+            let mut hasher = FileHasher::for_key(algorithm);
             file.feed(|chunk| hasher.update(chunk)).map_err(failed)?;
             let refused = |source| Error::Content { file: file.as_path().to_owned(), source };
             let digest = finish(hasher).map_err(refused)?;
+            if !digest.fits(algorithm) {
+                let path = file.as_path().to_owned();
+                let source = FileError::TooLarge { path: path.clone(), cap: MESSAGE_CAP };
+                return Err(Error::Whole { file: path, source });
+            }
             Ok(Self { file, bundle, digest })
         };
         let done = host::off_thread(work).await;
@@ -86,9 +106,8 @@ pub mod danger {
         file: FileArgument,
         bundle: FileArgument,
     ) -> Result<FileToSign, Error> {
-        let finish =
-            |hasher: signer::FileHasher| Ok(signer::danger::any_content(hasher.finish_unchecked()));
-        FileToSign::hash(file, bundle, finish).await
+        let finish = |hasher| Ok(signer::danger::finish(hasher));
+        FileToSign::hash(keys::KeyAlgorithm::EcdsaP256, file, bundle, finish).await
     }
 }
 
@@ -125,7 +144,7 @@ impl SignedFile {
         let bundle_digest = keys::Digest::sha256(self.bundle_json.as_bytes()).to_hex();
         FileSigningReport {
             file: self.target.file.to_string(),
-            digest: format!("sha256:{}", self.target.digest.digest().to_hex()),
+            digest: self.target.digest.digest().to_string(),
             bundle: self.target.bundle.to_string(),
             bundle_digest: format!("sha256:{bundle_digest}"),
             signature: SignatureReport::new(&self.signed),
@@ -153,3 +172,6 @@ pub struct FileSigningReport {
 fn cannot_write(path: &Path, source: io::Error) -> Error {
     Error::Write { path: path.to_owned(), source }
 }
+
+/// The largest file that is kept in memory, in bytes.
+const MESSAGE_CAP: usize = 128 << 20;

@@ -93,7 +93,7 @@ impl FileVerifier {
     fn algorithms(&self, signature: &FileSignature) -> Result<Vec<HashAlgorithm>, verify::Error> {
         let mut algorithms = vec![signature.hash_algorithm()?];
         for key in self.known_keys() {
-            let algorithm = key.default_scheme().hash().unwrap_or(HashAlgorithm::Sha512);
+            let algorithm = key.algorithm().file_hash();
             if !algorithms.contains(&algorithm) {
                 algorithms.push(algorithm);
             }

@@ -5,6 +5,7 @@
     reason = "helpers of tests are not in #[test] functions"
 )]
 
+mod find;
 mod refusals;
 
 use std::sync::{Arc, Mutex};
