@@ -166,7 +166,6 @@ const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
 mod tests {
     use std::sync::Arc;
 
-    use host::Clock as _;
     use keys::{KeyPair, Sign as _};
     use oci_push::{Options, Registry};
     use signer::Signer;

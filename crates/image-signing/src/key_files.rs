@@ -46,11 +46,12 @@ impl KeyFiles {
     pub fn new(prefix: &str, overwrite: bool) -> Result<Self, KeyFileError> {
         let file = |suffix| PathBuf::from(format!("{prefix}.{suffix}"));
         let files = Self { private: file("key"), public: file("pub"), overwrite };
-        let both = [&files.private, &files.public];
-        match both.into_iter().find(|path| !overwrite && path.symlink_metadata().is_ok()) {
-            Some(existing) => Err(KeyFileError::Exists(existing.clone())),
-            None => Ok(files),
+        for path in [&files.private, &files.public] {
+            if !overwrite && path.symlink_metadata().is_ok() {
+                return Err(KeyFileError::Exists(path.clone()));
+            }
         }
+        Ok(files)
     }
 
     /// The file of the private key.

@@ -355,15 +355,6 @@ fn a_key_signs_with_a_log_a_timestamp_or_both_and_needs_no_certificate_authority
         let rsa = include_str!("../../../tests/fixtures/openssl/rsa_private_pkcs1.pem");
         keys.push(KeyPair::from_pem(rsa).unwrap());
         let keys: Vec<_> = keys.into_iter().map(Arc::new).collect();
-        let statement = Statement::new(
-            vec![bundle::Subject {
-                name: Some("app".to_owned()),
-                digests: [("sha256".to_owned(), "00".repeat(32))].into(),
-                annotations: Default::default(),
-            }],
-            "https://example.org/claim",
-            &serde_json::json!({}),
-        );
         for version in [sandbox::RekorVersion::V1, sandbox::RekorVersion::V2] {
             let config = SigningConfig::from_json(&read(sandbox.signing_config(version))).unwrap();
             let all = Services::select_for_key(&config, clock.now()).unwrap();
@@ -375,6 +366,16 @@ fn a_key_signs_with_a_log_a_timestamp_or_both_and_needs_no_certificate_authority
                 let http = Arc::new(HttpClient::new(&Settings::new()));
                 let signer = Signer::new(services, Arc::clone(&root), http, clock.clone());
                 let signer = signer.unwrap();
+                // RSA and Ed25519 sign the same in the same way, and a log takes it once.
+                let statement = Statement::new(
+                    vec![bundle::Subject {
+                        name: Some(format!("{version:?} {logged} {stamped}")),
+                        digests: [("sha256".to_owned(), "00".repeat(32))].into(),
+                        annotations: Default::default(),
+                    }],
+                    "https://example.org/claim",
+                    &serde_json::json!({}),
+                );
                 for key in &keys {
                     let session = Session::with_key(signer.clone(), Arc::clone(key));
                     let algorithm = key.public_key().algorithm();

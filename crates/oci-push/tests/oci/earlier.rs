@@ -58,18 +58,20 @@ fn each_signature_is_a_layer_and_a_second_attempt_adds_none() {
 fn what_others_wrote_into_the_manifest_stays() {
     let fake = Fake::new();
     let image = fake.image("app", "v1");
+    let theirs = fake.blob("app", b"xyz");
+    fake.blob("app", b"{}");
     let foreign = json!({
         "schemaVersion": 2, "mediaType": MANIFEST_TYPE,
         "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "size": 2,
                    "digest": Digest::sha256(b"{}").as_str()},
-        "layers": [{"mediaType": LAYER_TYPE, "size": 3, "digest": "sha256:zz", "x": [1.50]}],
+        "layers": [{"mediaType": LAYER_TYPE, "size": 3, "digest": theirs.as_str(), "x": [1.50]}],
         "annotations": {"k": "v"}, "later": {"a": null},
     });
     let digest = fake.manifest("app", MANIFEST_TYPE, foreign.to_string().as_bytes());
     fake.tag("app", &tag(&image), &digest);
     attach(&fake, &image, "a").unwrap();
     let mut manifest = tagged(&fake, &image);
-    assert_eq!(layers(&manifest), ["sha256:zz", Digest::sha256(b"a").as_str()]);
+    assert_eq!(layers(&manifest), [theirs.as_str(), Digest::sha256(b"a").as_str()]);
     manifest["layers"].as_array_mut().unwrap().pop();
     manifest["config"] = foreign["config"].clone();
     assert_eq!(manifest, foreign);
