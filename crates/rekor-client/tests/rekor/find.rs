@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{Submission, prove_v1, ready, replay, v1};
 
-fn answer(status: u16, body: Value) -> Value {
+fn answer(status: u16, body: &Value) -> Value {
     json!({ "status": status, "body": body })
 }
 
@@ -29,10 +29,10 @@ fn an_entry_that_was_logged_in_another_form_is_found_by_the_digest() {
     let logged = v1("hashedrekord, certificate")["body"].clone();
     let other = v1("hashedrekord, public key")["body"].clone();
     let id = logged.as_object().unwrap().keys().next().unwrap().clone();
-    let nothing = answer(200, json!([]));
-    let index = answer(200, json!([id, "not an id"]));
+    let nothing = answer(200, &json!([]));
+    let index = answer(200, &json!([id, "not an id"]));
     let cases =
-        vec![nothing.clone(), index.clone(), answer(200, json!([other.clone(), logged.clone()]))];
+        vec![nothing.clone(), index.clone(), answer(200, &json!([other.clone(), logged.clone()]))];
     let (rekor, requests) = replay(ApiVersion::V1, cases);
     let found = ready(rekor.find(&submitted.entry())).unwrap().unwrap();
     assert_eq!(found.log_index, 5);
@@ -43,7 +43,7 @@ fn an_entry_that_was_logged_in_another_form_is_found_by_the_digest() {
     assert_eq!(asked(2), json!({ "entryUUIDs": [id] }));
 
     // What is found belongs to another signature.
-    let (rekor, _) = replay(ApiVersion::V1, vec![nothing, index, answer(200, json!([other]))]);
+    let (rekor, _) = replay(ApiVersion::V1, vec![nothing, index, answer(200, &json!([other]))]);
     assert!(ready(rekor.find(&submitted.entry())).unwrap().is_none());
 }
 
@@ -57,8 +57,8 @@ fn a_log_without_an_index_has_no_such_entry_and_one_that_fails_says_so() {
         verifier: Verifier::PublicKey(key.public_key()),
     };
     let find = |cases| ready(replay(ApiVersion::V1, cases).0.find(&entry));
-    let nothing = answer(200, json!([]));
-    assert!(find(vec![nothing.clone(), answer(501, json!(""))]).unwrap().is_none());
+    let nothing = answer(200, &json!([]));
+    assert!(find(vec![nothing.clone(), answer(501, &json!(""))]).unwrap().is_none());
     let failed = find(vec![nothing, v1("search index")]).unwrap_err();
     assert!(matches!(failed, Error::Http { status: 500, .. }), "{failed}");
     let (rekor, _) = replay(ApiVersion::V2, Vec::new());
