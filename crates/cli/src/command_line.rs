@@ -2,211 +2,164 @@
 //!
 //! Every flag `--foo-bar` can also be given as `AMBISIGN_FOO_BAR` or, after that, `COSIGN_FOO_BAR`.
 
-use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, CommandFactory as _, FromArgMatches as _};
+use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _};
+use terminal_size::{Width, terminal_size};
 
 use crate::cosign;
 use crate::failure::Failure;
 use crate::flags::{Flags, boolean};
 
-/// What the command line says.
-pub(crate) enum Parsed {
-    /// The flags, and a notice for each outdated flag that was accepted.
-    Flags(Box<Flags>, Vec<String>),
+/// Why the command line asks for nothing that can be done.
+pub(crate) enum Stop {
     /// A help text, or a syntax error in clap's words, and what else to say about it.
     Message(clap::Error, Vec<String>),
     /// Wrong usage in our words.
     Refused(Failure),
 }
 
-/// A variable that is set for a flag.
-struct Variable {
-    flag: String,
-    name: String,
-    is_text: bool,
-}
-
-type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
-
-/// Reads `args`, the name of the program first, and the variables that belong to its flags.
-pub(crate) fn parse(args: &[OsString], variables: Variables<'_>) -> Parsed {
-    let set = RefCell::new(Vec::new());
-    let parser = parser(args, variables, &set);
-    let set = set.into_inner();
-    if let Some(variable) = set.iter().find(|variable| !variable.is_text) {
-        let problem = format!("the variable {} is not UTF-8", variable.name);
-        return Parsed::Refused(
-            Failure::usage(problem).hint(format!("unset it, or give --{} instead", variable.flag)),
-        );
+/// The flags in `args`, whose first is the name of the program, and in the variables of flags; and
+/// a notice for each outdated flag that was accepted.
+pub(crate) fn parse(args: &[OsString]) -> Result<(Flags, Vec<String>), Stop> {
+    if let Some(name) = unreadable_variable() {
+        let failure = Failure::usage(format!("the variable {name} is not UTF-8"));
+        return Err(Stop::Refused(failure.hint("unset it")));
     }
-    let matches = match parser.try_get_matches_from(args) {
-        Ok(matches) => matches,
-        Err(error) => return explain(error, args, &set),
+    let matches = parser(args).try_get_matches_from(args).map_err(|error| explain(error, args))?;
+    let notices = match matches.subcommand() {
+        Some((name, matches)) => cosign::judge(name, matches).map_err(Stop::Refused)?,
+        None => Vec::new(),
     };
-    let mut notices = Vec::new();
-    if let Some((name, matches)) = matches.subcommand() {
-        match cosign::judge(name, matches) {
-            Ok(found) => notices = found,
-            Err(failure) => return Parsed::Refused(failure),
-        }
-    }
-    match Flags::from_arg_matches(&matches) {
-        Ok(flags) => Parsed::Flags(Box::new(flags), notices),
-        Err(error) => Parsed::Message(error, Vec::new()),
-    }
+    let flags = Flags::from_arg_matches(&matches);
+    Ok((flags.map_err(|error| Stop::Message(error, Vec::new()))?, notices))
 }
 
 /// The parser behind the help texts: with variables, `--flag=false` and cosign's outdated flags.
 /// Only for the commands that `args` may name, because building it is most of a short run.
-fn parser(
-    args: &[OsString],
-    variables: Variables<'_>,
-    set: &RefCell<Vec<Variable>>,
-) -> clap::Command {
-    let enrich = |arg| enrich(arg, variables, set);
-    let mut command = Flags::command().mut_args(enrich);
-    let names: Vec<String> =
-        command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    for name in names.into_iter().filter(|name| args.iter().any(|arg| arg == name.as_str())) {
-        command = command.mut_subcommand(name, |command| {
-            let command = cosign::add_flags(command).mut_args(enrich);
-            command.mut_subcommands(|command| command.mut_args(enrich))
-        });
-    }
-    command
+fn parser(args: &[OsString]) -> clap::Command {
+    Flags::command().mut_args(enrich).mut_subcommands(|command| {
+        if !args.iter().any(|arg| arg == command.get_name()) {
+            return command;
+        }
+        let command = cosign::add_flags(command).mut_args(enrich);
+        command.mut_subcommands(|command| command.mut_args(enrich))
+    })
 }
 
-fn enrich(arg: clap::Arg, variables: Variables<'_>, set: &RefCell<Vec<Variable>>) -> clap::Arg {
-    let Some(flag) = arg.get_long().map(str::to_owned) else { return arg };
-    if ["help", "json", "version"].contains(&flag.as_str()) {
-        return arg;
-    }
-    let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
-    // The empty string of a variable that a job forgot to set must not select something else.
-    let decides =
-        matches!(arg.get_help_heading(), Some("Identity" | "Policy" | "Services" | "Trust"))
-            && !is_switch;
-    let suffix = flag.to_uppercase().replace('-', "_");
-    let variable = ["AMBISIGN", "COSIGN"]
-        .map(|prefix| format!("{prefix}_{suffix}"))
-        .into_iter()
-        .find_map(|name| {
-            let value = variables(&name).filter(|value| decides || !value.is_empty())?;
-            Some(Variable { flag: flag.clone(), name, is_text: value.to_str().is_some() })
-        });
-    let arg = match is_switch {
-        true => arg
-            .action(ArgAction::Set)
-            .num_args(0..=1)
-            .require_equals(true)
-            .default_value("false")
-            .default_missing_value("true")
-            .value_parser(boolean)
-            .value_name("BOOL"),
-        false => arg,
+fn enrich(arg: Arg) -> Arg {
+    let variable = variable(&arg);
+    let arg = match arg.get_action() {
+        ArgAction::SetTrue => {
+            let default = arg.get_default_values().first().cloned();
+            arg.action(ArgAction::Set)
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_value(default.unwrap_or_else(|| "false".into()))
+                .default_missing_value("true")
+                .value_parser(boolean)
+                .value_name("BOOL")
+        }
+        _ => arg,
     };
-    let Some(variable) = variable else { return arg };
-    let arg = arg.env(variable.name.clone()).hide_env(true).hide_env_values(true);
-    set.borrow_mut().push(variable);
-    arg
+    match variable {
+        Some(name) => arg.env(name).hide_env(true).hide_env_values(true),
+        None => arg,
+    }
+}
+
+/// The variable that is set for `arg`.
+fn variable(arg: &Arg) -> Option<String> {
+    let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
+    let flag = arg.get_long().filter(|_| is_switch || arg.get_action().takes_values())?;
+    let suffix = flag.to_uppercase().replace('-', "_");
+    let heading = arg.get_help_heading().unwrap_or_default();
+    // The empty string of a variable that a job forgot to set must not select something else.
+    let decides = !is_switch && ["Identity", "Policy", "Services", "Trust"].contains(&heading);
+    let names = ["AMBISIGN", "COSIGN"].map(|prefix| format!("{prefix}_{suffix}"));
+    let is_set = |name: &String| std::env::var_os(name).is_some_and(|it| decides || !it.is_empty());
+    names.into_iter().find(is_set)
 }
 
 /// A help text, or what is wrong and where it was said.
-fn explain(mut error: clap::Error, args: &[OsString], set: &[Variable]) -> Parsed {
-    let path = command_names(args);
+fn explain(mut error: clap::Error, args: &[OsString]) -> Stop {
+    let mut command = named(args);
     if error.kind() == ErrorKind::DisplayHelp {
-        return Parsed::Message(help(&path, args).unwrap_or(error), Vec::new());
+        return Stop::Message(help(command, args).unwrap_or(error), Vec::new());
     }
     if let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand)
         && let Some(instead) = cosign::command(name)
     {
-        let problem = format!("ambisign has no command {name}");
-        return Parsed::Refused(Failure::usage(problem).hint(instead));
+        let failure = Failure::usage(format!("ambisign has no command {name}"));
+        return Stop::Refused(failure.hint(instead));
     }
     // Otherwise the usage line repeats flags that variables set.
     if error.get(ContextKind::Usage).is_some() {
-        let mut command = plain(&path);
         error.insert(ContextKind::Usage, ContextValue::StyledStr(command.render_usage()));
     }
     let text = error.to_string();
-    let named = |flag: &str| {
-        let flag = format!("--{flag}");
-        text.split([' ', '\'', '=', '[', '\n']).any(|word| word == flag)
-            && !args.iter().any(|arg| {
-                let arg = arg.to_string_lossy();
-                arg == flag.as_str() || arg.starts_with(&format!("{flag}="))
-            })
-    };
-    let mut hints: Vec<_> = set
-        .iter()
-        .filter(|variable| named(&variable.flag))
-        .map(|it| format!("--{} is set by the variable {}", it.flag, it.name))
-        .collect();
-    if matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(arg)) if arg.starts_with("--output "))
-        && path.iter().any(|name| name.starts_with("sign"))
-    {
+    let mut hints = Vec::new();
+    for arg in cosign::add_flags(command.clone()).get_arguments() {
+        let flag = format!("--{}", arg.get_long().unwrap_or_default());
+        let is_named = text.split([' ', '\'', '=', '[', '\n']).any(|word| word == flag);
+        let is_given = |arg: &OsString| arg.to_string_lossy().split('=').next() == Some(&flag);
+        if is_named && !args.iter().any(is_given) {
+            hints.extend(variable(arg).map(|name| format!("{flag} is set by the variable {name}")));
+        }
+    }
+    if text.contains("'--output ") && command.get_name().starts_with("sign") {
         hints.push("to write the bundle to a file, use --bundle FILE".to_owned());
     }
-    Parsed::Message(error, hints)
+    Stop::Message(error, hints)
 }
 
-/// The help text of the command at `path`, as it is documented: without `=<BOOL>` and without
-/// what variables change.
-fn help(path: &[String], args: &[OsString]) -> Option<clap::Error> {
-    let long = args.iter().any(|arg| arg == "--help" || arg == "help");
-    let flag = if long { "--help" } else { "-h" };
-    let words = std::iter::once("ambisign").chain(path.iter().map(String::as_str)).chain([flag]);
+/// The help text of `command` as it is documented: without `=<BOOL>` and what variables change.
+fn help(command: clap::Command, args: &[OsString]) -> Option<clap::Error> {
+    let is_long = args.iter().any(|arg| arg == "--help" || arg == "help");
+    let flag = if is_long { "--help" } else { "-h" };
     // Two columns need room.
-    let narrow = is_narrow();
-    let each = |command: clap::Command| command.next_line_help(narrow);
-    let command =
-        each(Flags::command()).mut_subcommands(|command| each(command).mut_subcommands(each));
-    command.try_get_matches_from(words).err()
+    let columns = match terminal_size() {
+        Some((Width(columns), _)) => Some(columns),
+        None => std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()),
+    };
+    let command = command.next_line_help(columns.is_some_and(|columns| columns < NARROW));
+    command.no_binary_name(true).try_get_matches_from([flag]).err()
 }
 
-/// Whether clap wraps texts to less than [`NARROW`] columns: of a terminal, or of `COLUMNS`.
-fn is_narrow() -> bool {
-    let mut probe = clap::Command::new("probe").max_term_width(NARROW).about("x ".repeat(NARROW));
-    let text = probe.render_help().to_string();
-    text.lines().map(str::len).max().unwrap_or_default() < NARROW - 2
-}
-
-/// The flags of the command at `path`.
-pub(crate) fn flags_of(path: &[String]) -> Vec<String> {
-    let command = plain(path);
-    command.get_arguments().filter_map(|arg| Some(format!("--{}", arg.get_long()?))).collect()
-}
-
-/// All commands and flags as the help texts show them.
-pub(crate) fn documented() -> clap::Command {
-    Flags::command()
-}
-
-/// The documented command at `path`.
-fn plain(path: &[String]) -> clap::Command {
+/// The command that `args` name, as it is documented.
+pub(crate) fn named(args: &[OsString]) -> clap::Command {
     let mut command = Flags::command();
     command.build();
-    for name in path {
-        let Some(next) = command.find_subcommand(name) else { break };
-        command = next.clone();
+    for name in args.iter().filter_map(|arg| OsStr::to_str(arg)).filter(|name| *name != "help") {
+        if let Some(next) = command.find_subcommand(name) {
+            command = next.clone();
+        }
     }
     command
 }
 
-/// The names of the command and its subcommand among `args`.
-pub(crate) fn command_names(args: &[OsString]) -> Vec<String> {
-    let mut command = Flags::command();
-    let mut path = Vec::new();
-    for name in args.iter().filter_map(|arg| OsStr::to_str(arg)) {
-        let Some(next) = command.find_subcommand(name) else { continue };
-        path.push(name.to_owned());
-        command = next.clone();
-    }
-    path
+/// The name of a variable that this program may read as text and whose value is not UTF-8. It
+/// would count as another text, and so could select another identity or another trusted root.
+fn unreadable_variable() -> Option<String> {
+    std::env::vars_os().find_map(|(name, value)| {
+        let name = name.into_string().ok().filter(|_| value.to_str().is_none())?;
+        let upper = name.to_ascii_uppercase();
+        let is_text = TEXTS.split_whitespace().any(|prefix| upper.starts_with(prefix));
+        (is_text && !PATHS.contains(&name.as_str())).then_some(name)
+    })
 }
 
 /// Below this width, descriptions stand under the flags and not beside them.
-const NARROW: usize = 80;
+const NARROW: u16 = 80;
+
+/// How the names of variables begin that are texts: those of this program, of the platforms whose
+/// identities it uses, and of proxies. Others that it reads, such as HOME, are paths: used byte for
+/// byte.
+const TEXTS: &str = "AMBISIGN_ COSIGN_ SIGSTORE_ SPIFFE_ TUF_ ACTIONS_ AWS_ AZURE_ \
+    AZURESUBSCRIPTION_ BITBUCKET_STEP_ BUILDKITE_AGENT_ CF_OIDC_ CIRCLE_OIDC_ CLOUDSDK_ \
+    GCE_METADATA_ GOOGLE_ IDENTITY_ KUBERNETES_SERVICE_ SYSTEM_ACCESSTOKEN SYSTEM_OIDC \
+    HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY";
+/// Paths among them.
+const PATHS: [&str; 4] =
+    ["CLOUDSDK_CONFIG", "GOOGLE_APPLICATION_CREDENTIALS", "TUF_ROOT", "TUF_ROOT_JSON"];

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::process::ExitCode;
 
 use image_signing::file::{self, PairError};
-use image_signing::{IdentityError, NotAcceptable};
+use image_signing::{IdentityError, NotAcceptable, PublicKeyError};
 use verify::{Check, PolicyError};
 
 use crate::hints::{self, is};
@@ -138,6 +138,8 @@ fn row(error: &(dyn StdError + 'static)) -> Option<Exit> {
     use image_signing::Error;
 
     if is::<PairError>(error).is_some() || is::<PolicyError>(error).is_some() {
+        Some(Exit::Usage)
+    } else if let Some(PublicKeyError::Scheme { .. } | PublicKeyError::Private) = is(error) {
         Some(Exit::Usage)
     } else if is::<signer::Error>(error).is_some() {
         Some(Exit::Failed)

@@ -2,15 +2,43 @@
 
 use std::path::Path;
 
-use host::FileError;
 use image_signing::file::FileArgument;
 
-/// Reads the file at `path`, or stdin for `-`, at most `cap` bytes.
-pub(crate) async fn read(path: &Path, cap: usize) -> Result<Vec<u8>, FileError> {
-    FileArgument::parse(path).read(cap).await
-}
+use crate::context::Context;
+use crate::failure::{Failure, OrFail as _};
 
 /// `-`: stdin where something is read, stdout where something is written.
 pub(crate) fn is_standard(path: &Path) -> bool {
     FileArgument::parse(path).is_standard()
+}
+
+/// The content of the file that `flag` names, at most `cap` bytes.
+pub(crate) async fn read(
+    flag: &str,
+    path: &Path,
+    cap: usize,
+    context: &Context,
+) -> Result<Vec<u8>, Failure> {
+    parse(flag, path, cap, context, |bytes| Ok::<_, Failure>(bytes.to_vec())).await
+}
+
+/// What `parse` makes of the file that `flag` names, which has at most `cap` bytes.
+pub(crate) async fn parse<T, E: Into<Failure>>(
+    flag: &str,
+    path: &Path,
+    cap: usize,
+    context: &Context,
+    parse: impl FnOnce(&[u8]) -> Result<T, E>,
+) -> Result<T, Failure> {
+    context.console.wait_for(&format!("reading {flag} {}", path.display()));
+    let bytes = match FileArgument::parse(path) {
+        FileArgument::Standard => {
+            let _paused = context.deadline.pause();
+            FileArgument::Standard.read(cap).await
+        }
+        FileArgument::File(path) => context.env.read(&path, cap).await,
+    };
+    context.console.settle();
+    let problem = || format!("cannot use {flag} {}", path.display());
+    parse(&bytes.or_fail(problem)?).or_fail(problem)
 }

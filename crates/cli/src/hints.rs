@@ -11,7 +11,7 @@ use std::sync::Arc;
 use fulcio_client::preflight::Refusal;
 use host::{FileError, TransportError, escape_remote as shown, shell_quote};
 use image_signing::file::{self, PairError};
-use image_signing::{IdentityError, NoSignature, Reason};
+use image_signing::{IdentityError, NoSignature, PublicKeyError, Reason};
 use oci_push::{Access, Error as RegistryError};
 use oidc_ambient::Error as SearchError;
 use oidc_interactive::{Error as LoginError, Untrusted};
@@ -131,6 +131,9 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
             "for a log of Rekor version 2, name it with its version in a --signing-config",
         ],
         SigningError::IdentityBroken { broken, .. } => broken.hint.clone(),
+        PublicKeyError::Scheme { .. } => [
+            "export the public key as PEM, and name the file or env://VARIABLE",
+        ],
         IdentityError::NotAToken(_) => [
             "give a file, `-` for stdin, or a JWT: three parts separated by dots",
         ],

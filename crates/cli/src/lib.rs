@@ -9,14 +9,12 @@ mod commands;
 mod context;
 mod cosign;
 mod deadline;
-mod env;
 mod failure;
 mod files;
 mod flags;
 mod hints;
 mod identity;
 mod login;
-mod mask;
 mod output;
 mod plan;
 mod signers;
@@ -27,91 +25,87 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::command_line::Parsed;
+use tokio::runtime::Builder;
+
+use crate::command_line::Stop;
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, OrFail as _};
 use crate::flags::{Command, Flags};
 
 /// Runs the program with `arguments`, the program's name first, and returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let context = Arc::new(Context::new());
-    if let Err(failure) = parse_and_start(&arguments.into_iter().collect::<Vec<_>>(), &context) {
-        context.fail(&failure);
-    }
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let parsed = command_line::parse(&arguments);
+    let root = parsed.as_ref().map(|(flags, _)| flags.root.clone()).unwrap_or_default();
+    let context = Arc::new(Context::new(arguments, root));
+    let done = match parsed {
+        Ok((flags, notices)) => {
+            notices.iter().for_each(|notice| context.console.warning(notice));
+            start(&flags, &context)
+        }
+        Err(Stop::Refused(failure)) => Err(failure),
+        Err(Stop::Message(message, hints)) => {
+            context.console.clap(&message, &hints);
+            context.end_with(if message.use_stderr() { Exit::Usage } else { Exit::Done });
+            Ok(())
+        }
+    };
+    done.unwrap_or_else(|failure| context.fail(&failure));
     if let Some(error) = context.console.write_error() {
         context.fail(&Failure::of(Exit::Failed, "cannot write to stdout", &error));
     }
-    context.exit().into()
+    context.end_with(Exit::Done).into()
 }
 
 /// All commands and flags, for documentation.
 pub fn command() -> clap::Command {
-    command_line::documented()
-}
-
-fn parse_and_start(arguments: &[OsString], context: &Arc<Context>) -> Result<(), Failure> {
-    if let Some(name) = env::unreadable() {
-        return Err(Failure::usage(format!("the variable {name} is not UTF-8")).hint("unset it"));
-    }
-    match command_line::parse(arguments, &|name| std::env::var_os(name)) {
-        Parsed::Flags(flags, notices) => {
-            notices.iter().for_each(|notice| context.console.warning(notice));
-            context.set_command(command_line::command_names(arguments));
-            match &flags.command {
-                Command::Version(version) => commands::version(version, &context.console),
-                _ => start(&flags, context)?,
-            }
-        }
-        Parsed::Message(message, hints) => {
-            context.console.clap(&message, &hints);
-            if message.use_stderr() {
-                context.end_with(Exit::Usage);
-            }
-        }
-        Parsed::Refused(failure) => return Err(failure),
-    }
-    Ok(())
+    <Flags as clap::CommandFactory>::command()
 }
 
 fn start(flags: &Flags, context: &Arc<Context>) -> Result<(), Failure> {
+    if let Command::Version { json } = flags.command {
+        commands::version(json, &context.console);
+        return Ok(());
+    }
     if flags.root.verbose {
         log_to_stderr();
     }
     if flags.root.allow_insecure_service {
-        context.allow_plain_http();
+        context.console.warning(
+            "plain http to services is allowed (--allow-insecure-service): whoever is on the way \
+             can read the identity tokens",
+        );
     }
-    let runtime = context::runtime(handles_signals(flags))
-        .map_err(|error| Failure::of(Exit::Failed, "the async runtime cannot start", &error))?;
-    let result = runtime.block_on(until_done_or_stopped(flags, context));
+    // Signals need a pair of sockets. A command without sockets only reads, and a signal may end it;
+    // at a terminal there is a line to clear first.
+    let signals = flags.command.opens_sockets() || std::io::stderr().is_terminal();
+    // One thread is enough: the program waits for others nearly all of the time.
+    let mut runtime = Builder::new_current_thread();
+    let runtime = if signals { runtime.enable_all() } else { runtime.enable_time() }.build();
+    let runtime = runtime.or_fail(|| "the async runtime cannot start".to_owned())?;
+    let result = runtime.block_on(until_done_or_stopped(flags, signals, context));
     context.console.settle();
     // A thread may still wait for stdin or a file; it ends with the process.
     runtime.shutdown_background();
     result
 }
 
-/// Signals need a pair of sockets. A command without sockets only reads, and a signal may end it; at a
-/// terminal there is a line to clear first.
-fn handles_signals(flags: &Flags) -> bool {
-    flags.command.opens_sockets() || std::io::stderr().is_terminal()
-}
-
 /// A command is stopped by dropping its future. Files are renamed into place when they are whole, so
 /// that no half-written file is left.
-async fn until_done_or_stopped(flags: &Flags, context: &Arc<Context>) -> Result<(), Failure> {
-    let timeout = flags.root.timeout;
-    let deadline = context.set_deadline(timeout);
-    let stoppable = handles_signals(flags);
-    tokio::select! {
-        result = execute(&flags.command, context) => result,
-        (exit, what) = told_to_stop(), if stoppable => {
-            Err(unfinished(Failure::new(exit, what), context))
+async fn until_done_or_stopped(
+    flags: &Flags,
+    signals: bool,
+    context: &Arc<Context>,
+) -> Result<(), Failure> {
+    let stopped = tokio::select! {
+        result = execute(&flags.command, context) => return result,
+        (exit, what) = told_to_stop(), if signals => Failure::new(exit, what),
+        () = context.deadline.passed() => {
+            Failure::new(Exit::Failed, format!("not done within {:?}", flags.root.timeout))
+                .hint("allow more time: --timeout 10m")
         }
-        () = deadline.passed() => {
-            let failure = Failure::new(Exit::Failed, format!("not done within {timeout:?}"))
-                .hint("allow more time: --timeout 10m");
-            Err(unfinished(failure, context))
-        }
-    }
+    };
+    Err(context.console.unfinished().into_iter().fold(stopped, Failure::cause))
 }
 
 /// Ctrl-C, or the signal by which a job is cancelled.
@@ -150,12 +144,8 @@ async fn execute(command: &Command, context: &Arc<Context>) -> Result<(), Failur
         Command::TrustedRoot(flags) => commands::trusted_root(flags, context).await,
         Command::SigningConfig(flags) => commands::signing_config(flags, context).await,
         // Needs no runtime: it was run before.
-        Command::Version(_) => Ok(()),
+        Command::Version { .. } => Ok(()),
     }
-}
-
-fn unfinished(failure: Failure, context: &Context) -> Failure {
-    context.console.unfinished().into_iter().fold(failure, Failure::cause)
 }
 
 /// Logs what ambisign does, and of the libraries below only their warnings.

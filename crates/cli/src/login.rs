@@ -8,14 +8,14 @@ use std::sync::Arc;
 use host::{BoxFuture, Host};
 use http_client::SystemLoopback;
 use oidc_interactive::{Flow, InteractiveLogin, Notice, Prompt};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use trust_root::SigningConfig;
 
 use crate::context::Context;
 use crate::deadline::Deadline;
 use crate::failure::{Exit, Failure};
 use crate::files;
-use crate::flags::{AuthFlow, IdentityFlags, LoginFlags, Secret};
+use crate::flags::{AuthFlow, IdentityFlags, LoginFlags};
 use crate::output::Console;
 
 /// A login of which only the issuer may still be unknown.
@@ -33,10 +33,9 @@ pub(crate) async fn prepare(
 ) -> Result<Option<Prepared>, Failure> {
     let Some(flow) = flow(flags, identity, context)? else { return Ok(None) };
     let secret = match &flags.oidc_client_secret_file {
-        Some(path) => Some(read_secret(path).await?),
+        Some(path) => Some(read_secret(path, context).await?),
         None => None,
     };
-    with_redirect(oidc_interactive::Login::new(String::new()), flags)?;
     Ok(Some(Prepared { flow, secret }))
 }
 
@@ -86,40 +85,33 @@ pub(crate) fn plan(
         (None, Err(_)) => return Ok(None),
     };
     let login = oidc_interactive::Login::new(issuer).with_flow(flow);
-    let login = with_redirect(login.with_client(&flags.oidc_client_id, secret), flags)?;
-    let (console, deadline) = (Arc::clone(&context.console), context.deadline().cloned());
+    let mut login = login.with_client(&flags.oidc_client_id, secret);
+    if let Some(redirect) = &flags.oidc_redirect_url {
+        let wrong = |error| Failure::of(Exit::Usage, "cannot use --oidc-redirect-url", &error);
+        login = login.with_redirect(redirect).map_err(wrong)?;
+    }
+    let (console, deadline) = (Arc::clone(&context.console), Arc::clone(&context.deadline));
     let prompt = Arc::new(Terminal { console, deadline });
     let login = InteractiveLogin::new(login, host.clone(), Arc::new(SystemLoopback), prompt);
     Ok(Some(Arc::new(login)))
 }
 
-fn with_redirect(
-    login: oidc_interactive::Login,
-    flags: &LoginFlags,
-) -> Result<oidc_interactive::Login, Failure> {
-    let Some(redirect) = &flags.oidc_redirect_url else { return Ok(login) };
-    let wrong = |error| Failure::of(Exit::Usage, "cannot use --oidc-redirect-url", &error);
-    login.with_redirect(redirect).map_err(wrong)
-}
-
-async fn read_secret(named: &Secret) -> Result<SecretString, Failure> {
-    let (path, flag) = (Path::new(named.reveal()), "--oidc-client-secret-file");
+async fn read_secret(named: &SecretString, context: &Context) -> Result<SecretString, Failure> {
+    let (path, flag) = (Path::new(named.expose_secret()), "--oidc-client-secret-file");
     // The value may be the secret itself.
     if path.symlink_metadata().is_err() {
         return Err(Failure::usage(format!("{flag} names no existing file"))
-            .cause(format!("found {}", named.describe()))
+            .cause(format!("found a text of {} bytes", named.expose_secret().len()))
             .hint("write the secret to a file and give its name"));
     }
-    let problem = || Failure::new(Exit::Failed, format!("cannot use {flag} {}", path.display()));
-    let bytes = files::read(path, SECRET_CAP).await.map_err(|error| problem().because(&error))?;
-    let text = String::from_utf8(bytes).map_err(|_| problem().cause("the file is not UTF-8"))?;
-    Ok(SecretString::from(text.trim()))
+    let secret = |bytes: &[u8]| std::str::from_utf8(bytes).map(|text| text.trim().into());
+    files::parse(flag, path, SECRET_CAP, context, secret).await
 }
 
 /// The prompts of the login, on stderr.
 struct Terminal {
     console: Arc<Console>,
-    deadline: Option<Arc<Deadline>>,
+    deadline: Arc<Deadline>,
 }
 
 impl Prompt for Terminal {
@@ -137,7 +129,7 @@ impl Prompt for Terminal {
 
     /// The time that the user takes does not count for `--timeout`: a login has its own deadline.
     fn waiting(&self) -> Box<dyn Any + Send> {
-        Box::new(self.deadline.as_ref().map(Deadline::pause))
+        Box::new(self.deadline.pause())
     }
 
     fn takes_codes(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Turns flags into objects: images, registry, trusted root, signing config, files.
+//! Turns flags into objects: images, registry, trusted root, signing config.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use http_client::{Settings, danger};
 use image_signing::Image;
-use oci_push::{Credentials, Event, Options, Registry, Repository};
+use oci_push::{Credentials, Event, Options, Registry};
+use secrecy::ExposeSecret as _;
 use trust_root::{SigningConfig, TrustedRoot};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::files;
 use crate::flags::{RegistryFlags, ServiceFlags, TrustFlags};
-use crate::trust;
+use crate::{files, trust};
 
 /// The annotations, each key once.
 pub(crate) fn annotations(pairs: &[(String, String)]) -> Result<BTreeMap<String, String>, Failure> {
@@ -28,7 +28,6 @@ pub(crate) fn annotations(pairs: &[(String, String)]) -> Result<BTreeMap<String,
 
 /// The images named.
 pub(crate) fn images(texts: &[String]) -> Result<Vec<Image>, Failure> {
-    let wrong = |error| Failure::of(Exit::Usage, "wrong image reference", &error);
     let parse = |text: &String| {
         // Without a registry in its name it would be looked up in Docker Hub.
         if !text.contains('/') && Path::new(text).is_file() {
@@ -37,7 +36,8 @@ pub(crate) fn images(texts: &[String]) -> Result<Vec<Image>, Failure> {
                  with its registry",
             ));
         }
-        Image::parse(text).map_err(wrong)
+        let image = Image::parse(text);
+        image.map_err(|error| Failure::of(Exit::Usage, "wrong image reference", &error))
     };
     texts.iter().map(parse).collect()
 }
@@ -50,10 +50,7 @@ pub(crate) async fn trusted_root(
     let Some(path) = &flags.trusted_root else {
         return trust::trusted_root(flags.offline, context).await;
     };
-    let problem = || format!("--trusted-root {} cannot be used", path.display());
-    let bytes = files::read(path, DOCUMENT_CAP).await;
-    let bytes = bytes.map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
-    TrustedRoot::from_json(&bytes).map_err(|error| Failure::of(Exit::Failed, problem(), &error))
+    files::parse("--trusted-root", path, CAP, context, TrustedRoot::from_json).await
 }
 
 /// The signing config of `--signing-config`, or the current one, with the services that flags name
@@ -65,38 +62,28 @@ pub(crate) async fn signing_config(
 ) -> Result<SigningConfig, Failure> {
     let mut config = match &flags.signing_config {
         None => trust::signing_config(offline, context).await?,
-        Some(path) => signing_config_file("--signing-config", path).await?,
+        Some(path) => signing_config_file("--signing-config", path, context).await?,
     };
     if let Some(url) = &flags.fulcio_url {
         config = config.with_fulcio_url(url.clone());
     }
-    if let Some(url) = &flags.rekor_url {
-        config = config.with_rekor_urls(vec![url.clone()]);
-    }
     if let Some(url) = &flags.timestamp_server_url {
         config = config.with_tsa_urls(vec![url.clone()]);
     }
-    if !flags.tlog_upload {
-        config = config.with_rekor_urls(Vec::new());
+    match &flags.rekor_url {
+        _ if !flags.tlog_upload => Ok(config.with_rekor_urls(Vec::new())),
+        Some(url) => Ok(config.with_rekor_urls(vec![url.clone()])),
+        None => Ok(config),
     }
-    Ok(config)
 }
 
 /// The signing config in the file that `flag` names.
-pub(crate) async fn signing_config_file(flag: &str, path: &Path) -> Result<SigningConfig, Failure> {
-    let problem = || format!("{flag} {} cannot be used", path.display());
-    let bytes = files::read(path, DOCUMENT_CAP).await;
-    let bytes = bytes.map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
-    SigningConfig::from_json(&bytes).map_err(|error| Failure::of(Exit::Failed, problem(), &error))
-}
-
-/// The predicate type of `--type`: one of cosign's short names, or the type itself.
-pub(crate) fn predicate_type(name: &str) -> Result<String, Failure> {
-    bundle::predicate_type::resolve(name).map(str::to_owned).ok_or_else(|| {
-        let names = bundle::predicate_type::SHORT_NAMES.iter().map(|(name, _)| *name);
-        Failure::usage(format!("--type: {name:?} is not a predicate type"))
-            .hint(format!("give a URI, or one of {}", names.collect::<Vec<_>>().join(", ")))
-    })
+pub(crate) async fn signing_config_file(
+    flag: &str,
+    path: &Path,
+    context: &Context,
+) -> Result<SigningConfig, Failure> {
+    files::parse(flag, path, CAP, context, SigningConfig::from_json).await
 }
 
 /// Access to the registries of `images`.
@@ -110,14 +97,13 @@ pub(crate) fn registry(
     let console = Arc::clone(&context.console);
     let mut options = Options::new()
         .with_http(flags.allow_http_registry || flags.allow_insecure_registry)
+        .with_internal_addresses(flags.insecure_registry_redirects)
         .with_signature_tags(signature_tags)
+        .with_patience(context.deadline.left())
         .with_listener(move |event| match event {
             Event::Waiting { .. } => console.note(&event.to_string()),
             _ => console.warning(&event.to_string()),
         });
-    if let Some(deadline) = context.deadline() {
-        options = options.with_patience(deadline.left());
-    }
     // They are for one registry, and go to no other.
     let first = images.first().map(|image| image.reference().repository().registry());
     if let Some((named, credentials)) = credentials(flags)
@@ -130,10 +116,8 @@ pub(crate) fn registry(
             "the registry may lead to any address, also to services inside this network \
              (--insecure-registry-redirects)",
         );
-        options = options.with_internal_addresses(true);
     }
-    Registry::new(context.host(&settings), options)
-        .map_err(|error| Failure::of(Exit::Usage, "the registry cannot be used", &error))
+    Registry::new(context.host(&settings), options).map_err(|error| unusable(&error))
 }
 
 fn registry_settings(
@@ -143,17 +127,16 @@ fn registry_settings(
 ) -> Result<Settings, Failure> {
     let mut settings = context.settings();
     if let Some(path) = &flags.registry_cacert {
-        settings = settings.with_ca_file(path).map_err(|error| {
-            let problem = format!("--registry-cacert {} cannot be used", path.display());
-            Failure::of(Exit::Failed, problem, &error)
-        })?;
+        settings = settings
+            .with_ca_file(path)
+            .map_err(|error| files::unusable(Exit::Failed, "--registry-cacert", path, &error))?;
     }
     if flags.allow_insecure_registry {
         // Signatures may be in another one.
-        let stored = oci_push::signature_repository(&*context.env)
-            .map_err(|error| Failure::of(Exit::Usage, "the registry cannot be used", &error))?;
+        let stored = oci_push::signature_repository(&*context.env);
+        let stored = stored.map_err(|error| unusable(&error))?;
         let repositories = images.iter().map(|image| image.reference().repository());
-        for registry in repositories.chain(&stored).map(Repository::registry) {
+        for registry in repositories.chain(&stored).map(|repository| repository.registry()) {
             context.console.warning(&format!(
                 "the identity of the registry {registry} is not checked \
                  (--allow-insecure-registry): whoever is on the way can read the credentials"
@@ -164,21 +147,24 @@ fn registry_settings(
     Ok(settings)
 }
 
+fn unusable(error: &oci_push::Error) -> Failure {
+    Failure::of(Exit::Usage, "the registry cannot be used", error)
+}
+
 /// The credentials that flags give, and the registry they are for if it is named.
 fn credentials(flags: &RegistryFlags) -> Option<(Option<&str>, Credentials)> {
     if let Some(token) = &flags.registry_token {
-        return Some((None, Credentials::token(token.reveal())));
+        return Some((None, Credentials::token(token.expose_secret())));
     }
     let (name, password) = (flags.registry_username.as_ref()?, flags.registry_password.as_ref()?);
     // A user name may contain `=`; what looks like a host before it is one.
+    let is_host = |text: &str| text.contains(['.', ':']) || text == "localhost";
     let (host, name) = match name.split_once('=') {
-        Some((host, name)) if host.contains(['.', ':']) || host == "localhost" => {
-            (Some(host), name)
-        }
+        Some((host, name)) if is_host(host) => (Some(host), name),
         _ => (None, name.as_str()),
     };
-    Some((host, Credentials::basic(name, password.reveal())))
+    Some((host, Credentials::basic(name, password.expose_secret())))
 }
 
 /// The largest configuration file, in bytes.
-const DOCUMENT_CAP: usize = 16 << 20;
+const CAP: usize = 16 << 20;

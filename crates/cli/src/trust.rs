@@ -28,9 +28,10 @@ pub(crate) async fn signing_config(
 
 /// What is in use, refreshed unless `offline`. Loaded once.
 pub(crate) async fn current(offline: bool, context: &Context) -> Result<Arc<Trust>, Failure> {
-    if let Some(trust) = context.trust() {
-        return Ok(trust);
-    }
+    context.trust.get_or_try_init(|| load(offline, context)).await.cloned()
+}
+
+async fn load(offline: bool, context: &Context) -> Result<Arc<Trust>, Failure> {
     let host = context.host(&context.settings());
     let console = Arc::clone(&context.console);
     let refreshing = move |mirror: &url::Url| {
@@ -43,7 +44,6 @@ pub(crate) async fn current(offline: bool, context: &Context) -> Result<Arc<Trus
     context.console.settle();
     let trust = Arc::new(loaded.or_fail(problem)?);
     warn(&trust, context);
-    context.keep_trust(&trust);
     Ok(trust)
 }
 

@@ -13,21 +13,16 @@ use super::sign::Job;
 use super::signing::{Signing, report_stream};
 use crate::context::Context;
 use crate::failure::{Exit, Failure, OrFail as _};
+use crate::files;
 use crate::flags::{AttestBlobFlags, AttestFlags, ClaimFlags, Output, SigningFlags};
 use crate::output::{cannot_write, json_line, rfc3339, write};
-use crate::{files, plan};
 
 pub(crate) async fn attest(flags: &AttestFlags, context: &Arc<Context>) -> Result<(), Failure> {
-    check_stdin(flags.claim.input().into_iter().map(|(_, path)| path), &flags.signing)?;
+    check_stdin(flags.claim.input().into_iter().map(|(_, path)| path), &flags.images.signing)?;
     let claim = claim(&flags.claim, context).await?;
     let job = Job {
-        images: &flags.images,
-        recursive: flags.recursive,
+        flags: &flags.images,
         upload: !flags.no_upload,
-        bundle: flags.bundle.as_deref(),
-        signing: &flags.signing,
-        registry: &flags.registry,
-        signature_tags: flags.attaching.signature_tags,
         done: "attested",
         lost: "with --no-upload the attestation would be lost",
     };
@@ -66,7 +61,7 @@ pub(crate) async fn attest_blob(
     let mut subjects = Vec::new();
     for file in flags.files.iter().map(FileArgument::parse) {
         context.console.wait_for(&format!("reading {file}"));
-        let _paused = file.is_standard().then(|| context.pause());
+        let _paused = file.is_standard().then(|| context.deadline.pause());
         subjects.push(file.subject(digest.clone()).await.map_err(Error::from)?);
         context.console.settle();
     }
@@ -107,7 +102,7 @@ fn check_stdin<'a>(
 
 /// What the flags say is attested.
 async fn claim(flags: &ClaimFlags, context: &Context) -> Result<Claim, Failure> {
-    let predicate_type = plan::predicate_type(&flags.r#type)?;
+    let predicate_type = flags.r#type.as_str();
     let Some((flag, path)) = flags.input() else {
         return match predicate_type == PROVENANCE {
             true => Ok(Claim::Provenance(Map::new())),
@@ -118,7 +113,7 @@ async fn claim(flags: &ClaimFlags, context: &Context) -> Result<Claim, Failure> 
         };
     };
     let problem = || format!("cannot use {flag} {}", path.display());
-    let bytes = files::read(path, SIZE_CAP).await.or_fail(problem)?;
+    let bytes = files::read(flag, path, SIZE_CAP, context).await?;
     Ok(Claim::Attestation(match flags {
         ClaimFlags { statement: Some(_), .. } => Attestation::parse_statement(&bytes)?,
         ClaimFlags { predicate: None, .. } => {
@@ -126,7 +121,7 @@ async fn claim(flags: &ClaimFlags, context: &Context) -> Result<Claim, Failure> 
             let wrong = |error| Failure::of(Exit::Usage, problem(), &error);
             return parameters.map(Claim::Provenance).map_err(wrong);
         }
-        ClaimFlags { r#type, .. } if r#type == "custom" => {
+        _ if predicate_type == CUSTOM => {
             let text = String::from_utf8(bytes).or_fail(problem)?;
             Attestation::custom(&text, &rfc3339(context.now()))
         }
@@ -134,4 +129,6 @@ async fn claim(flags: &ClaimFlags, context: &Context) -> Result<Claim, Failure> 
     }))
 }
 
+/// Of the short name `custom`.
+const CUSTOM: &str = "https://cosign.sigstore.dev/attestation/v1";
 const PROVENANCE: &str = "https://slsa.dev/provenance/v1";

@@ -10,15 +10,27 @@ use crate::failure::{Exit, Failure};
 use crate::flags::{IdentityCommandFlags, Output};
 use crate::identity::{self, Login};
 use crate::output::{self, Stream, json_line};
-use crate::{mask, plan};
+use crate::{files, plan};
 
 pub(crate) async fn identity(
     flags: &IdentityCommandFlags,
     context: &Arc<Context>,
 ) -> Result<(), Failure> {
-    let profiles = profiles(flags).await?;
+    let profiles = match &flags.issuer_profiles {
+        Some(path) => {
+            let flag = "--issuer-profiles";
+            let read = files::parse(flag, path, PROFILES_CAP, context, Profiles::from_json);
+            read.await.map_err(|failure| {
+                failure.hint(
+                    "write {\"issuers\": [{\"issuer_url\": URL, \"type\": \"ci-provider\", \
+                     \"ci_provider\": \"github-workflow\"}]}",
+                )
+            })?
+        }
+        None => Profiles::known(),
+    };
     let host = context.service_host();
-    let mask = mask::plan(&flags.identity, Stream::Stdout.of_people(flags.output), context)?;
+    let mask = Stream::Stdout.of_people(flags.output);
     let search = identity::search(&flags.identity, Login::Impossible, mask, context, &host).await?;
     let mut unknown = None;
     let fulcio = async {
@@ -63,19 +75,6 @@ async fn fulcio(
     let url = config.fulcio(context.now()).map_err(signer::Error::from)?.url;
     context.console.wait_for(&format!("asking {url} which issuers it accepts"));
     Ok(Fulcio::new(url, host.http.clone()))
-}
-
-async fn profiles(flags: &IdentityCommandFlags) -> Result<Profiles, Failure> {
-    let Some(path) = &flags.issuer_profiles else { return Ok(Profiles::known()) };
-    let problem = || format!("cannot use --issuer-profiles {}", path.display());
-    let bytes = crate::files::read(path, PROFILES_CAP).await;
-    let bytes = bytes.map_err(|error| Failure::of(Exit::Failed, problem(), &error))?;
-    Profiles::from_json(&bytes).map_err(|error| {
-        Failure::of(Exit::Failed, problem(), &error).hint(
-            "write {\"issuers\": [{\"issuer_url\": URL, \"type\": \"ci-provider\", \
-             \"ci_provider\": \"github-workflow\"}]}",
-        )
-    })
 }
 
 /// The largest file of issuer profiles, in bytes.

@@ -1,6 +1,5 @@
 //! `ambisign sign`, and what `ambisign attest` shares with it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
@@ -13,19 +12,14 @@ use super::unattached::Unattached;
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _};
 use crate::files;
-use crate::flags::{Output, RegistryFlags, SignFlags, SigningFlags};
+use crate::flags::{ImagesFlags, Output, SignFlags};
 use crate::output::{Stream, cannot_write, json_line, write};
 use crate::plan;
 
 /// Images to sign, or to attest something of.
 pub(super) struct Job<'a> {
-    pub(super) images: &'a [String],
-    pub(super) recursive: bool,
+    pub(super) flags: &'a ImagesFlags,
     pub(super) upload: bool,
-    pub(super) bundle: Option<&'a Path>,
-    pub(super) signing: &'a SigningFlags,
-    pub(super) registry: &'a RegistryFlags,
-    pub(super) signature_tags: bool,
     /// `signed` or `attested`.
     pub(super) done: &'static str,
     /// What is wrong without an upload and without a bundle.
@@ -34,13 +28,8 @@ pub(super) struct Job<'a> {
 
 pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<(), Failure> {
     let job = Job {
-        images: &flags.images,
-        recursive: flags.recursive,
+        flags: &flags.images,
         upload: flags.upload,
-        bundle: flags.bundle.as_deref(),
-        signing: &flags.signing,
-        registry: &flags.registry,
-        signature_tags: flags.attaching.signature_tags,
         done: "signed",
         lost: "with --upload=false the signature would be lost",
     };
@@ -61,14 +50,15 @@ impl Job<'_> {
         before: impl FnOnce(ImageSigner) -> Result<ImageSigner, Failure>,
         after: impl AsyncFnOnce(ImageSigner, &Session) -> Result<ImageSigner, Failure>,
     ) -> Result<(), Failure> {
-        let images = plan::images(self.images)?;
+        let flags = self.flags;
+        let images = plan::images(&flags.images)?;
         self.check_outputs()?;
-        let report = report_stream(self.bundle, self.signing.output())?;
-        let registry = plan::registry(self.registry, &images, self.signature_tags, context)?;
-        let signer = before(ImageSigner::new(registry))?.recursive(self.recursive);
-        let unattached = Unattached::new(self.bundle, context);
+        let report = report_stream(flags.bundle.as_deref(), flags.signing.output())?;
+        let registry = plan::registry(&flags.registry, &images, flags.signature_tags, context)?;
+        let signer = before(ImageSigner::new(registry))?.recursive(flags.recursive);
+        let unattached = Unattached::new(flags.bundle.as_deref(), context);
         let signer = signer.attach(self.upload).with_listener(unattached.listener());
-        let signing = Signing::plan(self.signing, report, context).await?;
+        let signing = Signing::plan(&flags.signing, report, context).await?;
 
         // First what can be known without an identity: nothing is sent to Fulcio or Rekor for an
         // image that does not exist or may not be written.
@@ -115,12 +105,12 @@ impl Job<'_> {
         unattached: &Unattached,
         context: &Context,
     ) -> Result<(), Failure> {
-        if let (Some(path), false) = (self.bundle, self.upload) {
+        if let (Some(path), false) = (&self.flags.bundle, self.upload) {
             write(path, &signed.bundle_json, &context.console)
                 .map_err(|failure| unattached.keep(signed, failure))?;
         }
         let resolved = signed.target.resolved();
-        let line = match self.signing.output() {
+        let line = match self.flags.signing.output() {
             Output::Json => json_line(&signed.report()),
             Output::Text => format!("{} {resolved} as {}", self.done, signed.identity().name),
         };
@@ -129,7 +119,7 @@ impl Job<'_> {
     }
 
     fn check_outputs(&self) -> Result<(), Failure> {
-        let flags = self;
+        let flags = self.flags;
         if flags.bundle.is_some() && flags.images.len() > 1 {
             return Err(Failure::usage(format!(
                 "--bundle names one file, and {} images are to be signed",
@@ -139,10 +129,10 @@ impl Job<'_> {
         if flags.bundle.is_some() && flags.recursive {
             return Err(Failure::usage("--bundle names one file, and --recursive signs several"));
         }
-        if !flags.upload && flags.bundle.is_none() {
+        if !self.upload && flags.bundle.is_none() {
             return Err(Failure::usage(self.lost).hint("say where it goes: --bundle FILE"));
         }
-        if let Some(path) = flags.bundle.filter(|path| !files::is_standard(path)) {
+        if let Some(path) = flags.bundle.as_deref().filter(|path| !files::is_standard(path)) {
             check_writable(path).map_err(|error| cannot_write(path, &error))?;
         }
         Ok(())

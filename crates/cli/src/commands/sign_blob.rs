@@ -50,7 +50,7 @@ pub(crate) async fn sign_blob(
     for (file, bundle) in pairs {
         console.begin(&file.to_string());
         console.wait_for(&format!("reading {file}"));
-        let _paused = file.is_standard().then(|| context.pause());
+        let _paused = file.is_standard().then(|| context.deadline.pause());
         let read = match any_content {
             true => file::danger::any_content(file.clone(), bundle).await,
             false => FileToSign::read(file.clone(), bundle).await,

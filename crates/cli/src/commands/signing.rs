@@ -12,7 +12,7 @@ use crate::files;
 use crate::flags::{Output, SigningFlags};
 use crate::identity::{self, Login};
 use crate::output::{Console, Stream};
-use crate::{login, mask, plan};
+use crate::{login, plan};
 
 /// A signer and the identities it may use, from flags alone: nothing has been asked of anyone.
 pub(super) struct Signing {
@@ -28,7 +28,7 @@ impl Signing {
         context: &Context,
     ) -> Result<Self, Failure> {
         // Wrong usage first, before the network.
-        let mask = mask::plan(&flags.identity, report.of_people(flags.output()), context)?;
+        let mask = report.of_people(flags.output());
         let prepared = login::prepare(&flags.login, &flags.identity, context).await?;
         let login = match (&prepared, flags.login.fulcio_auth_flow) {
             (None, _) => Login::Impossible,

@@ -7,15 +7,15 @@ use trust_root::{CertificateAuthority, Error, Log, TrustedRootBuilder};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::flags::{CreateTrustedRootFlags, TrustedRootCommand, TrustedRootFlags};
+use crate::flags::{CreateTrustedRootFlags, TrustedRootCommand};
 use crate::output::write;
 use crate::trust;
 
 pub(crate) async fn trusted_root(
-    flags: &TrustedRootFlags,
+    TrustedRootCommand::Create(flags): &TrustedRootCommand,
     context: &Arc<Context>,
 ) -> Result<(), Failure> {
-    let TrustedRootCommand::Create(flags) = &flags.command;
+    let create = &flags.create;
     let New { fulcio, tsa, rekor, ctfe } = New::read(flags)?;
     for log in rekor.iter().filter(|log| log.may_lack_origin()) {
         context.console.warning(&format!(
@@ -25,18 +25,18 @@ pub(crate) async fn trusted_root(
             log.host_name().unwrap_or_default()
         ));
     }
-    let mut builder = match flags.with_default_services {
+    let mut builder = match create.with_default_services {
         true => TrustedRootBuilder::from(&trust::trusted_root(false, context).await?),
         false => TrustedRootBuilder::default(),
     };
     for (without, remove) in [
         (
-            flags.no_default_fulcio,
+            create.no_default_fulcio,
             TrustedRootBuilder::without_certificate_authorities as fn(_) -> _,
         ),
-        (flags.no_default_rekor, TrustedRootBuilder::without_tlogs),
+        (create.no_default_rekor, TrustedRootBuilder::without_tlogs),
         (flags.no_default_ctfe, TrustedRootBuilder::without_ctlogs),
-        (flags.no_default_tsa, TrustedRootBuilder::without_timestamp_authorities),
+        (create.no_default_tsa, TrustedRootBuilder::without_timestamp_authorities),
     ] {
         builder = if without { remove(builder) } else { builder };
     }
@@ -47,7 +47,7 @@ pub(crate) async fn trusted_root(
     let root = builder
         .build()
         .map_err(|error| Failure::of(Exit::Usage, "cannot create a trusted root", &error))?;
-    let out = flags.out.as_deref().unwrap_or_else(|| Path::new("-"));
+    let out = create.out.as_deref().unwrap_or_else(|| Path::new("-"));
     write(out, &root.to_json(), &context.console)
 }
 
@@ -74,7 +74,7 @@ impl New {
 }
 
 /// Reads each description that was given to `flag`.
-pub(super) fn each<T>(
+fn each<T>(
     flag: &str,
     specs: &[String],
     read: impl Fn(&str) -> Result<T, Error>,

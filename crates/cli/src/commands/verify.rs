@@ -19,8 +19,7 @@ use crate::signers;
 pub(crate) async fn verify(flags: &VerifyFlags, context: &Arc<Context>) -> Result<(), Failure> {
     let annotations = plan::annotations(&flags.annotations)?;
     let json = |verified: &VerifiedImage| vec![json_line(&verified.reports())];
-    let job =
-        Job { flags: &flags.images, predicate_type: None, output: flags.output, json, context };
+    let job = Job { flags: &flags.images, predicate_type: None, json, context };
     job.run(annotations).await
 }
 
@@ -28,12 +27,12 @@ pub(crate) async fn verify_attestation(
     flags: &VerifyAttestationFlags,
     context: &Arc<Context>,
 ) -> Result<(), Failure> {
-    let predicate_type = Some(plan::predicate_type(&flags.r#type)?);
+    let predicate_type = Some(flags.r#type.clone());
     let json = |verified: &VerifiedImage| {
         let envelopes = verified.signatures.iter().filter_map(|it| it.envelope.as_ref());
         envelopes.map(bundle::Envelope::to_json).collect()
     };
-    let job = Job { flags: &flags.images, predicate_type, output: flags.output, json, context };
+    let job = Job { flags: &flags.images, predicate_type, json, context };
     job.run(BTreeMap::new()).await
 }
 
@@ -41,7 +40,6 @@ struct Job<'a> {
     flags: &'a VerifyImagesFlags,
     /// Attestations of this type are verified; `None`: signatures.
     predicate_type: Option<String>,
-    output: Output,
     json: fn(&VerifiedImage) -> Vec<String>,
     context: &'a Context,
 }
@@ -106,7 +104,7 @@ impl Job<'_> {
         for refusal in &verified.refused {
             tracing::info!("{image}: {} does not count: {}", refusal.signature, refusal.explain());
         }
-        match self.output {
+        match self.flags.output {
             Output::Json => (self.json)(verified),
             Output::Text => verified.lines(),
         }

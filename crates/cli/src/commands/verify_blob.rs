@@ -11,30 +11,30 @@ use verify::{Policy, Purpose};
 use super::verify::as_flags;
 use crate::context::Context;
 use crate::failure::{Exit, Failure, OrFail as _};
-use crate::flags::{Output, PolicyFlags, TrustFlags, VerifyBlobAttestationFlags, VerifyBlobFlags};
+use crate::flags::{Output, VerifyBlobAttestationFlags, VerifyBlobFlags, VerifyFileFlags};
 use crate::output::json_line;
-use crate::{plan, signers};
+use crate::{files, plan, signers};
 
 pub(crate) async fn verify_blob(
     flags: &VerifyBlobFlags,
     context: &Arc<Context>,
 ) -> Result<(), Failure> {
     let artifact = &Artifact::parse(&flags.file);
-    let check = Check { artifact, policy: &flags.policy, trust: &flags.trust, context };
+    let check = Check { artifact, flags: &flags.verify, context };
     let signature = async {
         match &flags.signature {
             Some(signature) => detached(flags, signature, context).await,
-            None => attached(artifact, flags.bundle.as_deref(), context).await,
+            None => attached(artifact, flags.verify.bundle.as_deref(), context).await,
         }
     };
-    check.carry_out(signature, Purpose::FileSignature, flags.output).await
+    check.carry_out(signature, Purpose::FileSignature).await
 }
 
 pub(crate) async fn verify_blob_attestation(
     flags: &VerifyBlobAttestationFlags,
     context: &Arc<Context>,
 ) -> Result<(), Failure> {
-    let predicate_type = plan::predicate_type(&flags.r#type)?;
+    let predicate_type = flags.r#type.clone();
     let artifact = &match (&flags.file, &flags.digest) {
         (Some(file), _) => Artifact::parse(file),
         (None, hex) => {
@@ -44,16 +44,15 @@ pub(crate) async fn verify_blob_attestation(
             Artifact::Digest { name: hex.into(), digest }
         }
     };
-    let check = Check { artifact, policy: &flags.policy, trust: &flags.trust, context };
-    let signature = attached(artifact, flags.bundle.as_deref(), context);
-    check.carry_out(signature, Purpose::Attestation { predicate_type }, flags.output).await
+    let check = Check { artifact, flags: &flags.verify, context };
+    let signature = attached(artifact, flags.verify.bundle.as_deref(), context);
+    check.carry_out(signature, Purpose::Attestation { predicate_type }).await
 }
 
 /// What is verified, by which flags.
 struct Check<'a> {
     artifact: &'a Artifact,
-    policy: &'a PolicyFlags,
-    trust: &'a TrustFlags,
+    flags: &'a VerifyFileFlags,
     context: &'a Context,
 }
 
@@ -62,11 +61,10 @@ impl Check<'_> {
         &self,
         signature: impl Future<Output = Result<FileSignature, Failure>>,
         purpose: Purpose,
-        output: Output,
     ) -> Result<(), Failure> {
         let console = &self.context.console;
-        let signer = signers::signer(self.policy, self.context).await;
-        if let (Err(failure), true) = (&signer, self.policy.names_nobody()) {
+        let signer = signers::signer(&self.flags.policy, self.context).await;
+        if let (Err(failure), true) = (&signer, self.flags.policy.names_nobody()) {
             // Reported before any file is read. The signer of the file is then offered as a hint.
             self.context.fail(failure);
             let signature = signature.await?;
@@ -79,12 +77,12 @@ impl Check<'_> {
             return Ok(());
         }
         let (signer, signature) = (signer?, signature.await?);
-        let strictness = signers::strictness(self.policy, self.context);
+        let strictness = signers::strictness(&self.flags.policy, self.context);
         let policy = strictness(Policy::new(purpose, signer));
         let verified = self.verify(&signature, policy).await?;
         let warnings = verified.verified.warnings().iter();
         warnings.for_each(|warning| console.warning(&warning.to_string()));
-        match output {
+        match self.flags.output {
             Output::Text => console.note("Verified OK"),
             Output::Json => console.data(&json_line(&verified.report())),
         }
@@ -96,11 +94,11 @@ impl Check<'_> {
         signature: &FileSignature,
         policy: Policy,
     ) -> Result<VerifiedFile, Failure> {
-        let root = Arc::new(plan::trusted_root(self.trust, self.context).await?);
+        let root = Arc::new(plan::trusted_root(&self.flags.trust, self.context).await?);
         let clock = self.context.host(&self.context.settings()).clock;
         let reading = format!("reading {}", self.artifact.name().display());
         self.context.console.wait_for(&reading);
-        let _paused = self.artifact.is_stdin().then(|| self.context.pause());
+        let _paused = self.artifact.is_stdin().then(|| self.context.deadline.pause());
         let verifier = FileVerifier::new(policy, root, clock);
         let verified = verifier.verify(self.artifact, signature).await;
         self.context.console.settle();
@@ -140,14 +138,12 @@ async fn detached(
     signature: &str,
     context: &Context,
 ) -> Result<FileSignature, Failure> {
-    if flags.certificate.is_none() && flags.policy.key.is_none() {
+    if flags.certificate.is_none() && flags.verify.policy.key.is_none() {
         return Err(Failure::usage("--signature needs --certificate or --key"));
     }
     let read = async |flag: &'static str, path: Option<&Path>| {
         let Some(path) = path else { return Ok(None) };
-        let read = signers::read(flag, path, SIZE_CAP, context).await;
-        let problem = format!("cannot read {flag} {}", path.display());
-        read.map(Some).map_err(|error| Failure::of(Exit::Failed, problem, &error))
+        files::read(flag, path, SIZE_CAP, context).await.map(Some)
     };
     let bytes = match read("--signature", Some(Path::new(signature))).await {
         // The signature itself, as cosign accepts it.

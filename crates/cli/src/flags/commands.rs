@@ -1,32 +1,46 @@
-//! The flags of each command.
+//! The flags of the commands that sign, attest, verify and show.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::ArgAction;
 use keys::HashAlgorithm;
+use secrecy::{ExposeSecret as _, SecretString};
 
-use super::groups::{AttachingFlags, IdentityFlags, RegistryFlags, ServiceFlags, TrustFlags};
-use super::login::LoginFlags;
+use super::groups::{IdentityFlags, LoginFlags, RegistryFlags, ServiceFlags, TrustFlags};
 use super::policy::{PolicyFileFlags, PolicyFlags};
-use super::values::{Output, annotation, boolean, digest_algorithm, file, image};
+use super::values::{Output, algorithm, annotation, argument, predicate_type};
 
 #[derive(clap::Args)]
 pub(crate) struct SignFlags {
-    /// Images, by digest or by tag.
-    #[arg(required = true, value_name = "IMAGE", value_parser = image)]
-    pub(crate) images: Vec<String>,
     /// Sign this claim about the image too; repeatable, or separated by commas.
-    #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',')]
-    #[arg(value_parser = annotation)]
+    #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = annotation)]
     pub(crate) annotations: Vec<(String, String)>,
-    /// Sign every image that an index lists (one for each platform) as well.
+    /// Attach the signature to the image [default: true]. `--upload=false` needs --bundle.
+    #[arg(long, default_value_t = true)]
+    pub(crate) upload: bool,
+    #[command(flatten)]
+    pub(crate) images: ImagesFlags,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct AttestFlags {
+    #[command(flatten)]
+    pub(crate) claim: ClaimFlags,
+    /// Do not attach the attestation to the image. Needs --bundle.
+    #[arg(long)]
+    pub(crate) no_upload: bool,
+    #[command(flatten)]
+    pub(crate) images: ImagesFlags,
+}
+
+/// The images that are signed or attested.
+#[derive(clap::Args)]
+pub(crate) struct ImagesFlags {
+    /// Images, by digest or by tag.
+    #[arg(required = true, value_name = "IMAGE", value_parser = argument::<String>)]
+    pub(crate) images: Vec<String>,
+    /// Include every image that an index lists, one for each platform.
     #[arg(short, long)]
     pub(crate) recursive: bool,
-    /// Attach the signature to the image. `--upload=false` needs --bundle.
-    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true)]
-    #[arg(default_value = "true", default_missing_value = "true", value_parser = boolean)]
-    #[arg(value_name = "BOOL", hide_possible_values = true)]
-    pub(crate) upload: bool,
     /// Also write the bundle to this file; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
@@ -34,34 +48,83 @@ pub(crate) struct SignFlags {
     pub(crate) signing: SigningFlags,
     #[command(flatten)]
     pub(crate) registry: RegistryFlags,
-    #[command(flatten)]
-    pub(crate) attaching: AttachingFlags,
+    /// `false` gives signatures no tags of their own where the registry lacks the referrers API: a
+    /// slow writer can then erase them from the list.
+    #[arg(long, default_value_t = true, help_heading = "Registry")]
+    pub(crate) signature_tags: bool,
+}
+
+/// What is attested.
+#[derive(clap::Args)]
+pub(crate) struct ClaimFlags {
+    /// The predicate: a JSON file, or any text for the type `custom`; `-` is stdin.
+    #[arg(long, value_name = "FILE", conflicts_with = "statement")]
+    pub(crate) predicate: Option<PathBuf>,
+    /// A whole in-toto statement, which must be about what is attested; `-` is stdin.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) statement: Option<PathBuf>,
+    /// The predicate type: a URI, or one of cosign's short names. `slsaprovenance1` without
+    /// --predicate attests the provenance of this job.
+    #[arg(long, value_name = "TYPE", default_value = "custom", value_parser = predicate_type)]
+    pub(crate) r#type: String,
+    /// A JSON object whose members are added to the parameters of the provenance.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["predicate", "statement"])]
+    pub(crate) provenance_parameters: Option<PathBuf>,
+}
+
+impl ClaimFlags {
+    /// The file that is read, and its flag.
+    pub(crate) fn input(&self) -> Option<(&'static str, &Path)> {
+        let files = [
+            ("--predicate", &self.predicate),
+            ("--statement", &self.statement),
+            ("--provenance-parameters", &self.provenance_parameters),
+        ];
+        files.into_iter().find_map(|(flag, path)| Some((flag, path.as_deref()?)))
+    }
 }
 
 #[derive(clap::Args)]
 pub(crate) struct SignBlobFlags {
     /// Files; `-` is stdin.
-    #[arg(required = true, value_name = "FILE", value_parser = file)]
+    #[arg(required = true, value_name = "FILE", value_parser = argument::<PathBuf>)]
     pub(crate) files: Vec<PathBuf>,
     /// Write the bundle to this file instead of FILE.sigstore.json; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
-    /// Sign content whose signature could be used as one of another kind: a DSSE encoding, or a
-    /// simple-signing document.
+    /// Sign content whose signature could be used as another kind of signature: a DSSE encoding,
+    /// or a simple-signing document.
     #[arg(long)]
     pub(crate) danger_sign_foreign_format: bool,
     #[command(flatten)]
     pub(crate) signing: SigningFlags,
 }
 
-/// Flags of both signing commands.
+#[derive(clap::Args)]
+pub(crate) struct AttestBlobFlags {
+    /// Files, each a subject of the one attestation; `-` is stdin.
+    #[arg(required = true, value_name = "FILE", value_parser = argument::<PathBuf>)]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) claim: ClaimFlags,
+    /// The SHA-256 digest of the one file in hex, instead of reading it.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) hash: Option<String>,
+    /// Write the bundle to this file; `-` is stdout.
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(crate) bundle: PathBuf,
+    #[command(flatten)]
+    pub(crate) signing: SigningFlags,
+}
+
+/// Flags of the commands that sign and attest.
 #[derive(clap::Args)]
 pub(crate) struct SigningFlags {
-    /// No effect: ambisign asks no yes-or-no questions. Accepted because cosign has it.
+    /// No effect, because ambisign asks no yes-or-no questions. Accepted because cosign has it.
     #[arg(short, long)]
     pub(crate) yes: bool,
     /// The format of the results [default: text].
-    #[arg(short, long, value_name = "json|text", hide_possible_values = true)]
+    #[arg(short, long)]
     pub(crate) output: Option<Output>,
     #[command(flatten)]
     pub(crate) identity: IdentityFlags,
@@ -81,36 +144,28 @@ impl SigningFlags {
 
     /// Whether the identity token comes from stdin.
     pub(crate) fn token_is_stdin(&self) -> bool {
-        self.identity.identity_token.as_ref().is_some_and(|token| token.reveal() == "-")
+        self.identity.identity_token.as_ref().is_some_and(|token| token.expose_secret() == "-")
     }
 
     /// The files that these flags have read, and what they are.
     pub(crate) fn inputs(&self) -> Vec<(&'static str, PathBuf)> {
-        let token = self.identity.identity_token.as_ref();
+        let path = |secret: &Option<SecretString>| Some(secret.as_ref()?.expose_secret().into());
         let files = [
             ("the trusted root", self.trust.trusted_root.clone()),
             ("the signing config", self.services.signing_config.clone()),
-            ("the secret of the OAuth client", self.login.client_secret_file()),
-            ("the identity token", token.map(|token| PathBuf::from(token.reveal()))),
+            ("the secret of the OAuth client", path(&self.login.oidc_client_secret_file)),
+            ("the identity token", path(&self.identity.identity_token)),
         ];
-        files
-            .into_iter()
-            .filter_map(|(what, path)| Some((what, path?)))
-            .filter(|(_, path)| path.is_file())
-            .collect()
+        let named = files.into_iter().filter_map(|(what, path)| Some((what, path?)));
+        named.filter(|(_, path)| path.is_file()).collect()
     }
 }
 
 #[derive(clap::Args)]
 pub(crate) struct VerifyFlags {
     /// Accept only signatures with this claim; repeatable, or separated by commas.
-    #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',')]
-    #[arg(value_parser = annotation)]
+    #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = annotation)]
     pub(crate) annotations: Vec<(String, String)>,
-    /// The format of the results.
-    #[arg(short, long, value_name = "json|text", hide_possible_values = true)]
-    #[arg(default_value = "json")]
-    pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) images: VerifyImagesFlags,
 }
@@ -118,12 +173,8 @@ pub(crate) struct VerifyFlags {
 #[derive(clap::Args)]
 pub(crate) struct VerifyAttestationFlags {
     /// The predicate type of the attestation: a URI, or one of cosign's short names.
-    #[arg(long, value_name = "TYPE", default_value = "custom")]
+    #[arg(long, value_name = "TYPE", default_value = "custom", value_parser = predicate_type)]
     pub(crate) r#type: String,
-    /// The format of the results: the verified envelopes, or a line for each.
-    #[arg(short, long, value_name = "json|text", hide_possible_values = true)]
-    #[arg(default_value = "json")]
-    pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) images: VerifyImagesFlags,
 }
@@ -132,8 +183,11 @@ pub(crate) struct VerifyAttestationFlags {
 #[derive(clap::Args)]
 pub(crate) struct VerifyImagesFlags {
     /// Images, by digest or by tag.
-    #[arg(required = true, value_name = "IMAGE", value_parser = image)]
+    #[arg(required = true, value_name = "IMAGE", value_parser = argument::<String>)]
     pub(crate) images: Vec<String>,
+    /// The format of the results.
+    #[arg(short, long, default_value = "json")]
+    pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) policy: PolicyFlags,
     #[command(flatten)]
@@ -147,11 +201,8 @@ pub(crate) struct VerifyImagesFlags {
 #[derive(clap::Args)]
 pub(crate) struct VerifyBlobFlags {
     /// The file, or its digest as sha256:HEX; `-` is stdin.
-    #[arg(value_name = "FILE", value_parser = file)]
+    #[arg(value_name = "FILE", value_parser = argument::<PathBuf>)]
     pub(crate) file: PathBuf,
-    /// The bundle of the file [default: FILE.sigstore.json]. cosign's older JSON is accepted too.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) bundle: Option<PathBuf>,
     /// A detached signature: a file, or base64. It proves less than a bundle.
     #[arg(long, value_name = "FILE|BASE64", conflicts_with = "bundle")]
     pub(crate) signature: Option<String>,
@@ -161,37 +212,38 @@ pub(crate) struct VerifyBlobFlags {
     /// A timestamp of the signature, for --signature.
     #[arg(long, value_name = "FILE", requires = "signature")]
     pub(crate) rfc3161_timestamp: Option<PathBuf>,
-    /// The format of the result.
-    #[arg(short, long, value_name = "json|text", hide_possible_values = true)]
-    #[arg(default_value = "text")]
-    pub(crate) output: Output,
     #[command(flatten)]
-    pub(crate) policy: PolicyFlags,
-    #[command(flatten)]
-    pub(crate) trust: TrustFlags,
+    pub(crate) verify: VerifyFileFlags,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct VerifyBlobAttestationFlags {
     /// The file; `-` is stdin.
-    #[arg(value_name = "FILE", value_parser = file, required_unless_present = "digest")]
+    #[arg(value_name = "FILE", value_parser = argument::<PathBuf>)]
+    #[arg(required_unless_present = "digest")]
     pub(crate) file: Option<PathBuf>,
     /// The digest of the file in hex, instead of the file.
     #[arg(long, value_name = "HEX", conflicts_with = "file", requires = "bundle")]
     pub(crate) digest: Option<String>,
-    /// The algorithm of --digest.
-    #[arg(long = "digestAlg", value_name = "sha256|sha384|sha512", hide_possible_values = true)]
-    #[arg(default_value = "sha256", value_parser = digest_algorithm())]
+    /// The algorithm of --digest: sha256, sha384 or sha512.
+    #[arg(long = "digestAlg", value_name = "NAME", default_value = "sha256")]
+    #[arg(value_parser = algorithm)]
     pub(crate) digest_alg: HashAlgorithm,
     /// The predicate type of the attestation: a URI, or one of cosign's short names.
-    #[arg(long, value_name = "TYPE", default_value = "custom")]
+    #[arg(long, value_name = "TYPE", default_value = "custom", value_parser = predicate_type)]
     pub(crate) r#type: String,
-    /// The bundle of the file [default: FILE.sigstore.json].
+    #[command(flatten)]
+    pub(crate) verify: VerifyFileFlags,
+}
+
+/// Flags of both commands that verify a file.
+#[derive(clap::Args)]
+pub(crate) struct VerifyFileFlags {
+    /// The bundle of the file, also in cosign's older JSON [default: FILE.sigstore.json].
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
     /// The format of the result.
-    #[arg(short, long, value_name = "json|text", hide_possible_values = true)]
-    #[arg(default_value = "text")]
+    #[arg(short, long, default_value = "text")]
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) policy: PolicyFlags,
@@ -202,7 +254,7 @@ pub(crate) struct VerifyBlobAttestationFlags {
 #[derive(clap::Args)]
 pub(crate) struct InspectFlags {
     /// Bundle files, or images.
-    #[arg(required = true, value_name = "BUNDLE|IMAGE", value_parser = image)]
+    #[arg(required = true, value_name = "BUNDLE|IMAGE", value_parser = argument::<String>)]
     pub(crate) what: Vec<String>,
     /// The signed file, to check the signature of a bundle.
     #[arg(long, value_name = "FILE")]
@@ -211,8 +263,7 @@ pub(crate) struct InspectFlags {
     #[arg(long, value_name = "FILE|env://VAR")]
     pub(crate) key: Option<String>,
     /// The format of the report.
-    #[arg(short, long, value_name = "json|text", hide_possible_values = true)]
-    #[arg(default_value = "text")]
+    #[arg(short, long, default_value = "text")]
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) trust: TrustFlags,
@@ -223,23 +274,14 @@ pub(crate) struct InspectFlags {
 #[derive(clap::Args)]
 pub(crate) struct IdentityCommandFlags {
     /// The format of the report.
-    #[arg(short, long, value_name = "json|text", hide_possible_values = true)]
-    #[arg(default_value = "text")]
+    #[arg(short, long, default_value = "text")]
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) identity: IdentityFlags,
-    /// How the certificate authority makes certificates for its OIDC issuers, where it does not
-    /// publish that: {"issuers": [{"issuer_url": URL, "type": TYPE, "ci_provider": NAME, ...}]}. The
-    /// public Sigstore's issuers are built in.
+    /// A JSON file with the OIDC issuers of a private certificate authority and what its
+    /// certificates say of them, where it does not publish that.
     #[arg(long, value_name = "FILE")]
     pub(crate) issuer_profiles: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) services: ServiceFlags,
-}
-
-#[derive(clap::Args)]
-pub(crate) struct VersionFlags {
-    /// Print JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
 }

@@ -2,72 +2,95 @@
 
 use std::path::PathBuf;
 
-use clap::ArgAction;
 use id_token::Audience;
+use secrecy::SecretString;
 use spiffe_workload_api::{Endpoint, SpiffeId};
 use url::Url;
 
-use super::values::{Secret, boolean, nonempty, nonempty_secret, secret, service_url};
+use super::values::{AuthFlow, nonempty, service_url};
 
 /// Where the identity token comes from.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Identity")]
 pub(crate) struct IdentityFlags {
-    /// Use this identity token: a file, `-` for stdin, or the token itself (which other users of
-    /// this machine can see).
-    #[arg(long, value_name = "FILE|-|TOKEN", value_parser = nonempty_secret)]
-    #[arg(conflicts_with_all = ["oidc_provider", "spiffe_id", "spiffe_hint", "spiffe_socket"])]
-    pub(crate) identity_token: Option<Secret>,
+    /// A file with the identity token, `-` for stdin, or the token itself (other users can see it).
+    #[arg(long, value_name = "FILE|-|TOKEN", value_parser = nonempty::<SecretString>)]
+    #[arg(conflicts_with_all = ["oidc_provider", "SpiffeFlags"])]
+    pub(crate) identity_token: Option<SecretString>,
     /// Use only this identity source, such as github-actions or spiffe.
-    #[arg(long, value_name = "NAME", value_parser = nonempty)]
+    #[arg(long, value_name = "NAME", value_parser = nonempty::<String>)]
     pub(crate) oidc_provider: Option<String>,
-    /// Request identity tokens for this audience, instead of the one that the certificate authority
-    /// states for the issuer, or else sigstore.
-    #[arg(long, value_name = "AUDIENCE", value_parser = audience)]
+    /// The audience of identity tokens [default: the certificate authority's, else sigstore].
+    #[arg(long, value_name = "AUDIENCE", value_parser = |text: &str| Audience::new(text))]
     pub(crate) oidc_audience: Option<Audience>,
     /// Do not search for an identity: use only --identity-token or an interactive login.
-    #[arg(long)]
-    #[arg(conflicts_with_all = ["oidc_provider", "spiffe_id", "spiffe_hint", "spiffe_socket"])]
+    #[arg(long, conflicts_with_all = ["oidc_provider", "SpiffeFlags"])]
     pub(crate) oidc_disable_ambient_providers: bool,
-    /// Use SPIFFE, and the identity with this SPIFFE ID.
-    #[arg(long, value_name = "ID")]
-    pub(crate) spiffe_id: Option<SpiffeId>,
-    /// Use SPIFFE, and the identity with this hint.
-    #[arg(long, value_name = "HINT", value_parser = nonempty)]
-    pub(crate) spiffe_hint: Option<String>,
-    /// Use SPIFFE, and the Workload API at this URI or path.
-    #[arg(long, value_name = "unix:///PATH|tcp://ADDRESS:PORT")]
-    #[arg(value_parser = Endpoint::parse_or_path)]
-    pub(crate) spiffe_socket: Option<Endpoint>,
-    /// Hide the identity token in the log of a GitHub job: writes `::add-mask::` and the token to
-    /// stdout, or to stderr when stdout has JSON or a bundle.
+    #[command(flatten)]
+    pub(crate) spiffe: Option<SpiffeFlags>,
+    /// Hide the identity token in the log of a GitHub job: prints `::add-mask::` and the token.
     #[arg(long)]
     pub(crate) github_mask: bool,
 }
 
-fn audience(text: &str) -> Result<Audience, id_token::Error> {
-    Audience::new(text)
-}
-
 impl IdentityFlags {
-    /// The flag that names an identity, if one does.
+    /// The flags that name an identity, if some do.
     pub(crate) fn named(&self) -> Option<&'static str> {
         match self {
             Self { identity_token: Some(_), .. } => Some("--identity-token"),
             Self { oidc_provider: Some(_), .. } => Some("--oidc-provider"),
-            flags => flags.spiffe(),
+            Self { spiffe, .. } => {
+                spiffe.as_ref().map(|_| "--spiffe-id, --spiffe-hint or --spiffe-socket")
+            }
         }
     }
+}
 
-    /// The flag that names a SPIFFE identity, if one does.
-    pub(crate) fn spiffe(&self) -> Option<&'static str> {
-        match self {
-            Self { spiffe_id: Some(_), .. } => Some("--spiffe-id"),
-            Self { spiffe_hint: Some(_), .. } => Some("--spiffe-hint"),
-            Self { spiffe_socket: Some(_), .. } => Some("--spiffe-socket"),
-            _ => None,
-        }
-    }
+/// The SPIFFE identity.
+#[derive(clap::Args)]
+pub(crate) struct SpiffeFlags {
+    /// Use SPIFFE, and the identity with this SPIFFE ID.
+    #[arg(long, value_name = "ID")]
+    pub(crate) spiffe_id: Option<SpiffeId>,
+    /// Use SPIFFE, and the identity with this hint.
+    #[arg(long, value_name = "HINT", value_parser = nonempty::<String>)]
+    pub(crate) spiffe_hint: Option<String>,
+    /// Use SPIFFE, and the Workload API at this URI (unix:///PATH, tcp://ADDRESS:PORT) or path.
+    #[arg(long, value_name = "URI", value_parser = Endpoint::parse_or_path)]
+    pub(crate) spiffe_socket: Option<Endpoint>,
+}
+
+/// Interactive login.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Login")]
+pub(crate) struct LoginFlags {
+    /// Log in with a browser here (normal) or elsewhere (device), or never (token) [default: at a
+    /// terminal, if no other identity is found].
+    #[arg(long, value_name = "normal|device|token", hide_possible_values = true)]
+    pub(crate) fulcio_auth_flow: Option<AuthFlow>,
+    /// Log in at this OIDC issuer instead of the signing config's.
+    #[arg(long, value_name = "URL", value_parser = issuer)]
+    pub(crate) oidc_issuer: Option<String>,
+    /// The OAuth client ID.
+    #[arg(long, value_name = "ID", default_value = "sigstore", value_parser = nonempty::<String>)]
+    pub(crate) oidc_client_id: String,
+    /// A file with the secret of the OAuth client.
+    #[arg(long, value_name = "FILE", value_parser = nonempty::<SecretString>)]
+    pub(crate) oidc_client_secret_file: Option<SecretString>,
+    /// The login redirect of the browser [default: http://localhost:0/auth/callback; port 0 is any].
+    #[arg(long, value_name = "URL", value_parser = redirect)]
+    pub(crate) oidc_redirect_url: Option<Url>,
+}
+
+/// Kept as it was typed: issuers are compared as strings.
+fn issuer(text: &str) -> Result<String, &'static str> {
+    service_url(text).map(|_| text.to_owned())
+}
+
+fn redirect(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    let login = oidc_interactive::Login::new("").with_redirect(&url);
+    login.map(|_| url).map_err(|error| host::with_causes(&error))
 }
 
 /// The services that take part in signing.
@@ -87,9 +110,7 @@ pub(crate) struct ServiceFlags {
     #[arg(long, value_name = "URL", value_parser = service_url)]
     pub(crate) timestamp_server_url: Option<Url>,
     /// `false` makes no log entry; verifiers must then allow that.
-    #[arg(long, hide = true, action = clap::ArgAction::Set, num_args = 0..=1)]
-    #[arg(require_equals = true, default_value = "true", default_missing_value = "true")]
-    #[arg(value_parser = boolean)]
+    #[arg(long, hide = true, default_value_t = true)]
     pub(crate) tlog_upload: bool,
 }
 
@@ -125,21 +146,10 @@ pub(crate) struct RegistryFlags {
     #[arg(long, value_name = "NAME", requires = "registry_password")]
     pub(crate) registry_username: Option<String>,
     /// The password. Prefer the variable AMBISIGN_REGISTRY_PASSWORD.
-    #[arg(long, value_name = "PASSWORD", value_parser = secret, requires = "registry_username")]
-    pub(crate) registry_password: Option<Secret>,
+    #[arg(long, value_name = "PASSWORD", requires = "registry_username")]
+    pub(crate) registry_password: Option<SecretString>,
     /// The bearer token for the registry. Prefer the variable AMBISIGN_REGISTRY_TOKEN.
-    #[arg(long, value_name = "TOKEN", value_parser = secret)]
+    #[arg(long, value_name = "TOKEN")]
     #[arg(conflicts_with_all = ["registry_username", "registry_password"])]
-    pub(crate) registry_token: Option<Secret>,
-}
-
-/// Flags of the commands that attach something to an image.
-#[derive(clap::Args)]
-pub(crate) struct AttachingFlags {
-    /// `false` gives signatures no tags of their own in registries without the referrers API; a slow
-    /// writer can then erase them from the list.
-    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true)]
-    #[arg(default_value = "true", default_missing_value = "true", value_parser = boolean)]
-    #[arg(value_name = "BOOL", hide_possible_values = true, help_heading = "Registry")]
-    pub(crate) signature_tags: bool,
+    pub(crate) registry_token: Option<SecretString>,
 }

@@ -1,9 +1,7 @@
 //! The command line as clap types. Nothing here is judged beyond its syntax.
 
-mod attest;
 mod commands;
 mod groups;
-mod login;
 mod policy;
 mod trust;
 mod values;
@@ -12,20 +10,11 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use self::attest::{AttestBlobFlags, AttestFlags, ClaimFlags};
-pub(crate) use self::commands::{
-    IdentityCommandFlags, InspectFlags, SignBlobFlags, SignFlags, SigningFlags,
-    VerifyAttestationFlags, VerifyBlobAttestationFlags, VerifyBlobFlags, VerifyFlags,
-    VerifyImagesFlags, VersionFlags,
-};
-pub(crate) use self::groups::{IdentityFlags, RegistryFlags, ServiceFlags, TrustFlags};
-pub(crate) use self::login::{AuthFlow, LoginFlags};
-pub(crate) use self::policy::PolicyFlags;
-pub(crate) use self::trust::{
-    CreateSigningConfigFlags, CreateTrustedRootFlags, InitializeFlags, SigningConfigCommand,
-    SigningConfigFlags, TrustedRootCommand, TrustedRootFlags,
-};
-pub(crate) use self::values::{Output, Secret, SignatureFormat, boolean};
+pub(crate) use self::commands::*;
+pub(crate) use self::groups::*;
+pub(crate) use self::policy::*;
+pub(crate) use self::trust::*;
+pub(crate) use self::values::{AuthFlow, Output, boolean};
 
 /// Sign container images and files with the identity this workload already has, and verify such
 /// signatures.
@@ -40,12 +29,11 @@ pub(crate) struct Flags {
 }
 
 /// Flags of every command.
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone, Default)]
 pub(crate) struct RootFlags {
     /// Stop after this time, such as 90s or 3m.
-    #[arg(short, long, global = true, value_name = "DURATION", value_parser = values::duration)]
-    #[arg(display_order = 900)]
-    #[arg(default_value = "3m")]
+    #[arg(short, long, global = true, display_order = 900, value_name = "DURATION")]
+    #[arg(default_value = "3m", value_parser = values::duration)]
     pub(crate) timeout: Duration,
     /// Log every step to stderr, without secrets.
     #[arg(short = 'd', long, global = true, display_order = 901)]
@@ -85,20 +73,26 @@ pub(crate) enum Command {
     /// Fetch and cache the trusted root of a Sigstore instance, and keep it current from now on.
     Initialize(InitializeFlags),
     /// Create a trusted root file.
-    TrustedRoot(TrustedRootFlags),
+    #[command(subcommand)]
+    TrustedRoot(TrustedRootCommand),
     /// Create a signing config file.
-    SigningConfig(SigningConfigFlags),
+    #[command(subcommand)]
+    SigningConfig(SigningConfigCommand),
     /// Print the version.
-    Version(VersionFlags),
+    Version {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 impl Command {
     /// Whether the command needs a socket: not for a file with --offline.
     pub(crate) fn opens_sockets(&self) -> bool {
         match self {
-            Self::VerifyBlob(flags) => !flags.trust.offline,
-            Self::VerifyBlobAttestation(flags) => !flags.trust.offline,
-            Self::Version(_) => false,
+            Self::VerifyBlob(flags) => !flags.verify.trust.offline,
+            Self::VerifyBlobAttestation(flags) => !flags.verify.trust.offline,
+            Self::Version { .. } => false,
             _ => true,
         }
     }

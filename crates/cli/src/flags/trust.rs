@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use trust_root::{Selector, Service};
 use url::Url;
 
 use super::values::Output;
 
 #[derive(clap::Args)]
 pub(crate) struct InitializeFlags {
-    /// The TUF repository that serves the trusted root: http, https or file
-    /// [default: the public Sigstore's].
+    /// The TUF repository (http, https or file) [default: the public Sigstore's].
     #[arg(long, value_name = "URL")]
     pub(crate) mirror: Option<Url>,
     /// The first TUF root, for a repository other than the public Sigstore's: a file or a URL.
@@ -23,15 +23,8 @@ pub(crate) struct InitializeFlags {
     #[arg(long, conflicts_with_all = ["mirror", "root"])]
     pub(crate) staging: bool,
     /// The format of the result.
-    #[arg(short, long, value_name = "json|text", hide_possible_values = true)]
-    #[arg(default_value = "text")]
+    #[arg(short, long, default_value = "text")]
     pub(crate) output: Output,
-}
-
-#[derive(clap::Args)]
-pub(crate) struct TrustedRootFlags {
-    #[command(subcommand)]
-    pub(crate) command: TrustedRootCommand,
 }
 
 #[derive(Subcommand)]
@@ -42,46 +35,23 @@ pub(crate) enum TrustedRootCommand {
 
 #[derive(clap::Args)]
 pub(crate) struct CreateTrustedRootFlags {
-    /// Certificate authorities.
+    /// Certificate authorities: url=URL,certificate-chain=FILE[,start-time=T][,end-time=T].
     #[arg(long, value_name = "SPEC")]
-    #[arg(help = "url=URL,certificate-chain=FILE[,start-time=T][,end-time=T]; repeatable")]
     pub(crate) fulcio: Vec<String>,
-    /// Transparency logs.
+    /// Logs: url=URL,public-key=FILE,start-time=T[,end-time=T][,origin=NAME].
     #[arg(long, value_name = "SPEC")]
-    #[arg(help = "url=URL,public-key=FILE,start-time=T[,end-time=T][,origin=NAME]; repeatable")]
     pub(crate) rekor: Vec<String>,
-    /// Certificate transparency logs.
+    /// Certificate logs: url=URL,public-key=FILE,start-time=T[,end-time=T].
     #[arg(long, value_name = "SPEC")]
-    #[arg(help = "url=URL,public-key=FILE,start-time=T[,end-time=T]; repeatable")]
     pub(crate) ctfe: Vec<String>,
-    /// Timestamp authorities.
+    /// Timestamp authorities, written as for --fulcio.
     #[arg(long, value_name = "SPEC")]
-    #[arg(help = "url=URL,certificate-chain=FILE[,start-time=T][,end-time=T]; repeatable")]
     pub(crate) tsa: Vec<String>,
-    /// Start from the current trusted root.
-    #[arg(long)]
-    pub(crate) with_default_services: bool,
-    /// Leave out its certificate authorities.
-    #[arg(long)]
-    pub(crate) no_default_fulcio: bool,
-    /// Leave out its transparency logs.
-    #[arg(long)]
-    pub(crate) no_default_rekor: bool,
-    /// Leave out its certificate transparency logs.
+    /// Leave out its certificate logs.
     #[arg(long)]
     pub(crate) no_default_ctfe: bool,
-    /// Leave out its timestamp authorities.
-    #[arg(long)]
-    pub(crate) no_default_tsa: bool,
-    /// Write to this file instead of stdout.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
-}
-
-#[derive(clap::Args)]
-pub(crate) struct SigningConfigFlags {
-    #[command(subcommand)]
-    pub(crate) command: SigningConfigCommand,
+    #[command(flatten)]
+    pub(crate) create: CreateFlags,
 }
 
 #[derive(Subcommand)]
@@ -92,28 +62,25 @@ pub(crate) enum SigningConfigCommand {
 
 #[derive(clap::Args)]
 pub(crate) struct CreateSigningConfigFlags {
-    /// Certificate authorities.
-    #[arg(long, value_name = "SPEC")]
-    #[arg(help = "url=URL,api-version=N,start-time=T,operator=NAME[,end-time=T]; repeatable")]
-    pub(crate) fulcio: Vec<String>,
+    /// Certificate authorities: url=URL,api-version=N,start-time=T,operator=NAME[,end-time=T].
+    #[arg(long, value_name = "SPEC", value_parser = Service::from_spec)]
+    pub(crate) fulcio: Vec<Service>,
     /// Transparency logs, written as for --fulcio.
-    #[arg(long, value_name = "SPEC")]
-    pub(crate) rekor: Vec<String>,
+    #[arg(long, value_name = "SPEC", value_parser = Service::from_spec)]
+    #[arg(requires = "rekor_config")]
+    pub(crate) rekor: Vec<Service>,
     /// OIDC issuers, written as for --fulcio.
-    #[arg(long, value_name = "SPEC")]
-    pub(crate) oidc_provider: Vec<String>,
+    #[arg(long, value_name = "SPEC", value_parser = Service::from_spec)]
+    pub(crate) oidc_provider: Vec<Service>,
     /// Timestamp authorities, written as for --fulcio.
-    #[arg(long, value_name = "SPEC")]
-    pub(crate) tsa: Vec<String>,
-    /// How many logs to use: ANY, ALL or EXACT:N. Required with --rekor.
+    #[arg(long, value_name = "SPEC", value_parser = Service::from_spec, requires = "tsa_config")]
+    pub(crate) tsa: Vec<Service>,
+    /// How many logs to use: ANY, ALL or EXACT:N.
     #[arg(long, value_name = "SELECTOR")]
-    pub(crate) rekor_config: Option<String>,
-    /// How many timestamp authorities to use: ANY, ALL or EXACT:N. Required with --tsa.
+    pub(crate) rekor_config: Option<Selector>,
+    /// How many timestamp authorities to use: ANY, ALL or EXACT:N.
     #[arg(long, value_name = "SELECTOR")]
-    pub(crate) tsa_config: Option<String>,
-    /// Start from the current signing config.
-    #[arg(long)]
-    pub(crate) with_default_services: bool,
+    pub(crate) tsa_config: Option<Selector>,
     /// Start from the current signing config with Rekor v2.
     #[arg(long)]
     pub(crate) with_default_rekor_v2: bool,
@@ -121,15 +88,25 @@ pub(crate) struct CreateSigningConfigFlags {
     #[arg(long, value_name = "FILE")]
     #[arg(conflicts_with_all = ["with_default_services", "with_default_rekor_v2"])]
     pub(crate) base_config: Option<PathBuf>,
+    /// Leave out its OIDC issuers.
+    #[arg(long)]
+    pub(crate) no_default_oidc: bool,
+    #[command(flatten)]
+    pub(crate) create: CreateFlags,
+}
+
+/// Flags of both commands that create a file.
+#[derive(clap::Args)]
+pub(crate) struct CreateFlags {
+    /// Start from the current file.
+    #[arg(long)]
+    pub(crate) with_default_services: bool,
     /// Leave out its certificate authorities.
     #[arg(long)]
     pub(crate) no_default_fulcio: bool,
     /// Leave out its transparency logs.
     #[arg(long)]
     pub(crate) no_default_rekor: bool,
-    /// Leave out its OIDC issuers.
-    #[arg(long)]
-    pub(crate) no_default_oidc: bool,
     /// Leave out its timestamp authorities.
     #[arg(long)]
     pub(crate) no_default_tsa: bool,
