@@ -354,7 +354,7 @@ fn a_description_that_cannot_be_used_is_wrong_usage() {
     }
     let rekor = format!("--rekor=url=https://r.example,api-version=1,operator=me,{start}");
     for (flags, text) in [
-        (vec![rekor.as_str()], "--rekor-config is required"),
+        (vec![rekor.as_str()], "--rekor-config <SELECTOR>"),
         (vec![&rekor, "--rekor-config=SOME"], "expected ANY, ALL or EXACT:N"),
         (vec![&rekor, "--rekor-config=EXACT:0"], "expected ANY, ALL or EXACT:N"),
         (vec!["--fulcio=url=https://f.example,api-version=1"], "operator is missing"),

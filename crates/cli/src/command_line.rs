@@ -73,11 +73,14 @@ fn enrich(arg: Arg) -> Arg {
 fn variable(arg: &Arg) -> Option<String> {
     let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
     let flag = arg.get_long().filter(|_| is_switch || arg.get_action().takes_values())?;
-    let suffix = flag.to_uppercase().replace('-', "_");
+    let aliases = arg.get_all_aliases().unwrap_or_default();
     let heading = arg.get_help_heading().unwrap_or_default();
     // The empty string of a variable that a job forgot to set must not select something else.
     let decides = !is_switch && ["Identity", "Policy", "Services", "Trust"].contains(&heading);
-    let names = ["AMBISIGN", "COSIGN"].map(|prefix| format!("{prefix}_{suffix}"));
+    let names = std::iter::once(flag).chain(aliases).flat_map(|flag| {
+        let suffix = flag.to_uppercase().replace('-', "_");
+        ["AMBISIGN", "COSIGN"].map(|prefix| format!("{prefix}_{suffix}"))
+    });
     let is_set = |name: &String| std::env::var_os(name).is_some_and(|it| decides || !it.is_empty());
     names.into_iter().find(is_set)
 }

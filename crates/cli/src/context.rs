@@ -4,11 +4,10 @@ use std::ffi::OsString;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use host::{Clock as _, Env, Host};
-use http_client::{Settings, SystemClock, SystemEnv, danger};
+use http_client::{Deadline, Settings, SystemClock, SystemEnv, danger};
 use tokio::sync::OnceCell;
 use trust_update::Trust;
 
-use crate::deadline::Deadline;
 use crate::failure::{Exit, Failure};
 use crate::flags::RootFlags;
 use crate::output::Console;

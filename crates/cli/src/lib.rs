@@ -8,7 +8,6 @@ mod command_line;
 mod commands;
 mod context;
 mod cosign;
-mod deadline;
 mod failure;
 mod files;
 mod flags;

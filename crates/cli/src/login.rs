@@ -6,13 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use host::{BoxFuture, Host};
-use http_client::SystemLoopback;
+use http_client::{Deadline, SystemLoopback};
 use oidc_interactive::{Flow, InteractiveLogin, Notice, Prompt};
 use secrecy::{ExposeSecret as _, SecretString};
 use trust_root::SigningConfig;
 
 use crate::context::Context;
-use crate::deadline::Deadline;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::flags::{AuthFlow, IdentityFlags, LoginFlags};

@@ -11,7 +11,7 @@ use secrecy::ExposeSecret as _;
 use trust_root::{SigningConfig, TrustedRoot};
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, OrFail as _};
 use crate::flags::{RegistryFlags, ServiceFlags, TrustFlags};
 use crate::{files, trust};
 
@@ -127,9 +127,8 @@ fn registry_settings(
 ) -> Result<Settings, Failure> {
     let mut settings = context.settings();
     if let Some(path) = &flags.registry_cacert {
-        settings = settings
-            .with_ca_file(path)
-            .map_err(|error| files::unusable(Exit::Failed, "--registry-cacert", path, &error))?;
+        let problem = || format!("cannot use --registry-cacert {}", path.display());
+        settings = settings.with_ca_file(path).or_fail(problem)?;
     }
     if flags.allow_insecure_registry {
         // Signatures may be in another one.

@@ -85,8 +85,8 @@ pub(crate) fn strictness(
     flags: &PolicyFlags,
     context: &Context,
 ) -> impl Fn(Policy) -> Policy + use<> {
-    let ignore_tlog = flags.insecure_ignore_tlog || flags.private_infrastructure;
-    let (timestamps, ignore_sct) = (flags.use_signed_timestamps, flags.insecure_ignore_sct);
+    let (ignore_tlog, ignore_sct) = (flags.insecure_ignore_tlog, flags.insecure_ignore_sct);
+    let timestamps = flags.use_signed_timestamps;
     for (ignored, warning) in [
         (ignore_tlog, "log entries are not checked: the signature may never have been public"),
         (

@@ -16,6 +16,7 @@ mod client;
 mod clock;
 mod connect;
 pub mod danger;
+mod deadline;
 mod descendants;
 mod env;
 mod error;
@@ -36,6 +37,7 @@ mod tunnel;
 
 pub use crate::client::HttpClient;
 pub use crate::clock::SystemClock;
+pub use crate::deadline::{Deadline, Paused};
 pub use crate::env::{DiskEnv, SystemEnv};
 pub use crate::error::Error;
 pub use crate::loopback::{LoopbackListener, SystemLoopback};

@@ -22,7 +22,7 @@ pub(crate) struct PolicyFlags {
     #[arg(long)]
     pub(crate) use_signed_timestamps: bool,
     /// Accept a signature without an entry in a transparency log.
-    #[arg(long)]
+    #[arg(long, alias = "private-infrastructure", overrides_with = "insecure_ignore_tlog")]
     pub(crate) insecure_ignore_tlog: bool,
     /// Accept a certificate without proof that it was published in a certificate log.
     #[arg(long)]
@@ -31,9 +31,6 @@ pub(crate) struct PolicyFlags {
     /// `bundle`, a signature of a file cannot be passed off as one of an image.
     #[arg(long, value_name = "bundle|legacy|any", default_value = "any", value_parser = formats)]
     pub(crate) signature_format: Formats,
-    /// cosign's older name of --insecure-ignore-tlog.
-    #[arg(long, hide = true)]
-    pub(crate) private_infrastructure: bool,
 }
 
 fn formats(name: &str) -> Result<Formats, &'static str> {

@@ -1,14 +1,16 @@
-//! The time that a command may take: `--timeout`, without the time that a person takes to log in
-//! or that stdin takes to arrive.
+//! The time that a whole program may take.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// A deadline that can be paused.
-pub(crate) struct Deadline(watch::Sender<State>);
+/// A deadline that can be paused: the time that a person takes to log in, or that stdin takes to
+/// arrive, need not count.
+#[derive(Debug)]
+pub struct Deadline(watch::Sender<State>);
 
+#[derive(Debug)]
 struct State {
     /// What was left when the clock last started or stopped.
     left: Duration,
@@ -16,16 +18,19 @@ struct State {
     pauses: usize,
 }
 
-/// Stops the clock until it is dropped.
-pub(crate) struct Paused(Arc<Deadline>);
+/// Stops the clock of a [`Deadline`] until it is dropped.
+#[derive(Debug)]
+pub struct Paused(Arc<Deadline>);
 
 impl Deadline {
-    pub(crate) fn new(timeout: Duration) -> Arc<Self> {
+    /// The time is up after `timeout`.
+    pub fn new(timeout: Duration) -> Arc<Self> {
         let state = State { left: timeout, since: Instant::now(), pauses: 0 };
         Arc::new(Self(watch::Sender::new(state)))
     }
 
-    pub(crate) fn pause(self: &Arc<Self>) -> Paused {
+    /// Stops the clock. It runs again when every pause has ended.
+    pub fn pause(self: &Arc<Self>) -> Paused {
         self.0.send_modify(|state| {
             state.left = state.left().unwrap_or(state.left);
             state.pauses += 1;
@@ -34,13 +39,13 @@ impl Deadline {
     }
 
     /// The time that is left.
-    pub(crate) fn left(&self) -> Duration {
+    pub fn left(&self) -> Duration {
         let state = self.0.borrow();
         state.left().unwrap_or(state.left)
     }
 
     /// Waits until the time is up.
-    pub(crate) async fn passed(&self) {
+    pub async fn passed(&self) {
         let mut changes = self.0.subscribe();
         loop {
             let left = changes.borrow_and_update().left();
@@ -65,5 +70,21 @@ impl Drop for Paused {
             state.pauses -= 1;
             state.since = Instant::now();
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_time_of_a_pause_does_not_count() {
+        let deadline = Deadline::new(Duration::from_millis(50));
+        let paused = deadline.pause();
+        let waited = tokio::time::timeout(Duration::from_millis(150), deadline.passed()).await;
+        assert!(waited.is_err(), "the deadline passed while it was paused");
+        drop(paused);
+        tokio::time::timeout(Duration::from_secs(30), deadline.passed()).await.unwrap();
+        assert_eq!(deadline.left(), Duration::ZERO);
     }
 }
