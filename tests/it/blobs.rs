@@ -45,7 +45,7 @@ fn several_files_are_signed_with_one_certificate_on_either_log() {
         let config = setup.sandbox.signing_config(version);
         let sign = setup.workload().env("AMBISIGN_SIGNING_CONFIG", config);
         let signed = sign.args(["sign-blob", "-d"]).args(&files).run().ends(0);
-        assert_eq!(signed.stderr.matches("certified").count(), 1, "{signed:#?}");
+        assert_eq!(signed.stderr.matches("Certified").count(), 1, "{signed:#?}");
         for file in &files {
             let verify = setup.program().args(["verify-blob"]).arg(file).args(setup.by_workload());
             verify.run().ends(0);

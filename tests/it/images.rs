@@ -83,7 +83,7 @@ fn many_images_share_one_certificate() {
     let setup = Setup::new();
     let images: Vec<_> = (0..12).map(|number| setup.image(&format!("demo/app{number}"))).collect();
     let signed = setup.workload().args(["sign", "-d", "-o", "json"]).args(&images).run().ends(0);
-    assert_eq!(signed.stderr.matches("certified").count(), 1, "{signed:#?}");
+    assert_eq!(signed.stderr.matches("Certified").count(), 1, "{signed:#?}");
     let mut signed: Vec<_> =
         signed.json().iter().map(|line| line["image"].as_str().unwrap().to_owned()).collect();
     signed.sort();
@@ -116,7 +116,7 @@ fn the_platforms_of_an_image_are_signed_when_asked_for() {
         let image = setup.image("demo/app");
         let signed = setup.workload().args(["sign", "-r", "-d", "-o", "json", &image]).run();
         let signed = signed.ends(0);
-        assert_eq!(signed.stderr.matches("certified").count(), 1, "{signed:#?}");
+        assert_eq!(signed.stderr.matches("Certified").count(), 1, "{signed:#?}");
         let lines = signed.json();
         assert_eq!(lines.len(), 3, "the index and two platforms: {lines:?}");
         for line in lines {

@@ -52,6 +52,9 @@ const BANNED: [&str; 6] =
 /// The most lines that a file may have: in the program, and in a library or a test.
 const LONGEST: [usize; 2] = [400, 500];
 
+/// The most lines that the program's crate may have with all commands.
+const LARGEST_PROGRAM: usize = 5000;
+
 /// Generated files may be longer.
 const GENERATED: [&str; 1] = ["proto.rs"];
 
@@ -342,6 +345,11 @@ fn sources(directory: &str) -> Result<Vec<String>> {
     let source = workspace::root().join("crates").join(directory).join("src");
     let [of_program, of_library] = LONGEST;
     let mut findings = too_long(&source, if is_program { of_program } else { of_library })?;
+    if is_program {
+        let lines = lines(&source)?;
+        let finding = format!("all files have {lines} lines, more than {LARGEST_PROGRAM}");
+        findings.extend((lines > LARGEST_PROGRAM).then_some(finding));
+    }
     findings.extend(circles::find(&source)?);
     findings.extend(words::find(&source, is_program)?);
     Ok(findings.into_iter().map(|finding| format!("{directory}/src: {finding}")).collect())
@@ -357,6 +365,13 @@ fn too_long(source: &Path, longest: usize) -> Result<Vec<String>> {
         }
     }
     Ok(findings)
+}
+
+/// The lines of all files below `source`.
+fn lines(source: &Path) -> Result<usize> {
+    let files = source::rust_files(source)?;
+    let lines = |file: &PathBuf| Ok(std::fs::read_to_string(file)?.lines().count());
+    files.iter().map(lines).sum()
 }
 
 /// `1.88` and `1.88.0` are the same release.
