@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http_client::{Settings, danger};
 use image_signing::Image;
-use oci_push::{Credentials, Event, Options, Registry};
+use oci_push::{Credentials, Event, Options, Registry, Repository};
 use secrecy::ExposeSecret as _;
 use trust_root::{SigningConfig, TrustedRoot};
 
@@ -135,7 +135,7 @@ fn registry_settings(
         let stored = oci_push::signature_repository(&*context.env);
         let stored = stored.map_err(|error| unusable(&error))?;
         let repositories = images.iter().map(|image| image.reference().repository());
-        for registry in repositories.chain(&stored).map(|repository| repository.registry()) {
+        for registry in repositories.chain(&stored).map(Repository::registry) {
             context.console.warning(&format!(
                 "the identity of the registry {registry} is not checked \
                  (--allow-insecure-registry): whoever is on the way can read the credentials"
