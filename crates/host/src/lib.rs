@@ -33,5 +33,5 @@ pub use crate::service_time::ClockDifference;
 pub use crate::text::{
     causes, escape, escape_json, escape_remote, public_url, scrub, shell_quote, with_causes,
 };
-pub use crate::transport::{CallPolicy, Redirects, Transport, TransportError};
+pub use crate::transport::{CallPolicy, Parts, Redirects, Transport, TransportError};
 pub use {bytes, http};

@@ -14,7 +14,7 @@ use http::{Request, Response};
 use crate::clock::Clock;
 use crate::future::BoxFuture;
 use crate::host::Host;
-use crate::transport::{CallPolicy, Transport, TransportError};
+use crate::transport::{CallPolicy, Parts, Transport, TransportError};
 
 /// What a service's clock says when it differs from that of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +131,14 @@ impl Transport for Observed {
             self.observe(&service, &answer);
             Ok(answer)
         })
+    }
+
+    fn send_parts(
+        &self,
+        request: Request<Parts>,
+        policy: &CallPolicy,
+    ) -> BoxFuture<'_, Result<Response<Parts>, TransportError>> {
+        self.inner.send_parts(request, policy)
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use http::{Method, Request, Response, Uri};
 
 use crate::address::is_https_or_local;
@@ -37,7 +38,38 @@ pub trait Transport: Send + Sync {
         request: Request<Bytes>,
         policy: &CallPolicy,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>>;
+
+    /// Sends `request`, whose body comes in parts, and resolves when the head of the answer is
+    /// there; its body follows in parts. For what is too large to be held in memory.
+    ///
+    /// The request is sent once, and a redirect is handed to the caller. [`CallPolicy::attempt`]
+    /// limits the wait for each part, sent or received; [`CallPolicy::body_cap`] limits the answer.
+    ///
+    /// By default both bodies are held in memory after all, up to `body_cap` bytes each.
+    fn send_parts(
+        &self,
+        request: Request<Parts>,
+        policy: &CallPolicy,
+    ) -> BoxFuture<'_, Result<Response<Parts>, TransportError>> {
+        let policy = policy.clone().with_attempts(1).with_redirects(Redirects::Never);
+        Box::pin(async move {
+            let (head, mut parts) = request.into_parts();
+            let mut body = BytesMut::new();
+            while let Some(part) = parts.next().await.transpose()? {
+                if part.len() > policy.body_cap.saturating_sub(body.len()) {
+                    let (url, cap) = (head.uri.to_string(), policy.body_cap);
+                    return Err(TransportError::TooLarge { url, cap });
+                }
+                body.extend_from_slice(&part);
+            }
+            let answer = self.send(Request::from_parts(head, body.freeze()), &policy).await?;
+            Ok(answer.map(|body| -> Parts { Box::pin(stream::iter([Ok(body)])) }))
+        })
+    }
 }
+
+/// A body that comes in parts. After an error nothing follows.
+pub type Parts = BoxStream<'static, Result<Bytes, TransportError>>;
 
 impl<F> Transport for F
 where

@@ -1,16 +1,19 @@
 //! The client: attempts, pauses and deadlines.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use host::{BoxFuture, CallPolicy, Transport, TransportError};
-use http::header::USER_AGENT;
+use host::{BoxFuture, CallPolicy, Parts, Transport, TransportError};
+use http::header::{CONTENT_LENGTH, USER_AGENT};
 use http::{Request, Response};
 
 use crate::exchange::Exchange;
 use crate::failure::{Again, Failure, shown};
+use crate::parts::{Outgoing, incoming};
 use crate::settings::{Roots, Settings};
 use crate::{retry, roots};
 
@@ -29,9 +32,9 @@ impl HttpClient {
     }
 
     /// Where `request` goes: to our pools, or to one of its own when it brings its own trust.
-    fn exchange_for(
+    fn exchange_for<B>(
         &self,
-        request: &Request<Bytes>,
+        request: &Request<B>,
         policy: &CallPolicy,
     ) -> Result<Arc<Exchange>, TransportError> {
         let Some(pem) = &policy.trust_only else {
@@ -92,6 +95,40 @@ impl HttpClient {
     }
 }
 
+impl HttpClient {
+    async fn once(
+        &self,
+        mut request: Request<Parts>,
+        mut policy: CallPolicy,
+    ) -> Result<Response<Parts>, TransportError> {
+        check_target(&request)?;
+        policy.plain_http |= self.settings.plain_http;
+        policy.check(request.uri())?;
+        let headers = request.headers_mut();
+        headers.entry(USER_AGENT).or_insert_with(|| self.settings.user_agent.clone());
+        let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        let length = length.and_then(|length| length.parse().ok());
+        let exchange = self.exchange_for(&request, &policy)?;
+        let (uri, sent) = (request.uri().clone(), Arc::new(AtomicU64::new(0)));
+        let counted = Arc::clone(&sent);
+        let request = request.map(|parts| Outgoing::parts(parts, length, counted));
+        let mut answer = pin!(exchange.request(request, &policy, false));
+        let mut parts = 0;
+        let answer = loop {
+            if let Ok(answer) = tokio::time::timeout(policy.attempt, &mut answer).await {
+                break answer.map_err(|failure| failure.error)?;
+            }
+            // An upload takes long; what matters is that it goes on.
+            let now = sent.load(Ordering::Relaxed);
+            if now == parts {
+                return Err(TransportError::Timeout { url: shown(&uri), after: policy.attempt });
+            }
+            parts = now;
+        };
+        Ok(answer.map(|body| incoming(uri, body, policy.body_cap, policy.attempt)))
+    }
+}
+
 impl Transport for HttpClient {
     fn send(
         &self,
@@ -99,6 +136,14 @@ impl Transport for HttpClient {
         policy: &CallPolicy,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         Box::pin(self.attempts(request, policy.clone()))
+    }
+
+    fn send_parts(
+        &self,
+        request: Request<Parts>,
+        policy: &CallPolicy,
+    ) -> BoxFuture<'_, Result<Response<Parts>, TransportError>> {
+        Box::pin(self.once(request, policy.clone()))
     }
 }
 
@@ -154,7 +199,7 @@ impl Call<'_> {
     }
 }
 
-fn check_target(request: &Request<Bytes>) -> Result<(), TransportError> {
+fn check_target<B>(request: &Request<B>) -> Result<(), TransportError> {
     let uri = request.uri();
     let reason = match uri.scheme_str() {
         Some("http" | "https") => match uri.authority() {

@@ -8,13 +8,14 @@ use bytes::{Bytes, BytesMut};
 use host::{CallPolicy, TransportError};
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, Method, Request, Response, Uri};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::connect::{Connector, Shared};
 use crate::failure::{Failure, shown};
+use crate::parts::Outgoing;
 use crate::proxy::Route;
 use crate::redirect::{self, MOST_HOPS};
 use crate::settings::Settings;
@@ -28,8 +29,8 @@ pub(crate) struct Exchange {
 
 /// Connections by the protocols that were offered for them.
 struct Pools {
-    any: Client<Connector, Full<Bytes>>,
-    http1: Client<Connector, Full<Bytes>>,
+    any: Client<Connector, Outgoing>,
+    http1: Client<Connector, Outgoing>,
 }
 
 impl Exchange {
@@ -80,18 +81,28 @@ impl Exchange {
         policy: &CallPolicy,
         http1: bool,
     ) -> Result<Response<Incoming>, Failure> {
-        let mut request = leg.request(leg.uri.clone());
+        self.request(leg.request(leg.uri.clone()), policy, http1).await
+    }
+
+    /// Sends `request` over the network, and resolves when the head of the answer is there.
+    pub(crate) async fn request(
+        &self,
+        mut request: Request<Outgoing>,
+        policy: &CallPolicy,
+        http1: bool,
+    ) -> Result<Response<Incoming>, Failure> {
+        let uri = request.uri().clone();
         let pools = if policy.proxy { &self.proxied } else { &self.direct };
         // Only the request itself can carry it: there is no CONNECT for plain http.
         if policy.proxy
-            && leg.uri.scheme_str() == Some("http")
-            && let Route::Via(proxy) = self.shared.route(&leg.uri)
+            && uri.scheme_str() == Some("http")
+            && let Route::Via(proxy) = self.shared.route(&uri)
             && let Some(credentials) = proxy.basic_auth()
         {
             request.headers_mut().insert(PROXY_AUTHORIZATION, credentials.clone());
         }
         let pool = if http1 { &pools.http1 } else { &pools.any };
-        pool.request(request).await.map_err(|error| Failure::from_client(&leg.uri, error))
+        pool.request(request).await.map_err(|error| Failure::from_client(&uri, error))
     }
 }
 
@@ -116,8 +127,8 @@ struct Leg {
 }
 
 impl Leg {
-    fn request(&self, uri: Uri) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(self.body.clone()));
+    fn request(&self, uri: Uri) -> Request<Outgoing> {
+        let mut request = Request::new(Outgoing::whole(self.body.clone()));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = self.headers.clone();

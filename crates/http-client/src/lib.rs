@@ -24,6 +24,7 @@ mod exchange;
 mod failure;
 mod loopback;
 mod no_proxy;
+mod parts;
 mod programs;
 mod proxy;
 mod redirect;

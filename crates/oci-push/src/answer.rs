@@ -8,6 +8,7 @@ use http::header::{CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use url::Url;
 
+use crate::bodies::Download;
 use crate::challenge::{self, Challenge};
 use crate::error::{Access, Error};
 use crate::manifest::essence;
@@ -22,6 +23,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// The body where it comes in parts.
+    pub(crate) parts: Option<Download>,
     /// The host that answered, where it is not the registry's: storage that it redirected to, say.
     pub(crate) other_host: Option<String>,
     /// Where the credentials that were sent came from; `None` if none were sent.
@@ -237,6 +240,7 @@ mod tests {
             url: Url::parse("https://r.example/v2/a/manifests/x?token=hunter2").unwrap(),
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::new(),
+            parts: None,
             body: Bytes::copy_from_slice(body.as_bytes()),
             other_host: None,
             credentials: None,

@@ -108,44 +108,58 @@ impl Client {
             size: manifest.len() as u64,
             digest: Digest::sha256(&manifest),
         };
-        let own =
-            self.options.signature_tags.then(|| OwnTag::new(subject.digest(), &referrer.digest));
         let manifest = Stored { repository, descriptor: &referrer, bytes: Bytes::from(manifest) };
-        let attached = |how, own_tag| Attached {
+        let (how, own_tag) = self
+            .attach_manifest(&manifest, subject.digest(), &layer.media_type, &all_annotations)
+            .await?;
+        Ok(Attached {
             digest: referrer.digest.clone(),
             bundle_digest: layer.digest.clone(),
             repository: repository.clone(),
             how,
             own_tag,
-        };
+        })
+    }
+
+    /// Stores a manifest that refers to `subject`, whose blobs are there, so that it is found from
+    /// it: how, and by which tag of its own.
+    pub(crate) async fn attach_manifest(
+        &self,
+        manifest: &Stored<'_>,
+        subject: &Digest,
+        artifact_type: &str,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<(How, Option<String>), Error> {
+        let Stored { repository, descriptor: referrer, .. } = *manifest;
+        let own = self.options.signature_tags.then(|| OwnTag::new(subject, &referrer.digest));
         // Where there is no API, the manifest goes straight to its own tag.
         let by_digest = own.is_none()
             || self.habits.with(repository, |habit| !habit.no_api || habit.no_own_tags);
-        if by_digest && self.put_by_digest(&manifest, subject).await? {
-            return Ok(attached(How::Referrers, None));
+        if by_digest && self.put_by_digest(manifest, subject).await? {
+            return Ok((How::Referrers, None));
         }
-        let _alone = self.writers.hold(format!("{repository}@{}", subject.digest())).await;
+        let _alone = self.writers.hold(format!("{repository}@{subject}")).await;
         let (tagged, list) = join(
-            self.put_own_tag(&manifest, subject.digest(), own.as_ref()),
-            self.read_list(repository, subject.digest()),
+            self.put_own_tag(manifest, subject, own.as_ref()),
+            self.read_list(repository, subject),
         )
         .await;
         let tagged = tagged?;
         if !by_digest && !tagged {
-            self.put_by_digest(&manifest, subject).await?;
+            self.put_by_digest(manifest, subject).await?;
         }
         let own = own.filter(|_| tagged);
         let listing = Listing {
             repository,
-            subject: subject.digest(),
-            referrer: &referrer,
-            artifact_type: &layer.media_type,
-            annotations: &all_annotations,
+            subject,
+            referrer,
+            artifact_type,
+            annotations,
             own: own.as_ref(),
         };
         let outcome = self.list_under_tag(&listing, list).await;
         let own = self.conclude(&listing, outcome).await?.then_some(own).flatten();
-        Ok(attached(How::FallbackTag, own.map(|own| own.name)))
+        Ok((How::FallbackTag, own.map(|own| own.name)))
     }
 
     /// Whether the signature can be found by its own tag; an error if it can be found by nothing.
@@ -166,11 +180,7 @@ impl Client {
     }
 
     /// Stores a manifest under its digest, and says whether the registry lists it as a referrer.
-    async fn put_by_digest(
-        &self,
-        manifest: &Stored<'_>,
-        subject: &Resolved,
-    ) -> Result<bool, Error> {
+    async fn put_by_digest(&self, manifest: &Stored<'_>, subject: &Digest) -> Result<bool, Error> {
         let Stored { repository, descriptor, .. } = *manifest;
         let answer = self.put_manifest(manifest, descriptor.digest.as_str()).await?;
         if !answer.status.is_success() {
@@ -246,7 +256,11 @@ impl Client {
     }
 
     /// Stores a manifest under `name`: its digest or a tag. Any status is an answer.
-    async fn put_manifest(&self, manifest: &Stored<'_>, name: &str) -> Result<Answer, Error> {
+    pub(crate) async fn put_manifest(
+        &self,
+        manifest: &Stored<'_>,
+        name: &str,
+    ) -> Result<Answer, Error> {
         let call =
             Call::new(Method::PUT, manifest.repository, Access::Push, format!("manifests/{name}"))
                 .header(CONTENT_TYPE, &manifest.descriptor.media_type)
@@ -270,12 +284,12 @@ impl Client {
     /// have the API, and some answer every path; so it is looked for.
     async fn lists_referrer(
         &self,
-        subject: &Resolved,
+        subject: &Digest,
         manifest: &Stored<'_>,
         stored: &Answer,
     ) -> bool {
         let Stored { repository, descriptor, .. } = *manifest;
-        if stored.header(&OCI_SUBJECT) != Some(subject.digest().as_str()) {
+        if stored.header(&OCI_SUBJECT) != Some(subject.as_str()) {
             self.habits.with(repository, |habit| habit.no_api = true);
             return false;
         }
@@ -283,7 +297,7 @@ impl Client {
         for _ in 0..MOST_LOOKS {
             let mut found = false;
             let listed = self
-                .referrers(repository, subject.digest(), Access::Push, |entry| {
+                .referrers(repository, subject, Access::Push, |entry| {
                     found |= entry.is_some_and(|entry| entry.digest == descriptor.digest.as_str());
                 })
                 .await;
@@ -308,10 +322,10 @@ impl Client {
 }
 
 /// A manifest to store.
-struct Stored<'a> {
-    repository: &'a Repository,
-    descriptor: &'a Descriptor,
-    bytes: Bytes,
+pub(crate) struct Stored<'a> {
+    pub(crate) repository: &'a Repository,
+    pub(crate) descriptor: &'a Descriptor,
+    pub(crate) bytes: Bytes,
 }
 
 /// The media type of a bundle and the annotations that describe it.

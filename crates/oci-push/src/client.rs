@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::answer::{Answer, shown};
 use crate::auth::Auth;
+use crate::bodies::{self, Bodies};
 use crate::error::{Access, Error};
 use crate::habits::Habits;
 use crate::locks::{Locks, guard};
@@ -45,6 +46,7 @@ pub(crate) struct Call<'a> {
     target: Target,
     headers: HeaderMap,
     body: Bytes,
+    bodies: Bodies,
     policy: CallPolicy,
 }
 
@@ -71,6 +73,7 @@ impl<'a> Call<'a> {
             target: Target::Path(path.into()),
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            bodies: Bodies::default(),
             policy: CallPolicy::new(),
         }
     }
@@ -90,6 +93,12 @@ impl<'a> Call<'a> {
 
     pub(crate) fn body(mut self, body: Bytes) -> Self {
         self.body = body;
+        self
+    }
+
+    /// Has the body of the request or of its answer travel in parts.
+    pub(crate) fn bodies(mut self, bodies: Bodies) -> Self {
+        self.bodies = bodies;
         self
     }
 
@@ -369,19 +378,18 @@ impl Client {
             .with_plain_http(self.options.allow_http)
             .with_retry_answers(false);
         tracing::debug!(method = %call.method, url = shown(url), "registry request");
-        let response =
-            self.host.http.send(request, &policy).await.map_err(|source| match source {
-                TransportError::TooLarge { cap, .. } => Error::Invalid {
-                    what: format!("the answer to {} {}", call.method, shown(url)),
-                    reason: format!("it is larger than the limit of {cap} bytes"),
-                },
-                source => Error::Transport {
-                    registry: url.host_str().unwrap_or_default().to_owned(),
-                    source,
-                },
-            })?;
-        let (parts, body) = response.into_parts();
-        if let Some(warning) = parts.headers.get("warning").and_then(|value| value.to_str().ok()) {
+        let sent = bodies::send(&*self.host.http, request, &call.bodies, &policy);
+        let (response, parts) = sent.await.map_err(|source| match source {
+            TransportError::TooLarge { cap, .. } => Error::Invalid {
+                what: format!("the answer to {} {}", call.method, shown(url)),
+                reason: format!("it is larger than the limit of {cap} bytes"),
+            },
+            source => {
+                Error::Transport { registry: url.host_str().unwrap_or_default().to_owned(), source }
+            }
+        })?;
+        let (head, body) = response.into_parts();
+        if let Some(warning) = head.headers.get("warning").and_then(|value| value.to_str().ok()) {
             tracing::warn!(
                 registry = call.repository.registry(),
                 warning = host::escape_remote(warning),
@@ -391,9 +399,10 @@ impl Client {
         Ok(Answer {
             method: call.method.clone(),
             url: url.clone(),
-            status: parts.status,
-            headers: parts.headers,
+            status: head.status,
+            headers: head.headers,
             body,
+            parts,
             other_host: None,
             credentials: None,
             looked_for: None,

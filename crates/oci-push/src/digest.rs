@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use keys::HashAlgorithm;
+use serde::{Serialize, Serializer};
 
 use crate::error::Error;
 
@@ -95,6 +96,12 @@ impl FromStr for Digest {
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
     }
 }
 

@@ -87,7 +87,7 @@ pub(crate) fn own_media_type(bytes: &[u8]) -> Result<Option<String>, serde_json:
 }
 
 /// Refuses a JSON document of more than `most` values, at all depths together. Keeps nothing.
-fn check_values(bytes: &[u8], most: usize) -> Result<(), serde_json::Error> {
+pub(crate) fn check_values(bytes: &[u8], most: usize) -> Result<(), serde_json::Error> {
     let counter = Counter { left: &Cell::new(most), most };
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     counter.deserialize(&mut reader)?;

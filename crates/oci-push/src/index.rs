@@ -81,6 +81,23 @@ impl Index {
         digests
     }
 
+    /// The whole document without the entries of `gone`, and whether entries are left.
+    pub(crate) fn without(&self, gone: &BTreeSet<Digest>) -> (Vec<u8>, bool) {
+        let text = self.bytes.get(self.manifests.clone()).unwrap_or_default();
+        let entries: Option<Vec<&RawValue>> = serde_json::from_slice(text).ok();
+        let mut kept = entries.unwrap_or_default();
+        kept.retain(|entry| {
+            let digest = serde_json::from_str::<Entry<'_>>(entry.get()).ok();
+            let digest = digest.and_then(|entry| entry.digest.parse().ok());
+            digest.is_none_or(|digest| !gone.contains(&digest))
+        });
+        let kept: Vec<&str> = kept.into_iter().map(RawValue::get).collect();
+        let part = |range: Range<usize>| self.bytes.get(range).unwrap_or_default();
+        let (before, after) = (0..self.manifests.start, self.manifests.end..self.bytes.len());
+        let list = format!("[{}]", kept.join(","));
+        ([part(before), list.as_bytes(), part(after)].concat(), !kept.is_empty())
+    }
+
     /// The whole document, with `entries` after the last entry.
     pub(crate) fn with<'e>(&self, entries: impl IntoIterator<Item = &'e RawValue>) -> Vec<u8> {
         let part = |range: Range<usize>| self.bytes.get(range).unwrap_or_default();
@@ -248,6 +265,19 @@ mod tests {
         assert_eq!(both, foreign.replace("23} ]", r#"23} ,{"digest":"sha256:y"}]"#));
         let expected = ["sha256:x", "sha256:y"].map(|digest| Some(digest.to_owned()));
         assert_eq!(digests(&index(&both)), expected);
+    }
+
+    #[test]
+    fn entries_are_taken_out_and_the_rest_stays_byte_for_byte() {
+        let (gone, kept) = (Digest::sha256(b"gone"), Digest::sha256(b"kept"));
+        let kept = format!(r#"{{"odd": 1.50,"digest":"{kept}"}}"#);
+        let text = format!(r#"{{"a" :1,"manifests":[{{"digest":"{gone}"}}, {kept},7],"b":2}}"#);
+        let (rest, left) = index(&text).without(&BTreeSet::from([gone.clone()]));
+        let expected = format!(r#"{{"a" :1,"manifests":[{kept},7],"b":2}}"#);
+        assert_eq!((String::from_utf8(rest).unwrap(), left), (expected, true));
+        let text = format!(r#"{{"manifests":[{{"digest":"{gone}"}}]}}"#);
+        let (rest, left) = index(&text).without(&BTreeSet::from([gone]));
+        assert_eq!((rest.as_slice(), left), (br#"{"manifests":[]}"#.as_slice(), false));
     }
 
     #[test]

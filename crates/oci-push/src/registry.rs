@@ -8,14 +8,22 @@ use futures_util::future::try_join;
 use host::Host;
 
 use crate::attach::Attached;
+use crate::attached::{Attachment, AttachmentKind};
+use crate::blobs::Store;
 use crate::client::Client;
+use crate::contents::{Content, Contents, Member};
+use crate::copy::image_entry;
+use crate::digest::Digest;
 use crate::error::{Access, Error};
 use crate::found::{Found, LegacyKind, Search};
+use crate::layout::Layout;
 use crate::manifest::Descriptor;
 use crate::options::Options;
 use crate::reference::Reference;
+use crate::remove::Removals;
 use crate::repository::Repository;
 use crate::resolved::Resolved;
+use crate::selection::{Copied, Selection};
 
 /// Access to any number of registries.
 ///
@@ -202,5 +210,93 @@ impl Registry {
     /// As [`Registry::find`].
     pub async fn find_legacy(&self, subject: &Resolved) -> Result<Found, Error> {
         self.client.find_legacy(subject).await
+    }
+
+    /// Copies the image `image` of `from` to `to`, with what is attached to it and to its parts.
+    ///
+    /// What is there is not sent again, so that a second run does nothing; blobs that the registry
+    /// has in another repository are taken from there. Lists of signatures at the destination are
+    /// kept as [`Registry::attach`] keeps them, and nothing that is there is lost. The image is
+    /// stored under its digest: [`Registry::tag`] comes after it.
+    ///
+    /// # Errors
+    /// Whatever either side refuses. What was copied until then stays, and refers to nothing that is
+    /// not there.
+    pub async fn copy(
+        &self,
+        from: &Store,
+        image: &Digest,
+        to: &Store,
+        selection: &Selection,
+    ) -> Result<Copied, Error> {
+        self.client.copy(from, image, to, selection).await
+    }
+
+    /// Lets the tag `tag` mean the manifest `image`, which is in `store`. In a layout it is a name,
+    /// and the layout is complete from then on.
+    ///
+    /// # Errors
+    /// The manifest is not there, or the tag is refused.
+    pub async fn tag(&self, store: &Store, image: &Digest, tag: Option<&str>) -> Result<(), Error> {
+        let (descriptor, bytes) = self.client.get(store, image).await?;
+        match (store, tag) {
+            (Store::Layout(layout), tag) => {
+                layout.list(image_entry(&descriptor, tag), None);
+                layout.finish().await
+            }
+            (_, Some(tag)) => self.client.put_as(store, &descriptor, bytes, tag).await,
+            (_, None) => Ok(()),
+        }
+    }
+
+    /// Everything that is attached to the manifest `image` in `store`, of whatever kind.
+    ///
+    /// # Errors
+    /// Whatever keeps us from looking. There is no attachment only after everything was looked at.
+    pub async fn attachments(
+        &self,
+        store: &Store,
+        image: &Digest,
+    ) -> Result<Vec<Attachment>, Error> {
+        self.client.attachments(&self.client.signature_store(store), image).await
+    }
+
+    /// The manifests that the index `image` in `store` lists; none for an image of one platform.
+    ///
+    /// # Errors
+    /// As [`Registry::manifest`].
+    pub async fn members(&self, store: &Store, image: &Digest) -> Result<Vec<Member>, Error> {
+        let (_, bytes) = self.client.get(store, image).await?;
+        let contents = Contents::parse(image.as_str(), &bytes)?;
+        contents.members().map(Content::member).collect()
+    }
+
+    /// Finds the bundles and earlier signatures of the manifest `image` in a layout.
+    ///
+    /// # Errors
+    /// The layout cannot be read.
+    pub async fn find_in_layout(&self, layout: &Layout, image: &Digest) -> Result<Found, Error> {
+        self.client.find_in_layout(layout, image).await
+    }
+
+    /// What [`Registry::remove`] would remove of `image`: attachments of `kinds`, and, whatever the
+    /// kinds are, entries of the list of signatures whose manifests are gone.
+    ///
+    /// # Errors
+    /// Whatever keeps us from looking.
+    pub async fn removals(
+        &self,
+        image: &Resolved,
+        kinds: &[AttachmentKind],
+    ) -> Result<Removals, Error> {
+        self.client.removals(image, kinds).await
+    }
+
+    /// Removes attachments: their own tags, their manifests, and their entries in the list.
+    ///
+    /// # Errors
+    /// The registry does not delete, or not this. Whoever comes again removes what is left.
+    pub async fn remove(&self, removals: &Removals) -> Result<(), Error> {
+        self.client.remove(removals).await
     }
 }

@@ -85,6 +85,7 @@ impl TokenService<'_> {
         let (parts, body) = response.into_parts();
         let credentials = lookup.credentials.as_ref().map(|_| lookup.origin.clone());
         Ok(Answer {
+            parts: None,
             method,
             url: self.realm.clone(),
             status: parts.status,

@@ -98,7 +98,10 @@ impl Client {
     ) -> Result<(), Error> {
         let now = self.host.clock.now();
         if let Some(opened) = self.habits.with(repository, |habit| habit.take_upload(now)) {
-            match self.finish_upload(repository, opened, digest, &bytes).await {
+            match self
+                .finish_upload(repository, opened, digest, |call| call.body(bytes.clone()))
+                .await
+            {
                 Ok(()) => return Ok(()),
                 // It may have ended in the meantime: another one shows what is wrong.
                 Err(Interrupted::For(_, error) | Interrupted::ForGood(error)) => {
@@ -109,12 +112,14 @@ impl Client {
         let mut attempt = 1;
         loop {
             let session = self.open_upload(repository).await?;
-            let (failure, pause) =
-                match self.finish_upload(repository, session, digest, &bytes).await {
-                    Ok(()) => return Ok(()),
-                    Err(Interrupted::For(pause, error)) => (error, pause),
-                    Err(Interrupted::ForGood(error)) => return Err(error),
-                };
+            let (failure, pause) = match self
+                .finish_upload(repository, session, digest, |call| call.body(bytes.clone()))
+                .await
+            {
+                Ok(()) => return Ok(()),
+                Err(Interrupted::For(pause, error)) => (error, pause),
+                Err(Interrupted::ForGood(error)) => return Err(error),
+            };
             if attempt >= MOST_ATTEMPTS {
                 return Err(failure);
             }
@@ -146,7 +151,7 @@ impl Client {
     }
 
     /// Starts an upload; the answer names where it goes on.
-    async fn open_upload(&self, repository: &Repository) -> Result<Url, Error> {
+    pub(crate) async fn open_upload(&self, repository: &Repository) -> Result<Url, Error> {
         let call = Call::new(Method::POST, repository, Access::Push, "blobs/uploads/")
             // A session too many expires.
             .policy(CallPolicy::new().with_idempotent(true));
@@ -163,12 +168,13 @@ impl Client {
         self.follow(repository, &answer, location)
     }
 
-    async fn finish_upload(
+    /// Sends the content, which `with_content` puts into the request, and ends the upload.
+    pub(crate) async fn finish_upload<'a>(
         &self,
-        repository: &Repository,
+        repository: &'a Repository,
         mut session: Url,
         digest: &Digest,
-        bytes: &Bytes,
+        with_content: impl FnOnce(Call<'a>) -> Call<'a>,
     ) -> Result<(), Interrupted> {
         // The query of the session's URL stays as it is: it may be signed.
         let query = match session.query() {
@@ -178,7 +184,6 @@ impl Client {
         session.set_query(Some(&query));
         let call = Call::to(Method::PUT, repository, Access::Push, session)
             .header(CONTENT_TYPE, "application/octet-stream")
-            .body(bytes.clone())
             // A session that took part of the bytes cannot take all of them once more.
             .policy(
                 CallPolicy::new()
@@ -186,7 +191,7 @@ impl Client {
                     .with_total(Duration::from_secs(60))
                     .with_idempotent(false),
             );
-        let answer = match self.call(&call).await {
+        let answer = match self.call(&with_content(call)).await {
             Ok(answer) => answer,
             Err(error @ Error::Transport { .. }) => {
                 return Err(Interrupted::For(jittered(FIRST_PAUSE), error));
@@ -208,10 +213,20 @@ impl Client {
     }
 }
 
-enum Interrupted {
+pub(crate) enum Interrupted {
     /// Starting again after a pause may help.
     For(Duration, Error),
     ForGood(Error),
+}
+
+impl Interrupted {
+    /// By a failure before anything was sent.
+    pub(crate) fn by(error: Error) -> Self {
+        match error {
+            Error::Transport { .. } => Self::For(jittered(FIRST_PAUSE), error),
+            error => Self::ForGood(error),
+        }
+    }
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
