@@ -65,7 +65,7 @@ impl Body for Outgoing {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(whole) => whole.size_hint(),
-            Self::Parts { size, .. } => size.clone(),
+            Self::Parts { size, .. } => *size,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use keys::HashAlgorithm;
-use oci_push::{Reference, Resolved};
+use oci_push::{Digest, Reference, Resolved};
 
 /// An image as a person names it: by tag or by digest.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,6 +20,12 @@ impl Image {
     /// [`oci_push::Error::Reference`]: the text is not an image reference.
     pub fn parse(text: &str) -> Result<Self, oci_push::Error> {
         Ok(Self { text: text.to_owned(), reference: text.parse()? })
+    }
+
+    /// The image `digest` of the directory `directory`, which is no repository.
+    pub(crate) fn in_layout(directory: &str, digest: &Digest) -> Result<Self, oci_push::Error> {
+        let reference = Reference::by_digest("localhost/layout".parse()?, digest.clone());
+        Ok(Self { text: directory.to_owned(), reference })
     }
 
     /// The text it was read from.

@@ -51,7 +51,7 @@ impl Judge<'_> {
         }
     }
 
-    fn bundle(&self, name: &str, bytes: &[u8], judged: &mut Judged) {
+    pub(crate) fn bundle(&self, name: &str, bytes: &[u8], judged: &mut Judged) {
         let bundle = match Bundle::from_json(bytes) {
             Ok(bundle) => bundle,
             Err(error) => {

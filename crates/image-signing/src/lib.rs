@@ -20,6 +20,7 @@ mod judge;
 mod key_files;
 mod layout;
 mod private_key;
+pub mod moving;
 mod provenance;
 mod public_key;
 mod refusal;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use host::Clock;
-use oci_push::{Registry, Resolved, Search};
+use host::bytes::Bytes;
+use oci_push::{Layout, Registry, Resolved, Search, Store};
 use trust_root::TrustedRoot;
 use verify::{Policy, PolicyFile, Purpose, Rule};
 
@@ -157,6 +158,46 @@ impl ImageVerifier {
             }
         }
         self.conclude(image, resolved, &policy, judged)
+    }
+
+    /// Verifies the image of an OCI layout by what is attached to it there and by `bundles`, which
+    /// came beside it. A rule for repositories does not apply: a directory is none.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub async fn verify_layout(
+        &self,
+        layout: &Layout,
+        bundles: &[Bytes],
+    ) -> Result<VerifiedImage, Error> {
+        let shown = layout.directory().display().to_string();
+        let failed = |source| Error::registry(&shown, Action::Verify, source);
+        let descriptor = layout.image(None).map_err(failed)?;
+        let image = Image::in_layout(&shown, &descriptor.digest).map_err(failed)?;
+        let policy = self.signers.policy(self.purpose.clone(), &image)?;
+        let resolved = Resolved::new(image.reference().repository().clone(), descriptor);
+        // The manifest is there and has this digest.
+        let store = Store::Layout(layout.clone());
+        self.registry.members(&store, resolved.digest()).await.map_err(failed)?;
+        let found =
+            self.registry.find_in_layout(layout, resolved.digest()).await.map_err(failed)?;
+        let Some(digest) = digest(&resolved) else {
+            let digest = resolved.digest().to_string();
+            return Err(Error::Digest { image: shown, digest });
+        };
+        let (root, clock) = (&*self.root, &*self.clock);
+        let judge = Judge { policy: &policy, root, clock, image: &digest };
+        let mut judged = Judged::default();
+        judge.all(&found, &mut judged).await;
+        for bundle in bundles {
+            judge.bundle("the bundle beside it", bundle, &mut judged);
+        }
+        self.conclude(&image, resolved, &policy, judged).map_err(|error| match error {
+            Error::NoSignature(none) => {
+                Error::NoSignature(Box::new(NoSignature { repository: shown.clone(), ..*none }))
+            }
+            error => error,
+        })
     }
 
     /// As [`verify`](Self::verify), for several images at once; each result with the position of its

@@ -78,7 +78,7 @@ impl Layout {
             return Ok(image.clone());
         }
         match (&*images, name) {
-            ([], _) => Err(self.missing("an image".to_owned(), String::new())),
+            ([], _) => Err(self.missing("an image", String::new())),
             ([(image, _)], _) => Ok(image.clone()),
             (several, _) => {
                 let names = several
@@ -89,7 +89,7 @@ impl Layout {
                     || "one image".to_owned(),
                     |name| format!("an image called {}", host::escape_remote(name)),
                 );
-                Err(self.missing(what, format!("it holds several: {names}")))
+                Err(self.missing(&what, format!("it holds several: {names}")))
             }
         }
     }
@@ -101,7 +101,7 @@ impl Layout {
         known.index.images(|digest| referring.contains(digest))
     }
 
-    fn missing(&self, what: String, detail: String) -> Error {
+    fn missing(&self, what: &str, detail: String) -> Error {
         Error::NotFound { what: format!("{what} in {}", self.directory.display()), detail }
     }
 
@@ -369,7 +369,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 
 /// A file beside the file `path`, to become it.
 fn draft_for(path: &Path) -> io::Result<NamedTempFile> {
-    let directory = path.parent().unwrap_or(Path::new("."));
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
     fs::create_dir_all(directory)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(DRAFT);
