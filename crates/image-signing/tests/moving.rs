@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use host::{BoxFuture, CallPolicy, Host, Parts, Transport, TransportError};
 use http::{Method, Request, Response};
 use image_signing::Image;
@@ -40,6 +41,8 @@ struct Wire {
     sent: AtomicUsize,
     /// Requests other than GET and HEAD.
     written: AtomicUsize,
+    /// Blobs come with a wrong first byte.
+    corrupt: AtomicBool,
 }
 
 impl Wire {
@@ -73,10 +76,26 @@ impl Transport for Wire {
         request: Request<Parts>,
         policy: &CallPolicy,
     ) -> BoxFuture<'_, Result<Response<Parts>, TransportError>> {
-        match self.pass(&request) {
-            Ok(()) => self.inner.send_parts(request, policy),
-            Err(error) => Box::pin(std::future::ready(Err(error))),
+        if let Err(error) = self.pass(&request) {
+            return Box::pin(std::future::ready(Err(error)));
         }
+        let corrupt = self.corrupt.load(Ordering::Relaxed) && request.method() == Method::GET;
+        let answer = self.inner.send_parts(request, policy);
+        Box::pin(async move {
+            let answer = answer.await?;
+            if !corrupt {
+                return Ok(answer);
+            }
+            Ok(answer.map(|parts| -> Parts {
+                Box::pin(parts.map(|part| {
+                    part.map(|part| {
+                        let mut part = part.to_vec();
+                        part[0] ^= 1;
+                        Bytes::from(part)
+                    })
+                }))
+            }))
+        })
     }
 }
 
@@ -94,6 +113,7 @@ impl World {
             left: AtomicUsize::new(usize::MAX),
             sent: AtomicUsize::new(0),
             written: AtomicUsize::new(0),
+            corrupt: AtomicBool::new(false),
         });
         let host = Host::with_http(host, Arc::clone(&http) as _).with_env(Arc::new([("", "")]));
         let registry = Registry::new(host, Options::default()).unwrap();
@@ -557,7 +577,7 @@ fn a_directory_that_is_damaged_incomplete_or_another_image_is_refused() {
 }
 
 #[test]
-fn a_blob_that_is_not_what_its_digest_says_is_not_stored() {
+fn a_save_that_was_interrupted_is_no_layout_and_a_later_run_goes_on() {
     run(async {
         let world = World::new().await;
         let from = world.signed().await;
@@ -575,6 +595,23 @@ fn a_blob_that_is_not_what_its_digest_says_is_not_stored() {
         let saved = world.mover().save(&from, &world.layout(), &options()).await.unwrap();
         assert_eq!(saved.copied.blobs, 0);
         Layout::open(world.layout()).await.unwrap();
+    });
+}
+
+#[test]
+fn a_blob_that_is_not_what_its_digest_says_is_not_completed() {
+    run(async {
+        let world = World::new().await;
+        let (from, to) = (world.signed().await, image(&world.plain, "copy/app:v1"));
+        world.http.corrupt.store(true, Ordering::Relaxed);
+        let error = world.mover().copy(&from, &to, &options()).await.unwrap_err();
+        assert!(host::with_causes(&error).contains("its content has the digest"), "{error}");
+        let error = world.mover().save(&from, &world.layout(), &options()).await.unwrap_err();
+        assert!(host::with_causes(&error).contains("its content has the digest"), "{error}");
+        world.http.corrupt.store(false, Ordering::Relaxed);
+        assert_eq!(world.tags(&world.plain, "copy/app").await, Vec::<String>::new());
+        let blobs = std::fs::read_dir(world.layout().join("blobs/sha256")).unwrap();
+        assert_eq!(blobs.count(), 0);
     });
 }
 
@@ -606,7 +643,7 @@ fn what_is_attached_is_listed_printed_added_and_removed() {
             let again = attachments.attach("b.json", more.as_bytes(), image).await.unwrap();
             assert_eq!((again.attached, &again.manifest), ("present", &report.manifest));
             assert_eq!(attachments.signatures(image).await.unwrap().len(), 2);
-            let wrong = bundle(&Digest::sha256(b"x"), SIGN, "");
+            let wrong = bundle(&Digest::sha256(b"x"), SIGN, "other");
             for (bundle, part) in [(wrong.as_str(), "it is about another image"), ("{}", "not a")] {
                 let error = attachments.attach("b.json", bundle.as_bytes(), image).await;
                 let text = error.unwrap_err().to_string();

@@ -1,7 +1,7 @@
 //! An OCI registry client for signatures: resolve an image, prove the right to push, attach a
-//! Sigstore bundle as a referrer, and find what others attached.
+//! Sigstore bundle as a referrer, find what others attached, and copy images with all of it.
 //!
-//! It pulls no layers, builds no images, and verifies no signature. It opens no sockets: everything
+//! It unpacks no layers, builds no images, and verifies no signature. It opens no sockets: everything
 //! goes through [`host::Host`], and TLS settings, proxies and retries are the transport's.
 //!
 //! Two promises shape it. *"Could not look" is never "not signed"*: throttling, refusals and broken

@@ -138,6 +138,21 @@ impl Interop {
             .arg(self.setup.sandbox.trusted_root())
     }
 
+    /// Our program, for a command that trusts nobody.
+    pub fn ambisign_plain(&self, command: &str) -> Program {
+        self.program(&paths::ambisign()).arg(command)
+    }
+
+    /// cosign, for a command that trusts nobody.
+    pub fn cosign_plain(&self, command: &str) -> Program {
+        self.program(&self.peers.cosign).arg(command)
+    }
+
+    /// oras, without a word on how to reach registries.
+    pub fn oras_plain(&self, command: &[&str]) -> Program {
+        self.program(&self.peers.oras).args(command)
+    }
+
     /// Our program about to sign with the ambient identity.
     pub fn ambisign_ambient(&self, command: &str, config: &Path) -> Program {
         let root = self.setup.sandbox.trusted_root().display().to_string();
