@@ -15,7 +15,6 @@ mod blobs;
 mod images;
 mod leniency;
 mod moved;
-mod moving;
 mod record;
 mod slow_writers;
 mod together;
