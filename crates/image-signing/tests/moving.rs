@@ -1,7 +1,7 @@
 //! Images are moved with what is attached to them, between a registry with the referrers API, one
 //! without, and a directory.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
