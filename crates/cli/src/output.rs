@@ -12,11 +12,10 @@ use std::time::{Duration, SystemTime};
 
 use anstyle::{AnsiColor, Style};
 use id_token::IdToken;
-use image_signing::file::write_atomically;
+use image_signing::file::{FileArgument, write_atomically};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::{Exit, Failure};
-use crate::files;
 use crate::flags::Output;
 
 /// stdout and stderr.
@@ -271,7 +270,7 @@ const TICK: Duration = Duration::from_millis(120);
 
 /// Writes `text` to the file at `path`, or prints it where that is `-`.
 pub(crate) fn write(path: &Path, text: &str, console: &Console) -> Result<(), Failure> {
-    if files::is_standard(path) {
+    if FileArgument::parse(path).is_standard() {
         console.data(text);
         return Ok(());
     }

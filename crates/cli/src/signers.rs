@@ -7,7 +7,7 @@ use keys::PublicKey;
 use verify::{AcceptedSigner, Formats, Policy, PolicyFile, StringMatch};
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure, OrFail as _};
+use crate::failure::{Failure, OrFail as _};
 use crate::files;
 use crate::flags::{PolicyFlags, SignerFlags};
 
@@ -33,10 +33,8 @@ pub(crate) async fn signer(
     let subject = match &named.certificate_spiffe_trust_domain {
         Some(domain) => {
             let path = named.certificate_spiffe_path_prefix.as_deref();
-            StringMatch::spiffe(domain, path).map_err(|error| {
-                let flags = "--certificate-spiffe-trust-domain or --certificate-spiffe-path-prefix";
-                Failure::of(Exit::Usage, format!("cannot use {flags}"), &error)
-            })?
+            let flags = "--certificate-spiffe-trust-domain or --certificate-spiffe-path-prefix";
+            StringMatch::spiffe(domain, path).or_fail(|| format!("cannot use {flags}"))?
         }
         None => {
             let regexp = &named.certificate_identity_regexp;
@@ -87,16 +85,13 @@ pub(crate) fn strictness(
 ) -> impl Fn(Policy) -> Policy + use<> {
     let (ignore_tlog, ignore_sct) = (flags.insecure_ignore_tlog, flags.insecure_ignore_sct);
     let timestamps = flags.use_signed_timestamps;
-    for (ignored, warning) in [
-        (ignore_tlog, "log entries are not checked: the signature may never have been public"),
-        (
-            ignore_sct,
-            "certificate logs are not checked: the certificate may never have been public",
-        ),
-    ] {
-        if ignored {
-            context.console.warning(warning);
-        }
+    if ignore_tlog {
+        let text = "log entries are not checked: the signature may never have been public";
+        context.console.warning(text);
+    }
+    if ignore_sct {
+        let text = "certificate logs are not checked: the certificate may never have been public";
+        context.console.warning(text);
     }
     // `any` leaves what a policy file says.
     let formats = Some(flags.signature_format).filter(|formats| *formats != Formats::Any);
