@@ -131,3 +131,25 @@ fn identity_names_the_source_that_it_waited_for() {
     identity.args(["identity", "-t", "2s"]).run().ends(1).says(&["not done within 2s", "spiffe"]);
     drop(listener);
 }
+
+#[test]
+fn a_certificate_that_is_not_issued_is_reported_with_what_was_to_be_signed() {
+    let setup = Setup::with_fault(sandbox::Fault::FulcioError);
+    let (image, other) = (setup.image("demo/app"), setup.image("demo/other"));
+    let not_signed = format!("error: {image} was not signed");
+    let sign = setup.workload().args(["sign", &image]).run().ends(1);
+    sign.says(&[&not_signed, "because: no certificate from"]);
+    let sign = setup.workload().args(["sign", &image, &other]).run().ends(1);
+    sign.says(&["and 1 more were not signed"]);
+    setup.write("a", "content");
+    let sign = setup.workload().args(["sign-blob", "a"]).run().ends(1);
+    sign.says(&["error: a was not signed", "because: no certificate from"]);
+}
+
+#[test]
+fn the_hint_of_a_broken_source_is_shown_once() {
+    let setup = Setup::new();
+    let job = setup.program().env("GITHUB_ACTIONS", "true").arg("identity").run().ends(1);
+    let shown = format!("{}{}", job.stdout, job.stderr);
+    assert_eq!(shown.matches("add `permissions").count(), 1, "{shown}");
+}

@@ -342,7 +342,7 @@ fn a_description_that_cannot_be_used_is_wrong_usage() {
         (format!("--rekor=url=https://r.example,public-key={rekor}"), "start-time is missing"),
         (
             format!("--rekor=url=https://r.example,public-key={fulcio},{start}"),
-            "--rekor cannot be used",
+            "for '--rekor <SPEC>': public-key: not a usable public key",
         ),
         (format!("--fulcio=url=https://f.example,certificate-chain={rekor}"), "--fulcio"),
         (

@@ -70,9 +70,7 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
             "for a private certificate authority, set SSL_CERT_FILE",
             "for a registry with a private certificate authority, use --registry-cacert FILE",
         ],
-        TransportError::Connect { .. } => [
-            "check the address and the variables HTTPS_PROXY and NO_PROXY",
-        ],
+        TransportError::Connect { .. } => [CONNECTION],
         TransportError::PlainHttp { .. } => ["use https, or --allow-insecure-service"],
 
         RegistryError::Unauthorized { .. } => [
@@ -85,7 +83,7 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
         ],
         RegistryError::Denied { .. } => ["give these credentials the right to pull"],
         RegistryError::RateLimited { .. } => ["try again later, or log in to the registry"],
-        RegistryError::Overwritten { .. } => ["sign again: others wrote at the same time"],
+        RegistryError::Overwritten { .. } => ["run the command again: others wrote at the same time"],
         // The words of `host::Forbidden`.
         RegistryError::Invalid { reason, .. } if reason.starts_with("it leads to ") => [
             "if the registry's storage is there, use --insecure-registry-redirects",
@@ -106,13 +104,15 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
         file::Error::Malformed { swapped: true, .. } => [
             "name the file first and its bundle with --bundle: they are swapped",
         ],
-        file::Error::Malformed { .. } => ["give the bundle that sign-blob wrote"],
+        file::Error::Malformed { .. } => ["give the bundle that was written when it was signed"],
         file::Error::NoSignature { .. } => [NAME_THE_BUNDLE],
         file::Error::Read(FileError::NotFound { path }) if looks_like_an_image(path) => [
-            "for an image, use `ambisign sign` or `ambisign verify`",
+            "for an image, use `ambisign sign`, `ambisign attest` or `ambisign verify`",
         ],
         file::Error::Refused { certificate, source, .. } => refused(source, certificate.as_deref()),
-        file::Error::Whole { .. } => ["sign the file with another algorithm than pure Ed25519"],
+        file::Error::Whole { .. } => [
+            "verify on a machine with more memory: this signature is not over a digest",
+        ],
         PairError::Nameless => [NAME_THE_BUNDLE],
         PairError::OneBundle { .. } => [
             "leave --bundle out: each bundle is written to FILE.sigstore.json",
@@ -185,12 +185,13 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
         LoginError::WrongState { .. } => ["close the pages of earlier logins and start again"],
 
         TrustError::Unreachable { .. } => [
-            "check the variables HTTPS_PROXY and NO_PROXY",
+            CONNECTION,
             "or use the cache without a refresh: --offline",
             ROOT_FILE,
         ],
         TrustError::Expired { .. } => [
-            "compare the clock of this machine with the right time, or report it to the mirror",
+            "compare the clock of this machine with the right time",
+            "or report it to the operators of the mirror",
             ROOT_FILE,
         ],
         TrustError::Untrusted { .. } => [
@@ -319,6 +320,7 @@ const ANOTHER_DEVICE: &str = "or log in on another device: --fulcio-auth-flow de
 const ANOTHER_INSTANCE: &str =
     "for a signature of another Sigstore instance, use --trusted-root FILE of that instance";
 const CLOCK: &str = "compare the clock of this machine with the issuer's";
+const CONNECTION: &str = "check the address and the variables HTTPS_PROXY and NO_PROXY";
 const NAME_THE_BUNDLE: &str = "name the bundle: --bundle FILE";
 const NO_IDENTITY: [&str; 2] = [
     "run where an identity exists: a GitHub job with `permissions: id-token: write`, or a SPIFFE \

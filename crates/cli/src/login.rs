@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use host::{BoxFuture, Host};
 use http_client::{Deadline, SystemLoopback};
-use oidc_interactive::{Flow, InteractiveLogin, Notice, Prompt};
+use oidc_interactive::{Flow, InteractiveLogin, Login, Notice, Prompt};
 use secrecy::{ExposeSecret as _, SecretString};
 use trust_root::SigningConfig;
 
@@ -17,25 +17,27 @@ use crate::files;
 use crate::flags::{AuthFlow, IdentityFlags, LoginFlags};
 use crate::output::Console;
 
-/// A login of which only the issuer may still be unknown.
-pub(crate) struct Prepared {
-    flow: Flow,
-    secret: Option<SecretString>,
-}
-
-/// What the flags say of a login, before anything is sent; `None` when another identity is named,
-/// in a CI job and where there is no terminal.
+/// The login that the flags describe, before anything is sent; only its issuer may still be unknown.
+/// `None` when another identity is named, in a CI job and where there is no terminal.
 pub(crate) async fn prepare(
     flags: &LoginFlags,
     identity: &IdentityFlags,
     context: &Context,
-) -> Result<Option<Prepared>, Failure> {
+) -> Result<Option<Login>, Failure> {
     let Some(flow) = flow(flags, identity, context)? else { return Ok(None) };
     let secret = match &flags.oidc_client_secret_file {
         Some(path) => Some(read_secret(path, context).await?),
         None => None,
     };
-    Ok(Some(Prepared { flow, secret }))
+    let issuer = flags.oidc_issuer.clone().unwrap_or_default();
+    let login = Login::new(issuer).with_flow(flow).with_client(&flags.oidc_client_id, secret);
+    match &flags.oidc_redirect_url {
+        None => Ok(Some(login)),
+        Some(redirect) => login
+            .with_redirect(redirect)
+            .map(Some)
+            .map_err(|error| Failure::of(Exit::Usage, "cannot use --oidc-redirect-url", &error)),
+    }
 }
 
 fn flow(
@@ -64,30 +66,22 @@ fn flow(
     }
 }
 
-/// The login that the flags describe. `None` where no issuer is known, unless a login is asked for.
-pub(crate) fn plan(
-    Prepared { flow, secret }: Prepared,
+/// `login` as an identity source. `None` where no issuer is known, unless a login is asked for.
+pub(crate) fn source(
+    mut login: Login,
     flags: &LoginFlags,
     config: &SigningConfig,
     context: &Context,
     host: &Host,
 ) -> Result<Option<Arc<InteractiveLogin>>, Failure> {
-    let asked = flags.fulcio_auth_flow.is_some();
-    let issuer = match (&flags.oidc_issuer, config.oidc(context.now())) {
-        (Some(issuer), _) => issuer.clone(),
-        (None, Ok(service)) => service.url.to_string(),
-        (None, Err(error)) if asked => {
-            let problem = "the signing config has no OIDC issuer to log in at";
-            return Err(Failure::of(Exit::Failed, problem, &error)
-                .hint("name the issuer: --oidc-issuer URL"));
-        }
-        (None, Err(_)) => return Ok(None),
-    };
-    let login = oidc_interactive::Login::new(issuer).with_flow(flow);
-    let mut login = login.with_client(&flags.oidc_client_id, secret);
-    if let Some(redirect) = &flags.oidc_redirect_url {
-        let wrong = |error| Failure::of(Exit::Usage, "cannot use --oidc-redirect-url", &error);
-        login = login.with_redirect(redirect).map_err(wrong)?;
+    if flags.oidc_issuer.is_none() {
+        login = match config.oidc(context.now()) {
+            Ok(service) => login.with_issuer(service.url),
+            Err(_) if flags.fulcio_auth_flow.is_none() => return Ok(None),
+            Err(error) => {
+                return Err(Failure::from(error).hint("name the issuer: --oidc-issuer URL"));
+            }
+        };
     }
     let (console, deadline) = (Arc::clone(&context.console), Arc::clone(&context.deadline));
     let prompt = Arc::new(Terminal { console, deadline });

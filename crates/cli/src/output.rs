@@ -139,9 +139,11 @@ impl Console {
         }
     }
 
-    /// A fix for a failure that was reported before.
+    /// A fix for a failure that was reported before, printed once.
     pub(crate) fn hint(&self, text: &str) {
-        self.message(AnsiColor::Cyan, "hint", text);
+        if self.is_new(text) {
+            self.message(AnsiColor::Cyan, "hint", text);
+        }
     }
 
     /// What failed, why, and what to do.

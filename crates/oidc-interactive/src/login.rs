@@ -80,6 +80,12 @@ impl Login {
         Self { connector: Some(id.into()), ..self }
     }
 
+    /// At this issuer, a URL.
+    #[must_use]
+    pub fn with_issuer(self, issuer: impl Into<String>) -> Self {
+        Self { issuer: issuer.into(), ..self }
+    }
+
     /// In this way.
     #[must_use]
     pub fn with_flow(self, flow: Flow) -> Self {

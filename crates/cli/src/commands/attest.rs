@@ -22,15 +22,13 @@ pub(crate) async fn attest(flags: &AttestFlags, context: &Arc<Context>) -> Resul
     let claim = claim(&flags.claim, context).await?;
     let job = Job {
         flags: &flags.images,
+        annotations: &[],
+        claim: Some(claim),
         upload: !flags.no_upload,
         done: "attested",
         lost: "with --no-upload the attestation would be lost",
     };
-    job.run(context, Ok, async |signer, session| {
-        let certificate = session.certificate().await?;
-        Ok(signer.with_attestation(claim.attestation(&certificate, &*context.env)?))
-    })
-    .await
+    job.run(context).await
 }
 
 pub(crate) async fn attest_blob(
@@ -69,7 +67,8 @@ pub(crate) async fn attest_blob(
         // Refused before a certificate is requested.
         attestation.statement(subjects.clone())?;
     }
-    let session = Signing::plan(&flags.signing, report, context).await?.session().await?;
+    let signing = Signing::plan(&flags.signing, report, context).await?;
+    let session = signing.session(&[&path.display().to_string()]).await?;
     let certificate = session.certificate().await?;
     let statement = claim.attestation(&certificate, &*context.env)?.statement(subjects)?;
     let signed = session.sign_statement(&statement).await?;

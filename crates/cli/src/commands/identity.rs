@@ -54,7 +54,14 @@ pub(crate) async fn identity(
         }
     }
     if let Some(error) = report.error {
-        return Err(error.into());
+        let mut failure = Failure::from(error);
+        // The text has the hints of the sources.
+        if flags.output == Output::Text {
+            let is_shown =
+                |hint: &String| report.sources.iter().any(|it| it.hint.as_ref() == Some(hint));
+            failure.hints.retain(|hint| !is_shown(hint));
+        }
+        return Err(failure);
     }
     match (unknown, report.fulcio.and_then(|it| it.refusal)) {
         (Some(failure), _) => Err(failure),

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
 use image_signing::file::check_writable;
-use image_signing::{Error, Image, ImageSigner, SignedImage, Target};
-use signer::Session;
+use image_signing::{Claim, Error, Image, ImageSigner, SignedImage, Target};
 
 use super::signing::{Signing, WIDTH, report_stream};
 use super::unattached::Unattached;
 use crate::context::Context;
-use crate::failure::{Failure, OrFail as _};
+use crate::failure::Failure;
 use crate::files;
 use crate::flags::{ImagesFlags, Output, SignFlags};
 use crate::output::{Stream, cannot_write, json_line, write};
@@ -19,6 +18,9 @@ use crate::plan;
 /// Images to sign, or to attest something of.
 pub(super) struct Job<'a> {
     pub(super) flags: &'a ImagesFlags,
+    pub(super) annotations: &'a [(String, String)],
+    /// What is attested; `None`: the images are signed.
+    pub(super) claim: Option<Claim>,
     pub(super) upload: bool,
     /// `signed` or `attested`.
     pub(super) done: &'static str,
@@ -29,48 +31,44 @@ pub(super) struct Job<'a> {
 pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<(), Failure> {
     let job = Job {
         flags: &flags.images,
+        annotations: &flags.annotations,
+        claim: None,
         upload: flags.upload,
         done: "signed",
         lost: "with --upload=false the signature would be lost",
     };
-    let annotations = plan::annotations(&flags.annotations)?;
-    job.run(
-        context,
-        |signer| Ok(signer.with_annotations(annotations)?),
-        async |signer, _| Ok(signer),
-    )
-    .await
+    job.run(context).await
 }
 
 impl Job<'_> {
-    /// Signs what `before` says, from flags alone, or `after`, once there is a certificate.
-    pub(super) async fn run(
-        &self,
-        context: &Arc<Context>,
-        before: impl FnOnce(ImageSigner) -> Result<ImageSigner, Failure>,
-        after: impl AsyncFnOnce(ImageSigner, &Session) -> Result<ImageSigner, Failure>,
-    ) -> Result<(), Failure> {
+    pub(super) async fn run(self, context: &Arc<Context>) -> Result<(), Failure> {
         let flags = self.flags;
         let images = plan::images(&flags.images)?;
         self.check_outputs()?;
         let report = report_stream(flags.bundle.as_deref(), flags.signing.output())?;
         let registry = plan::registry(&flags.registry, &images, flags.signature_tags, context)?;
-        let signer = before(ImageSigner::new(registry))?.recursive(flags.recursive);
+        let annotations = plan::annotations(self.annotations)?;
+        let signer = ImageSigner::new(registry).with_annotations(annotations)?;
         let unattached = Unattached::new(flags.bundle.as_deref(), context);
-        let signer = signer.attach(self.upload).with_listener(unattached.listener());
+        let signer = signer.recursive(flags.recursive).attach(self.upload);
+        let signer = signer.with_listener(unattached.listener());
         let signing = Signing::plan(&flags.signing, report, context).await?;
 
         // First what can be known without an identity: nothing is sent to Fulcio or Rekor for an
         // image that does not exist or may not be written.
         let (targets, unlocated) = locate(&signer, &images, context).await;
-        let session = match targets.as_slice() {
-            [] => return Ok(()),
-            [target] => signing.session().await.or_fail(|| not_signed(target, 0))?,
-            [first, others @ ..] => {
-                signing.session().await.or_fail(|| not_signed(first, others.len()))?
+        if targets.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = targets.iter().map(Target::name).collect();
+        let session = signing.session(&names).await?;
+        let signer = match &self.claim {
+            Some(claim) => {
+                let certificate = session.certificate().await?;
+                signer.with_attestation(claim.attestation(&certificate, &*context.env)?)
             }
+            None => signer,
         };
-        let signer = after(signer, &session).await?;
         let sign = async |target| {
             let signed = signer.sign_and_attach(target, &session);
             (target, context.console.task(target.name(), signed).await)
@@ -159,11 +157,4 @@ async fn locate(signer: &ImageSigner, images: &[Image], context: &Context) -> (V
         }
     }
     (targets, failed)
-}
-
-fn not_signed(target: &Target, others: usize) -> String {
-    match others {
-        0 => format!("{} was not signed", target.name()),
-        _ => format!("{} and {others} others were not signed", target.name()),
-    }
 }

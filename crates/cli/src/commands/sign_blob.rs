@@ -67,7 +67,8 @@ pub(crate) async fn sign_blob(
         return Ok(());
     }
     let mut failed = all - targets.len();
-    let session = signing.session().await?;
+    let names: Vec<_> = targets.iter().map(|target| target.file().to_string()).collect();
+    let session = signing.session(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
     let sign = async |target: FileToSign| {
         let name = target.file().to_string();
         let signed = console.task(&name, target.sign(&session)).await;

@@ -7,7 +7,7 @@ use image_signing::IdentitySearch;
 use signer::{Event, Services, Session, Signer};
 
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, OrFail as _};
 use crate::files;
 use crate::flags::{Output, SigningFlags};
 use crate::identity::{self, Login};
@@ -52,18 +52,26 @@ impl Signing {
             );
         }
         if let Some(prepared) = prepared
-            && let Some(login) = login::plan(prepared, &flags.login, &config, context, &host)?
+            && let Some(login) = login::source(prepared, &flags.login, &config, context, &host)?
         {
             search = search.with_login(login);
         }
         Ok(Self { signer, search })
     }
 
-    /// Gets a token and a certificate.
-    pub(super) async fn session(self) -> Result<Session, Failure> {
-        let session = self.search.session(self.signer).await?;
-        session.prepare().await?;
-        Ok(session)
+    /// Gets a token and a certificate, with which `names` will be signed.
+    pub(super) async fn session(self, names: &[&str]) -> Result<Session, Failure> {
+        let prepared = async {
+            let session = self.search.session(self.signer).await?;
+            session.prepare().await?;
+            Ok::<_, Failure>(session)
+        };
+        prepared.await.or_fail(|| match names {
+            [first, others @ ..] if !others.is_empty() => {
+                format!("{first} and {} more were not signed", others.len())
+            }
+            names => format!("{} was not signed", names.concat()),
+        })
     }
 }
 

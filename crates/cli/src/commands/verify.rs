@@ -70,17 +70,12 @@ impl Job<'_> {
         let mut results = verifier.verify_all(&images);
         while let Some((position, result)) = results.next().await {
             images.get(position).iter().for_each(|image| context.console.end(image.as_str()));
-            lines.put(
-                position,
-                result.map_or_else(
-                    |error| {
-                        context.fail(&error.into());
-                        failed += 1;
-                        Vec::new()
-                    },
-                    |verified| self.report(&verified),
-                ),
-            );
+            let found = result.map(|verified| self.report(&verified)).unwrap_or_else(|error| {
+                context.fail(&error.into());
+                failed += 1;
+                Vec::new()
+            });
+            lines.put(position, found);
         }
         context.console.tally("verified", images.len(), failed);
         Ok(())
@@ -113,16 +108,11 @@ impl Job<'_> {
     /// The flags name no signer. Who did sign is offered as a hint, as far as it can be verified.
     async fn name_signers(&self) -> Result<(), Failure> {
         let verifier = self.verifier(AcceptedSigners::rule(verify::danger::any_identity())).await?;
-        let mut said = Vec::new();
         for image in plan::images(&self.flags.images)?.iter().take(MOST_NAMED) {
             self.context.console.wait_for(&format!("looking who signed {image}"));
             let Ok(verified) = verifier.verify(image).await else { continue };
-            for hint in verified.signatures.iter().filter_map(|it| as_flags(&it.verified)) {
-                if !said.contains(&hint) {
-                    self.context.console.hint(&hint);
-                    said.push(hint);
-                }
-            }
+            let hints = verified.signatures.iter().filter_map(|it| as_flags(&it.verified));
+            hints.for_each(|hint| self.context.console.hint(&hint));
         }
         Ok(())
     }

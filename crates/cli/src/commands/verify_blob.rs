@@ -20,21 +20,19 @@ pub(crate) async fn verify_blob(
     context: &Arc<Context>,
 ) -> Result<(), Failure> {
     let artifact = &Artifact::parse(&flags.file);
-    let check = Check { artifact, flags: &flags.verify, context };
     let signature = async {
         match &flags.signature {
             Some(signature) => detached(flags, signature, context).await,
-            None => attached(artifact, flags.verify.bundle.as_deref(), context).await,
+            None => attached(artifact, &flags.verify, context).await,
         }
     };
-    check.carry_out(signature, Purpose::FileSignature).await
+    verify(artifact, signature, Purpose::FileSignature, &flags.verify, context).await
 }
 
 pub(crate) async fn verify_blob_attestation(
     flags: &VerifyBlobAttestationFlags,
     context: &Arc<Context>,
 ) -> Result<(), Failure> {
-    let predicate_type = flags.r#type.clone();
     let artifact = &match (&flags.file, &flags.digest) {
         (Some(file), _) => Artifact::parse(file),
         (None, hex) => {
@@ -44,91 +42,74 @@ pub(crate) async fn verify_blob_attestation(
             Artifact::Digest { name: hex.into(), digest }
         }
     };
-    let check = Check { artifact, flags: &flags.verify, context };
-    let signature = attached(artifact, flags.verify.bundle.as_deref(), context);
-    check.carry_out(signature, Purpose::Attestation { predicate_type }).await
+    let purpose = Purpose::Attestation { predicate_type: flags.r#type.clone() };
+    let signature = attached(artifact, &flags.verify, context);
+    verify(artifact, signature, purpose, &flags.verify, context).await
 }
 
-/// What is verified, by which flags.
-struct Check<'a> {
-    artifact: &'a Artifact,
-    flags: &'a VerifyFileFlags,
-    context: &'a Context,
+async fn verify(
+    artifact: &Artifact,
+    signature: impl Future<Output = Result<FileSignature, Failure>>,
+    purpose: Purpose,
+    flags: &VerifyFileFlags,
+    context: &Context,
+) -> Result<(), Failure> {
+    let signer = signers::signer(&flags.policy, context).await;
+    if let (Err(failure), true) = (&signer, flags.policy.names_nobody()) {
+        // Reported before any file is read. The signer of the file is then offered as a hint.
+        context.fail(failure);
+        let signature = signature.await?;
+        if !artifact.is_stdin() {
+            let anybody = Policy::new(purpose, verify::danger::any_identity());
+            let verified = judge(artifact, &signature, anybody, flags, context).await.ok();
+            let hint = verified.and_then(|it| as_flags(&it.verified));
+            hint.iter().for_each(|hint| context.console.hint(hint));
+        }
+        return Ok(());
+    }
+    let (signer, signature) = (signer?, signature.await?);
+    let strictness = signers::strictness(&flags.policy, context);
+    let policy = strictness(Policy::new(purpose, signer));
+    let verified = judge(artifact, &signature, policy, flags, context).await?;
+    for warning in verified.verified.warnings() {
+        context.console.warning(&warning.to_string());
+    }
+    match flags.output {
+        Output::Text => context.console.note("Verified OK"),
+        Output::Json => context.console.data(&json_line(&verified.report())),
+    }
+    Ok(())
 }
 
-impl Check<'_> {
-    async fn carry_out(
-        &self,
-        signature: impl Future<Output = Result<FileSignature, Failure>>,
-        purpose: Purpose,
-    ) -> Result<(), Failure> {
-        let console = &self.context.console;
-        let signer = signers::signer(&self.flags.policy, self.context).await;
-        if let (Err(failure), true) = (&signer, self.flags.policy.names_nobody()) {
-            // Reported before any file is read. The signer of the file is then offered as a hint.
-            self.context.fail(failure);
-            let signature = signature.await?;
-            if !self.artifact.is_stdin() {
-                let anybody = Policy::new(purpose, verify::danger::any_identity());
-                let verified = self.verify(&signature, anybody).await.ok();
-                let hint = verified.and_then(|it| as_flags(&it.verified));
-                hint.iter().for_each(|hint| console.hint(hint));
-            }
-            return Ok(());
-        }
-        let (signer, signature) = (signer?, signature.await?);
-        let strictness = signers::strictness(&self.flags.policy, self.context);
-        let policy = strictness(Policy::new(purpose, signer));
-        let verified = self.verify(&signature, policy).await?;
-        let warnings = verified.verified.warnings().iter();
-        warnings.for_each(|warning| console.warning(&warning.to_string()));
-        match self.flags.output {
-            Output::Text => console.note("Verified OK"),
-            Output::Json => console.data(&json_line(&verified.report())),
-        }
-        Ok(())
-    }
-
-    async fn verify(
-        &self,
-        signature: &FileSignature,
-        policy: Policy,
-    ) -> Result<VerifiedFile, Failure> {
-        let root = Arc::new(plan::trusted_root(&self.flags.trust, self.context).await?);
-        let clock = self.context.host(&self.context.settings()).clock;
-        let reading = format!("reading {}", self.artifact.name().display());
-        self.context.console.wait_for(&reading);
-        let _paused = self.artifact.is_stdin().then(|| self.context.deadline.pause());
-        let verifier = FileVerifier::new(policy, root, clock);
-        let verified = verifier.verify(self.artifact, signature).await;
-        self.context.console.settle();
-        Ok(verified?)
-    }
+async fn judge(
+    artifact: &Artifact,
+    signature: &FileSignature,
+    policy: Policy,
+    flags: &VerifyFileFlags,
+    context: &Context,
+) -> Result<VerifiedFile, Failure> {
+    let root = Arc::new(plan::trusted_root(&flags.trust, context).await?);
+    let clock = context.host(&context.settings()).clock;
+    context.console.wait_for(&format!("reading {}", artifact.name().display()));
+    let _paused = artifact.is_stdin().then(|| context.deadline.pause());
+    let verified = FileVerifier::new(policy, root, clock).verify(artifact, signature).await;
+    context.console.settle();
+    Ok(verified?)
 }
 
 /// The signature in `--bundle`, or beside the file.
 async fn attached(
     artifact: &Artifact,
-    bundle: Option<&Path>,
+    flags: &VerifyFileFlags,
     context: &Context,
 ) -> Result<FileSignature, Failure> {
-    let bundle = bundle.map(FileArgument::parse);
-    match &bundle {
-        Some(FileArgument::Standard) if artifact.is_stdin() => {
-            Err(Failure::usage("stdin cannot be both the file and its bundle")
-                .hint("name one of them"))
-        }
-        None if artifact.is_stdin() => {
-            Err(Failure::usage("stdin has no file name that leads to its bundle")
-                .hint("name the bundle: --bundle FILE"))
-        }
-        bundle => {
-            context
-                .console
-                .wait_for(&format!("reading the bundle of {}", artifact.name().display()));
-            Ok(FileSignature::of(artifact, bundle.as_ref()).await?)
-        }
+    let bundle = flags.bundle.as_ref().map(FileArgument::parse);
+    if artifact.is_stdin() && bundle.as_ref().is_none_or(FileArgument::is_standard) {
+        let problem = "stdin is the file to verify, and no other file is named for its bundle";
+        return Err(Failure::usage(problem).hint("name the bundle: --bundle FILE"));
     }
+    context.console.wait_for(&format!("reading the bundle of {}", artifact.name().display()));
+    Ok(FileSignature::of(artifact, bundle.as_ref()).await?)
 }
 
 /// A detached signature: `--signature` (a file or the signature itself), `--certificate` and
@@ -141,9 +122,9 @@ async fn detached(
     if flags.certificate.is_none() && flags.verify.policy.key.is_none() {
         return Err(Failure::usage("--signature needs --certificate or --key"));
     }
-    let read = async |flag: &'static str, path: Option<&Path>| {
-        let Some(path) = path else { return Ok(None) };
-        files::read(flag, path, SIZE_CAP, context).await.map(Some)
+    let read = async |flag: &'static str, path: Option<&Path>| match path {
+        Some(path) => files::read(flag, path, SIZE_CAP, context).await.map(Some),
+        None => Ok(None),
     };
     let bytes = match read("--signature", Some(Path::new(signature))).await {
         // The signature itself, as cosign accepts it.

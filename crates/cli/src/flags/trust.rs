@@ -1,9 +1,9 @@
 //! The flags of the commands about trusted roots and signing configs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use trust_root::{Selector, Service};
+use trust_root::{CertificateAuthority, Error, Log, ReadFile, Selector, Service};
 use url::Url;
 
 use super::values::Output;
@@ -37,16 +37,18 @@ pub(crate) enum TrustedRootCommand {
 pub(crate) struct CreateTrustedRootFlags {
     /// Certificate authorities: url=URL,certificate-chain=FILE[,start-time=T][,end-time=T].
     #[arg(long, value_name = "SPEC")]
-    pub(crate) fulcio: Vec<String>,
+    #[arg(value_parser = described(CertificateAuthority::fulcio_from_spec))]
+    pub(crate) fulcio: Vec<CertificateAuthority>,
     /// Logs: url=URL,public-key=FILE,start-time=T[,end-time=T][,origin=NAME].
-    #[arg(long, value_name = "SPEC")]
-    pub(crate) rekor: Vec<String>,
+    #[arg(long, value_name = "SPEC", value_parser = described(Log::rekor_from_spec))]
+    pub(crate) rekor: Vec<Log>,
     /// Certificate logs: url=URL,public-key=FILE,start-time=T[,end-time=T].
-    #[arg(long, value_name = "SPEC")]
-    pub(crate) ctfe: Vec<String>,
+    #[arg(long, value_name = "SPEC", value_parser = described(Log::ctlog_from_spec))]
+    pub(crate) ctfe: Vec<Log>,
     /// Timestamp authorities, written as for --fulcio.
     #[arg(long, value_name = "SPEC")]
-    pub(crate) tsa: Vec<String>,
+    #[arg(value_parser = described(CertificateAuthority::timestamp_from_spec))]
+    pub(crate) tsa: Vec<CertificateAuthority>,
     /// Leave out its certificate logs.
     #[arg(long)]
     pub(crate) no_default_ctfe: bool,
@@ -114,3 +116,14 @@ pub(crate) struct CreateFlags {
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
 }
+
+/// What a description says, with the content of the files that it names.
+fn described<T>(
+    read: fn(&str, ReadFile<'_>) -> Result<T, Error>,
+) -> impl Fn(&str) -> Result<T, String> + Clone {
+    let file = |path: &Path| host::read_file(path, FILE_CAP).map_err(std::io::Error::other);
+    move |spec| read(spec, &file).map_err(|error| host::with_causes(&error))
+}
+
+/// The largest file with certificates or a key, in bytes.
+const FILE_CAP: usize = 1 << 20;
