@@ -195,6 +195,7 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
             ROOT_FILE,
         ],
         TrustError::Untrusted { .. } => [
+            "look for a login page of a proxy, a broken mirror or an attack",
             "if the repository was created anew, run `ambisign initialize` with its new root",
         ],
         TrustError::Damaged { .. } => [

@@ -5,7 +5,7 @@
 //! and progress appear only on a terminal.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use anstyle::{AnsiColor, Style};
 use id_token::IdToken;
 use image_signing::file::{FileArgument, write_atomically};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
 use crate::failure::{Exit, Failure};
 use crate::flags::Output;
@@ -22,11 +22,18 @@ use crate::flags::Output;
 pub(crate) struct Console {
     /// One line that says what is being waited for; hidden unless stderr is a terminal.
     waiting: ProgressBar,
-    /// Warnings and masks, each of which is written once.
-    said: Mutex<BTreeSet<String>>,
-    progress: Mutex<Progress>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Warnings, hints and masks, each of which is written once.
+    said: BTreeSet<String>,
+    waiting_for: Option<String>,
+    /// What is worked on, and what it waits for where that is known.
+    unfinished: BTreeMap<String, Option<String>>,
     /// The first result that could not be written, unless its reader had gone.
-    unwritten: Mutex<Option<io::Error>>,
+    unwritten: Option<io::Error>,
 }
 
 /// stdout or stderr.
@@ -47,13 +54,6 @@ impl Stream {
     }
 }
 
-#[derive(Default)]
-struct Progress {
-    waiting_for: Option<String>,
-    /// What is worked on, and what it waits for where that is known.
-    unfinished: BTreeMap<String, Option<String>>,
-}
-
 tokio::task_local! {
     /// What the running future works on, of several at once.
     static TASK: String;
@@ -61,19 +61,7 @@ tokio::task_local! {
 
 impl Console {
     pub(crate) fn new() -> Self {
-        let waiting = if io::stderr().is_terminal() {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            bar.set_style(ProgressStyle::default_spinner());
-            bar
-        } else {
-            ProgressBar::hidden()
-        };
-        Self {
-            waiting,
-            said: Mutex::default(),
-            progress: Mutex::default(),
-            unwritten: Mutex::default(),
-        }
+        Self { waiting: ProgressBar::new_spinner(), state: Mutex::default() }
     }
 
     /// One line of data. Names from outside may stand in it: it stays one line, and cannot act on
@@ -86,15 +74,14 @@ impl Console {
     /// The first failure to write to stdout. A closed pipe is none: its reader has seen enough.
     pub(crate) fn write_error(&self) -> Option<io::Error> {
         self.written(io::stdout().lock().flush());
-        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.state().unwritten.take()
     }
 
     fn written(&self, result: io::Result<()>) {
         if let Err(error) = result
             && error.kind() != io::ErrorKind::BrokenPipe
         {
-            let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
-            unwritten.get_or_insert(error);
+            self.state().unwritten.get_or_insert(error);
         }
     }
 
@@ -123,7 +110,7 @@ impl Console {
     }
 
     fn is_new(&self, text: &str) -> bool {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned())
+        self.state().said.insert(text.to_owned())
     }
 
     /// A message that is neither a warning nor an error.
@@ -161,12 +148,12 @@ impl Console {
     /// Sets what is being waited for: shown on a terminal, and when the time is up.
     pub(crate) fn wait_for(&self, what: &str) {
         tracing::debug!("{what}");
-        let mut progress = self.progress();
-        match TASK.try_with(|task| progress.unfinished.get_mut(task)) {
+        let mut state = self.state();
+        match TASK.try_with(|task| state.unfinished.get_mut(task)) {
             Ok(Some(waiting)) => *waiting = Some(what.to_owned()),
-            _ => progress.waiting_for = Some(what.to_owned()),
+            _ => state.waiting_for = Some(what.to_owned()),
         }
-        drop(progress);
+        drop(state);
         if self.waiting.is_finished() {
             self.waiting.reset();
         }
@@ -176,7 +163,7 @@ impl Console {
 
     /// Work on `what` begins. Work that does not end is named when the program is stopped.
     pub(crate) fn begin(&self, what: &str) {
-        self.progress().unfinished.insert(what.to_owned(), None);
+        self.state().unfinished.insert(what.to_owned(), None);
     }
 
     /// Does `work` on `what`, which began: what it waits for is kept apart from that of others.
@@ -185,14 +172,14 @@ impl Console {
     }
 
     pub(crate) fn end(&self, what: &str) {
-        self.progress().unfinished.remove(what);
+        self.state().unfinished.remove(what);
     }
 
     /// What was being waited for, and what was not finished, when the program is stopped.
     pub(crate) fn unfinished(&self) -> Vec<String> {
-        let progress = self.progress();
+        let state = self.state();
         let mut waits: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (name, wait) in &progress.unfinished {
+        for (name, wait) in &state.unfinished {
             wait.iter().for_each(|wait| waits.entry(wait).or_default().push(name));
         }
         let several = waits.len() > 1;
@@ -200,11 +187,11 @@ impl Console {
             true => format!("it was {wait}: {}", names.join(", ")),
             false => format!("it was {wait}"),
         };
-        if let (true, Some(wait)) = (waits.is_empty(), &progress.waiting_for) {
+        if let (true, Some(wait)) = (waits.is_empty(), &state.waiting_for) {
             waits.insert(wait, Vec::new());
         }
         let mut causes: Vec<_> = waits.into_iter().map(wait).collect();
-        let names: Vec<_> = progress.unfinished.keys().map(String::as_str).collect();
+        let names: Vec<_> = state.unfinished.keys().map(String::as_str).collect();
         if !names.is_empty() {
             causes.push(format!("not finished: {}", names.join(", ")));
         }
@@ -234,8 +221,8 @@ impl Console {
         self.waiting.finish_and_clear();
     }
 
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn message(&self, color: AnsiColor, label: &str, text: &str) {

@@ -22,9 +22,9 @@ pub(crate) async fn inspect(flags: &InspectFlags, context: &Arc<Context>) -> Res
     let inspector = key.into_iter().fold(inspector, Inspector::with_key);
     let artifact = flags.artifact.as_ref().map(FileArgument::parse);
     for what in &flags.what {
-        context.console.wait_for(&format!("reading {what}"));
         let reports = match is_file(what) {
             true => {
+                context.console.wait_for(&format!("reading {what}"));
                 let bundle = FileArgument::File(what.into());
                 let report = inspector.bundle_file(&bundle, artifact.as_ref()).await;
                 report.map(|report| vec![report]).map_err(Failure::from)
@@ -62,6 +62,7 @@ async fn image(
 ) -> Result<Vec<Inspection>, Failure> {
     let images = plan::images(&[text.to_owned()])?;
     let registry = plan::registry(&flags.registry, &images, true, context)?;
+    context.console.wait_for(&format!("looking for signatures of {text}"));
     let mut reports = Vec::new();
     for image in &images {
         reports.extend(inspector.image(&registry, image).await?);
