@@ -60,10 +60,10 @@ fn a_person_is_told_the_identity_its_life_and_the_certificate() {
         "This identity would sign:",
         &setup.sandbox.github_identity(),
         "issuer",
-        "valid      for 4m",
+        "valid     for 4m",
         " UTC",
         "github-actions (ACTIONS_ID_TOKEN_REQUEST_URL is set)",
-        "accepted   yes, by http",
+        "accepted  yes, by http",
         "GithubWorkflowTrigger",
         "Not here (--verbose says why): envvar",
     ] {
