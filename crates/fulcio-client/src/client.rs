@@ -218,7 +218,9 @@ impl Fulcio {
     }
 
     fn malformed(&self, reason: impl Into<String>) -> Error {
-        Error::Malformed { url: self.shown(), reason: reason.into() }
+        // A parser's words may hold a part of the answer.
+        let reason = host::escape_remote(&reason.into());
+        Error::Malformed { url: self.shown(), reason }
     }
 
     fn unusable(&self, reason: String) -> Error {

@@ -119,7 +119,9 @@ impl Reach {
         }
         let carrier = first == 100 && (64..128).contains(&second);
         let benchmark = first == 198 && matches!(second, 18 | 19);
-        if address.is_private() || carrier || benchmark || first == 0 || first >= 224 {
+        let protocols = address.octets().starts_with(&[192, 0, 0]);
+        let special = carrier || benchmark || protocols || first == 0 || first >= 224;
+        if address.is_private() || special {
             return Self::Private;
         }
         Self::Public
@@ -138,11 +140,16 @@ impl Reach {
         if address.is_unique_local() || address.is_multicast() {
             return Self::Private;
         }
-        // NAT64 (RFC 6052) and 6to4 (RFC 3056) hold an address of version 4.
+        let v4 = |high, low| Self::of_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
         match address.segments() {
-            [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
-                Self::of_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
-            }
+            // NAT64 (RFC 6052), 6to4 (RFC 3056) and the oldest mapping hold an address of version 4.
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+            | [0x2002, high, low, ..]
+            | [0, 0, 0, 0, 0, 0, high, low] => v4(high, low),
+            // Teredo (RFC 4380) holds one with its bits turned around.
+            [0x2001, 0, .., high, low] => v4(!high, !low),
+            // Of one's own: NAT64 (RFC 8215), and site-local addresses (RFC 3879).
+            [0x64, 0xff9b, 1, ..] | [0xfec0..=0xfeff, ..] => Self::Private,
             _ => Self::Public,
         }
     }
@@ -231,6 +238,8 @@ mod tests {
             "https://REGISTRY.example:443/x",
             "https://cdn.example/x",
             "https://93.184.215.14/x",
+            "https://[2606:4700::1]/x",
+            "https://[2001:4860:4860::8888]/x",
         ] {
             assert_eq!(check(base, target), Ok(()), "{target}");
         }
@@ -260,6 +269,17 @@ mod tests {
             "https://[fd00:ec2::254]/",
             "https://[::ffff:10.0.0.1]/",
             "https://[64:ff9b::a9fe:a9fe]/",
+            "https://[64:ff9b:1::a9fe:a9fe]/",
+            "https://[2002:a9fe:a9fe::1]/",
+            "https://[2001:0:4136:e378:8000:63bf:5601:5601]/",
+            "https://[::10.0.0.1]/",
+            "https://[::ffff:0.0.0.0]/",
+            "https://[fec0::1]/",
+            "https://192.0.0.170/",
+            "https://198.18.0.1/",
+            "https://255.255.255.255/",
+            "https://127.1/",
+            "https://metadata.google.internal./",
             "https://2130706433/",
             "https://0x7f.1/",
         ] {

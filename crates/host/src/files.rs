@@ -59,7 +59,11 @@ fn read_once(
         return Err(FileError::NotAFile { path: path.to_owned() });
     }
     let mut bytes = Vec::new();
-    File::open(path).map_err(io)?.take(cap as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
+    File::open(path)
+        .map_err(io)?
+        .take((cap as u64).saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(io)?;
     if bytes.len() > cap {
         return Err(FileError::TooLarge { path: path.to_owned(), cap });
     }
@@ -126,7 +130,9 @@ mod tests {
     fn a_file_of_exactly_the_cap_is_read_and_one_byte_more_is_refused() {
         let path = scratch("cap");
         std::fs::write(&path, [7; 10]).unwrap();
-        assert_eq!(read_file(&path, 10).unwrap(), [7; 10]);
+        for cap in [10, usize::MAX] {
+            assert_eq!(read_file(&path, cap).unwrap(), [7; 10]);
+        }
         assert!(matches!(read_file(&path, 9), Err(FileError::TooLarge { cap: 9, .. })));
         std::fs::remove_file(&path).unwrap();
     }

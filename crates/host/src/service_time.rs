@@ -4,6 +4,7 @@
 //! machine whose clock is wrong by more than that would refuse what they accept.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -56,6 +57,7 @@ impl Host {
             inner: Arc::clone(&self.http),
             clock: Arc::clone(&self.clock),
             difference,
+            told: AtomicBool::new(false),
             differs: Box::new(differs),
         });
         self.with_clock(clock).with_http(http)
@@ -90,6 +92,8 @@ struct Observed {
     inner: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     difference: Shared,
+    /// A service whose clock jumps to and fro is told of once.
+    told: AtomicBool,
     differs: Box<dyn Fn(&ClockDifference) + Send + Sync>,
 }
 
@@ -110,11 +114,12 @@ impl Observed {
         };
         let found = ClockDifference { service: service.to_owned(), by, is_ahead };
         let found = Some(found).filter(|found| found.by > TOLERATED);
-        let mut known = self.difference.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (None, Some(found)) = (&*known, &found) {
+        if let Some(found) = &found
+            && !self.told.swap(true, Ordering::Relaxed)
+        {
             (self.differs)(found);
         }
-        *known = found;
+        *self.difference.lock().unwrap_or_else(PoisonError::into_inner) = found;
     }
 }
 
@@ -147,7 +152,7 @@ const TOLERATED: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
 
@@ -157,7 +162,8 @@ mod tests {
 
     #[test]
     fn the_clock_follows_a_service_that_is_more_than_a_minute_away() {
-        let dates = Arc::new(Mutex::new(Vec::from([at(1_030), at(1_000), at(340), at(1_400)])));
+        let dates =
+            Arc::new(Mutex::new(Vec::from([at(1_400), at(1_030), at(1_000), at(340), at(1_400)])));
         let http = move |_: Request<Bytes>| {
             let mut answer = Response::new(Bytes::new());
             let date = dates.lock().unwrap().pop().unwrap();
@@ -178,7 +184,7 @@ mod tests {
             count.fetch_add(1, Ordering::Relaxed);
         });
         assert_eq!(host.clock.now(), at(1_000));
-        for there in [at(1_400), at(340), at(1_000), at(1_000)] {
+        for there in [at(1_400), at(340), at(1_000), at(1_000), at(1_400)] {
             let request = Request::get("http://127.0.0.1/").body(Bytes::new()).unwrap();
             let sent = host.http.send(request, &CallPolicy::new());
             ready(sent).unwrap();

@@ -286,6 +286,39 @@ mod tests {
         assert_eq!(browser.await.unwrap(), "/last");
     }
 
+    /// Each of these gets an answer or is hung up on; none ends the wait or is waited for.
+    #[tokio::test]
+    async fn a_client_that_misbehaves_does_not_keep_the_browser_waiting() {
+        let mut listener = LoopbackListener::bind(&LOCALHOST[..1], 0).await.unwrap();
+        let port = listener.port();
+        let browser = tokio::spawn(async move {
+            let mut held = Vec::new();
+            for says in [
+                "POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000000\r\n\r\n".to_owned(),
+                "POST /x HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nffffffff\r\n"
+                    .to_owned(),
+                "GET /x HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n"
+                    .to_owned(),
+                "GET /x HTTP/1.1\r\nhost: a\r\n\r\n".repeat(1000),
+                "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
+                "CONNECT evil.example:443 HTTP/1.1\r\n\r\n".to_owned(),
+                "GET http://evil.example/last HTTP/0.9\r\n\r\n".to_owned(),
+                "OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(),
+                format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(REQUEST_CAP)),
+                "GET /x HTTP/1.1\r\nhost".to_owned(),
+            ] {
+                let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+                drop(stream.write_all(says.as_bytes()).await);
+                held.push(stream);
+            }
+            let page = get(&format!("http://127.0.0.1:{port}/last")).await;
+            drop(held);
+            page
+        });
+        tokio::time::timeout(Duration::from_secs(10), listener.serve(page)).await.unwrap();
+        assert_eq!(browser.await.unwrap(), "/last");
+    }
+
     #[tokio::test]
     async fn only_loopback_is_listened_on() {
         let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED)];

@@ -26,19 +26,20 @@ pub(crate) async fn log_in(
 ) -> Result<IdToken, Error> {
     let attempt = Attempt::new()?;
     let authorization = exchange.discovery.authorization()?;
-    let mut door = loopback.listen(&redirect.addresses, redirect.port).await.map_err(|error| {
-        let at = redirect.url(redirect.port);
-        Error::setup(format!("cannot wait for the browser at {at}"))(error.into())
-    })?;
-    let back = redirect.url(door.port());
+    let mut listener =
+        loopback.listen(&redirect.addresses, redirect.port).await.map_err(|error| {
+            let at = redirect.url(redirect.port);
+            Error::setup(format!("cannot wait for the browser at {at}"))(error.into())
+        })?;
+    let back = redirect.url(listener.port());
     let url = authorization_url(authorization, exchange, &attempt, &back, connector);
     let by_hand = authorization_url(authorization, exchange, &attempt, OUT_OF_BAND, connector);
     prompt.tell(&Notice::Browser { url: url.as_str() });
 
-    let desk = Desk { exchange, attempt: &attempt, path: &redirect.path };
+    let callback = Callback { exchange, attempt: &attempt, path: &redirect.path };
     let (mut returned, mut stray) = (None, None);
     let mut answer = |request: &Request<()>| {
-        let (page, outcome) = desk.receive(request);
+        let (page, outcome) = callback.receive(request);
         match outcome {
             // An old tab, or a page that guesses: the login goes on.
             Some(Err(Error::WrongState { reason })) if !page.last => stray = Some(reason),
@@ -63,8 +64,9 @@ pub(crate) async fn log_in(
             Err(_) => pending().await,
         }
     };
-    let first = race(race(door.serve(&mut answer), typed), exchange.clock().sleep(deadline)).await;
-    drop(door);
+    let first =
+        race(race(listener.serve(&mut answer), typed), exchange.clock().sleep(deadline)).await;
+    drop(listener);
     match first {
         First::Left(First::Left(())) => {
             let code = returned.unwrap_or(Err(Error::WrongState { reason: "it is empty" }))?;
@@ -133,14 +135,14 @@ fn authorization_url(
     url
 }
 
-/// Takes in what the browser brings.
-struct Desk<'a> {
+/// Judges the requests of the browser at the end of a login.
+struct Callback<'a> {
     exchange: &'a Exchange<'a>,
     attempt: &'a Attempt,
     path: &'a str,
 }
 
-impl Desk<'_> {
+impl Callback<'_> {
     /// The page for the browser, and the code or why there is none, which ends the wait if the page
     /// is the last.
     fn receive(&self, request: &Request<()>) -> (Page, Option<Result<String, Error>>) {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::browser::SCOPE;
+use crate::discovery::LONGEST_URL;
 use crate::exchange::Exchange;
 use crate::pkce::Attempt;
 use crate::{Error, Notice, Prompt};
@@ -117,11 +118,15 @@ impl Grant {
             let text = answer.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
             text.ok_or_else(|| caller.answer(WHAT, format!("its answer has no {name}")))
         };
-        // Shown to a person, who may click on it.
+        // Shown to a person, who may click on it: `https://known.example@evil.example` misleads.
         let https = exchange.discovery.token.scheme() == "https";
         let page = |text: &str| {
-            let fits = |url: &Url| url.scheme() == "https" || (url.scheme() == "http" && !https);
-            Url::parse(text).ok().filter(fits)
+            let fits = |url: &Url| {
+                (url.scheme() == "https" || (url.scheme() == "http" && !https))
+                    && url.username().is_empty()
+                    && url.password().is_none()
+            };
+            if text.len() > LONGEST_URL { None } else { Url::parse(text).ok().filter(fits) }
         };
         let seconds = |name: &str| {
             let seconds = answer.get(name).and_then(Value::as_f64).filter(|it| *it > 0.0);

@@ -60,7 +60,8 @@ impl Discovery {
                 (Ok(base), Ok(target)) => host::check_target(&base, &target).is_ok(),
                 _ => false,
             };
-            match Url::parse(found).ok().filter(fits) {
+            let url = if found.len() > LONGEST_URL { None } else { Url::parse(found).ok() };
+            match url.filter(fits) {
                 Some(url) => Ok(Some(url)),
                 None => {
                     let found = escape_remote(found);
@@ -119,6 +120,10 @@ impl Discovery {
 }
 
 const WHAT: &str = "discovery document";
+
+/// The longest URL that is taken from an issuer, in bytes: it is shown, and a browser gets it as an
+/// argument.
+pub(crate) const LONGEST_URL: usize = 2048;
 
 /// The largest discovery document, in bytes.
 const DOCUMENT_CAP: usize = 64 << 10;

@@ -21,7 +21,7 @@ pub enum Untrusted {
     /// Signed in a way that the issuer does not announce, or not signed.
     #[error("expected an algorithm of {}, found {found}", expected.join(", "))]
     Algorithm {
-        /// What the discovery document lists.
+        /// What the discovery document lists; the first of many.
         expected: Vec<String>,
         /// What the token's header says.
         found: String,
@@ -119,7 +119,8 @@ impl Expected<'_> {
         let algorithm = token.algorithm();
         let symmetric = algorithm == "none" || algorithm.starts_with("HS");
         if symmetric || !self.algorithms.iter().any(|known| known == algorithm) {
-            let expected = self.algorithms.iter().map(|known| escape_remote(known)).collect();
+            let shown = self.algorithms.iter().take(ALGORITHMS_SHOWN);
+            let expected = shown.map(|known| escape_remote(known)).collect();
             return Err(Untrusted::Algorithm { expected, found: escape_remote(algorithm) });
         }
         let id = header.get("kid").and_then(Value::as_str);
@@ -189,6 +190,9 @@ fn half_hash(algorithm: &str, text: &str) -> String {
     let bytes = digest.as_bytes();
     URL_SAFE_NO_PAD.encode(bytes.get(..bytes.len() / 2).unwrap_or_default())
 }
+
+/// No issuer announces as many.
+const ALGORITHMS_SHOWN: usize = 12;
 
 /// As Fulcio's library has it for `nbf`.
 const LEEWAY: Duration = Duration::from_secs(300);

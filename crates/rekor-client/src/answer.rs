@@ -23,7 +23,9 @@ impl Site {
     }
 
     pub(crate) fn malformed(&self, reason: impl Into<String>) -> Error {
-        Error::Malformed { url: self.0.clone(), reason: reason.into() }
+        // A parser's words may hold a part of the answer.
+        let reason = host::escape_remote(&reason.into());
+        Error::Malformed { url: self.0.clone(), reason }
     }
 
     pub(crate) fn mismatch(

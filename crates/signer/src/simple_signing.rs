@@ -1,8 +1,8 @@
 //! Recognizes a simple-signing document while a file is hashed, in constant memory.
 //!
 //! It is a JSON object with `critical.image.docker-manifest-digest`. Readers differ in what else
-//! they accept, so that this accepts more than any of them: names in upper or lower case, written
-//! with escapes, after a byte order mark, with values of any kind, in a document that need not be
+//! they accept, so that this accepts more than any of them: names in upper or lower case
+//! (of all letters that a reader may take for the same), written with escapes, after a byte order mark, with values of any kind, in a document that need not be
 //! well-formed anywhere else.
 
 /// Follows the structure of a JSON document without keeping it.
@@ -75,8 +75,10 @@ impl Scanner {
                 let value = value << 4 | digit;
                 self.state = match missing {
                     1 => {
-                        // A name of the path has no others.
-                        self.push(u8::try_from(value).unwrap_or(0));
+                        let letter = char::from_u32(value).unwrap_or('\0');
+                        for byte in letter.encode_utf8(&mut [0; 4]).bytes() {
+                            self.push(byte);
+                        }
                         State::Text
                     }
                     missing => State::Unicode(missing - 1, value),
@@ -148,8 +150,7 @@ impl Scanner {
         // Only the members of what the path has led to so far.
         let here = self.depth == self.matched + 1;
         let expected = PATH.get(self.matched).filter(|_| here);
-        self.pending =
-            expected.is_some_and(|expected| expected.as_bytes().eq_ignore_ascii_case(&self.name));
+        self.pending = expected.is_some_and(|expected| is_named(&self.name, expected));
     }
 
     fn push(&mut self, byte: u8) {
@@ -159,8 +160,21 @@ impl Scanner {
     }
 }
 
+/// Whether a reader may take `name` for `expected`. Readers written in Go compare names by Unicode's
+/// simple case folding, to which two letters outside of ASCII belong.
+fn is_named(name: &[u8], expected: &str) -> bool {
+    let Ok(name) = std::str::from_utf8(name) else { return false };
+    let folded = name.chars().map(|letter| match letter {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    });
+    folded.eq(expected.chars())
+}
+
 const PATH: [&str; 3] = ["critical", "image", "docker-manifest-digest"];
-const LONGEST_NAME: usize = 22;
+/// The last name of the path, each letter in its longest spelling.
+const LONGEST_NAME: usize = 26;
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 #[cfg(test)]
@@ -185,6 +199,8 @@ mod tests {
             r#"{"\u0063ritical":{"im\u0061ge":{"docker-manifest-digest":null}}}"#,
             r#"{"optional":{"a":[{"}":"]"}]},"critical":{"identity":{},"image":{"x":[1,2],"docker-manifest-digest":"s"}}}"#,
             r#"{"critical":1,"critical":{"image":[],"image":{"docker-manifest-digest":"s"}}}"#,
+            r#"{"critical":{"image":{"doc\u212aer-manife\u017ft-dige\u017Ft":"s"}}}"#,
+            "{\"critical\":{\"image\":{\"doc\u{212a}er-manife\u{17f}t-dige\u{17f}t\":\"s\"}}}",
             r#"{"a\"b":"c\\","critical":{"image":{"docker-manifest-digest":"s"}}}"#,
         ] {
             assert!(is_simple_signing(text), "{text}");
@@ -197,6 +213,8 @@ mod tests {
             "",
             "[]",
             "critical",
+            r#"{"critical":{"image":{"docker-manifest-diges\u0442":"s"}}}"#,
+            r#"{"critical":{"image":{"\ud800docker-manifest-digest":"s"}}}"#,
             r#"{"critical":{"image":"docker-manifest-digest"}}"#,
             r#"{"critical":{"images":{"docker-manifest-digest":"s"}}}"#,
             r#"{"critical":[{"image":{"docker-manifest-digest":"s"}}]}"#,

@@ -36,11 +36,8 @@ pub(crate) fn unique_keys<'de, D: Deserializer<'de>>(
 /// Characters that make a line look different from what it says: a reviewer could not see what the
 /// policy accepts.
 pub(crate) fn refuse_invisible(text: &str) -> Result<(), (String, String)> {
-    let invisible = |(_, c): &(usize, char)| {
-        (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
-            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-            || matches!(c, '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
+    let invisible =
+        |(_, c): &(usize, char)| host::is_unsafe(*c) && !matches!(c, '\n' | '\r' | '\t');
     match text.char_indices().find(invisible) {
         Some((offset, c)) => Err((
             line(text, offset),

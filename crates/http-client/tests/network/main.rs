@@ -4,6 +4,7 @@
 
 mod bounds;
 mod hostile;
+mod http2;
 mod proxies;
 mod redirects;
 mod retries;

@@ -155,3 +155,99 @@ async fn plain_http_to_another_machine_is_refused_before_anything_is_sent_unless
     let client = HttpClient::new(&danger::allow_plain_http(Settings::from_env(&env)));
     assert_eq!(client.send(get(url), &CallPolicy::new()).await.unwrap().body(), "sent");
 }
+
+/// What a proxy says to `CONNECT`, or instead of it, and what comes of it.
+#[tokio::test]
+async fn a_proxy_that_lies_is_named_and_gets_nothing() {
+    let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(9000));
+    let tries: [(&str, &str, &str); 13] = [
+        ("a page instead of the tunnel", "HTTP/1.1 200 OK\r\n\r\n<html>log in here</html>", "tls"),
+        (
+            "a login page by redirect",
+            "HTTP/1.1 302 Found\r\nLocation: http://evil.example/\r\n\r\n",
+            "connect",
+        ),
+        (
+            "an interim answer first",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+            "connect",
+        ),
+        ("a head of 9 kB", &long, "connect"),
+        ("a status of four digits", "HTTP/1.1 2000 OK\r\n\r\n", "connect"),
+        ("a status of letters", "HTTP/1.1 2OO OK\r\n\r\n", "connect"),
+        ("another version", "HTTP/2 200\r\n\r\n", "connect"),
+        ("another protocol", "SSH-2.0-x\r\n\r\n", "connect"),
+        ("lines without a carriage return", "HTTP/1.1 200 OK\n\n", "timeout"),
+        ("half a head", "HTTP/1.1 200 OK\r\n", "timeout"),
+        ("nothing", "", "timeout"),
+        ("a tunnel to nowhere", "HTTP/1.1 200 OK\r\n\r\n", "timeout"),
+        (
+            "an alert instead of a certificate",
+            "HTTP/1.1 200 OK\r\n\r\n\u{15}\u{3}\u{3}\0\u{2}\u{2}\u{28}",
+            "tls",
+        ),
+    ];
+    for (name, says, expected) in tries {
+        let says = says.to_owned();
+        let seen: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let kept = Arc::clone(&seen);
+        let proxy = raw(move |_, mut stream| {
+            let (says, kept) = (says.clone(), Arc::clone(&kept));
+            async move {
+                head(&mut stream).await;
+                let _ = stream.write_all(says.as_bytes()).await;
+                let mut bytes = [0; 4096];
+                while let Ok(length @ 1..) = stream.read(&mut bytes).await {
+                    kept.lock().unwrap().extend_from_slice(&bytes[..length]);
+                }
+            }
+        })
+        .await;
+        let client = client_with(&[("ALL_PROXY", &format!("http://user:hunter2@{proxy}"))]);
+        let mut request = get("https://service.example/secret-path");
+        request.headers_mut().insert("authorization", "Bearer hunter3".parse().unwrap());
+        let policy =
+            CallPolicy::new().with_attempts(1).with_attempt(std::time::Duration::from_millis(700));
+        let error = send(&client, request, policy).await.unwrap_err();
+        let found = match &error {
+            TransportError::Connect { .. } => "connect",
+            TransportError::Tls { .. } => "tls",
+            TransportError::Timeout { .. } => "timeout",
+            _ => "another error",
+        };
+        let text = chain(&error);
+        assert_eq!(found, expected, "{name}: {text}");
+        assert!(!text.contains("hunter") && text.len() < 600, "{name}: {text}");
+        // The request itself never leaves: at most a TLS handshake.
+        let seen = String::from_utf8_lossy(&seen.lock().unwrap()).into_owned();
+        assert!(!seen.contains("hunter3") && !seen.contains("secret-path"), "{name}: {seen}");
+    }
+}
+
+#[tokio::test]
+async fn a_socks_proxy_that_lies_is_named_and_gets_nothing() {
+    let tries: [(&str, &[u8]); 8] = [
+        ("nothing", b""),
+        ("an older version", b"\x04\x5a\0\0\0\0\0\0"),
+        ("no way to log in", b"\x05\xff"),
+        ("an unknown way to log in", b"\x05\x99"),
+        ("a refusal", b"\x05\0\x05\x02\0\x01\0\0\0\0\0\0"),
+        ("an address of an unknown type", b"\x05\0\x05\0\0\x77\0\0\0\0\0\0"),
+        ("HTTP", b"HTTP/1.1 200 OK\r\n\r\n"),
+        ("half an answer", b"\x05\0\x05\0"),
+    ];
+    for (name, says) in tries {
+        let proxy = raw(move |_, mut stream| async move {
+            let _ = stream.write_all(says).await;
+            let mut bytes = [0; 4096];
+            while let Ok(1..) = stream.read(&mut bytes).await {}
+        })
+        .await;
+        let client = client_with(&[("ALL_PROXY", &format!("socks5://user:hunter2@{proxy}"))]);
+        let policy = plain().with_attempts(1).with_attempt(std::time::Duration::from_millis(700));
+        let error = send(&client, get("http://service.example/"), policy).await.unwrap_err();
+        let text = chain(&error);
+        let fits = matches!(error, TransportError::Connect { .. } | TransportError::Timeout { .. });
+        assert!(fits && !text.contains("hunter") && text.len() < 600, "{name}: {text}");
+    }
+}

@@ -12,16 +12,16 @@ use oidc_interactive::{Flow, Login, Notice};
 use sandbox::{LOGIN_EMAIL, LoginPage};
 use tokio::process::{Child, Command};
 
-use crate::fake::Somebody;
+use crate::fake::FakeUser;
 use crate::network::{host, start};
 
 /// The browser, or `None` after a line on stderr that the test runner does not swallow. Where `CI`
 /// is set there must be one.
 fn chromium() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut places = std::env::split_paths(&path)
-        .flat_map(|place| ["chromium", "chromium-browser"].map(|name| place.join(name)));
-    let found = places.find(|place| place.is_file());
+    let mut paths = std::env::split_paths(&path)
+        .flat_map(|setup| ["chromium", "chromium-browser"].map(|name| setup.join(name)));
+    let found = paths.find(|path| path.is_file());
     if found.is_none() {
         assert!(std::env::var_os("CI").is_none(), "there is no chromium, and CI must have it");
         let thread = std::thread::current();
@@ -102,7 +102,7 @@ async fn a_real_browser_sends_the_form_and_comes_back() {
     let (sandbox, _directory) = start(LoginPage::Script).await;
     let login = Login::new(&*sandbox.endpoints().oidc).with_deadline(Duration::from_secs(90));
     let host = host(Arc::clone(&browser) as Arc<dyn Programs>);
-    let token = login.log_in(&host, &SystemLoopback, &Somebody::default()).await.unwrap();
+    let token = login.log_in(&host, &SystemLoopback, &FakeUser::default()).await.unwrap();
     assert_eq!(token.claims().email(), Some(LOGIN_EMAIL));
     browser.close().await;
 }
@@ -116,7 +116,7 @@ async fn a_real_browser_lets_a_device_in() {
         .with_flow(Flow::Device)
         .with_deadline(Duration::from_secs(90));
     let other = Arc::clone(&browser);
-    let person = Somebody::who(move |notice| {
+    let person = FakeUser::reacting(move |notice| {
         if let Notice::Device { complete_url: Some(url), .. } = notice {
             other.open(url);
         }

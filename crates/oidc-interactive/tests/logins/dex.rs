@@ -11,7 +11,7 @@ use oidc_interactive::{Error, Flow, Login};
 use serde_json::{Value, json};
 use url::form_urlencoded::parse;
 
-use crate::fake::{Browser, FakeClock, Somebody, block_on, host, whole};
+use crate::fake::{Browser, FakeClock, FakeUser, block_on, host, whole};
 
 const ISSUER: &str = "http://127.0.0.1:5557/dex";
 
@@ -96,7 +96,7 @@ const DEVICE_CASES: [&str; 4] = [
     "device token after consent",
 ];
 
-fn device_login(dex: &Arc<Dex>, clock: &FakeClock, person: &Somebody) -> Result<(), Error> {
+fn device_login(dex: &Arc<Dex>, clock: &FakeClock, person: &FakeUser) -> Result<(), Error> {
     let browser = Browser::none();
     let host = host(dex.transport(), clock, &browser);
     let login = Login::new(ISSUER).with_flow(Flow::Device);
@@ -110,7 +110,7 @@ fn device_login(dex: &Arc<Dex>, clock: &FakeClock, person: &Somebody) -> Result<
 fn the_device_flow_ends_with_a_token_that_dex_signed() {
     let dex = Dex::new(&DEVICE_CASES);
     let clock = FakeClock::at(DEVICE_TIME);
-    let person = Somebody::default();
+    let person = FakeUser::default();
     device_login(&dex, &clock, &person).unwrap();
     assert!(person.was_told("RQPF-GXKW"));
     assert!(person.was_told("http://127.0.0.1:5557/dex/device?user_code=RQPF-GXKW"));
@@ -132,7 +132,7 @@ fn the_device_flow_ends_with_a_token_that_dex_signed() {
 #[test]
 fn the_recorded_token_is_expired_a_minute_later() {
     let clock = FakeClock::at(DEVICE_TIME + 60);
-    let error = device_login(&Dex::new(&DEVICE_CASES), &clock, &Somebody::default()).unwrap_err();
+    let error = device_login(&Dex::new(&DEVICE_CASES), &clock, &FakeUser::default()).unwrap_err();
     let text = whole(&error);
     // It was waited for 20 seconds.
     let expected = "it expired 20 s ago by the clock of this machine, and was issued 80 s ago";
@@ -149,7 +149,7 @@ fn a_token_that_dex_did_not_sign_is_refused() {
         let instead = BTreeMap::from([("device token after consent", body)]);
         let dex = Dex::lying(&DEVICE_CASES, instead);
         let clock = FakeClock::at(DEVICE_TIME);
-        whole(&device_login(&dex, &clock, &Somebody::default()).unwrap_err())
+        whole(&device_login(&dex, &clock, &FakeUser::default()).unwrap_err())
     };
     // The signature of the access token.
     let (signed, _) = token.rsplit_once('.').unwrap();
@@ -159,7 +159,7 @@ fn a_token_that_dex_did_not_sign_is_refused() {
         error.contains("signature does not verify with the issuer's key f9dfe3dc84"),
         "{error}"
     );
-    // The access token of somebody else.
+    // The access token of another user.
     let error = changed(&|body| body["access_token"] = json!("another"));
     assert!(error.contains("at_hash does not fit"), "{error}");
     let error = changed(&|body| body["id_token"] = json!("not a token"));
@@ -190,7 +190,7 @@ fn code_login(answer: &'static str) -> (Error, Arc<Dex>, Browser) {
     let clock = FakeClock::at(CODE_TIME);
     let host = host(dex.transport(), &clock, &browser);
     let login = Login::new(ISSUER);
-    let error = block_on(login.log_in(&host, &browser, &Somebody::default())).unwrap_err();
+    let error = block_on(login.log_in(&host, &browser, &FakeUser::default())).unwrap_err();
     (error, dex, browser)
 }
 
@@ -230,7 +230,7 @@ fn every_recorded_refusal_of_a_code_is_told_in_dexs_words() {
 fn an_unknown_device_code_ends_the_wait() {
     let dex = Dex::new(&["device code, unknown client", "device token, unknown code"]);
     let clock = FakeClock::at(DEVICE_TIME);
-    let error = device_login(&dex, &clock, &Somebody::default()).unwrap_err();
+    let error = device_login(&dex, &clock, &FakeUser::default()).unwrap_err();
     assert!(error.to_string().ends_with("invalid_request: Invalid Device code."), "{error}");
 }
 
@@ -245,7 +245,7 @@ fn the_wait_ends_with_the_deadline_of_the_caller_or_of_dex() {
         let host = host(dex.transport(), &clock, &browser);
         let login =
             Login::new(ISSUER).with_flow(Flow::Device).with_deadline(Duration::from_secs(deadline));
-        let error = block_on(login.log_in(&host, &browser, &Somebody::default())).unwrap_err();
+        let error = block_on(login.log_in(&host, &browser, &FakeUser::default())).unwrap_err();
         let Error::Deadline { place, after } = error else { panic!("{error}") };
         assert_eq!((place, after.as_secs()), ("another device", deadline.min(300)));
         assert_eq!(*clock.slept.lock().unwrap(), slept);

@@ -22,7 +22,7 @@ use url::form_urlencoded::Serializer;
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let mut future = std::pin::pin!(future);
-    for _ in 0..10_000 {
+    for _ in 0..100_000 {
         if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
             return value;
         }
@@ -40,7 +40,7 @@ async fn patiently(times: u32) {
     .await;
 }
 
-/// A clock that moves when somebody waits for it.
+/// A clock that moves when something waits for it.
 #[derive(Clone)]
 pub(crate) struct FakeClock {
     now: Arc<Mutex<SystemTime>>,
@@ -52,6 +52,10 @@ impl FakeClock {
     pub(crate) fn at(seconds: u64) -> Self {
         let now = UNIX_EPOCH + Duration::from_secs(seconds);
         Self { now: Arc::new(Mutex::new(now)), slept: Arc::default() }
+    }
+
+    pub(crate) fn set_back(&self, duration: Duration) {
+        *self.now.lock().unwrap() -= duration;
     }
 
     pub(crate) fn pass(&self, duration: Duration) {
@@ -75,12 +79,12 @@ impl Clock for FakeClock {
 }
 
 /// What the browser does when it is sent somewhere.
-type Surf = dyn Fn(&Browser, &Url) -> Result<Option<i32>, ProgramError> + Send + Sync;
+type Visit = dyn Fn(&Browser, &Url) -> Result<Option<i32>, ProgramError> + Send + Sync;
 
 /// A browser, and the loopback interface over which it comes back.
 #[derive(Clone)]
 pub(crate) struct Browser {
-    surf: Arc<Surf>,
+    visit: Arc<Visit>,
     back: Arc<Mutex<VecDeque<Url>>>,
     /// The pages it was shown when it came back: status and text.
     pub(crate) shown: Arc<Mutex<Vec<(u16, String)>>>,
@@ -88,9 +92,9 @@ pub(crate) struct Browser {
 
 impl Browser {
     pub(crate) fn new(
-        surf: impl Fn(&Self, &Url) -> Result<Option<i32>, ProgramError> + Send + Sync + 'static,
+        visit: impl Fn(&Self, &Url) -> Result<Option<i32>, ProgramError> + Send + Sync + 'static,
     ) -> Self {
-        Self { surf: Arc::new(surf), back: Arc::default(), shown: Arc::default() }
+        Self { visit: Arc::new(visit), back: Arc::default(), shown: Arc::default() }
     }
 
     /// There is none on this machine.
@@ -112,7 +116,7 @@ impl Programs for Browser {
     fn launch(&self, launch: Launch) -> BoxFuture<'_, Result<Option<i32>, ProgramError>> {
         assert!(launch.without.iter().any(|name| name == "SIGSTORE_ID_TOKEN"));
         let url = Url::parse(launch.args.last().unwrap()).unwrap();
-        Box::pin(std::future::ready((self.surf)(self, &url)))
+        Box::pin(std::future::ready((self.visit)(self, &url)))
     }
 }
 
@@ -123,22 +127,23 @@ impl Loopback for Browser {
         port: u16,
     ) -> BoxFuture<'_, Result<Box<dyn Callbacks>, std::io::Error>> {
         let taken = port == 1 || addresses.is_empty();
-        let door = Door { browser: self.clone(), port: if port == 0 { 45141 } else { port } };
+        let listener =
+            FakeListener { browser: self.clone(), port: if port == 0 { 45141 } else { port } };
         Box::pin(async move {
             if taken {
                 return Err(std::io::Error::from(std::io::ErrorKind::AddrInUse));
             }
-            Ok(Box::new(door) as Box<dyn Callbacks>)
+            Ok(Box::new(listener) as Box<dyn Callbacks>)
         })
     }
 }
 
-struct Door {
+struct FakeListener {
     browser: Browser,
     port: u16,
 }
 
-impl Callbacks for Door {
+impl Callbacks for FakeListener {
     fn serve<'a>(
         &'a mut self,
         answer: &'a mut (dyn FnMut(&Request<()>) -> Page + Send),
@@ -163,32 +168,32 @@ impl Callbacks for Door {
     }
 }
 
-/// What somebody types when they are given a URL.
+/// What the user types when shown a URL.
 type Typing = dyn Fn(&Url) -> Result<String, String> + Send + Sync;
 
-/// What somebody does when they are told something.
+/// What the user does when told something.
 type Telling = dyn Fn(&Notice<'_>) + Send + Sync;
 
-/// Somebody who is told things and may type a code.
+/// FakeUser who is told things and may type a code.
 #[derive(Clone, Default)]
-pub(crate) struct Somebody {
-    /// What they were told, as `Debug` shows it.
+pub(crate) struct FakeUser {
+    /// What the user was told, as `Debug` shows it.
     pub(crate) told: Arc<Mutex<Vec<String>>>,
     types: Option<Arc<Typing>>,
     tells: Option<Arc<Telling>>,
     url: Arc<Mutex<Option<Url>>>,
 }
 
-impl Somebody {
-    /// Types what `types` makes of the URL that they were given.
-    pub(crate) fn who_types(
+impl FakeUser {
+    /// Types what `types` makes of the URL that was shown.
+    pub(crate) fn typing(
         types: impl Fn(&Url) -> Result<String, String> + Send + Sync + 'static,
     ) -> Self {
         Self { types: Some(Arc::new(types)), ..Self::default() }
     }
 
-    /// Does `tells` when they are told something.
-    pub(crate) fn who(tells: impl Fn(&Notice<'_>) + Send + Sync + 'static) -> Self {
+    /// Does `tells` when told something.
+    pub(crate) fn reacting(tells: impl Fn(&Notice<'_>) + Send + Sync + 'static) -> Self {
         Self { tells: Some(Arc::new(tells)), ..Self::default() }
     }
 
@@ -197,7 +202,7 @@ impl Somebody {
     }
 }
 
-impl Prompt for Somebody {
+impl Prompt for FakeUser {
     fn tell(&self, notice: &Notice<'_>) {
         self.told.lock().unwrap().push(format!("{notice:?}"));
         if let Notice::OutOfBand { url } = notice {

@@ -14,16 +14,16 @@ use sandbox::{Config, Fault, LOGIN_EMAIL, LoginPage, SECRET_CLIENT, Sandbox};
 use secrecy::SecretString;
 use url::Url;
 
-use crate::fake::{Browser, FakeClock, Somebody, block_on, fetch, host, location, whole};
+use crate::fake::{Browser, FakeClock, FakeUser, block_on, fetch, host, location, whole};
 
-struct Place {
-    sandbox: Arc<Sandbox>,
-    clock: FakeClock,
-    login: Login,
+pub(crate) struct Setup {
+    pub(crate) sandbox: Arc<Sandbox>,
+    pub(crate) clock: FakeClock,
+    pub(crate) login: Login,
 }
 
-impl Place {
-    fn new(page: LoginPage, faults: &[Fault]) -> Self {
+impl Setup {
+    pub(crate) fn new(page: LoginPage, faults: &[Fault]) -> Self {
         let clock = FakeClock::at(1_800_000_000);
         let faults: BTreeSet<Fault> = faults.iter().copied().collect();
         let config =
@@ -33,12 +33,12 @@ impl Place {
         Self { sandbox, clock, login }
     }
 
-    fn direct(faults: &[Fault]) -> Self {
+    pub(crate) fn direct(faults: &[Fault]) -> Self {
         Self::new(LoginPage::Direct, faults)
     }
 
     /// A browser that goes to the login page and where that sends it.
-    fn browser(&self) -> Browser {
+    pub(crate) fn browser(&self) -> Browser {
         let sandbox = Arc::clone(&self.sandbox);
         Browser::new(move |browser, url| {
             let answer = fetch(&*sandbox, &Method::GET, url.as_str(), &[]).unwrap();
@@ -47,27 +47,27 @@ impl Place {
         })
     }
 
-    fn log_in(&self, browser: &Browser, person: &Somebody) -> Result<IdToken, Error> {
+    pub(crate) fn log_in(&self, browser: &Browser, person: &FakeUser) -> Result<IdToken, Error> {
         self.log_in_through(Arc::clone(&self.sandbox) as Arc<dyn Transport>, browser, person)
     }
 
-    fn log_in_through(
+    pub(crate) fn log_in_through(
         &self,
         http: Arc<dyn Transport>,
         browser: &Browser,
-        person: &Somebody,
+        person: &FakeUser,
     ) -> Result<IdToken, Error> {
         block_on(self.login.log_in(&host(http, &self.clock, browser), browser, person))
     }
 
     fn fails(&self) -> String {
-        whole(&self.log_in(&self.browser(), &Somebody::default()).unwrap_err())
+        whole(&self.log_in(&self.browser(), &FakeUser::default()).unwrap_err())
     }
 
-    /// Somebody who enters the code of the device flow and presses this button.
-    fn device_person(&self, button: &'static str) -> Somebody {
+    /// FakeUser who enters the code of the device flow and presses this button.
+    fn device_user(&self, button: &'static str) -> FakeUser {
         let sandbox = Arc::clone(&self.sandbox);
-        Somebody::who(move |notice| {
+        FakeUser::reacting(move |notice| {
             if let Notice::Device { user_code, url, complete_url, .. } = notice {
                 assert!(complete_url.unwrap().starts_with(url));
                 let fields = [("user_code", *user_code), ("approval", button)];
@@ -88,9 +88,9 @@ fn code_shown(sandbox: &Sandbox, url: &Url) -> String {
 
 #[test]
 fn a_browser_logs_in() {
-    let place = Place::direct(&[]);
-    let (browser, person) = (place.browser(), Somebody::default());
-    let token = place.log_in(&browser, &person).unwrap();
+    let setup = Setup::direct(&[]);
+    let (browser, person) = (setup.browser(), FakeUser::default());
+    let token = setup.log_in(&browser, &person).unwrap();
     assert_eq!(token.claims().email(), Some(LOGIN_EMAIL));
     assert_eq!(token.claims().audiences(), ["sigstore"]);
     assert!(person.was_told("Browser { url: \"http://localhost:"));
@@ -103,9 +103,9 @@ fn a_browser_logs_in() {
 
 #[test]
 fn a_person_fills_in_the_form() {
-    let place = Place::new(LoginPage::Form, &[]);
+    let setup = Setup::new(LoginPage::Form, &[]);
     for (button, email) in [("approve", Some("a@b.example")), ("reject", None)] {
-        let sandbox = Arc::clone(&place.sandbox);
+        let sandbox = Arc::clone(&setup.sandbox);
         let browser = Browser::new(move |browser, url| {
             let page = fetch(&*sandbox, &Method::GET, url.as_str(), &[]).unwrap();
             let html = String::from_utf8(page.into_body().to_vec()).unwrap();
@@ -119,7 +119,7 @@ fn a_person_fills_in_the_form() {
             browser.come_back(location(&answer));
             Ok(Some(0))
         });
-        let token = place.log_in(&browser, &Somebody::default());
+        let token = setup.log_in(&browser, &FakeUser::default());
         match email {
             Some(_) => assert_eq!(token.unwrap().claims().email(), email),
             None => {
@@ -142,7 +142,7 @@ fn each_fault_of_an_issuer_has_its_own_words() {
         (Fault::TokenExpired, "it expired 60 s ago by the clock of this machine"),
         (Fault::TokenForAnother, "expected the audience sigstore, found another"),
     ] {
-        let error = Place::direct(&[fault]).fails();
+        let error = Setup::direct(&[fault]).fails();
         assert!(error.contains(words), "{fault}: {error}");
         assert!(!error.contains("eyJ"), "{fault}: {error}");
     }
@@ -150,18 +150,18 @@ fn each_fault_of_an_issuer_has_its_own_words() {
 
 #[test]
 fn a_browser_that_never_comes_back_is_waited_for_until_the_deadline() {
-    let mut place = Place::direct(&[]);
-    place.login = place.login.with_deadline(Duration::from_secs(120));
+    let mut setup = Setup::direct(&[]);
+    setup.login = setup.login.with_deadline(Duration::from_secs(120));
     let closed = Browser::new(|_, _| Ok(Some(0)));
-    let error = place.log_in(&closed, &Somebody::default()).unwrap_err();
+    let error = setup.log_in(&closed, &FakeUser::default()).unwrap_err();
     assert_eq!(error.to_string(), "the login in the browser was not finished within 120s");
-    assert_eq!(*place.clock.slept.lock().unwrap(), [120]);
+    assert_eq!(*setup.clock.slept.lock().unwrap(), [120]);
 }
 
 #[test]
 fn other_requests_to_the_port_do_not_disturb_the_login() {
-    let place = Place::direct(&[]);
-    let sandbox = Arc::clone(&place.sandbox);
+    let setup = Setup::direct(&[]);
+    let sandbox = Arc::clone(&setup.sandbox);
     let browser = Browser::new(move |browser, url| {
         for noise in [
             "/",
@@ -178,14 +178,14 @@ fn other_requests_to_the_port_do_not_disturb_the_login() {
         browser.come_back(location(&answer));
         Ok(Some(0))
     });
-    place.log_in(&browser, &Somebody::default()).unwrap();
+    setup.log_in(&browser, &FakeUser::default()).unwrap();
     let statuses: Vec<u16> = browser.shown.lock().unwrap().iter().map(|it| it.0).collect();
     assert_eq!(statuses, [404, 404, 404, 404, 404, 400, 400, 200]);
 }
 
 #[test]
 fn what_belongs_to_another_login_is_never_taken_for_this_one() {
-    let place = Place::direct(&[]);
+    let setup = Setup::direct(&[]);
     for (query, reason) in [
         ("code=c", "its state is another one"),
         ("code=c&state=other", "its state is another one"),
@@ -199,7 +199,7 @@ fn what_belongs_to_another_login_is_never_taken_for_this_one() {
             browser.come_back(&format!("http://localhost:45141/auth/callback?{query}"));
             Ok(Some(0))
         });
-        let error = place.log_in(&browser, &Somebody::default()).unwrap_err();
+        let error = setup.log_in(&browser, &FakeUser::default()).unwrap_err();
         let Error::WrongState { reason: found } = error else { panic!("{query}: {error}") };
         assert_eq!(found, reason, "{query}");
     }
@@ -207,79 +207,79 @@ fn what_belongs_to_another_login_is_never_taken_for_this_one() {
 
 #[test]
 fn the_issuers_own_error_is_told() {
-    let place = Place::direct(&[]);
+    let setup = Setup::direct(&[]);
     let browser = Browser::new(|browser, url| {
         let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1;
         let words = "error=server_error&error_description=bad%1b%5bday";
         browser.come_back(&format!("http://localhost:45141/auth/callback?{words}&state={state}"));
         Ok(Some(0))
     });
-    let error = place.log_in(&browser, &Somebody::default()).unwrap_err().to_string();
+    let error = setup.log_in(&browser, &FakeUser::default()).unwrap_err().to_string();
     assert!(error.ends_with("answered with an error: server_error: bad\\u{1b}[day"), "{error}");
 }
 
 #[test]
 fn without_a_browser_the_code_is_typed() {
-    let place = Place::direct(&[]);
-    let sandbox = Arc::clone(&place.sandbox);
-    let person = Somebody::who_types(move |url| Ok(format!(" {}\n", code_shown(&sandbox, url))));
-    place.log_in(&Browser::none(), &person).unwrap();
+    let setup = Setup::direct(&[]);
+    let sandbox = Arc::clone(&setup.sandbox);
+    let person = FakeUser::typing(move |url| Ok(format!(" {}\n", code_shown(&sandbox, url))));
+    setup.log_in(&Browser::none(), &person).unwrap();
     assert!(person.was_told("NoBrowser { reason: \"there is no xdg-open\""));
     assert!(person.was_told("OutOfBand { url: "));
 }
 
 #[test]
 fn without_a_browser_to_open_the_page_may_be_opened_by_hand() {
-    let place = Place::direct(&[]);
-    let sandbox = Arc::clone(&place.sandbox);
+    let setup = Setup::direct(&[]);
+    let sandbox = Arc::clone(&setup.sandbox);
     let later = Browser::new(|_, _| Ok(Some(3)));
     let hand = later.clone();
-    let person = Somebody::who(move |notice| {
+    let person = FakeUser::reacting(move |notice| {
         if let Notice::NoBrowser { reason, url } = notice {
             assert_eq!(*reason, "xdg-open ended with code 3");
             let answer = fetch(&*sandbox, &Method::GET, url, &[]).unwrap();
             hand.come_back(location(&answer));
         }
     });
-    place.log_in(&later, &person).unwrap();
+    setup.log_in(&later, &person).unwrap();
 }
 
 #[test]
 fn out_of_band_the_code_is_typed_and_nothing_is_launched_or_listened_on() {
-    let mut place = Place::direct(&[]);
-    place.login = place.login.with_flow(Flow::OutOfBand);
+    let mut setup = Setup::direct(&[]);
+    setup.login = setup.login.with_flow(Flow::OutOfBand);
     let unused = Browser::new(|_, _| unreachable!());
-    let sandbox = Arc::clone(&place.sandbox);
-    let person = Somebody::who_types(move |url| Ok(code_shown(&sandbox, url)));
-    place.log_in(&unused, &person).unwrap();
+    let sandbox = Arc::clone(&setup.sandbox);
+    let person = FakeUser::typing(move |url| Ok(code_shown(&sandbox, url)));
+    setup.log_in(&unused, &person).unwrap();
     for (typed, words) in [
         (Ok(" \n"), "no code was typed in: the line is empty"),
         (Err("stdin is closed"), "no code was typed in: stdin is closed"),
         (Ok("nonsense"), "invalid_grant: Invalid or expired code parameter."),
     ] {
-        let person = Somebody::who_types(move |_| typed.map(str::to_owned).map_err(str::to_owned));
-        let error = place.log_in(&unused, &person).unwrap_err().to_string();
+        let person = FakeUser::typing(move |_| typed.map(str::to_owned).map_err(str::to_owned));
+        let error = setup.log_in(&unused, &person).unwrap_err().to_string();
         assert!(error.ends_with(words), "{error}");
     }
-    let error = place.log_in(&unused, &Somebody::default()).unwrap_err();
+    let error = setup.log_in(&unused, &FakeUser::default()).unwrap_err();
     assert!(matches!(error, Error::NoCode { .. }), "{error}");
 }
 
 #[test]
 fn a_device_waits_for_the_person() {
-    let mut place = Place::new(LoginPage::Form, &[]);
-    place.login = place.login.with_flow(Flow::Device);
+    let mut setup = Setup::new(LoginPage::Form, &[]);
+    setup.login = setup.login.with_flow(Flow::Device);
     let browser = Browser::new(|_, _| unreachable!());
-    let token = place.log_in(&browser, &place.device_person("approve")).unwrap();
+    let token = setup.log_in(&browser, &setup.device_user("approve")).unwrap();
     assert_eq!(token.claims().email(), Some(LOGIN_EMAIL));
-    let error = place.log_in(&browser, &place.device_person("reject")).unwrap_err();
+    let error = setup.log_in(&browser, &setup.device_user("reject")).unwrap_err();
     assert!(matches!(error, Error::Denied { .. }), "{error}");
-    let error = place.log_in(&browser, &Somebody::default()).unwrap_err();
+    let error = setup.log_in(&browser, &FakeUser::default()).unwrap_err();
     assert_eq!(error.to_string(), "the login in another device was not finished within 300s");
 
-    let mut place = Place::new(LoginPage::Form, &[Fault::DeviceExpired]);
-    place.login = place.login.with_flow(Flow::Device);
-    let error = place.log_in(&browser, &Somebody::default()).unwrap_err();
+    let mut setup = Setup::new(LoginPage::Form, &[Fault::DeviceExpired]);
+    setup.login = setup.login.with_flow(Flow::Device);
+    let error = setup.log_in(&browser, &FakeUser::default()).unwrap_err();
     assert!(matches!(error, Error::Deadline { .. }), "{error}");
 }
 
@@ -315,44 +315,44 @@ impl Transport for Unsteady {
 
 #[test]
 fn a_device_goes_on_when_the_issuer_is_silent_for_a_while() {
-    let mut place = Place::new(LoginPage::Form, &[]);
-    place.login = place.login.with_flow(Flow::Device);
-    let person = place.device_person("approve");
-    let sandbox = Arc::clone(&place.sandbox);
+    let mut setup = Setup::new(LoginPage::Form, &[]);
+    setup.login = setup.login.with_flow(Flow::Device);
+    let person = setup.device_user("approve");
+    let sandbox = Arc::clone(&setup.sandbox);
     let network = Arc::new(Unsteady { sandbox, polls: AtomicU32::new(0) });
-    place.log_in_through(network, &Browser::none(), &person).unwrap();
+    setup.log_in_through(network, &Browser::none(), &person).unwrap();
     assert!(person.was_told("Unsteady"));
     // RFC 8628 3.5: twice as long each time.
-    assert_eq!(*place.clock.slept.lock().unwrap(), [5, 10, 20]);
+    assert_eq!(*setup.clock.slept.lock().unwrap(), [5, 10, 20]);
 }
 
 #[test]
 fn a_client_with_a_secret_logs_in_in_every_flow() {
-    let mut place = Place::direct(&[]);
+    let mut setup = Setup::direct(&[]);
     let (id, secret) = SECRET_CLIENT;
-    place.login = place.login.with_client(id, Some(SecretString::from(secret)));
-    assert!(!format!("{:?}", place.login).contains(secret));
-    let token = place.log_in(&place.browser(), &Somebody::default()).unwrap();
+    setup.login = setup.login.with_client(id, Some(SecretString::from(secret)));
+    assert!(!format!("{:?}", setup.login).contains(secret));
+    let token = setup.log_in(&setup.browser(), &FakeUser::default()).unwrap();
     assert_eq!(token.claims().audiences(), [id]);
-    place.login = place.login.with_flow(Flow::Device);
-    place.log_in(&Browser::none(), &Somebody::default()).unwrap();
-    place.login = place.login.with_client(id, Some(SecretString::from("wrong")));
-    let error = place.log_in(&Browser::none(), &Somebody::default()).unwrap_err().to_string();
+    setup.login = setup.login.with_flow(Flow::Device);
+    setup.log_in(&Browser::none(), &FakeUser::default()).unwrap();
+    setup.login = setup.login.with_client(id, Some(SecretString::from("wrong")));
+    let error = setup.log_in(&Browser::none(), &FakeUser::default()).unwrap_err().to_string();
     assert!(error.ends_with("invalid_client: Invalid client credentials."), "{error}");
     assert!(!error.contains("wrong"), "{error}");
 }
 
 #[test]
 fn the_redirect_can_be_another_port_and_path() {
-    let mut place = Place::direct(&[]);
+    let mut setup = Setup::direct(&[]);
     let redirect = Url::parse("http://127.0.0.1:8123/other").unwrap();
-    place.login = place.login.with_redirect(&redirect).unwrap();
-    let person = Somebody::default();
-    place.log_in(&place.browser(), &person).unwrap();
+    setup.login = setup.login.with_redirect(&redirect).unwrap();
+    let person = FakeUser::default();
+    setup.log_in(&setup.browser(), &person).unwrap();
     assert!(person.was_told("redirect_uri=http%3A%2F%2F127.0.0.1%3A8123%2Fother"));
     let taken = Url::parse("http://localhost:1/cb").unwrap();
-    place.login = place.login.with_redirect(&taken).unwrap();
-    let error = place.log_in(&place.browser(), &person).unwrap_err();
+    setup.login = setup.login.with_redirect(&taken).unwrap();
+    let error = setup.log_in(&setup.browser(), &person).unwrap_err();
     assert_eq!(error.to_string(), "cannot wait for the browser at http://localhost:1/cb");
     let outside = Url::parse("http://example.com/cb").unwrap();
     assert!(Login::new("x").with_redirect(&outside).is_err());
@@ -360,17 +360,17 @@ fn the_redirect_can_be_another_port_and_path() {
 
 #[test]
 fn a_connector_is_named_to_dex() {
-    let mut place = Place::direct(&[]);
-    place.login = place.login.with_connector("https://github.com/login/oauth");
-    let person = Somebody::default();
-    place.log_in(&place.browser(), &person).unwrap();
+    let mut setup = Setup::direct(&[]);
+    setup.login = setup.login.with_connector("https://github.com/login/oauth");
+    let person = FakeUser::default();
+    setup.log_in(&setup.browser(), &person).unwrap();
     assert!(person.was_told("connector_id=https%3A%2F%2Fgithub.com%2Flogin%2Foauth"));
 }
 
 #[test]
 fn an_issuer_that_is_none_is_named() {
-    let mut place = Place::direct(&[]);
-    let issuer = |name: &str| format!("{}/{name}", place.sandbox.oidc());
+    let mut setup = Setup::direct(&[]);
+    let issuer = |name: &str| format!("{}/{name}", setup.sandbox.oidc());
     let nowhere = "http://localhost:1/dex".to_owned();
     for (issuer, words) in [
         (issuer("nobody"), "answered with an error: HTTP status 404"),
@@ -379,29 +379,29 @@ fn an_issuer_that_is_none_is_named() {
         ("ftp://example.com".to_owned(), "expected a URL of https"),
         (issuer("github"), "does not offer the device flow"),
     ] {
-        place.login = Login::new(&*issuer).with_flow(Flow::Device);
-        let error = place.fails();
+        setup.login = Login::new(&*issuer).with_flow(Flow::Device);
+        let error = setup.fails();
         assert!(error.contains(words), "{issuer}: {error}");
     }
 }
 
 #[test]
 fn a_person_is_asked_again_only_when_the_token_has_grown_old() {
-    let place = Place::direct(&[]);
+    let setup = Setup::direct(&[]);
     let logins = Arc::new(Mutex::new(0));
-    let (sandbox, count) = (Arc::clone(&place.sandbox), Arc::clone(&logins));
+    let (sandbox, count) = (Arc::clone(&setup.sandbox), Arc::clone(&logins));
     let browser = Browser::new(move |browser, url| {
         *count.lock().unwrap() += 1;
         let answer = fetch(&*sandbox, &Method::GET, url.as_str(), &[]).unwrap();
         browser.come_back(location(&answer));
         Ok(Some(0))
     });
-    let http = Arc::clone(&place.sandbox) as Arc<dyn Transport>;
+    let http = Arc::clone(&setup.sandbox) as Arc<dyn Transport>;
     let person = InteractiveLogin::new(
-        place.login.clone(),
-        host(http, &place.clock, &browser),
+        setup.login.clone(),
+        host(http, &setup.clock, &browser),
         Arc::new(browser.clone()),
-        Arc::new(Somebody::default()),
+        Arc::new(FakeUser::default()),
     );
     assert_eq!(person.name(), "interactive");
     let ask = |seconds| {
@@ -411,17 +411,17 @@ fn a_person_is_asked_again_only_when_the_token_has_grown_old() {
     assert!(matches!(ask(30), Outcome::Found(_)));
     assert!(matches!(ask(30), Outcome::Found(_)));
     assert_eq!(*logins.lock().unwrap(), 1);
-    place.clock.pass(Duration::from_secs(40));
+    setup.clock.pass(Duration::from_secs(40));
     assert!(matches!(ask(30), Outcome::Found(_)));
     assert_eq!(*logins.lock().unwrap(), 2);
     // More than the issuer gives: the new one is the best there is, until it is half spent.
     assert!(matches!(ask(600), Outcome::Found(_)));
     assert_eq!(*logins.lock().unwrap(), 2);
-    place.clock.pass(Duration::from_secs(31));
+    setup.clock.pass(Duration::from_secs(31));
     assert!(matches!(ask(600), Outcome::Found(_)));
     assert_eq!(*logins.lock().unwrap(), 3);
     // Two tasks that need a login at the same time share one.
-    place.clock.pass(Duration::from_secs(40));
+    setup.clock.pass(Duration::from_secs(40));
     let both = async {
         let (audience, life) = (Audience::sigstore(), Duration::from_secs(30));
         futures_util::future::join(person.find(&audience, life), person.find(&audience, life)).await
@@ -429,14 +429,14 @@ fn a_person_is_asked_again_only_when_the_token_has_grown_old() {
     assert!(matches!(block_on(both), (Outcome::Found(_), Outcome::Found(_))));
     assert_eq!(*logins.lock().unwrap(), 4);
 
-    let denied = Place::direct(&[Fault::LoginDenied]);
+    let denied = Setup::direct(&[Fault::LoginDenied]);
     let browser = denied.browser();
     let http = Arc::clone(&denied.sandbox) as Arc<dyn Transport>;
     let person = InteractiveLogin::new(
         denied.login.clone(),
         host(http, &denied.clock, &browser),
         Arc::new(browser.clone()),
-        Arc::new(Somebody::default()),
+        Arc::new(FakeUser::default()),
     );
     let outcome = block_on(person.find(&Audience::sigstore(), Duration::ZERO));
     let Outcome::Broken(broken) = outcome else { panic!("{outcome:?}") };

@@ -13,4 +13,5 @@ mod chromium;
 mod dex;
 mod fake;
 mod flows;
+mod hostile;
 mod network;

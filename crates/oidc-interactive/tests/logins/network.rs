@@ -13,7 +13,7 @@ use http_client::{HttpClient, Settings, SystemClock, SystemLoopback};
 use oidc_interactive::{Flow, Login};
 use sandbox::{Config, LOGIN_EMAIL, LoginPage, Running, Sandbox};
 
-use crate::fake::Somebody;
+use crate::fake::FakeUser;
 
 pub(crate) async fn start(page: LoginPage) -> (Running, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
@@ -57,7 +57,7 @@ async fn a_launcher_that_waits_for_the_page_does_not_hang_the_login() {
     let (sandbox, _directory) = start(LoginPage::Direct).await;
     let login = Login::new(format!("{}/dex", sandbox.oidc()));
     let host = host(Arc::new(Waiting));
-    let person = Somebody::default();
+    let person = FakeUser::default();
     let log_in = login.log_in(&host, &SystemLoopback, &person);
     let token = tokio::time::timeout(Duration::from_secs(20), log_in).await.unwrap().unwrap();
     assert_eq!(token.claims().email(), Some(LOGIN_EMAIL));
@@ -68,7 +68,7 @@ async fn a_device_logs_in_over_the_network() {
     let (sandbox, _directory) = start(LoginPage::Direct).await;
     let login = Login::new(&*sandbox.endpoints().oidc).with_flow(Flow::Device);
     let host = host(Arc::new(host::NoPrograms));
-    let token = login.log_in(&host, &SystemLoopback, &Somebody::default()).await.unwrap();
+    let token = login.log_in(&host, &SystemLoopback, &FakeUser::default()).await.unwrap();
     assert_eq!(token.claims().email(), Some(LOGIN_EMAIL));
 }
 
@@ -81,7 +81,7 @@ async fn the_deadline_holds_over_the_network() {
         let host = host(Arc::new(host::NoPrograms));
         let login = login.clone().with_flow(flow);
         let started = std::time::Instant::now();
-        let error = login.log_in(&host, &SystemLoopback, &Somebody::default()).await.unwrap_err();
+        let error = login.log_in(&host, &SystemLoopback, &FakeUser::default()).await.unwrap_err();
         assert!(error.to_string().ends_with("within 300ms"), "{error}");
         assert!(started.elapsed() < Duration::from_secs(5));
     }

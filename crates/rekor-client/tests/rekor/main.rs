@@ -6,6 +6,7 @@
 )]
 
 mod find;
+mod hostile;
 mod refusals;
 
 use std::sync::{Arc, Mutex};

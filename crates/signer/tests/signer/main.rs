@@ -5,6 +5,8 @@
 #![expect(clippy::disallowed_methods, reason = "the sandbox runs at the real time")]
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod hostile;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -213,11 +215,13 @@ fn user_token(sandbox: &sandbox::Running, name: &str) -> String {
     sandbox.token("uri", claims.as_object().unwrap()).unwrap()
 }
 
-/// Counts what is logged, and gives the certificate authority the token of somebody else.
+/// Counts what is logged, and gives the certificate authority the token of another user.
 struct Between {
     http: HttpClient,
     logged: Arc<AtomicUsize>,
     token: Option<String>,
+    /// Where answers are changed, and how.
+    change: Option<(&'static str, hostile::Answer)>,
 }
 
 impl Transport for Between {
@@ -234,7 +238,12 @@ impl Transport for Between {
         {
             *bearer = format!("Bearer {token}").parse().unwrap();
         }
-        self.http.send(request, policy)
+        let change = self.change.filter(|(path, _)| request.uri().path().ends_with(path));
+        let answer = self.http.send(request, policy);
+        Box::pin(async move {
+            let answer = answer.await?;
+            Ok(change.map_or_else(|| answer.clone(), |(_, change)| change(answer.clone())))
+        })
     }
 }
 
@@ -248,6 +257,7 @@ fn a_certificate_of_another_identity_is_refused_before_anything_is_logged() {
             http,
             logged: count,
             token: Some(user_token(sandbox, "mallory")),
+            change: None,
         },
     );
     let Err(Error::Untrusted(reason)) = signed else { panic!("{signed:?}") };
@@ -264,7 +274,7 @@ fn a_root_without_the_timestamp_authority_in_use_fails_before_anything_is_logged
     let other: serde_json::Value = serde_json::from_str(&other).unwrap();
     let signed = with_sandbox(
         |root| root["timestampAuthorities"] = other["timestampAuthorities"].clone(),
-        |http, _| Between { http, logged: count, token: None },
+        |http, _| Between { http, logged: count, token: None, change: None },
     );
     assert!(matches!(signed, Err(Error::Untrusted(_))), "{signed:?}");
     assert_eq!(logged.load(Ordering::Relaxed), 0);
@@ -278,7 +288,7 @@ fn a_root_without_the_log_in_use_fails_before_anything_is_logged() {
     let other: serde_json::Value = serde_json::from_str(&other).unwrap();
     let signed = with_sandbox(
         |root| root["tlogs"] = other["tlogs"].clone(),
-        |http, _| Between { http, logged: count, token: None },
+        |http, _| Between { http, logged: count, token: None, change: None },
     );
     let Err(Error::Untrusted(reason)) = signed else { panic!("{signed:?}") };
     assert!(reason.to_string().contains("does not know the transparency log"), "{reason}");
@@ -292,7 +302,7 @@ fn a_log_that_is_reached_by_another_url_is_known_by_its_key() {
             root["tlogs"].as_array_mut().unwrap().truncate(1);
             root["tlogs"][0]["baseUrl"] = "https://rekor.internal.example".into();
         },
-        |http, _| Between { http, logged: Arc::default(), token: None },
+        |http, _| Between { http, logged: Arc::default(), token: None, change: None },
     );
     signed.unwrap();
 }

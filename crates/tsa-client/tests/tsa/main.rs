@@ -6,6 +6,8 @@
     reason = "helpers of tests are not in #[test] functions"
 )]
 
+mod hostile;
+
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
