@@ -59,7 +59,7 @@ pub fn sct(data: &[u8]) {
     }
 }
 
-/// A timestamp: kept as it is, and an authority vouches for one message only.
+/// A timestamp: kept as it is, and an authority stamps one message only.
 pub fn timestamp(data: &[u8]) {
     let Some(timestamp) = read(Timestamp::from_der(data)) else { return };
     assert_eq!(timestamp.der(), data);

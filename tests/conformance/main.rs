@@ -24,7 +24,7 @@ const IDENTITY: &str = "https://github.com/sigstore-conformance/extremely-danger
 const ISSUER: &str = "https://token.actions.githubusercontent.com";
 
 #[derive(Clone, Copy, Debug)]
-enum By {
+enum ArtifactBy {
     Digest,
     Path,
 }
@@ -36,7 +36,7 @@ fn every_case_passes_by_path_and_by_digest() {
     let mut wrong = Vec::new();
     let mut passed = 0;
     for name in &names {
-        for by in [By::Path, By::Digest] {
+        for by in [ArtifactBy::Path, ArtifactBy::Digest] {
             let verdict = judge(name, by);
             println!("{name} {by:?}: {}", verdict.as_ref().err().map_or("verifies", |e| e));
             if verdict.is_ok() == name.ends_with("_fail") {
@@ -73,7 +73,7 @@ fn cases() -> Vec<String> {
     names
 }
 
-fn judge(name: &str, by: By) -> Result<(), String> {
+fn judge(name: &str, by: ArtifactBy) -> Result<(), String> {
     let folder = Path::new(SUITE).join(name);
     let text = |file: &str, default: &str| {
         fs::read_to_string(folder.join(file))
@@ -103,8 +103,8 @@ fn judge(name: &str, by: By) -> Result<(), String> {
     let policy = Policy::new(purpose, signer);
     let digest;
     let artifact = match by {
-        By::Path => Artifact::Message(&artifact),
-        By::Digest => {
+        ArtifactBy::Path => Artifact::Message(&artifact),
+        ArtifactBy::Digest => {
             let algorithm = hash_algorithm(&bundle).map_err(|error| explain(&error))?;
             digest = Digest::of(algorithm, &artifact);
             Artifact::Digest(&digest)

@@ -117,7 +117,7 @@ impl Row {
 }
 
 impl Bases {
-    fn make(interop: &Interop, stranger: &Interop) -> Self {
+    fn make(interop: &Interop, foreign: &Interop) -> Self {
         let artifact = interop.write("artifact.txt", ARTIFACT);
         let v2 = interop.setup.sandbox.signing_config(RekorVersion::V2);
         let v1 = unstamped(interop);
@@ -132,8 +132,8 @@ impl Bases {
             stated(interop, &artifact, &v1, false),
             stated(interop, &artifact, &v2, true),
         ];
-        let other = stranger.write("artifact.txt", ARTIFACT);
-        let mut strange = ours(stranger, &other, &unstamped(stranger));
+        let other = foreign.write("artifact.txt", ARTIFACT);
+        let mut strange = ours(foreign, &other, &unstamped(foreign));
         let strange_entry = rows::entries(&mut strange).remove(0);
         let root = std::fs::read(interop.setup.sandbox.trusted_root()).unwrap();
         let root: Value = serde_json::from_slice(&root).unwrap();
@@ -142,7 +142,7 @@ impl Bases {
         let strange_stamps = [Base::V1, Base::V2].map(|base| {
             let signature = &bundles[base.index()]["messageSignature"]["signature"];
             let signature = STANDARD.decode(signature.as_str().unwrap()).unwrap();
-            STANDARD.encode(stranger.stamp(&signature))
+            STANDARD.encode(foreign.stamp(&signature))
         });
         Self { artifact, bundles, strange_entry, strange_stamps, authority }
     }
@@ -264,9 +264,9 @@ fn table(rows: &[Row], verdicts: &[[String; 5]], checks: &[Option<String>]) -> S
 #[test]
 fn nowhere_are_we_more_lenient_than_the_strictest() {
     let Some(interop) = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1) else { return };
-    let Some(stranger) = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1) else { return };
+    let Some(foreign) = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1) else { return };
     let signer = interop.identity(WHO);
-    let bases = Bases::make(&interop, &stranger);
+    let bases = Bases::make(&interop, &foreign);
     let rows = rows::rows();
     let verdicts = judge(&interop, &signer, &rows, &bases);
     let checks: Vec<_> =

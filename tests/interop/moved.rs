@@ -91,6 +91,29 @@ fn a_files_signature_that_was_moved_to_a_sig_tag_is_refused_where_bundles_are_as
     ours(&interop, &image, &["--signature-format", "bundle"]).succeeds();
 }
 
+/// Readers written in Go take the Kelvin sign for a k and the long s for an s.
+#[test]
+fn a_files_signature_whose_names_only_some_readers_recognize_is_neither_made_nor_accepted() {
+    let Some(interop) = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1) else { return };
+    let image = interop.image("demo/app");
+    let names = "doc\u{212a}er-manife\u{17f}t-dige\u{17f}t";
+    let payload = simple_signing(&image).replace("docker-manifest-digest", names);
+    let file = interop.write("release.json", &payload);
+    let sign = interop.ambisign_as(Signer::Workload, "sign-blob").arg(&file).run();
+    assert_ne!(sign.code, 0, "{sign:#?}");
+    sign.says(&["simple-signing"]);
+
+    let bundle = interop.path("release.sigstore.json");
+    let sign = interop.cosign_as(Signer::Workload, "sign-blob").arg("--bundle").arg(&bundle);
+    sign.arg(&file).run().succeeds();
+    move_to_tag(&interop, &image, &payload, &bundle);
+    let signer = interop.identity(Signer::Workload);
+    // Why our signer refuses: cosign takes it for a signature of the image.
+    interop.cosign("verify").args(signer.policy()).arg(&image).run().succeeds();
+    let refused = ours(&interop, &image, &[]);
+    assert_eq!(refused.code, 12, "{refused:#?}");
+}
+
 #[test]
 fn a_file_that_is_an_envelopes_encoding_is_not_signed() {
     let Some(interop) = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1) else { return };

@@ -11,7 +11,7 @@ const SIGNERS: usize = 50;
 const KILLED: usize = 10;
 
 #[test]
-fn fifty_slow_signers_of_whom_ten_are_killed_lose_no_signature_that_was_reported() {
+fn fifty_slow_signers_with_ten_killed_lose_no_reported_signature() {
     let Some(interop) = Interop::new(RegistryKind::FallbackTag, RekorVersion::V1) else { return };
     let direct = interop.image("demo/slow");
     let requests = AtomicU64::new(0);

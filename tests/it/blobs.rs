@@ -153,8 +153,8 @@ fn another_identity_and_another_root_are_refused_by_name() {
     ]);
     let wrong = by(&id, "https://accounts.google.com");
     verify(wrong).run().ends(12).says(&["issuer: expected \"https://accounts.google.com\""]);
-    let stranger = Setup::new();
-    let root = stranger.sandbox.trusted_root();
+    let foreign = Setup::new();
+    let root = foreign.sandbox.trusted_root();
     let verify = verify(setup.by_workload()).arg("--trusted-root").arg(&root);
     verify.run().ends(12).says(&["--trusted-root"]);
     let bad = setup.write("root.json", "{}");

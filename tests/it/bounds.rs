@@ -118,7 +118,7 @@ fn a_list_of_fifty_thousand_tiny_descriptors() {
     verify("31: 50,000 referrers of others", &behind(list, None));
 }
 
-/// 32: somebody who may push attaches 300 bundles with as many entries and timestamps as one may have.
+/// 32: a user who may push attaches 300 bundles with as many entries and timestamps as one may have.
 /// What judging valid ones costs is tested in verify.
 #[test]
 fn three_hundred_bundles_with_as_much_evidence_as_they_may_have() {

@@ -11,9 +11,9 @@ use serde_json::json;
 use harness::Setup;
 
 /// A clock that is behind that of this machine.
-struct Behind(Duration);
+struct SlowClock(Duration);
 
-impl Clock for Behind {
+impl Clock for SlowClock {
     fn now(&self) -> SystemTime {
         SystemTime::now() - self.0
     }
@@ -26,7 +26,7 @@ impl Clock for Behind {
 /// A Sigstore for which the clock of this machine is `seconds` fast.
 fn fast_by(seconds: u64) -> Setup {
     Setup::with(|config| {
-        config.clock = Arc::new(Behind(Duration::from_secs(seconds)));
+        config.clock = Arc::new(SlowClock(Duration::from_secs(seconds)));
         config.login = LoginPage::Direct;
     })
 }

@@ -108,7 +108,7 @@ fn cosigns_own_json_is_judged_like_a_bundle() {
 }
 
 #[test]
-fn a_signature_that_stands_alone_needs_what_vouches_for_its_time() {
+fn a_detached_signature_needs_evidence_of_its_time() {
     let parts = Parts::of("bundles");
     let file = parts.artifact();
     let signature = parts.write("a.sig", parts.signature());

@@ -1,4 +1,4 @@
-//! Images: signed by workloads and jobs, verified by strangers.
+//! Images: signed by workloads and jobs, verified by anyone.
 
 use serde_json::{Value, json};
 
@@ -254,8 +254,8 @@ fn several_images_are_each_reported_and_the_worst_code_wins() {
         .ends(10)
         .says(&["demo/missing:v1", "no signatures found", "demo/unsigned:v1"]);
     assert_eq!(verified.json().len(), 1);
-    let stranger = by("somebody", "https://issuer.example");
-    setup.program().args(["verify", &missing, &unsigned, &signed]).args(stranger).run().ends(12);
+    let other = by("somebody", "https://issuer.example");
+    setup.program().args(["verify", &missing, &unsigned, &signed]).args(other).run().ends(12);
 }
 
 #[test]
@@ -314,7 +314,7 @@ fn an_attestation_alone_is_no_signature() {
 }
 
 #[test]
-fn a_predicate_type_of_a_stranger_is_quoted_for_the_shell_or_not_offered() {
+fn a_predicate_type_of_another_signer_is_quoted_for_the_shell_or_not_offered() {
     let setup = Setup::new();
     let long = format!("https://evil.example/{}", "x".repeat(400));
     for (number, hostile, offered) in [

@@ -111,7 +111,7 @@ fn there_is_no_prompt_without_a_terminal() {
 }
 
 #[test]
-fn the_identity_of_the_place_comes_before_the_person_unless_the_person_is_asked_for() {
+fn the_machines_identity_comes_before_a_login_unless_a_login_is_asked_for() {
     let setup = direct();
     let file = setup.write("a", "content");
     let outcome = setup.workload().arg("sign-blob").arg(&file).at_a_terminal().run().ends(0);
@@ -199,14 +199,14 @@ fn the_time_that_a_person_takes_does_not_count_and_can_be_interrupted() {
 }
 
 /// A terminal with a person before it.
-struct Seat {
+struct TerminalUser {
     child: Child,
     keyboard: ChildStdin,
     screen: BufReader<Box<dyn Read>>,
     seen: String,
 }
 
-impl Seat {
+impl TerminalUser {
     fn take(program: Program) -> Self {
         let mut child = program.at_a_terminal().spawn();
         let keyboard = child.stdin.take().unwrap();
@@ -249,7 +249,7 @@ impl Seat {
 fn at_a_terminal_without_a_browser_the_code_is_typed() {
     let setup = direct();
     let file = setup.write("a", "content");
-    let mut seat = Seat::take(setup.program().arg("sign-blob").arg(&file));
+    let mut seat = TerminalUser::take(setup.program().arg("sign-blob").arg(&file));
     let url = seat.url_after("type the code that it shows");
     assert!(seat.seen.contains("Cannot open a browser: there is no xdg-open."));
     let page = browse(&url);
@@ -266,7 +266,7 @@ fn at_a_terminal_without_a_browser_the_code_is_typed() {
 fn at_a_terminal_the_page_may_be_opened_by_hand() {
     let setup = direct();
     let file = setup.write("a", "content");
-    let mut seat = Seat::take(setup.program().arg("sign-blob").arg(&file));
+    let mut seat = TerminalUser::take(setup.program().arg("sign-blob").arg(&file));
     let url = seat.url_after("If it does not open, use:");
     assert!(browse(&url).contains("You can close this window"));
     seat.watch_for("signed ");

@@ -80,6 +80,28 @@ fn a_service_on_another_machine_is_asked_over_https_unless_plain_http_is_allowed
     assert!(proxy.requests().iter().any(|it| it.is("POST", "/api/v2/signingCert")));
 }
 
+/// What a TUF mirror sends decides what is trusted.
+#[test]
+fn a_tuf_mirror_on_another_machine_is_asked_over_https_unless_plain_http_is_allowed() {
+    let setup = Setup::new();
+    let proxy = HostileServer::before(authority(setup.sandbox.tuf_url()), |_| Reply::Forward);
+    let initialize = |mirror: &str| {
+        let program = Program::new(&setup.path(""));
+        let program = program.env("HTTP_PROXY", format!("http://{}", proxy.address()));
+        program.args(["initialize", "--mirror", mirror, "--root"]).arg(setup.sandbox.tuf_root())
+    };
+    let refused = initialize("http://tuf.test").run().ends(1);
+    refused.says(&["plain http to http://tuf.test is refused", "--allow-insecure-service"]);
+    assert_eq!(proxy.requests().len(), 0);
+    assert!(!setup.path(".config/ambisign/tuf").exists(), "the refused mirror is not remembered");
+    // Loopback is free, and needs no proxy.
+    initialize(setup.sandbox.tuf_url()).run().ends(0);
+    assert_eq!(proxy.requests().len(), 0);
+    let allowed = initialize("http://tuf.test").args(["--allow-insecure-service"]).run().ends(0);
+    allowed.says(&["warning: plain http to services is allowed"]);
+    assert!(proxy.requests().iter().any(|it| it.is("GET", "/timestamp.json")));
+}
+
 #[test]
 fn the_token_service_of_a_github_job_is_not_asked_over_plain_http() {
     let setup = Setup::new();

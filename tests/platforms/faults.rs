@@ -37,7 +37,7 @@ const CASES: &[(&str, Fault, &[&str])] = &[
 ];
 
 #[test]
-fn each_fault_is_told_with_what_was_found_and_the_mend() {
+fn each_fault_is_explained_with_its_evidence_and_fix() {
     for (name, fault, texts) in CASES {
         let setup = Setup::with_fault(*fault);
         let platform = setup.platform(name);

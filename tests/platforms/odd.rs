@@ -25,7 +25,7 @@ fn with_token(setup: &Setup, token: &str) -> Program {
 }
 
 #[test]
-fn a_claim_that_is_missing_is_told_with_the_mend() {
+fn a_claim_that_is_missing_is_named_with_its_fix() {
     let setup = Setup::new();
     let without = |platform: &str, claims: &[&str]| {
         let platform = setup.platform(platform);

@@ -13,7 +13,7 @@ use crate::certificates::{OTHERS, TRUSTED};
 use harness::Setup;
 
 /// What stands for a place where no platform does.
-enum Backing {
+enum TestedBy {
     /// Platforms of the sandbox: `certificates` drives the program in each.
     Platforms(&'static [&'static str]),
     /// Tests of this file.
@@ -22,10 +22,10 @@ enum Backing {
     Elsewhere,
 }
 
-use Backing::{Elsewhere, Here, Platforms};
+use TestedBy::{Elsewhere, Here, Platforms};
 
 /// Each row of the table in docs/identity.md, in order.
-const ROWS: [(&str, Backing); 35] = [
+const ROWS: [(&str, TestedBy); 35] = [
     // it::bad_input and it::blobs
     ("a token you give", Elsewhere),
     ("a token in a variable", Platforms(&["env-token"])),

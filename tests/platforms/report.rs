@@ -98,7 +98,7 @@ fn a_fulcio_that_cannot_be_asked_is_no_refusal_and_known_issuers_are_predicted()
     outcome.ends(0).says(&["does not publish which issuers it accepts"]);
     assert_eq!(report["certificate"]["subject"], "ci@p.iam.gserviceaccount.com");
     assert_eq!(report["fulcio"]["accepts"], Value::Null);
-    let (outcome, report) = ask(STRANGERS).identity();
+    let (outcome, report) = ask(OTHER_ISSUER).identity();
     outcome.ends(0);
     assert_eq!(report["certificate"], Value::Null);
 }
@@ -165,5 +165,5 @@ const GOOGLES: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2FjY291bnRzLmdv
      1ZCI6InNpZ3N0b3JlIiwiZXhwIjo0MDAwMDAwMDAwfQ.c2ln";
 
 /// The same of `https://x.example`.
-const STRANGERS: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL3guZXhhbXBsZSIsInN1YiI6IjEiLCJhdWQiOiJzaWd\
+const OTHER_ISSUER: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL3guZXhhbXBsZSIsInN1YiI6IjEiLCJhdWQiOiJzaWd\
      zdG9yZSIsImV4cCI6NDAwMDAwMDAwMH0.c2ln";

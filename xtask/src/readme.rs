@@ -50,7 +50,7 @@ fn section() -> Result<String> {
 
 /// The block of code that a line is in.
 #[derive(Clone, Copy)]
-enum Fence {
+enum CodeBlock {
     None,
     Rust,
     Other,
@@ -68,22 +68,24 @@ impl Part {
         let name = name.context("expected a heading in its first line")?.to_owned();
         let summary = readme.split("\n\n").nth(1).context("expected a paragraph")?.trim();
         let mut example = String::new();
-        let mut fence = Fence::None;
+        let mut fence = CodeBlock::None;
         for line in readme.lines() {
             let info = line.strip_prefix("```");
             match (fence, info) {
-                (Fence::None, Some("" | "rust" | "rust,no_run" | "no_run")) => fence = Fence::Rust,
-                (Fence::None, Some(_)) => fence = Fence::Other,
-                (Fence::None, None) => {}
-                (Fence::Rust, Some(_)) => break,
-                (Fence::Other, Some(_)) => fence = Fence::None,
+                (CodeBlock::None, Some("" | "rust" | "rust,no_run" | "no_run")) => {
+                    fence = CodeBlock::Rust
+                }
+                (CodeBlock::None, Some(_)) => fence = CodeBlock::Other,
+                (CodeBlock::None, None) => {}
+                (CodeBlock::Rust, Some(_)) => break,
+                (CodeBlock::Other, Some(_)) => fence = CodeBlock::None,
                 // What rustdoc hides, too.
-                (Fence::Rust, None) if line == "#" || line.starts_with("# ") => {}
-                (Fence::Rust, None) => {
+                (CodeBlock::Rust, None) if line == "#" || line.starts_with("# ") => {}
+                (CodeBlock::Rust, None) => {
                     example.push_str(line);
                     example.push('\n');
                 }
-                (Fence::Other, None) => {}
+                (CodeBlock::Other, None) => {}
             }
         }
         ensure!(!example.is_empty(), "expected an example in Rust");

@@ -32,15 +32,8 @@ where
 
     fn launch(&self, launch: Launch) -> BoxFuture<'_, Result<Option<i32>, ProgramError>> {
         let Launch { program, args, without } = launch;
-        let output = self(Invocation {
-            program,
-            args,
-            stdin: Vec::new(),
-            without,
-            keep: Vec::new(),
-            deadline: Duration::MAX,
-            output_cap: 0,
-        });
+        let run = Invocation::new(program, args).without(without);
+        let output = self(run.with_deadline(Duration::MAX).with_output_cap(0));
         Box::pin(std::future::ready(output.map(|output| output.code)))
     }
 }

@@ -16,7 +16,7 @@ mod token;
 pub use crate::claims::Claims;
 pub use crate::error::{Error, TOKEN_CAP};
 pub use crate::secrets::{SECRET_VARIABLES, secret_variables_but};
-pub use crate::source::{Absence, Broken, Doubt, Found, Outcome, TokenSource};
+pub use crate::source::{Absence, Broken, Distrust, Found, Outcome, TokenSource};
 pub use crate::spiffe::{SpiffeId, TrustDomain};
 pub use crate::token::{Audience, IdToken};
 pub use host;

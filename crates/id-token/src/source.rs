@@ -56,13 +56,13 @@ pub struct Found {
     pub evidence: String,
     /// Why the token may be another's, so that it serves only where its source was asked for by
     /// name.
-    pub doubt: Option<Doubt>,
+    pub doubt: Option<Distrust>,
 }
 
 /// Why a token is not used before a person names its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Doubt {
+pub struct Distrust {
     /// What speaks against the token.
     pub reason: String,
     /// What a person can do about it.
@@ -78,7 +78,7 @@ impl Found {
     /// The token serves only where its source was asked for by name.
     #[must_use]
     pub fn doubted(self, reason: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { doubt: Some(Doubt { reason: reason.into(), hint: hint.into() }), ..self }
+        Self { doubt: Some(Distrust { reason: reason.into(), hint: hint.into() }), ..self }
     }
 }
 

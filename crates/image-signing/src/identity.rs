@@ -27,11 +27,11 @@ pub struct IdentitySearch {
     given: Option<Arc<GivenToken>>,
     login: Option<Arc<InteractiveLogin>>,
     audience: Option<Audience>,
-    on_token: Option<Arc<OnToken>>,
+    on_token: Option<Arc<TokenListener>>,
 }
 
 /// Is told of each token before it is used.
-type OnToken = dyn Fn(&IdToken) + Send + Sync;
+type TokenListener = dyn Fn(&IdToken) + Send + Sync;
 
 /// The identity that will sign.
 #[derive(Clone)]
@@ -180,7 +180,7 @@ impl IdentitySearch {
             },
         };
         let source = match self.on_token.clone() {
-            Some(listener) => Arc::new(Listened { source, listener }),
+            Some(listener) => Arc::new(ObservedSource { source, listener }),
             None => source,
         };
         Ok(FoundIdentity { source, audience })
@@ -287,12 +287,12 @@ impl IdentitySearch {
 }
 
 /// A source whose tokens a listener is told of.
-struct Listened {
+struct ObservedSource {
     source: Arc<dyn TokenSource>,
-    listener: Arc<OnToken>,
+    listener: Arc<TokenListener>,
 }
 
-impl TokenSource for Listened {
+impl TokenSource for ObservedSource {
     fn name(&self) -> &str {
         self.source.name()
     }

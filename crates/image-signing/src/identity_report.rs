@@ -126,7 +126,7 @@ pub struct SourceReport {
 }
 
 impl IdentitySearch {
-    /// Reports what would sign by the time of `clock`; nobody is logged in. `fulcio`, the certificate
+    /// Reports what would sign by the time of `clock`; no login is started. `fulcio`, the certificate
     /// authority, is awaited only when there is an identity to tell it about, and is asked for its
     /// configuration only. `profiles` tell what it does not publish.
     pub async fn report(

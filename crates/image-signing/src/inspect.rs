@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bundle::{Bundle, Content, Envelope, LogEntry, Statement};
 use keys::{Digest, HashAlgorithm, PublicKey};
-use oci_push::{LegacyKind, Registry};
+use oci_push::{FoundSignature, LegacyKind, Registry};
 use serde_json::Value;
 use trust_root::TrustedRoot;
 use verify::{Artifact, Examination, Finding, LegacySignature};
@@ -22,7 +22,6 @@ use crate::inspection::{
     SubjectInspection, TimeInspection,
 };
 use crate::report::time_source;
-use crate::several::yield_now;
 use crate::time::rfc3339;
 
 /// Reports what signatures say, and what of it holds. It decides nothing.
@@ -98,30 +97,19 @@ impl Inspector {
         if !found.bundles.is_empty() {
             found.legacy = registry.find_legacy(&resolved).await.map_err(failed)?.legacy;
         }
+        // Beside the async runtime, as verifying does it.
         let mut reports = Vec::new();
-        for signature in &found.bundles {
+        for signature in found.bundles {
+            let (inspector, digest) = (self.clone(), digest.clone());
             let name = signature.digest.to_string();
-            reports.push(match Bundle::from_json(&signature.bytes) {
-                Ok(bundle) => {
-                    let bytes = Digest::sha256(&signature.bytes);
-                    self.bundle(&name, &bundle, &bytes, Some(&digest))
-                }
-                Err(error) => unusable(&name, host::with_causes(&error)),
-            });
-            yield_now().await;
+            reports
+                .push(beside(name, move |name| inspector.found(name, &signature, &digest)).await);
         }
-        for signature in &found.legacy {
+        for signature in found.legacy {
+            let (inspector, digest) = (self.clone(), digest.clone());
             let name = signature.digest.to_string();
-            let (payload, annotations) = (&signature.bytes, &signature.annotations);
-            let read = match signature.kind {
-                LegacyKind::Attestation => LegacySignature::attestation(payload, annotations),
-                LegacyKind::Signature => LegacySignature::image_signature(payload, annotations),
-            };
-            reports.push(match read {
-                Ok(legacy) => self.legacy(&name, &legacy, Some(&digest)),
-                Err(error) => unusable(&name, host::with_causes(&error)),
-            });
-            yield_now().await;
+            let work = move |name: &str| inspector.found_legacy(name, &signature, &digest);
+            reports.push(beside(name, work).await);
         }
         for other in found.unusable {
             reports.push(unusable(&other.what, other.reason));
@@ -131,6 +119,32 @@ impl Inspector {
             reports.push(unusable(&other.what, reason));
         }
         Ok(reports)
+    }
+
+    fn found(&self, name: &str, signature: &FoundSignature, image: &Digest) -> Inspection {
+        match Bundle::from_json(&signature.bytes) {
+            Ok(bundle) => {
+                self.bundle(name, &bundle, &Digest::sha256(&signature.bytes), Some(image))
+            }
+            Err(error) => unusable(name, host::with_causes(&error)),
+        }
+    }
+
+    fn found_legacy(
+        &self,
+        name: &str,
+        signature: &oci_push::LegacySignature,
+        image: &Digest,
+    ) -> Inspection {
+        let (payload, annotations) = (&signature.bytes, &signature.annotations);
+        let read = match signature.kind {
+            LegacyKind::Attestation => LegacySignature::attestation(payload, annotations),
+            LegacyKind::Signature => LegacySignature::image_signature(payload, annotations),
+        };
+        match read {
+            Ok(legacy) => self.legacy(name, &legacy, Some(image)),
+            Err(error) => unusable(name, host::with_causes(&error)),
+        }
     }
 
     fn bundle(
@@ -181,6 +195,16 @@ impl fmt::Debug for Inspector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inspector").field("key", &self.key).finish_non_exhaustive()
     }
+}
+
+/// What `work`, done on a thread of its own, reports of the signature `name`.
+async fn beside(
+    name: String,
+    work: impl FnOnce(&str) -> Inspection + Send + 'static,
+) -> Inspection {
+    let of = name.clone();
+    let report = host::off_thread(move || work(&of)).await;
+    report.unwrap_or_else(|error| unusable(&name, error.to_string()))
 }
 
 fn artifact_of(digest: Option<&Digest>) -> Artifact<'_> {

@@ -1,8 +1,5 @@
 //! Doing several things at once, but not too many.
 
-use std::future::poll_fn;
-use std::task::Poll;
-
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
@@ -22,18 +19,4 @@ pub(crate) fn several<'a, I: Sync, R: Send + 'a>(
         true => work.buffered(width).boxed(),
         false => work.buffer_unordered(width).boxed(),
     }
-}
-
-/// Lets everything else that waits have its turn: a deadline, a signal, other images.
-pub(crate) async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|context| {
-        if yielded {
-            return Poll::Ready(());
-        }
-        yielded = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -125,7 +125,7 @@ impl ImageVerifier {
     /// answer that says anything about signatures; [`Error::NoSignature`];
     /// [`Error::NotAcceptable`]. And [`Error::NoRule`], before anything is sent.
     pub async fn verify(&self, image: &Image) -> Result<VerifiedImage, Error> {
-        let policy = self.signers.policy(self.purpose.clone(), image)?;
+        let policy = Arc::new(self.signers.policy(self.purpose.clone(), image)?);
         (self.listener)(&Event::Verifying(image));
         let failed = |source| Error::registry(image.as_str(), Action::Verify, source);
         let search = match policy.purpose() {
@@ -138,8 +138,8 @@ impl ImageVerifier {
             let digest = resolved.digest().to_string();
             return Err(Error::Digest { image: image.as_str().to_owned(), digest });
         };
-        let (root, clock) = (&*self.root, &*self.clock);
-        let judge = Judge { policy: &policy, root, clock, image: &digest };
+        let (root, clock) = (Arc::clone(&self.root), Arc::clone(&self.clock));
+        let judge = Judge { policy: Arc::clone(&policy), root, clock, image: digest };
         let mut judged = Judged::default();
         judge.all(&found, &mut judged).await;
         // A slow writer may have erased an entry from the list: the signature's own tag remains.

@@ -228,7 +228,7 @@ impl KeyPair {
             Secret::P256(key) => {
                 let signature: p256::ecdsa::Signature = key
                     .sign_prehash_with_rng(
-                        &mut Drawn(random()?),
+                        &mut RandomBytes(random()?),
                         scheme.digest(payload)?.as_bytes(),
                     )
                     .map_err(failed)?;
@@ -237,7 +237,7 @@ impl KeyPair {
             Secret::P384(key) => {
                 let signature: p384::ecdsa::Signature = key
                     .sign_prehash_with_rng(
-                        &mut Drawn(random()?),
+                        &mut RandomBytes(random()?),
                         scheme.digest(payload)?.as_bytes(),
                     )
                     .map_err(failed)?;
@@ -245,8 +245,9 @@ impl KeyPair {
             }
             Secret::P521(key, _) => {
                 let digest = as_wide_as_p521(&scheme.digest(payload)?);
-                let signature: p521::ecdsa::Signature =
-                    key.sign_prehash_with_rng(&mut Drawn(random()?), &digest).map_err(failed)?;
+                let signature: p521::ecdsa::Signature = key
+                    .sign_prehash_with_rng(&mut RandomBytes(random()?), &digest)
+                    .map_err(failed)?;
                 Ok(signature.to_der().as_bytes().to_vec())
             }
             Secret::Ed25519(key) => match (scheme, payload) {
@@ -315,9 +316,9 @@ impl fmt::Debug for KeyPair {
 
 /// Random bytes that were drawn beforehand, where drawing could fail. They are the additional data
 /// of RFC 6979, section 3.6: were they all the same, the signature would still give nothing away.
-struct Drawn([u8; 66]);
+struct RandomBytes([u8; 66]);
 
-impl RngCore for Drawn {
+impl RngCore for RandomBytes {
     fn next_u32(&mut self) -> u32 {
         impls::next_u32_via_fill(self)
     }
@@ -337,7 +338,7 @@ impl RngCore for Drawn {
     }
 }
 
-impl CryptoRng for Drawn {}
+impl CryptoRng for RandomBytes {}
 
 const SIGNING_KINDS: &str =
     "expected a key on P-256, P-384, P-521 or Ed25519, or an RSA key of 2048 to 4096 bits";

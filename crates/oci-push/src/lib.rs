@@ -6,7 +6,7 @@
 //!
 //! Two promises shape it. *"Could not look" is never "not signed"*: throttling, refusals and broken
 //! answers are errors, told apart from absence. *Nothing is lost*: where a registry has no
-//! referrers API, each signature has a tag of its own, which nobody else ever writes, and the list
+//! referrers API, each signature has a tag of its own, which no other writer uses, and the list
 //! that all writers share is an index of those tags.
 
 #![doc = include_str!("../README.md")]

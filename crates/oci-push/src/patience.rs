@@ -17,7 +17,7 @@ use crate::event::{Event, Listener};
 pub(crate) struct Patience {
     most: Duration,
     listener: Listener,
-    /// One request has waited in vain: others do not wait for as long once more.
+    /// One request has waited without an answer: others do not wait for as long once more.
     exhausted: AtomicBool,
 }
 

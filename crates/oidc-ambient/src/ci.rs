@@ -2,7 +2,7 @@
 
 use host::Env;
 
-/// The variable that says that this is a CI job, where nobody can answer a question.
+/// The variable that says that this is a CI job, where no user can answer a question.
 pub fn ci_marker(env: &dyn Env) -> Option<&'static str> {
     let is_set = |name: &&str| {
         env.var(name).is_some_and(|value| !matches!(value.as_str(), "0" | "false" | "False"))

@@ -15,9 +15,9 @@ use crate::error::Error;
 
 /// A log's URL as errors show it: without what may be secret in it.
 #[derive(Clone, Debug)]
-pub(crate) struct Site(String);
+pub(crate) struct LogUrl(String);
 
-impl Site {
+impl LogUrl {
     pub(crate) fn new(url: &Url) -> Self {
         Self(host::public_url(url.as_str()))
     }
@@ -84,7 +84,7 @@ struct Explanation {
     message: Option<String>,
 }
 
-impl fmt::Display for Site {
+impl fmt::Display for LogUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -123,12 +123,12 @@ mod tests {
     #[test]
     fn a_url_is_shown_without_credentials() {
         let url = "https://user:secret@log.example/path?key=secret".parse().unwrap();
-        assert_eq!(Site::new(&url).to_string(), "https://log.example/path");
+        assert_eq!(LogUrl::new(&url).to_string(), "https://log.example/path");
     }
 
     #[test]
     fn every_shape_of_refusal_is_explained() {
-        let site = Site::new(&"https://log.example".parse().unwrap());
+        let site = LogUrl::new(&"https://log.example".parse().unwrap());
         let refused = |status: u16, body: &'static str| {
             let response = Response::builder().status(status).body(Bytes::from(body)).unwrap();
             site.refused(&response).to_string()
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     #[expect(clippy::disallowed_methods, reason = "it measures how long the work takes")]
     fn a_large_refusal_is_explained_at_once_and_in_a_line() {
-        let site = Site::new(&"https://log.example".parse().unwrap());
+        let site = LogUrl::new(&"https://log.example".parse().unwrap());
         let megabytes = |text: &str| text.repeat((4 << 20) / text.len());
         for body in [
             format!("[{}0]", megabytes("0,")),

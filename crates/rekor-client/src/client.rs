@@ -9,7 +9,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Method, Request, Response, StatusCode};
 use url::Url;
 
-use crate::answer::{self, Site};
+use crate::answer::{self, LogUrl};
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::version::ApiVersion;
@@ -201,8 +201,8 @@ impl Rekor {
         self.http.send(request, &policy).await.map_err(Error::Transport)
     }
 
-    fn site(&self) -> Site {
-        Site::new(&self.url)
+    fn site(&self) -> LogUrl {
+        LogUrl::new(&self.url)
     }
 }
 

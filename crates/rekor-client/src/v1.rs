@@ -11,7 +11,7 @@ use keys::Digest;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::answer::{Site, base64, entry_id, from_base64, from_hex};
+use crate::answer::{LogUrl, base64, entry_id, from_base64, from_hex};
 use crate::entry::{Entry, Verifier};
 use crate::error::Error;
 
@@ -72,14 +72,14 @@ pub(crate) fn retrieval(ids: &[String], entry: Option<&Entry<'_>>) -> Vec<u8> {
 }
 
 /// The ids in the answer of the search index.
-pub(crate) fn ids(site: &Site, bytes: &[u8]) -> Result<Vec<String>, Error> {
+pub(crate) fn ids(site: &LogUrl, bytes: &[u8]) -> Result<Vec<String>, Error> {
     let ids: Vec<String> =
         serde_json::from_slice(bytes).map_err(|error| site.malformed(error.to_string()))?;
     Ok(ids.iter().filter_map(|id| entry_id(id)).map(str::to_owned).collect())
 }
 
 /// Reads the entries of an answer with any number of them.
-pub(crate) fn read_all(site: &Site, bytes: &[u8]) -> Result<Vec<LogEntry>, Error> {
+pub(crate) fn read_all(site: &LogUrl, bytes: &[u8]) -> Result<Vec<LogEntry>, Error> {
     let answers: Vec<Answer> =
         serde_json::from_slice(bytes).map_err(|error| site.malformed(error.to_string()))?;
     answers.into_iter().map(|answer| take_one(site, answer, None)).collect()
@@ -87,7 +87,7 @@ pub(crate) fn read_all(site: &Site, bytes: &[u8]) -> Result<Vec<LogEntry>, Error
 
 /// Reads the one entry of an answer. The id it goes by must be the one asked for, and in any case
 /// belong to its body.
-pub(crate) fn read(site: &Site, bytes: &[u8], asked: Option<&str>) -> Result<LogEntry, Error> {
+pub(crate) fn read(site: &LogUrl, bytes: &[u8], asked: Option<&str>) -> Result<LogEntry, Error> {
     let answer: Answer =
         serde_json::from_slice(bytes).map_err(|error| site.malformed(error.to_string()))?;
     take_one(site, answer, asked)
@@ -95,7 +95,7 @@ pub(crate) fn read(site: &Site, bytes: &[u8], asked: Option<&str>) -> Result<Log
 
 type Answer = BTreeMap<String, AnsweredEntry>;
 
-fn take_one(site: &Site, answer: Answer, asked: Option<&str>) -> Result<LogEntry, Error> {
+fn take_one(site: &LogUrl, answer: Answer, asked: Option<&str>) -> Result<LogEntry, Error> {
     let found = answer.len();
     let (Some((id, answered)), 1) = (answer.into_iter().next(), found) else {
         return Err(site.malformed(format!("expected one entry, found {found}")));
@@ -114,7 +114,7 @@ fn take_one(site: &Site, answer: Answer, asked: Option<&str>) -> Result<LogEntry
 }
 
 /// Checks that `logged` is about the very signature that was submitted.
-pub(crate) fn check(site: &Site, entry: &Entry<'_>, logged: &LogEntry) -> Result<(), Error> {
+pub(crate) fn check(site: &LogUrl, entry: &Entry<'_>, logged: &LogEntry) -> Result<(), Error> {
     match *entry {
         Entry::Hashed { digest, signature, verifier, .. } => {
             let LogBody::HashedRekord001(body) = site.body(logged, LogKind::HashedRekord001)?
@@ -141,7 +141,7 @@ pub(crate) fn check(site: &Site, entry: &Entry<'_>, logged: &LogEntry) -> Result
 }
 
 fn expect_digest(
-    site: &Site,
+    site: &LogUrl,
     what: &'static str,
     ours: &Digest,
     logged: &LoggedHash,
@@ -154,7 +154,7 @@ fn expect_digest(
 }
 
 fn expect_signature(
-    site: &Site,
+    site: &LogUrl,
     ours: &[u8],
     verifier: Verifier<'_>,
     logged: &LoggedSignature,
@@ -198,7 +198,7 @@ struct AnsweredProof {
 }
 
 impl AnsweredEntry {
-    fn into_entry(self, site: &Site) -> Result<LogEntry, Error> {
+    fn into_entry(self, site: &LogUrl) -> Result<LogEntry, Error> {
         let field = |name: &str, bytes: Option<Vec<u8>>| {
             bytes.ok_or_else(|| site.malformed(format!("{name} cannot be decoded")))
         };

@@ -5,7 +5,7 @@ use bundle::log_body::{LogBody, LogKind, LoggedVerifier};
 use keys::Digest;
 use serde_json::json;
 
-use crate::answer::{Site, base64};
+use crate::answer::{LogUrl, base64};
 use crate::entry::{Entry, Verifier};
 use crate::error::Error;
 
@@ -33,7 +33,7 @@ pub(crate) fn request(entry: &Entry<'_>) -> Result<Vec<u8>, Error> {
 
 /// Checks that `logged` is about the very signature that was submitted, and comes with the proof
 /// without which it is nothing.
-pub(crate) fn check(site: &Site, entry: &Entry<'_>, logged: &LogEntry) -> Result<(), Error> {
+pub(crate) fn check(site: &LogUrl, entry: &Entry<'_>, logged: &LogEntry) -> Result<(), Error> {
     let expected = Statement::of(entry)?;
     let LogBody::HashedRekord002(body) = site.body(logged, LogKind::HashedRekord002)? else {
         return Err(site.malformed("the entry's body is of another kind"));

@@ -130,7 +130,7 @@ impl Fulcio {
         (begin.unwrap_or(now), life)
     }
 
-    fn principal(&self, wanted: &Wanted, headers: &HeaderMap) -> Option<Principal> {
+    fn principal(&self, wanted: &CertificateRequest, headers: &HeaderMap) -> Option<Principal> {
         let inside = wanted.credentials.as_ref().and_then(|c| c.oidc_identity_token.as_deref());
         let token = match inside {
             Some(token) if !token.is_empty() => token,
@@ -201,7 +201,7 @@ impl Refused {
 /// `CreateSigningCertificateRequest`; unknown fields are ignored.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Wanted {
+struct CertificateRequest {
     credentials: Option<Credentials>,
     #[serde(alias = "public_key_request")]
     public_key_request: Option<PublicKeyRequest>,
@@ -232,12 +232,12 @@ struct WantedKey {
     content: Option<String>,
 }
 
-fn parse(body: &[u8]) -> Result<Wanted, Refused> {
+fn parse(body: &[u8]) -> Result<CertificateRequest, Refused> {
     // The gateway takes an empty body for an empty message.
     if body.is_empty() {
-        return Ok(Wanted::default());
+        return Ok(CertificateRequest::default());
     }
-    let wanted: Wanted = serde_json::from_slice(body).map_err(|error| {
+    let wanted: CertificateRequest = serde_json::from_slice(body).map_err(|error| {
         Refused::invalid(if error.is_eof() {
             "unexpected EOF".to_owned()
         } else {
@@ -256,7 +256,11 @@ fn parse(body: &[u8]) -> Result<Wanted, Refused> {
     Ok(wanted)
 }
 
-fn prove(wanted: &Wanted, body: &[u8], principal: &Principal) -> Result<PublicKey, Refused> {
+fn prove(
+    wanted: &CertificateRequest,
+    body: &[u8],
+    principal: &Principal,
+) -> Result<PublicKey, Refused> {
     let proven = match &wanted.certificate_signing_request {
         Some(csr) if !csr.is_empty() => {
             proof::from_csr(&bytes_field(body, "certificateSigningRequest", csr)?)

@@ -18,7 +18,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use self::route::{Route, is_digest, is_repository, is_tag};
-use self::store::{CannotKeep, Store, digest_of, has_digest};
+use self::store::{Store, StoreFull, digest_of, has_digest};
 use crate::issuer::random;
 use crate::service::{Service, answer, json_answer};
 use crate::{Error, Fault};
@@ -485,8 +485,8 @@ impl Problem {
     }
 }
 
-impl From<CannotKeep> for Problem {
-    fn from(CannotKeep: CannotKeep) -> Self {
+impl From<StoreFull> for Problem {
+    fn from(StoreFull: StoreFull) -> Self {
         Self::UNKNOWN
     }
 }

@@ -16,11 +16,11 @@ const SECRET_CAP: usize = 1 << 20;
 /// nevertheless readable by their owner only.
 #[derive(Debug)]
 pub struct State {
-    place: Place,
+    place: Storage,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Storage {
     Directory(PathBuf),
     Memory(Mutex<BTreeMap<String, String>>),
 }
@@ -40,19 +40,19 @@ impl State {
             let owner_only = std::fs::Permissions::from_mode(0o700);
             std::fs::set_permissions(&keys, owner_only).map_err(file_error(&keys))?;
         }
-        Ok(Self { place: Place::Directory(directory) })
+        Ok(Self { place: Storage::Directory(directory) })
     }
 
     /// Keeps everything until it is dropped.
     pub fn in_memory() -> Self {
-        Self { place: Place::Memory(Mutex::default()) }
+        Self { place: Storage::Memory(Mutex::default()) }
     }
 
     /// The directory, if there is one.
     pub fn directory(&self) -> Option<&Path> {
         match &self.place {
-            Place::Directory(directory) => Some(directory),
-            Place::Memory(_) => None,
+            Storage::Directory(directory) => Some(directory),
+            Storage::Memory(_) => None,
         }
     }
 
@@ -66,7 +66,7 @@ impl State {
         make: impl FnOnce() -> Result<String, Error>,
     ) -> Result<String, Error> {
         match &self.place {
-            Place::Memory(secrets) => {
+            Storage::Memory(secrets) => {
                 let mut secrets = secrets.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(known) = secrets.get(name) {
                     return Ok(known.clone());
@@ -75,7 +75,7 @@ impl State {
                 secrets.insert(name.to_owned(), made.clone());
                 Ok(made)
             }
-            Place::Directory(directory) => {
+            Storage::Directory(directory) => {
                 let path = directory.join("keys").join(name);
                 match host::read_file(&path, SECRET_CAP) {
                     Ok(bytes) => String::from_utf8(bytes)

@@ -153,7 +153,7 @@ impl Tsa {
     }
 
     /// A whole TimeStampResp.
-    fn reply(&self, wanted: &Wanted) -> Result<Vec<u8>, Error> {
+    fn reply(&self, wanted: &TimestampRequest) -> Result<Vec<u8>, Error> {
         let now = certificate::whole_seconds(self.clock.now());
         let leaf = &self.chain[0];
         let make = || Error::make("a timestamp");
@@ -267,7 +267,7 @@ impl Service for Tsa {
 
 /// What is to be stamped.
 #[derive(Debug)]
-struct Wanted {
+struct TimestampRequest {
     imprint: MessageImprint,
     nonce: Option<Int>,
     certificate: bool,
@@ -280,7 +280,7 @@ const OTHER_POLICY: &str = "unaccepted policy: requested TSA policy is not suppo
 const EXTENSIONS: &str = "unaccepted extension: requested extensions are not supported by the TSA";
 const TOO_LARGE: &str = "timestamp request is too large";
 
-fn wanted_from_der(body: &[u8]) -> Result<Wanted, &'static str> {
+fn wanted_from_der(body: &[u8]) -> Result<TimestampRequest, &'static str> {
     if body.len() > BODY_CAP {
         return Err(UNREADABLE);
     }
@@ -301,7 +301,7 @@ fn wanted_from_der(body: &[u8]) -> Result<Wanted, &'static str> {
         return Err(EXTENSIONS);
     }
     let TimeStampReq { message_imprint: imprint, nonce, cert_req: certificate, .. } = request;
-    Ok(Wanted { imprint, nonce, certificate })
+    Ok(TimestampRequest { imprint, nonce, certificate })
 }
 
 #[derive(Deserialize)]
@@ -316,7 +316,7 @@ struct JsonRequest {
     policy: Option<String>,
 }
 
-fn wanted_from_json(body: &[u8]) -> Result<Wanted, &'static str> {
+fn wanted_from_json(body: &[u8]) -> Result<TimestampRequest, &'static str> {
     if body.len() > JSON_CAP {
         return Err(TOO_LARGE);
     }
@@ -340,7 +340,7 @@ fn wanted_from_json(body: &[u8]) -> Result<Wanted, &'static str> {
         let hashed_message = OctetString::new(hash.as_slice())?;
         let nonce = request.nonce.map(|nonce| Int::from_der(&nonce.to_der()?)).transpose()?;
         let imprint = MessageImprint { hash_algorithm, hashed_message };
-        Ok(Wanted { imprint, nonce, certificate: request.certificates })
+        Ok(TimestampRequest { imprint, nonce, certificate: request.certificates })
     };
     build().map_err(|_: der::Error| UNREADABLE)
 }

@@ -332,7 +332,7 @@ async fn every_platform_has_a_place_whose_tokens_say_who_runs_there() {
 }
 
 #[tokio::test]
-async fn a_pod_gets_its_token_from_the_api_server_that_its_authority_vouches_for() {
+async fn a_pod_gets_its_token_from_the_api_server_that_its_authority_certifies() {
     let (_directory, running) = sandbox().await;
     let pod = running.platform("kubernetes").unwrap();
     let file = |name: &str| {

@@ -32,7 +32,7 @@ pub enum Health {
 }
 
 /// What is known at a moment.
-enum Moment<T> {
+enum Snapshot<T> {
     Waiting(Error),
     Current(Arc<T>),
     Behind(Arc<T>, Error),
@@ -40,8 +40,8 @@ enum Moment<T> {
     Stopped,
 }
 
-impl<T> Moment<T> {
-    /// Takes in what the watch reports. Returns whether somebody who waits should look: not at
+impl<T> Snapshot<T> {
+    /// Takes in what the watch reports. Returns whether a waiting caller should look: not at
     /// each failure of a row of them.
     fn take(&mut self, answer: Result<Option<T>, Error>) -> bool {
         let next = match (answer, &*self) {
@@ -67,12 +67,12 @@ impl<T> Moment<T> {
 /// A state that a task keeps fresh. The task ends with the last clone, or when it is stopped.
 pub(crate) struct Live<T> {
     endpoint: Endpoint,
-    moments: Receiver<Moment<T>>,
+    moments: Receiver<Snapshot<T>>,
     task: Arc<Task<T>>,
 }
 
 struct Task<T> {
-    sender: Arc<Sender<Moment<T>>>,
+    sender: Arc<Sender<Snapshot<T>>>,
     handle: AbortHandle,
 }
 
@@ -94,17 +94,17 @@ impl<T: Send + Sync + 'static> Live<T> {
     pub(crate) async fn start(watch: Watch<T>, within: Duration) -> Result<Self, Error> {
         let endpoint = watch.endpoint().clone();
         let late = Error::TimedOut { endpoint: endpoint.clone(), after: within };
-        let (sender, moments) = watch::channel(Moment::Waiting(late));
+        let (sender, moments) = watch::channel(Snapshot::Waiting(late));
         let sender = Arc::new(sender);
         let handle = tokio::spawn(follow(watch, Arc::clone(&sender))).abort_handle();
         let mut live = Self { endpoint, moments, task: Arc::new(Task { sender, handle }) };
-        let is_decided = |moment: &Moment<T>| match moment {
-            Moment::Waiting(error) => {
+        let is_decided = |moment: &Snapshot<T>| match moment {
+            Snapshot::Waiting(error) => {
                 is_final(error) || matches!(error, Error::InvalidAnswer { .. })
             }
             // A registration may be on its way.
-            Moment::Revoked(_) => false,
-            Moment::Current(_) | Moment::Behind(..) | Moment::Stopped => true,
+            Snapshot::Revoked(_) => false,
+            Snapshot::Current(_) | Snapshot::Behind(..) | Snapshot::Stopped => true,
         };
         // Whether time ran out is in the state.
         let _ = tokio::time::timeout(within, live.moments.wait_for(is_decided)).await;
@@ -120,32 +120,32 @@ impl<T: Send + Sync + 'static> Live<T> {
     /// The newest state that may be used.
     pub(crate) fn state(&self) -> Result<Arc<T>, Error> {
         match &*self.moments.borrow() {
-            Moment::Current(state) | Moment::Behind(state, _) => Ok(Arc::clone(state)),
-            Moment::Waiting(error) => Err(error.clone()),
-            Moment::Revoked(message) => Err(Error::NoIdentity {
+            Snapshot::Current(state) | Snapshot::Behind(state, _) => Ok(Arc::clone(state)),
+            Snapshot::Waiting(error) => Err(error.clone()),
+            Snapshot::Revoked(message) => Err(Error::NoIdentity {
                 endpoint: self.endpoint.clone(),
                 asked: None,
                 offered: Vec::new(),
                 message: message.clone(),
             }),
-            Moment::Stopped => Err(self.stopped_error()),
+            Snapshot::Stopped => Err(self.stopped_error()),
         }
     }
 
     pub(crate) fn health(&self) -> Health {
         match &*self.moments.borrow() {
-            Moment::Current(_) => Health::Current,
-            Moment::Waiting(error) | Moment::Behind(_, error) => {
+            Snapshot::Current(_) => Health::Current,
+            Snapshot::Waiting(error) | Snapshot::Behind(_, error) => {
                 Health::Behind { error: error.clone() }
             }
-            Moment::Revoked(message) => Health::Revoked { message: message.clone() },
-            Moment::Stopped => Health::Stopped,
+            Snapshot::Revoked(message) => Health::Revoked { message: message.clone() },
+            Snapshot::Stopped => Health::Stopped,
         }
     }
 
     /// Waits for the next change of the state or the health. An error where the source was stopped.
     pub(crate) async fn changed(&mut self) -> Result<(), Error> {
-        let is_stopped = matches!(*self.moments.borrow(), Moment::Stopped);
+        let is_stopped = matches!(*self.moments.borrow(), Snapshot::Stopped);
         if is_stopped || self.moments.changed().await.is_err() || self.is_stopped() {
             return Err(self.stopped_error());
         }
@@ -155,18 +155,18 @@ impl<T: Send + Sync + 'static> Live<T> {
     /// Resolves when the source is stopped.
     pub(crate) async fn stopped(&self) -> Error {
         let mut moments = self.moments.clone();
-        let _ = moments.wait_for(|moment| matches!(moment, Moment::Stopped)).await;
+        let _ = moments.wait_for(|moment| matches!(moment, Snapshot::Stopped)).await;
         self.stopped_error()
     }
 
     /// Ends the task and closes its stream. Whoever waits is told.
     pub(crate) fn stop(&self) {
-        self.task.sender.send_replace(Moment::Stopped);
+        self.task.sender.send_replace(Snapshot::Stopped);
         self.task.handle.abort();
     }
 
     fn is_stopped(&self) -> bool {
-        matches!(*self.moments.borrow(), Moment::Stopped)
+        matches!(*self.moments.borrow(), Snapshot::Stopped)
     }
 
     fn stopped_error(&self) -> Error {
@@ -175,7 +175,7 @@ impl<T: Send + Sync + 'static> Live<T> {
     }
 }
 
-async fn follow<T>(mut watch: Watch<T>, sender: Arc<Sender<Moment<T>>>) {
+async fn follow<T>(mut watch: Watch<T>, sender: Arc<Sender<Snapshot<T>>>) {
     loop {
         let answer = watch.attempt().await;
         if let Err(error) = &answer {

@@ -285,7 +285,7 @@ fn named(text: &str) -> Result<SpiffeId, String> {
 }
 
 /// The leaf, if it names `spiffe_id` and `private_key` is its own. A program that used another
-/// pair would fail in every handshake, or be somebody else there than it believes.
+/// pair would fail in every handshake, or present another identity than expected.
 fn matching_leaf(
     spiffe_id: &SpiffeId,
     leaf: Option<&Vec<u8>>,

@@ -191,7 +191,7 @@ mod tests {
 
     const US: Owner = Owner(None);
     /// The uid of `nobody` on most systems.
-    const STRANGER: u32 = 65534;
+    const OTHER_USER: u32 = 65534;
 
     fn is_root() -> bool {
         rustix::process::geteuid().is_root()
@@ -274,16 +274,16 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("file");
         std::fs::write(&path, "x").unwrap();
-        chown(&path, Some(STRANGER), None).unwrap();
+        chown(&path, Some(OTHER_USER), None).unwrap();
         let error = read(&path, 10, US).unwrap_err();
         assert_eq!(error.to_string(), "it belongs to another user (uid 65534)");
         let link = scratch.path().join("link");
         symlink("/dev/null", &link).unwrap();
-        std::os::unix::fs::lchown(&link, Some(STRANGER), None).unwrap();
+        std::os::unix::fs::lchown(&link, Some(OTHER_USER), None).unwrap();
         assert!(read(&link, 10, US).is_err());
         let directory = scratch.path().join("directory");
         std::fs::create_dir(&directory).unwrap();
-        chown(&directory, Some(STRANGER), None).unwrap();
+        chown(&directory, Some(OTHER_USER), None).unwrap();
         assert!(check_directory(&directory, US).is_err());
         assert!(write(&directory.join("file"), b"x", US).is_err());
         // The owner of a directory that was named is trusted in it.

@@ -47,7 +47,7 @@ impl Authority {
 
     /// Checks that `leaf` led to the root at `time`, and that it may stamp: no certificate
     /// authority, for timestamps only, and saying so critically (RFC 3161 2.3).
-    pub(crate) fn vouches(
+    pub(crate) fn verify_chain(
         &self,
         leaf: &Certificate,
         embedded: &[Certificate],

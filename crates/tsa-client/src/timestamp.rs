@@ -178,7 +178,7 @@ impl Timestamp {
         self.check_signature(&certificate)?;
         let embedded: Vec<Certificate> =
             self.certificates().filter_map(|der| Certificate::from_der(der).ok()).collect();
-        authority.vouches(&certificate, &embedded, self.gen_time)?;
+        authority.verify_chain(&certificate, &embedded, self.gen_time)?;
         Ok(self.gen_time)
     }
 

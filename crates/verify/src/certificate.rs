@@ -9,7 +9,7 @@ use crate::accepted::Identity;
 use crate::check::{Check, Error};
 use crate::policy::Policy;
 use crate::text::{digest_name, hex, rfc3339};
-use crate::threshold::{Voucher, enough};
+use crate::threshold::{TimeAuthority, enough};
 use crate::verified::VerifiedTime;
 
 /// A path from the leaf to an authority, leaf first, every signature in it verified.
@@ -117,7 +117,7 @@ pub(crate) fn sct(
             reason: format!("the one of {} is not valid", log.base_url()),
             source: Some(source),
         })?;
-        known.push(Voucher::new(log.operator(), log.log_id()));
+        known.push(TimeAuthority::new(log.operator(), log.log_id()));
     }
     if !known.is_empty() {
         return enough("certificate transparency logs", threshold, known);

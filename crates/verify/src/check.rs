@@ -361,7 +361,7 @@ pub enum Check {
         /// The digests of the artifact.
         found: String,
     },
-    /// Fewer different logs or authorities vouch for the signature than the policy asks for.
+    /// Fewer different logs or authorities prove the time of the signature than the policy requires.
     #[error("threshold: expected {expected} different {what}, found {found}")]
     Threshold {
         /// Logs or authorities of which kind.

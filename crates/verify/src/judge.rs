@@ -18,7 +18,7 @@ use crate::signature::Signed;
 use crate::simple_signing;
 use crate::statement;
 use crate::text::plain;
-use crate::threshold::{Voucher, enough};
+use crate::threshold::{TimeAuthority, enough};
 use crate::time;
 use crate::verified::{
     SignedContent, Signer, TimeSource, Verified, VerifiedEntry, VerifiedTime, Warning,
@@ -231,12 +231,12 @@ impl Judge<'_> {
         // One authority can issue many timestamps: authorities are counted.
         let authorities = stamped.iter().map(|stamped| {
             let certificate = stamped.authority.chain.first().map_or(&[][..], Certificate::der);
-            Voucher::new(stamped.authority.operator.as_deref(), certificate)
+            TimeAuthority::new(stamped.authority.operator.as_deref(), certificate)
         });
         enough("timestamp authorities", self.policy.timestamps, authorities)?;
         if !self.policy.ignore_tlog {
             let logs = entries.iter().filter_map(|checked| checked.logs.first());
-            let logs = logs.map(|log| Voucher::new(log.operator(), log.log_id()));
+            let logs = logs.map(|log| TimeAuthority::new(log.operator(), log.log_id()));
             enough("transparency logs", self.policy.logs, logs)?;
         }
         let by = |source| move |time| VerifiedTime { time, source };

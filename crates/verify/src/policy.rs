@@ -1,7 +1,7 @@
 use crate::purpose::{Formats, Purpose};
 use crate::rule::Rule;
 
-/// What a signature must be for, who must have made it, and what must vouch for it.
+/// What a signature must be for, who must have made it, and which evidence it needs.
 ///
 /// There is no policy without a purpose and acceptable signers: a valid signature by an unknown
 /// signer proves nothing, and a signature for another purpose is about something else.

@@ -132,12 +132,12 @@ impl Rule {
     /// that overlap, and a copied signature would count twice.
     pub fn decide<'a>(&self, candidates: impl IntoIterator<Item = &'a Verified>) -> Decision {
         self.decide_among(candidates.into_iter().map(|verified| match verified.identity() {
-            Some(identity) => Who::Identity(identity),
-            None => Who::Key(verified.public_key()),
+            Some(identity) => SignerRef::Identity(identity),
+            None => SignerRef::Key(verified.public_key()),
         }))
     }
 
-    fn decide_among<'a>(&self, candidates: impl Iterator<Item = Who<'a>>) -> Decision {
+    fn decide_among<'a>(&self, candidates: impl Iterator<Item = SignerRef<'a>>) -> Decision {
         let mut signers = BTreeMap::new();
         for (position, who) in candidates.enumerate() {
             signers.entry(self.distinct(who)).or_insert((position, who));
@@ -154,20 +154,20 @@ impl Rule {
 
     /// The first entries that a signer satisfies, at most as many as the threshold: of more than
     /// these one is always left, whatever the other signatures take.
-    fn satisfied_by(&self, who: Who<'_>) -> Vec<usize> {
+    fn satisfied_by(&self, who: SignerRef<'_>) -> Vec<usize> {
         let entries = self.0.signers.iter().enumerate();
         let satisfied = entries.filter(|(_, entry)| match who {
-            Who::Identity(identity) => entry.accepts_identity(identity),
-            Who::Key(key) => entry.accepts_key(key),
+            SignerRef::Identity(identity) => entry.accepts_identity(identity),
+            SignerRef::Key(key) => entry.accepts_key(key),
         });
         satisfied.map(|(index, _)| index).take(self.0.threshold).collect()
     }
 
     /// What tells one signer from another.
-    fn distinct(&self, who: Who<'_>) -> Vec<Option<String>> {
+    fn distinct(&self, who: SignerRef<'_>) -> Vec<Option<String>> {
         match who {
-            Who::Key(key) => vec![Some(key.to_pem())],
-            Who::Identity(identity) => {
+            SignerRef::Key(key) => vec![Some(key.to_pem())],
+            SignerRef::Identity(identity) => {
                 let subject = format!("{:?}", identity.subject);
                 let extensions = self.0.extensions.iter();
                 let values = extensions.map(|oid| identity.value(oid).map(str::to_owned));
@@ -244,7 +244,7 @@ impl Rule {
 
 /// The signer of a verified signature.
 #[derive(Clone, Copy)]
-enum Who<'a> {
+enum SignerRef<'a> {
     Identity(&'a Identity),
     Key(&'a PublicKey),
 }
@@ -351,7 +351,7 @@ mod tests {
     }
 
     fn decide(rule: &Rule, signers: &[Identity]) -> Vec<(usize, usize)> {
-        let decision = rule.decide_among(signers.iter().map(Who::Identity));
+        let decision = rule.decide_among(signers.iter().map(SignerRef::Identity));
         assert_eq!(decision.required, rule.threshold());
         assert_eq!(decision.is_enough(), decision.matches.len() == rule.threshold());
         decision.matches.iter().map(|found| (found.signer, found.candidate)).collect()
@@ -448,7 +448,7 @@ mod tests {
         let accepted = |key: &KeyPair| AcceptedSigner::key(key.public_key().clone());
         let rule = Rule::new(vec![accepted(&one), accepted(&two)], 2).unwrap();
         let decide = |keys: &[&KeyPair]| {
-            rule.decide_among(keys.iter().map(|key| Who::Key(key.public_key()))).matches.len()
+            rule.decide_among(keys.iter().map(|key| SignerRef::Key(key.public_key()))).matches.len()
         };
         assert_eq!(decide(&[&one, &one]), 1);
         assert_eq!(decide(&[&one, &two]), 2);

@@ -25,7 +25,7 @@ pub(crate) struct Signed<'a> {
     digests: RefCell<Vec<Digest>>,
 }
 
-enum Given<'a> {
+enum SignedInput<'a> {
     Digest(Digest),
     Message(Cow<'a, [u8]>),
 }
@@ -81,10 +81,10 @@ impl<'a> Signed<'a> {
                     needs_message |= scheme.hash().is_none();
                     continue;
                 }
-                Some(Given::Message(message)) => {
+                Some(SignedInput::Message(message)) => {
                     self.key.verify(*scheme, Payload::Message(&message), self.signature)
                 }
-                Some(Given::Digest(digest)) => {
+                Some(SignedInput::Digest(digest)) => {
                     self.key.verify(*scheme, Payload::Digest(&digest), self.signature)
                 }
             };
@@ -136,14 +136,14 @@ impl<'a> Signed<'a> {
         (!known).then(|| Warning::KeyId { expected, found: found.chars().take(100).collect() })
     }
 
-    fn payload(&self, scheme: Scheme) -> Option<Given<'_>> {
+    fn payload(&self, scheme: Scheme) -> Option<SignedInput<'_>> {
         if let Some(algorithm) = scheme.hash() {
-            return self.digest(algorithm).map(Given::Digest);
+            return self.digest(algorithm).map(SignedInput::Digest);
         }
         match (self.content, self.artifact) {
-            (Content::Envelope(envelope), _) => Some(Given::Message(envelope.pae().into())),
+            (Content::Envelope(envelope), _) => Some(SignedInput::Message(envelope.pae().into())),
             (Content::Message { .. }, Artifact::Message(message)) => {
-                Some(Given::Message((*message).into()))
+                Some(SignedInput::Message((*message).into()))
             }
             (Content::Message { .. }, _) => None,
         }

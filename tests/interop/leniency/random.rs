@@ -99,9 +99,9 @@ fn change(bundle: &mut Value, random: &mut Random) -> String {
 #[test]
 fn what_we_take_of_many_random_changes_all_take() {
     let Some(interop) = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1) else { return };
-    let Some(stranger) = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1) else { return };
+    let Some(foreign) = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1) else { return };
     let signer = interop.identity(WHO);
-    let bases = Bases::make(&interop, &stranger);
+    let bases = Bases::make(&interop, &foreign);
     let mut random = Random(1);
     let mut taken: Vec<(String, Base, PathBuf)> = Vec::new();
     for base in [Base::V1, Base::V2, Base::V1Stamped, Base::DsseV1, Base::DsseV2] {

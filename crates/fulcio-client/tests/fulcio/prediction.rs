@@ -123,7 +123,7 @@ fn the_public_issuers_are_known_without_asking_anyone() {
 }
 
 #[test]
-fn a_kubernetes_token_of_nobody_is_predicted_to_be_for_nobody() {
+fn a_kubernetes_token_without_a_service_account_predicts_no_subject() {
     let token = recorded_token("kubernetes token without kubernetes.io");
     let prediction = Profile::new(IssuerType::Kubernetes).predict(token.claims()).unwrap();
     assert_eq!(prediction.subject.as_str(), "https://kubernetes.io/namespaces//serviceaccounts/");

@@ -102,7 +102,7 @@ fn every_recorded_refusal_of_a_token_has_its_reason() {
 }
 
 #[test]
-fn what_fulcio_takes_and_a_person_should_know_is_a_warning() {
+fn an_oddity_that_fulcio_accepts_is_a_warning() {
     let warnings = |name| check(&recorded_token(name)).unwrap();
     assert_eq!(warnings("CSR key P-256"), []);
     assert_eq!(warnings("no iat"), []);

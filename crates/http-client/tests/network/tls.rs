@@ -1,4 +1,4 @@
-//! Whom to trust.
+//! Which certificates are trusted.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -140,9 +140,9 @@ async fn an_unknown_authority_and_a_wrong_name_are_tls_errors_and_final() {
     let path = directory.path().join("ca.pem");
     let trusted = Authority::new();
     trusted.write_to(&path);
-    let stranger = Authority::new();
+    let untrusted = Authority::new();
     for (acceptor, reason) in [
-        (stranger.acceptor("localhost", &[]), "UnknownIssuer"),
+        (untrusted.acceptor("localhost", &[]), "UnknownIssuer"),
         (trusted.acceptor("other.example", &[]), "not valid for name"),
     ] {
         let connections = Arc::new(AtomicUsize::new(0));

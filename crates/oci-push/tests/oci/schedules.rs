@@ -35,7 +35,7 @@ enum Step {
     Pause(SystemTime),
 }
 
-struct World {
+struct Simulation {
     fake: Fake,
     now: SystemTime,
     next: u64,
@@ -52,34 +52,34 @@ struct World {
 
 #[derive(Clone)]
 struct Wire {
-    world: Arc<Mutex<World>>,
+    simulation: Arc<Mutex<Simulation>>,
     writer: usize,
 }
 
 impl Wire {
-    fn hold(&self, step: Step) -> Held {
-        let mut world = self.world.lock().unwrap();
-        world.next += 1;
-        let number = world.next;
-        world.waiting.insert((self.writer, number), step);
-        Held { world: Arc::clone(&self.world), number }
+    fn hold(&self, step: Step) -> PendingAnswer {
+        let mut simulation = self.simulation.lock().unwrap();
+        simulation.next += 1;
+        let number = simulation.next;
+        simulation.waiting.insert((self.writer, number), step);
+        PendingAnswer { simulation: Arc::clone(&self.simulation), number }
     }
 }
 
-struct Held {
-    world: Arc<Mutex<World>>,
+struct PendingAnswer {
+    simulation: Arc<Mutex<Simulation>>,
     number: u64,
 }
 
-impl Future for Held {
+impl Future for PendingAnswer {
     type Output = Option<Answer>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Answer>> {
-        let mut world = self.world.lock().unwrap();
-        if let Some(answer) = world.done.remove(&self.number) {
+        let mut simulation = self.simulation.lock().unwrap();
+        if let Some(answer) = simulation.done.remove(&self.number) {
             return Poll::Ready(answer);
         }
-        world.wakers.insert(self.number, context.waker().clone());
+        simulation.wakers.insert(self.number, context.waker().clone());
         Poll::Pending
     }
 }
@@ -90,7 +90,7 @@ impl Transport for Wire {
         // Only what reads or writes a tag depends on the order.
         let of_tags = path.contains("/manifests/sha256-") || path.ends_with("/tags/list");
         if !of_tags {
-            let fake = self.world.lock().unwrap().fake.clone();
+            let fake = self.simulation.lock().unwrap().fake.clone();
             return Box::pin(std::future::ready(fake.answer(&request)));
         }
         let held = self.hold(Step::Request(request));
@@ -100,7 +100,7 @@ impl Transport for Wire {
 
 impl Clock for Wire {
     fn now(&self) -> SystemTime {
-        self.world.lock().unwrap().now
+        self.simulation.lock().unwrap().now
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
@@ -110,7 +110,7 @@ impl Clock for Wire {
     }
 }
 
-impl World {
+impl Simulation {
     fn serve(&mut self, request: &Request<Bytes>) -> Answer {
         let tags = self.tags();
         let answer = self.fake.answer(request);
@@ -234,7 +234,7 @@ fn schedule(seed: u64, own_tags: bool, counts: &mut Counts) {
     let mut rng = Rng::with_seed(seed);
     let fake = Fake::without_referrers();
     let image = fake.image("app", "v1");
-    let world = Arc::new(Mutex::new(World {
+    let simulation = Arc::new(Mutex::new(Simulation {
         fake: fake.clone(),
         now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_345_879),
         next: 0,
@@ -246,7 +246,8 @@ fn schedule(seed: u64, own_tags: bool, counts: &mut Counts) {
     }));
     let mut writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
-            let registry = registry(&Wire { world: Arc::clone(&world), writer }, own_tags);
+            let registry =
+                registry(&Wire { simulation: Arc::clone(&simulation), writer }, own_tags);
             let image = subject(&image);
             let note = bundle(&format!("{seed} {writer}"));
             let attach =
@@ -278,19 +279,19 @@ fn schedule(seed: u64, own_tags: bool, counts: &mut Counts) {
             let number = rng.usize(..WRITERS);
             if writers[number].take().is_some() {
                 counts.killed += 1;
-                world.lock().unwrap().kill(number, &mut rng);
+                simulation.lock().unwrap().kill(number, &mut rng);
             }
         }
         if writers.iter().all(Option::is_none) {
             break;
         }
-        ready.extend(world.lock().unwrap().step(&mut rng));
+        ready.extend(simulation.lock().unwrap().step(&mut rng));
     }
     // What was under way arrives.
     {
-        let mut world = world.lock().unwrap();
-        for late in std::mem::take(&mut world.adrift) {
-            _ = world.serve(&late);
+        let mut simulation = simulation.lock().unwrap();
+        for late in std::mem::take(&mut simulation.adrift) {
+            _ = simulation.serve(&late);
         }
     }
     let reader = fake.registry();

@@ -96,7 +96,7 @@ fn the_waits_of_one_request_end_with_the_patience() {
     assert!(matches!(error, Error::RateLimited { retry_after: Some(_), .. }), "{error}");
     assert!(sleeps.total() <= Duration::from_secs(20), "{:?}", sleeps.total());
     assert!(sleeps.total() >= Duration::from_secs(15), "{:?}", sleeps.total());
-    // What waited in vain once does not wait again.
+    // A request that waited without an answer does not wait again.
     let before = sleeps.total();
     block_on(registry.resolve(&reference("localhost:5000/app:v1"))).unwrap_err();
     assert_eq!(sleeps.total(), before);

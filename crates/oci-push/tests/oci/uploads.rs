@@ -44,7 +44,7 @@ fn an_upload_location_may_be_relative_absolute_or_on_another_host() {
 }
 
 #[test]
-fn an_upload_location_that_steps_down_to_http_is_mended_at_home_and_refused_elsewhere() {
+fn an_upload_location_over_http_is_corrected_on_the_same_host_and_refused_on_another() {
     let run = |origin: &'static str| {
         let fake = Fake::new();
         let image = fake.image("app", "v1");

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_go_wrong_has_its_own_mend() {
+    fn each_failure_has_a_fix_of_its_own() {
         let hint = |code, stderr: &'static str| {
             let fake = FakeHost::new(&[("CIRCLECI", "true")])
                 .running(move |_| Ok(ended(code, "", stderr)));

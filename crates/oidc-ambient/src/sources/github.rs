@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn forgejo_is_told_its_own_mend() {
+    fn forgejo_gets_a_fix_of_its_own() {
         let fake = FakeHost::new(&[("GITHUB_ACTIONS", "true"), ("FORGEJO_ACTIONS", "true")]);
         let hint = broken_of(look(&fake, "sigstore")).hint.unwrap();
         assert!(hint.contains("enable-openid-connect"), "{hint}");

@@ -1,10 +1,10 @@
-//! What is said when something is wrong: what was expected, what was found, and the mend.
+//! Errors say what was expected, what was found, and how to fix it.
 
 use oidc_ambient::Error;
 
 use crate::fake::{FakeHost, jwt, token_of};
 
-/// What the search ends with, or what it passed over last: provider, reason, mend.
+/// What the search ends with, or what it passed over last: provider, reason, fix.
 fn complaint(fake: &FakeHost) -> (String, String, String) {
     let (provider, broken) = match fake.detect() {
         Err(Error::Broken { provider, broken }) => (provider, broken),
@@ -15,14 +15,14 @@ fn complaint(fake: &FakeHost) -> (String, String, String) {
     (provider, broken.reason, broken.hint.unwrap_or_default())
 }
 
-/// Asserts that the failure names all of `reason` and mends with all of `mend`.
-fn says(fake: &FakeHost, provider: &str, reason: &[&str], mend: &[&str]) {
+/// Asserts that the failure names all of `reason` and its fix all of `fix`.
+fn says(fake: &FakeHost, provider: &str, reason: &[&str], fix: &[&str]) {
     let (by, said, hint) = complaint(fake);
     assert_eq!(by, provider, "{said}");
     for part in reason {
         assert!(said.contains(part), "expected `{part}` in `{said}`");
     }
-    for part in mend {
+    for part in fix {
         assert!(hint.contains(part), "expected `{part}` in `{hint}`");
     }
 }
@@ -46,19 +46,19 @@ const TOKEN: &str =
 
 #[test]
 fn a_github_job_without_its_variables() {
-    let mend = ["permissions: {id-token: write}", "caller", "forks", "container"];
+    let fix = ["permissions: {id-token: write}", "caller", "forks", "container"];
     let fake = FakeHost::new(&[("GITHUB_ACTIONS", "true")]);
-    says(&fake, "github-actions", &["`id-token: write`", "are not set"], &mend);
+    says(&fake, "github-actions", &["`id-token: write`", "are not set"], &fix);
 }
 
 #[test]
 fn a_gitlab_job_without_a_declared_token() {
-    let mend = ["id_tokens:", "SIGSTORE_ID_TOKEN:", "aud: sigstore"];
+    let fix = ["id_tokens:", "SIGSTORE_ID_TOKEN:", "aud: sigstore"];
     says(
         &FakeHost::new(&[("GITLAB_CI", "true")]),
         "gitlab",
         &["SIGSTORE_ID_TOKEN is not set"],
-        &mend,
+        &fix,
     );
 }
 
@@ -66,8 +66,8 @@ fn a_gitlab_job_without_a_declared_token() {
 fn a_buildkite_agent_that_cannot_reach_the_jobs_log() {
     let text = "could not redact: no Job API socket";
     let fake = FakeHost::new(&[("BUILDKITE", "true")]).program("buildkite-agent", 1, "", text);
-    let mend = ["BUILDKITE_AGENT_JOB_API_SOCKET", "SKIP_TOKEN_REDACTION"];
-    says(&fake, "buildkite-agent", &[text], &mend);
+    let fix = ["BUILDKITE_AGENT_JOB_API_SOCKET", "SKIP_TOKEN_REDACTION"];
+    says(&fake, "buildkite-agent", &[text], &fix);
 }
 
 #[test]
@@ -83,16 +83,16 @@ fn a_circleci_program_that_is_missing_or_too_old() {
 #[test]
 fn a_google_machine_whose_identity_is_not_there() {
     let fake = google().service(IDENTITY, 404, "not found");
-    let mend = ["attach a service account", "that you specify", "GOOGLE_SERVICE_ACCOUNT_NAME"];
-    says(&fake, "google-workload-identity", &["404 Not Found"], &mend);
+    let fix = ["attach a service account", "that you specify", "GOOGLE_SERVICE_ACCOUNT_NAME"];
+    says(&fake, "google-workload-identity", &["404 Not Found"], &fix);
 }
 
 #[test]
 fn a_google_token_without_an_e_mail_address() {
     let token = jwt(r#"{"iss":"https://accounts.google.com","aud":"sigstore","exp":2000}"#);
     let fake = google().service(IDENTITY, 200, &token);
-    let mend = ["format=full", "includeEmail"];
-    says(&fake, "google-workload-identity", &["expected", "`email`, found none"], &mend);
+    let fix = ["format=full", "includeEmail"];
+    says(&fake, "google-workload-identity", &["expected", "`email`, found none"], &fix);
 }
 
 #[test]
@@ -101,8 +101,8 @@ fn an_account_that_may_not_be_impersonated() {
     let fake = FakeHost::new(&[("GOOGLE_SERVICE_ACCOUNT_NAME", "s@p")])
         .service(TOKEN, 200, r#"{"access_token":"ya29"}"#)
         .service("https://iamcredentials.", 403, body);
-    let mend = ["roles/iam.serviceAccountOpenIdTokenCreator", "enable the IAM Credentials API"];
-    says(&fake, "google-impersonate", &["403 Forbidden: `no permission`"], &mend);
+    let fix = ["roles/iam.serviceAccountOpenIdTokenCreator", "enable the IAM Credentials API"];
+    says(&fake, "google-impersonate", &["403 Forbidden: `no permission`"], &fix);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_token_that_has_expired() {
 }
 
 #[test]
-fn platforms_whose_tokens_are_for_somebody_else_name_what_would_do() {
+fn platforms_with_a_fixed_audience_name_the_alternative() {
     let fixed = jwt(r#"{"aud":"https://acme.example","exp":2000}"#);
     for (provider, variables) in [
         ("vercel", [("VERCEL", "1"), ("VERCEL_OIDC_TOKEN", fixed.as_str())]),

@@ -123,7 +123,7 @@ fn several_sources_may_share_a_name() {
 }
 
 #[test]
-fn a_token_for_somebody_else_is_broken_wherever_it_comes_from() {
+fn a_token_for_another_audience_is_broken_whatever_its_source() {
     let token = IdToken::parse(&jwt(r#"{"aud":"sts.amazonaws.com","exp":2000}"#)).unwrap();
     let outcome = Outcome::Found(Found::new(token, "E"));
     let sources = table(&[(Stage::Cluster, Arc::new(Fixed("filesystem", outcome)) as _)]);

@@ -4,8 +4,8 @@ use oidc_ambient::Error;
 
 use crate::fake::{FakeHost, block_on, every_source, token_of};
 
-/// One place with all it needs to give a token, or, for a job that cannot, to end the search.
-struct Place {
+/// One platform with all it needs to give a token, or, for a job that cannot, to end the search.
+struct Platform {
     /// What it is called in a failure.
     name: &'static str,
     provider: &'static str,
@@ -22,25 +22,25 @@ enum Kind {
     Machine,
 }
 
-fn place(name: &'static str, provider: &'static str, kind: Kind, fake: FakeHost) -> Place {
-    Place { name, provider, kind, fake }
+fn platform(name: &'static str, provider: &'static str, kind: Kind, fake: FakeHost) -> Platform {
+    Platform { name, provider, kind, fake }
 }
 
 fn json(field: &str, provider: &str) -> String {
     format!(r#"{{"{field}":"{}"}}"#, token_of(provider))
 }
 
-fn given() -> Vec<Place> {
+fn given() -> Vec<Platform> {
     let envvar = FakeHost::new(&[("SIGSTORE_ID_TOKEN", &token_of("envvar"))]);
     let file = FakeHost::new(&[("SIGSTORE_OIDC_TOKEN_FILE", "/given")])
         .file("/given", &token_of("filesystem"));
     vec![
-        place("SIGSTORE_ID_TOKEN", "envvar", Kind::Given, envvar),
-        place("SIGSTORE_OIDC_TOKEN_FILE", "filesystem", Kind::Given, file),
+        platform("SIGSTORE_ID_TOKEN", "envvar", Kind::Given, envvar),
+        platform("SIGSTORE_OIDC_TOKEN_FILE", "filesystem", Kind::Given, file),
     ]
 }
 
-fn jobs() -> Vec<Place> {
+fn jobs() -> Vec<Platform> {
     let url = "https://github.example/token?api-version=2.0";
     let github = FakeHost::new(&[
         ("ACTIONS_ID_TOKEN_REQUEST_URL", url),
@@ -110,11 +110,11 @@ fn jobs() -> Vec<Place> {
         ("Harness", "harness", harness),
         ("Nomad", "nomad", nomad),
     ]
-    .map(|(name, provider, fake)| place(name, provider, Kind::Job, fake))
+    .map(|(name, provider, fake)| platform(name, provider, Kind::Job, fake))
     .into()
 }
 
-fn clusters() -> Vec<Place> {
+fn clusters() -> Vec<Platform> {
     let own = crate::fake::jwt(
         r#"{"aud":["https://kubernetes.default.svc"],"sub":"system:serviceaccount:n:s"}"#,
     );
@@ -127,12 +127,12 @@ fn clusters() -> Vec<Place> {
     let projected =
         FakeHost::default().file("/var/run/sigstore/cosign/oidc-token", &token_of("filesystem"));
     vec![
-        place("a projected token", "filesystem", Kind::Cluster, projected),
-        place("TokenRequest", "kubernetes", Kind::Cluster, pod),
+        platform("a projected token", "filesystem", Kind::Cluster, projected),
+        platform("TokenRequest", "kubernetes", Kind::Cluster, pod),
     ]
 }
 
-fn machines() -> Vec<Place> {
+fn machines() -> Vec<Platform> {
     let xml = format!("<WebIdentityToken>{}</WebIdentityToken>", token_of("aws"));
     let keys = r#"{"AccessKeyId":"A","SecretAccessKey":"s","Token":"t"}"#;
     let sts = |fake: FakeHost| {
@@ -195,7 +195,7 @@ fn machines() -> Vec<Place> {
         ("a Google key file", "google-adc", adc),
         ("Chainguard's cache", "chainguard", chainguard),
     ]
-    .map(|(name, provider, fake)| place(name, provider, Kind::Machine, fake))
+    .map(|(name, provider, fake)| platform(name, provider, Kind::Machine, fake))
     .into()
 }
 
@@ -216,10 +216,10 @@ fn decides(fake: &FakeHost) -> (String, Option<String>) {
 
 #[test]
 fn every_place_alone_is_recognised() {
-    for place in [given(), jobs(), clusters(), machines()].into_iter().flatten() {
-        let (provider, subject) = decides(&place.fake);
-        assert_eq!(provider, place.provider, "{}", place.name);
-        assert!(subject.is_none_or(|subject| subject == place.provider), "{}", place.name);
+    for platform in [given(), jobs(), clusters(), machines()].into_iter().flatten() {
+        let (provider, subject) = decides(&platform.fake);
+        assert_eq!(provider, platform.provider, "{}", platform.name);
+        assert!(subject.is_none_or(|subject| subject == platform.provider), "{}", platform.name);
     }
 }
 
@@ -238,7 +238,7 @@ fn the_job_comes_before_the_machine_and_the_cluster_in_every_pairing() {
 }
 
 /// Jobs whose platform gives tokens for one audience only, which is not ours, or only by a plugin.
-fn jobs_of_another_audience() -> Vec<Place> {
+fn jobs_of_another_audience() -> Vec<Platform> {
     let azure = FakeHost::new(&[("SYSTEM_OIDCREQUESTURI", "https://azure.example/")]);
     let other = crate::fake::jwt(r#"{"aud":"https://other.example","exp":2000}"#);
     let semaphore = FakeHost::new(&[("SEMAPHORE", "true"), ("SEMAPHORE_OIDC_TOKEN", &other)]);
@@ -255,7 +255,7 @@ fn jobs_of_another_audience() -> Vec<Place> {
         ("TeamCity", "teamcity", FakeHost::new(&[("TEAMCITY_VERSION", "2026.1")])),
         ("Nomad", "nomad", FakeHost::new(&[("NOMAD_ALLOC_ID", "a")])),
     ]
-    .map(|(name, provider, fake)| place(name, provider, Kind::Job, fake))
+    .map(|(name, provider, fake)| platform(name, provider, Kind::Job, fake))
     .into()
 }
 
@@ -272,7 +272,8 @@ fn a_job_that_can_never_give_this_audience_is_reported_and_the_search_goes_on() 
 
 #[test]
 fn every_pairing_of_two_stages_goes_to_the_earlier() {
-    let all: Vec<Place> = [given(), jobs(), clusters(), machines()].into_iter().flatten().collect();
+    let all: Vec<Platform> =
+        [given(), jobs(), clusters(), machines()].into_iter().flatten().collect();
     for first in &all {
         for second in all.iter().filter(|second| first.kind < second.kind) {
             let both = first.fake.clone().and(&second.fake);
@@ -285,7 +286,7 @@ fn every_pairing_of_two_stages_goes_to_the_earlier() {
 #[test]
 fn a_declared_source_comes_before_the_job_and_after_what_was_given() {
     let text = "[[source]]\nname = \"mine\"\nkind = \"env\"\nvariable = \"MINE\"\n";
-    let declared = place(
+    let declared = platform(
         "a declared source",
         "mine",
         Kind::Declared,
@@ -308,7 +309,10 @@ fn a_declared_source_comes_before_the_job_and_after_what_was_given() {
 #[test]
 fn on_one_machine_the_order_is_fixed() {
     let by_name = |name: &str| {
-        machines().into_iter().find(|place| place.name == name).unwrap_or_else(|| panic!("{name}"))
+        machines()
+            .into_iter()
+            .find(|platform| platform.name == name)
+            .unwrap_or_else(|| panic!("{name}"))
     };
     for (first, second) in [
         ("AWS's variables", "Google's firmware"),

@@ -10,13 +10,13 @@ use oidc_ambient::{Error, Sources, Stage, State, detect, survey};
 
 use crate::fake::{FakeHost, block_on, every_source};
 
-fn nobody() -> FakeHost {
+fn empty_host() -> FakeHost {
     FakeHost::new(&[("PATH", "/bin"), ("HOME", "/home/me"), ("LANG", "C"), ("USER", "me")])
 }
 
 #[test]
 fn a_machine_with_no_identity_is_asked_at_most_the_metadata_probe() {
-    let fake = nobody();
+    let fake = empty_host();
     let Err(Error::Nothing { absent, broken }) = fake.detect() else { panic!() };
     assert!(broken.is_empty(), "{broken:?}");
     assert_eq!(absent.len(), every_source(&fake.host()).names().len() + 1, "two are files");
@@ -64,13 +64,13 @@ const FOREVER: Duration = Duration::from_secs(86_400);
 
 #[test]
 fn on_such_a_machine_nothing_is_waited_for_longer_than_150_milliseconds() {
-    let waited = waits(&nobody());
+    let waited = waits(&empty_host());
     assert!(waited > Duration::ZERO && waited <= Duration::from_millis(150), "{waited:?}");
 }
 
 #[test]
 fn a_machine_that_says_it_is_googles_is_worth_some_patience() {
-    let google = nobody().file("/sys/class/dmi/id/product_name", "Google Compute Engine");
+    let google = empty_host().file("/sys/class/dmi/id/product_name", "Google Compute Engine");
     let waited = waits(&google);
     assert!(waited > Duration::from_secs(1), "{waited:?}");
     assert!(waited < Duration::from_secs(60), "and not worth more: {waited:?}");
@@ -78,7 +78,7 @@ fn a_machine_that_says_it_is_googles_is_worth_some_patience() {
 
 #[test]
 fn a_survey_of_such_a_machine_asks_no_more() {
-    let fake = nobody();
+    let fake = empty_host();
     let sources = every_source(&fake.host());
     let survey = block_on(survey(&sources, &Audience::sigstore(), Duration::from_secs(30)));
     assert!(survey.reports.iter().all(|report| report.state == State::Absent));
@@ -87,13 +87,13 @@ fn a_survey_of_such_a_machine_asks_no_more() {
 }
 
 /// A source that answers when all of `wanted` sources were asked.
-struct Together {
+struct AnswersTogether {
     name: String,
     asked: Arc<Mutex<usize>>,
     wanted: usize,
 }
 
-impl TokenSource for Together {
+impl TokenSource for AnswersTogether {
     fn name(&self) -> &str {
         &self.name
     }
@@ -117,7 +117,7 @@ fn a_survey_asks_all_sources_side_by_side_and_reports_them_in_order() {
     let mut sources = Sources::empty(Arc::new(Silent));
     for number in 0..20 {
         let (name, asked) = (format!("source-{number}"), Arc::clone(&asked));
-        sources.add(Stage::Job, Arc::new(Together { name, asked, wanted: 20 }));
+        sources.add(Stage::Job, Arc::new(AnswersTogether { name, asked, wanted: 20 }));
     }
     let told = Arc::new(Mutex::new(Vec::new()));
     let told_to = Arc::clone(&told);
@@ -172,7 +172,7 @@ fn a_metadata_service_that_refuses_is_asked_again_only_in_a_pod() {
 
 #[test]
 fn nothing_is_asked_where_the_check_is_switched_off() {
-    let fake = nobody().with("NO_GCE_CHECK", "true");
+    let fake = empty_host().with("NO_GCE_CHECK", "true");
     assert!(matches!(fake.detect(), Err(Error::Nothing { .. })));
     assert_eq!(fake.requests().len(), 0);
 }

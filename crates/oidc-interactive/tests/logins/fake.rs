@@ -169,18 +169,18 @@ impl Callbacks for FakeListener {
 }
 
 /// What the user types when shown a URL.
-type Typing = dyn Fn(&Url) -> Result<String, String> + Send + Sync;
+type OnUrl = dyn Fn(&Url) -> Result<String, String> + Send + Sync;
 
 /// What the user does when told something.
-type Telling = dyn Fn(&Notice<'_>) + Send + Sync;
+type OnNotice = dyn Fn(&Notice<'_>) + Send + Sync;
 
 /// FakeUser who is told things and may type a code.
 #[derive(Clone, Default)]
 pub(crate) struct FakeUser {
     /// What the user was told, as `Debug` shows it.
     pub(crate) told: Arc<Mutex<Vec<String>>>,
-    types: Option<Arc<Typing>>,
-    tells: Option<Arc<Telling>>,
+    types: Option<Arc<OnUrl>>,
+    tells: Option<Arc<OnNotice>>,
     url: Arc<Mutex<Option<Url>>>,
 }
 

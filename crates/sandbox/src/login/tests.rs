@@ -24,15 +24,15 @@ const BASE: &str = "http://localhost:9/dex";
 
 /// A clock that is moved by hand.
 #[derive(Clone, Default)]
-struct Hand(Arc<Mutex<Duration>>);
+struct ManualClock(Arc<Mutex<Duration>>);
 
-impl Hand {
+impl ManualClock {
     fn pass(&self, seconds: u64) {
         *self.0.lock().unwrap() += Duration::from_secs(seconds);
     }
 }
 
-impl Clock for Hand {
+impl Clock for ManualClock {
     fn now(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(1_800_000_000) + *self.0.lock().unwrap()
     }
@@ -43,14 +43,14 @@ impl Clock for Hand {
     }
 }
 
-struct Site {
+struct Setup {
     oidc: Oidc,
-    clock: Hand,
+    clock: ManualClock,
 }
 
-impl Site {
+impl Setup {
     fn new(page: LoginPage, faults: &[Fault]) -> Self {
-        let clock = Hand::default();
+        let clock = ManualClock::default();
         let faults: BTreeSet<Fault> = faults.iter().copied().collect();
         let mut oidc =
             Oidc::new("http://localhost:9", Arc::new(clock.clone())).with_login(page, &faults);
@@ -150,7 +150,7 @@ fn assert_as_dex(case: &str, answer: &Response<Bytes>) {
 
 #[test]
 fn the_code_flow_answers_as_dex_does() {
-    let site = Site::new(LoginPage::Direct, &[]);
+    let site = Setup::new(LoginPage::Direct, &[]);
     let wrong = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
     assert_as_dex("code, wrong verifier", &site.redeem(&site.code(), &[("code_verifier", wrong)]));
     let elsewhere = [("redirect_uri", "http://127.0.0.1:1/callback")];
@@ -179,7 +179,7 @@ fn the_code_flow_answers_as_dex_does() {
 
 #[test]
 fn the_device_flow_answers_as_dex_does() {
-    let site = Site::new(LoginPage::Form, &[]);
+    let site = Setup::new(LoginPage::Form, &[]);
     let fields = [("client_id", "nope"), ("scope", "openid email")];
     let answer = site.post(&format!("{BASE}/device/code"), &fields);
     assert_as_dex("device code, unknown client", &answer);
@@ -208,7 +208,7 @@ fn the_device_flow_answers_as_dex_does() {
 
 #[test]
 fn a_person_logs_in_or_does_not() {
-    let site = Site::new(LoginPage::Form, &[]);
+    let site = Setup::new(LoginPage::Form, &[]);
     let submit = |approval| {
         let request = input(&site.authorize(&[]), "request");
         let fields = [("request", &*request), ("email", "a@b.example"), ("approval", approval)];
@@ -227,7 +227,7 @@ fn a_person_logs_in_or_does_not() {
 
 #[test]
 fn a_code_is_shown_where_no_browser_comes_back() {
-    let site = Site::new(LoginPage::Direct, &[]);
+    let site = Setup::new(LoginPage::Direct, &[]);
     let page = site.authorize(&[("redirect_uri", OUT_OF_BAND)]);
     let html = std::str::from_utf8(page.body()).unwrap();
     let (_, rest) = html.split_once("id=\"code\" type=\"text\" readonly value=\"").unwrap();
@@ -237,7 +237,7 @@ fn a_code_is_shown_where_no_browser_comes_back() {
 
 #[test]
 fn only_known_clients_are_sent_back_and_only_to_this_machine() {
-    let site = Site::new(LoginPage::Direct, &[]);
+    let site = Setup::new(LoginPage::Direct, &[]);
     for change in [
         ("client_id", "nope"),
         ("redirect_uri", "https://localhost/cb"),
@@ -256,7 +256,7 @@ fn only_known_clients_are_sent_back_and_only_to_this_machine() {
 
 #[test]
 fn a_client_with_a_secret_shows_it_in_either_way() {
-    let site = Site::new(LoginPage::Direct, &[]);
+    let site = Setup::new(LoginPage::Direct, &[]);
     let (id, secret) = SECRET_CLIENT;
     let code = || field_of(&site.authorize(&[("client_id", id)]), "code");
     let answer = site.redeem(&code(), &[("client_id", id)]);
@@ -274,7 +274,7 @@ fn a_client_with_a_secret_shows_it_in_either_way() {
 
 #[test]
 fn jobs_do_not_log_in() {
-    let site = Site::new(LoginPage::Direct, &[]);
+    let site = Setup::new(LoginPage::Direct, &[]);
     let answer = site.get("http://localhost:9/github/auth?client_id=sigstore");
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
     let document = json(&site.get("http://localhost:9/github/.well-known/openid-configuration"));
@@ -285,18 +285,18 @@ fn jobs_do_not_log_in() {
 
 #[test]
 fn logins_go_wrong_on_demand() {
-    let site = Site::new(LoginPage::Direct, &[Fault::LoginDenied, Fault::LoginWrongState]);
+    let site = Setup::new(LoginPage::Direct, &[Fault::LoginDenied, Fault::LoginWrongState]);
     let answer = site.authorize(&[]);
     assert_eq!(field_of(&answer, "error"), "access_denied");
     assert_eq!(field_of(&answer, "state"), "another");
 
-    let site = Site::new(LoginPage::Direct, &[Fault::LoginForged, Fault::LoginWrongNonce]);
+    let site = Setup::new(LoginPage::Direct, &[Fault::LoginForged, Fault::LoginWrongNonce]);
     let answer = json(&site.redeem(&site.code(), &[]));
     let token = answer["id_token"].as_str().unwrap();
     assert!(!site.oidc.issuer("dex").unwrap().verifies(token));
     assert_eq!(IdToken::parse(token).unwrap().claims().text("nonce"), Some("another"));
 
-    let site = Site::new(LoginPage::Direct, &[Fault::DeviceExpired]);
+    let site = Setup::new(LoginPage::Direct, &[Fault::DeviceExpired]);
     let device = site.device();
     let answer = json(&site.poll(device["device_code"].as_str().unwrap()));
     assert_eq!(answer["error"], "expired_token");
@@ -304,13 +304,13 @@ fn logins_go_wrong_on_demand() {
 
 #[test]
 fn the_direct_page_logs_in_at_once_and_the_page_with_a_script_sends_itself() {
-    let site = Site::new(LoginPage::Direct, &[]);
+    let site = Setup::new(LoginPage::Direct, &[]);
     let device = site.device();
     let code = device["device_code"].as_str().unwrap();
     assert_eq!(json(&site.poll(code))["error"], "authorization_pending");
     site.clock.pass(1);
     assert_eq!(site.poll(code).status(), StatusCode::OK);
-    let site = Site::new(LoginPage::Script, &[]);
+    let site = Setup::new(LoginPage::Script, &[]);
     let page = site.authorize(&[]);
     assert!(std::str::from_utf8(page.body()).unwrap().contains("<script>"));
 }

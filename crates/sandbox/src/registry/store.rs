@@ -48,7 +48,7 @@ pub(super) struct Upload {
 
 /// There is no room, or the disk does not take it.
 #[derive(Debug)]
-pub(super) struct CannotKeep;
+pub(super) struct StoreFull;
 
 impl Store {
     /// What an earlier start left in `directory`, which is made if it is not there.
@@ -107,7 +107,7 @@ impl Store {
         repository: &str,
         digest: &str,
         content: Bytes,
-    ) -> Result<(), CannotKeep> {
+    ) -> Result<(), StoreFull> {
         self.keep(digest, content)?;
         self.entry(repository).blobs.insert(digest.to_owned());
         self.save()
@@ -119,7 +119,7 @@ impl Store {
         repository: &str,
         digest: &str,
         from: &str,
-    ) -> Result<bool, CannotKeep> {
+    ) -> Result<bool, StoreFull> {
         if self.blob(from, digest).is_none() {
             return Ok(false);
         }
@@ -134,7 +134,7 @@ impl Store {
         digest: &str,
         media_type: &str,
         content: Bytes,
-    ) -> Result<(), CannotKeep> {
+    ) -> Result<(), StoreFull> {
         self.keep(digest, content)?;
         let repository = self.entry(repository);
         repository.manifests.insert(digest.to_owned(), media_type.to_owned());
@@ -145,7 +145,7 @@ impl Store {
     }
 
     /// Forgets a blob. The content stays for other repositories.
-    pub(super) fn drop_blob(&mut self, repository: &str, digest: &str) -> Result<bool, CannotKeep> {
+    pub(super) fn drop_blob(&mut self, repository: &str, digest: &str) -> Result<bool, StoreFull> {
         let found = self.entry(repository).blobs.remove(digest);
         self.save().map(|()| found)
     }
@@ -155,7 +155,7 @@ impl Store {
         &mut self,
         repository: &str,
         reference: &str,
-    ) -> Result<bool, CannotKeep> {
+    ) -> Result<bool, StoreFull> {
         let repository = self.entry(repository);
         let found = if repository.tags.remove(reference).is_some() {
             true
@@ -190,27 +190,27 @@ impl Store {
         self.repositories.entry(repository.to_owned()).or_default()
     }
 
-    fn keep(&mut self, digest: &str, content: Bytes) -> Result<(), CannotKeep> {
+    fn keep(&mut self, digest: &str, content: Bytes) -> Result<(), StoreFull> {
         if self.contents.contains_key(digest) {
             return Ok(());
         }
         let total = self.total.saturating_add(content.len());
         if total > TOTAL_CAP {
-            return Err(CannotKeep);
+            return Err(StoreFull);
         }
         if let Some(directory) = &self.directory {
             let path = content_path(directory, digest);
-            write(&path, &content).map_err(|_| CannotKeep)?;
+            write(&path, &content).map_err(|_| StoreFull)?;
         }
         self.total = total;
         self.contents.insert(digest.to_owned(), content);
         Ok(())
     }
 
-    fn save(&self) -> Result<(), CannotKeep> {
+    fn save(&self) -> Result<(), StoreFull> {
         let Some(directory) = &self.directory else { return Ok(()) };
-        let index = serde_json::to_vec(&self.repositories).map_err(|_| CannotKeep)?;
-        write(&directory.join(INDEX), &index).map_err(|_| CannotKeep)
+        let index = serde_json::to_vec(&self.repositories).map_err(|_| StoreFull)?;
+        write(&directory.join(INDEX), &index).map_err(|_| StoreFull)
     }
 }
 

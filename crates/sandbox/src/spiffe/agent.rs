@@ -223,8 +223,8 @@ mod tests {
             |result: Result<_, Status>| result.map(drop).unwrap_err().message().to_owned();
         let later = agent(1300, &[], &state);
         assert_eq!(message(later.validate("sigstore", token)), "token has expired");
-        let stranger = agent(1000, &[], &State::in_memory());
-        assert!(message(stranger.validate("sigstore", token)).contains("cryptographic"));
+        let unregistered = agent(1000, &[], &State::in_memory());
+        assert!(message(unregistered.validate("sigstore", token)).contains("cryptographic"));
     }
 
     #[test]

@@ -134,7 +134,7 @@ fn the_listener_hears_what_is_being_asked() {
 fn a_session_asks_for_one_certificate_however_many_sign_at_once_and_for_another_near_its_end() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let clock = Arc::new(Hand(Mutex::new(SystemTime::now())));
+    let clock = Arc::new(ManualClock(Mutex::new(SystemTime::now())));
     let mut config = sandbox::Config::new(directory.path());
     config.clock = Arc::clone(&clock) as Arc<dyn Clock>;
     runtime.block_on(async {
@@ -184,7 +184,7 @@ fn a_session_asks_for_one_certificate_however_many_sign_at_once_and_for_another_
 /// own, over the network that `between` makes of the real one.
 fn with_sandbox(
     change: impl FnOnce(&mut serde_json::Value),
-    between: impl FnOnce(HttpClient, &sandbox::Running) -> Between,
+    between: impl FnOnce(HttpClient, &sandbox::Running) -> ChangedNetwork,
 ) -> Result<signer::Signed, Error> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let directory = tempfile::tempdir().unwrap();
@@ -216,7 +216,7 @@ fn user_token(sandbox: &sandbox::Running, name: &str) -> String {
 }
 
 /// Counts what is logged, and gives the certificate authority the token of another user.
-struct Between {
+struct ChangedNetwork {
     http: HttpClient,
     logged: Arc<AtomicUsize>,
     token: Option<String>,
@@ -224,7 +224,7 @@ struct Between {
     change: Option<(&'static str, hostile::Answer)>,
 }
 
-impl Transport for Between {
+impl Transport for ChangedNetwork {
     fn send(
         &self,
         mut request: Request<Bytes>,
@@ -253,7 +253,7 @@ fn a_certificate_of_another_identity_is_refused_before_anything_is_logged() {
     let count = Arc::clone(&logged);
     let signed = with_sandbox(
         |_| (),
-        |http, sandbox| Between {
+        |http, sandbox| ChangedNetwork {
             http,
             logged: count,
             token: Some(user_token(sandbox, "mallory")),
@@ -274,7 +274,7 @@ fn a_root_without_the_timestamp_authority_in_use_fails_before_anything_is_logged
     let other: serde_json::Value = serde_json::from_str(&other).unwrap();
     let signed = with_sandbox(
         |root| root["timestampAuthorities"] = other["timestampAuthorities"].clone(),
-        |http, _| Between { http, logged: count, token: None, change: None },
+        |http, _| ChangedNetwork { http, logged: count, token: None, change: None },
     );
     assert!(matches!(signed, Err(Error::Untrusted(_))), "{signed:?}");
     assert_eq!(logged.load(Ordering::Relaxed), 0);
@@ -288,7 +288,7 @@ fn a_root_without_the_log_in_use_fails_before_anything_is_logged() {
     let other: serde_json::Value = serde_json::from_str(&other).unwrap();
     let signed = with_sandbox(
         |root| root["tlogs"] = other["tlogs"].clone(),
-        |http, _| Between { http, logged: count, token: None, change: None },
+        |http, _| ChangedNetwork { http, logged: count, token: None, change: None },
     );
     let Err(Error::Untrusted(reason)) = signed else { panic!("{signed:?}") };
     assert!(reason.to_string().contains("does not know the transparency log"), "{reason}");
@@ -302,7 +302,7 @@ fn a_log_that_is_reached_by_another_url_is_known_by_its_key() {
             root["tlogs"].as_array_mut().unwrap().truncate(1);
             root["tlogs"][0]["baseUrl"] = "https://rekor.internal.example".into();
         },
-        |http, _| Between { http, logged: Arc::default(), token: None, change: None },
+        |http, _| ChangedNetwork { http, logged: Arc::default(), token: None, change: None },
     );
     signed.unwrap();
 }
@@ -440,15 +440,15 @@ impl Transport for Undated {
 }
 
 /// A clock that is set by hand.
-struct Hand(Mutex<SystemTime>);
+struct ManualClock(Mutex<SystemTime>);
 
-impl Hand {
+impl ManualClock {
     fn advance(&self, duration: Duration) {
         *self.0.lock().unwrap() += duration;
     }
 }
 
-impl Clock for Hand {
+impl Clock for ManualClock {
     fn now(&self) -> SystemTime {
         *self.0.lock().unwrap()
     }

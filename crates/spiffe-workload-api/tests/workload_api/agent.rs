@@ -31,12 +31,12 @@ pub(crate) struct Agent {
 /// A request that was received and waits for its answer.
 pub(crate) struct Call {
     pub(crate) method: String,
-    frames: UnboundedSender<Result<Frame<Bytes>, Cut>>,
+    frames: UnboundedSender<Result<Frame<Bytes>, Truncated>>,
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("cut")]
-pub(crate) struct Cut;
+pub(crate) struct Truncated;
 
 impl Agent {
     pub(crate) fn start() -> Self {
@@ -89,11 +89,14 @@ impl Agent {
     }
 }
 
-fn held(sender: &UnboundedSender<Call>, request: &Request<Incoming>) -> Response<Held> {
+fn held(sender: &UnboundedSender<Call>, request: &Request<Incoming>) -> Response<HeldStream> {
     let (frames, receiver) = unbounded_channel();
     let method = request.uri().path().rsplit('/').next().unwrap().to_owned();
     let _ = sender.send(Call { method, frames });
-    Response::builder().header("content-type", "application/grpc").body(Held(receiver)).unwrap()
+    Response::builder()
+        .header("content-type", "application/grpc")
+        .body(HeldStream(receiver))
+        .unwrap()
 }
 
 impl Call {
@@ -128,7 +131,7 @@ impl Call {
     /// Ends the stream in the middle of a message.
     pub(crate) fn cut(self) {
         let _ = self.frames.send(Ok(Frame::data(Bytes::from_static(&[0, 0, 0, 1, 0, 7, 7]))));
-        let _ = self.frames.send(Err(Cut));
+        let _ = self.frames.send(Err(Truncated));
     }
 
     /// Answers a request for one JWT-SVID.
@@ -144,16 +147,16 @@ impl Call {
     }
 }
 
-pub(crate) struct Held(UnboundedReceiver<Result<Frame<Bytes>, Cut>>);
+pub(crate) struct HeldStream(UnboundedReceiver<Result<Frame<Bytes>, Truncated>>);
 
-impl Body for Held {
+impl Body for HeldStream {
     type Data = Bytes;
-    type Error = Cut;
+    type Error = Truncated;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
         self.0.poll_recv(context)
     }
 }

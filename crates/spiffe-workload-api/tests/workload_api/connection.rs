@@ -45,7 +45,7 @@ async fn what_stands_in_the_way_of_a_connection_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_port_where_nobody_listens_is_refused() {
+async fn a_port_without_a_listener_is_refused() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
     drop(listener);

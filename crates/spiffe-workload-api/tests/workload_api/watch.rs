@@ -115,9 +115,9 @@ async fn an_agent_that_was_restarted_is_found_again() {
 
 /// A clock whose waits end when the test says so, one at a time.
 #[derive(Default)]
-struct ByHand(Arc<Notify>);
+struct ManualClock(Arc<Notify>);
 
-impl Clock for ByHand {
+impl Clock for ManualClock {
     fn now(&self) -> SystemTime {
         at(0)
     }
@@ -131,7 +131,7 @@ impl Clock for ByHand {
 #[tokio::test]
 async fn a_pause_goes_on_where_select_dropped_the_future() {
     let mut agent = Agent::start();
-    let clock = Arc::new(ByHand::default());
+    let clock = Arc::new(ManualClock::default());
     let mut watch = watch_x509(agent.endpoint(), clock.clone());
     let (_, update) =
         tokio::join!(async { agent.call().await.end(PERMISSION_DENIED) }, watch.next());

@@ -120,11 +120,11 @@ impl Setup {
     }
 
     pub(crate) fn refresh(&self, now: SystemTime) -> Result<Trust, Error> {
-        block_on(self.updates().refresh(&self.http, &Patient(now)))
+        block_on(self.updates().refresh(&self.http, &StoppedClock(now)))
     }
 
     pub(crate) fn offline(&self, now: SystemTime) -> Result<Trust, Error> {
-        block_on(self.updates().offline(&Patient(now)))
+        block_on(self.updates().offline(&StoppedClock(now)))
     }
 
     /// A file of the cache.
@@ -138,9 +138,9 @@ impl Setup {
 }
 
 /// A clock that stands still and whose waits take a moment.
-struct Patient(SystemTime);
+struct StoppedClock(SystemTime);
 
-impl Clock for Patient {
+impl Clock for StoppedClock {
     fn now(&self) -> SystemTime {
         self.0
     }

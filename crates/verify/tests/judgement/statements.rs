@@ -17,7 +17,7 @@ use crate::now;
 
 const FILE: &[u8] = b"the artifact";
 
-fn nobody() -> TrustedRoot {
+fn empty_root() -> TrustedRoot {
     TrustedRoot::new(vec![], vec![], vec![], vec![]).unwrap()
 }
 
@@ -68,7 +68,7 @@ fn judge(key: &KeyPair, bundle: &Bundle) -> Result<Verified, Error> {
         Ok(Purpose::FileSignature) => policy(key),
         _ => attestation(key),
     };
-    verify(bundle, &Artifact::Message(FILE), &policy, &nobody(), now())
+    verify(bundle, &Artifact::Message(FILE), &policy, &empty_root(), now())
 }
 
 fn check(judged: Result<Verified, Error>) -> Check {
@@ -153,7 +153,7 @@ fn one_subject_must_carry_all_the_annotations() {
     let policy = attestation(&key).annotation("a", "1").annotation("b", "2");
     let judge = |subjects: Value| {
         let bundle = envelope(&key, INTOTO_PAYLOAD_TYPE, &statement(&subjects));
-        verify(&bundle, &Artifact::Message(FILE), &policy, &nobody(), now())
+        verify(&bundle, &Artifact::Message(FILE), &policy, &empty_root(), now())
     };
     let right =
         json!([{"digest": {"sha256": sha256}}, subject(json!({"a": "1", "b": "2", "c": "3"}))]);
@@ -197,7 +197,7 @@ fn every_kind_of_key_verifies_messages_and_envelopes() {
 fn a_digest_serves_where_the_signature_is_over_one() {
     let judge = |key: &KeyPair, algorithm| {
         let digest = Digest::of(algorithm, FILE);
-        verify(&message(key), &Artifact::Digest(&digest), &policy(key), &nobody(), now())
+        verify(&message(key), &Artifact::Digest(&digest), &policy(key), &empty_root(), now())
     };
     let p384 = KeyPair::generate_for(KeyAlgorithm::EcdsaP384).unwrap();
     judge(&p384, HashAlgorithm::Sha384).unwrap();
@@ -222,7 +222,8 @@ fn a_digest_serves_where_the_signature_is_over_one() {
             "{judged:?}"
         );
     }
-    let right = verify(&message(&pure), &Artifact::Message(FILE), &policy(&pure), &nobody(), now());
+    let right =
+        verify(&message(&pure), &Artifact::Message(FILE), &policy(&pure), &empty_root(), now());
     right.unwrap();
 }
 
@@ -230,7 +231,7 @@ fn a_digest_serves_where_the_signature_is_over_one() {
 fn a_log_entry_is_demanded_of_a_key_too() {
     let key = KeyPair::generate().unwrap();
     let policy = Policy::file_signature(signer(&key));
-    let judged = verify(&message(&key), &Artifact::Message(FILE), &policy, &nobody(), now());
+    let judged = verify(&message(&key), &Artifact::Message(FILE), &policy, &empty_root(), now());
     assert!(matches!(check(judged), Check::NoLogEntry { .. }));
 }
 
@@ -240,7 +241,7 @@ fn a_key_has_no_identity_and_a_wrong_hint_is_only_odd() {
     let signer = signer(&key).extension("1.3.6.1.4.1.57264.1.8", StringMatch::exact("x"));
     let with_extension = Policy::file_signature(signer);
     let judged =
-        verify(&message(&key), &Artifact::Message(FILE), &with_extension, &nobody(), now());
+        verify(&message(&key), &Artifact::Message(FILE), &with_extension, &empty_root(), now());
     assert!(matches!(check(judged), Check::Extension { found: None, .. }));
     let Content::Message { signature, .. } = message(&key).content().clone() else { panic!() };
     let content = Content::Message { digest: hint(FILE, HashAlgorithm::Sha256), signature };
@@ -257,7 +258,7 @@ fn the_digest_in_a_bundle_is_never_believed() {
         let digest = hint(hinted, HashAlgorithm::Sha256);
         let content = Content::Message { digest, signature: signature.clone() };
         let artifact = Artifact::Message(b"another");
-        check(verify(&bundle(content, None), &artifact, &policy(&key), &nobody(), now()))
+        check(verify(&bundle(content, None), &artifact, &policy(&key), &empty_root(), now()))
     };
     assert!(matches!(judge_other(FILE), Check::ArtifactDigest { .. }));
     assert!(matches!(judge_other(b"another"), Check::Signature(_)));

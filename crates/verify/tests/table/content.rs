@@ -1,4 +1,4 @@
-//! Groups 1, 2 and 12: by whom it was signed, and how the bundle is written.
+//! Groups 1, 2 and 12: the signer, and how the bundle is written.
 
 use ambisign_verify::{AcceptedSigner, Policy};
 use base64::Engine as _;
@@ -107,7 +107,7 @@ fn keys_and_materials() -> Vec<Case> {
             unreadable("checkpoint"),
         ),
         // What is left of the authority's chain may come along; its root may not, which would be a
-        // bundle that vouches for itself.
+        // bundle that proves its own time.
         Case::v1(
             "v0.1 with the issuer in its chain",
             |p| p.bundle = |b| with_authority(b, "0.1", &[0]),

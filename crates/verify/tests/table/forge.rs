@@ -275,7 +275,7 @@ impl Plan {
     ) -> Value {
         let body = self.body(plan, signed, forge);
         let (log, other, host) = match (plan.log_known, plan.v2) {
-            (false, _) => (&forge.stranger, &forge.v1, "stranger.test"),
+            (false, _) => (&forge.foreign, &forge.v1, "foreign.test"),
             (true, true) => (&forge.v2, &forge.v1, V2),
             (true, false) => (&forge.v1, &forge.v2, V1),
         };
@@ -369,7 +369,7 @@ struct Forge {
     ct: KeyPair,
     v1: KeyPair,
     v2: KeyPair,
-    stranger: KeyPair,
+    foreign: KeyPair,
     tsa_root: KeyPair,
     tsas: [KeyPair; 3],
 }
@@ -388,14 +388,14 @@ impl Forge {
                 .unwrap()
                 .with_scheme(keys::Scheme::Ed25519)
                 .unwrap(),
-            stranger: key(),
+            foreign: key(),
             tsa_root: key(),
             tsas: [key(), key(), key()],
         }
     }
 
     fn sct(&self, plan: &SctPlan, tbs: &[u8], issuer: &[u8; 32]) -> Vec<u8> {
-        let log = if plan.known { &self.ct } else { &self.stranger };
+        let log = if plan.known { &self.ct } else { &self.foreign };
         let issuer = if plan.right_issuer { *issuer } else { self.between.public_key().id() };
         let millis = plan.time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
         let millis = u64::try_from(millis).unwrap().to_be_bytes();

@@ -1,4 +1,4 @@
-//! Group 10: how many vouch.
+//! Group 10: how many logs and authorities prove the time.
 
 use std::time::SystemTime;
 

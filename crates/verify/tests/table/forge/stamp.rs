@@ -40,7 +40,7 @@ impl Forge {
         if !plan.sorted {
             attributes.reverse();
         }
-        let key = if plan.substituted { &self.stranger } else { &self.tsas[plan.authority] };
+        let key = if plan.substituted { &self.foreign } else { &self.tsas[plan.authority] };
         let signature = key.sign(Payload::Message(&tlv(0x31, &attributes.concat()))).unwrap();
         let signer = seq(&[
             int(1),
@@ -66,8 +66,8 @@ impl Forge {
                     ca: false,
                     ..CertPlan::ca("stamper")
                 };
-                let spki = self.stranger.public_key().spki();
-                certificates.push(signed(&other.tbs("tsa root", spki, &[]), &self.stranger));
+                let spki = self.foreign.public_key().spki();
+                certificates.push(signed(&other.tbs("tsa root", spki, &[]), &self.foreign));
             }
             certificates.sort();
             signed_data.push(tlv(0xa0, &certificates.concat()));
