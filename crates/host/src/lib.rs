@@ -31,7 +31,8 @@ pub use crate::off_thread::off_thread;
 pub use crate::programs::{Invocation, Launch, NoPrograms, ProgramError, ProgramOutput, Programs};
 pub use crate::service_time::ClockDifference;
 pub use crate::text::{
-    causes, escape, escape_json, escape_remote, is_unsafe, public_url, scrub, shell_quote, with_causes,
+    causes, escape, escape_json, escape_remote, is_unsafe, public_url, scrub, shell_quote,
+    with_causes,
 };
 pub use crate::transport::{CallPolicy, Parts, Redirects, Transport, TransportError};
 pub use {bytes, http};

@@ -204,10 +204,11 @@ mod tests {
     }
 
     #[test]
-<<<<<<< HEAD
     fn json_without_controls_is_the_same_json() {
         assert_eq!(escape_json("{\"a\":\"\u{9b}2J\u{202e}é\"}"), r#"{"a":"\u009b2J\u202eé"}"#);
-=======
+    }
+
+    #[test]
     fn characters_that_are_not_seen_are_escaped_so_that_two_names_never_look_the_same() {
         for hidden in
             ['\u{ad}', '\u{200b}', '\u{200d}', '\u{2060}', '\u{feff}', '\u{3164}', '\u{e0041}']
@@ -233,7 +234,6 @@ mod tests {
             assert!(escape_remote(&text).len() <= 203, "{piece}");
         }
         assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
->>>>>>> fdde22f (c: attack tests (work in progress))
     }
 
     #[test]
