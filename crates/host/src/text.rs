@@ -223,17 +223,17 @@ mod tests {
         assert_eq!(escape("grün 日本 🦀 é"), "grün 日本 🦀 é");
     }
 
-    /// Every `ey` made the search for the other spellings run through all that was left: half an
-    /// hour for four megabytes.
+    /// Every `ey` made the search for the other spellings run through all that was left: a minute for
+    /// these, half an hour for four megabytes.
     #[test]
     #[expect(clippy::disallowed_methods, reason = "it measures how long the work takes")]
     fn a_text_full_of_what_may_be_tokens_is_scrubbed_in_time_of_its_length() {
         let started = std::time::Instant::now();
         for piece in ["ey ", "ewo ", "e", "ey. ", "ew", "eyJ.eyJ "] {
-            let text = piece.repeat((4 << 20) / piece.len());
+            let text = piece.repeat((512 << 10) / piece.len());
             assert!(escape_remote(&text).len() <= 203, "{piece}");
         }
-        assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
+        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
     }
 
     #[test]
