@@ -7,11 +7,12 @@ use std::task::{Context, Waker};
 use bytes::Bytes;
 use host::{BoxFuture, CallPolicy, Transport, TransportError};
 use http::{Request, Response};
+use http_client::HttpClient;
 use rekor_client::ApiVersion;
 use signer::{Error, Session, Signer};
 use trust_root::TrustedRoot;
 
-use super::{ChangedNetwork, Source, block_on, here, now, services, signer, with_sandbox};
+use super::{Source, block_on, here, now, services, signer, with_sandbox};
 
 /// A task that gives up while it waits for a certificate leaves nothing behind that others wait for.
 #[test]
@@ -136,4 +137,36 @@ fn with_changed_answers(
         |_| (),
         |http, _| ChangedNetwork { http, logged, token: None, change: Some((path, change)) },
     )
+}
+
+/// Counts what is logged, and gives the certificate authority the token of another user.
+pub(crate) struct ChangedNetwork {
+    pub(crate) http: HttpClient,
+    pub(crate) logged: Arc<AtomicUsize>,
+    pub(crate) token: Option<String>,
+    /// Where answers are changed, and how.
+    pub(crate) change: Option<(&'static str, Answer)>,
+}
+
+impl Transport for ChangedNetwork {
+    fn send(
+        &self,
+        mut request: Request<Bytes>,
+        policy: &CallPolicy,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        if request.uri().path().ends_with("/log/entries") {
+            self.logged.fetch_add(1, Ordering::Relaxed);
+        }
+        if let (Some(token), Some(bearer)) =
+            (&self.token, request.headers_mut().get_mut(http::header::AUTHORIZATION))
+        {
+            *bearer = format!("Bearer {token}").parse().unwrap();
+        }
+        let change = self.change.filter(|(path, _)| request.uri().path().ends_with(path));
+        let answer = self.http.send(request, policy);
+        Box::pin(async move {
+            let answer = answer.await?;
+            Ok(change.map_or_else(|| answer.clone(), |(_, change)| change(answer.clone())))
+        })
+    }
 }

@@ -18,6 +18,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bundle::{Statement, VerificationMaterial};
 use bytes::Bytes;
 use host::{BoxFuture, CallPolicy, Clock, Transport, TransportError};
+use hostile::ChangedNetwork;
 use http::{Request, Response};
 use http_client::{HttpClient, Settings};
 use id_token::{Absence, Audience, Broken, Found, IdToken, Outcome, TokenSource};
@@ -213,38 +214,6 @@ fn with_sandbox(
 fn user_token(sandbox: &sandbox::Running, name: &str) -> String {
     let claims = serde_json::json!({ "sub": format!("http://localhost/{name}") });
     sandbox.token("uri", claims.as_object().unwrap()).unwrap()
-}
-
-/// Counts what is logged, and gives the certificate authority the token of another user.
-struct ChangedNetwork {
-    http: HttpClient,
-    logged: Arc<AtomicUsize>,
-    token: Option<String>,
-    /// Where answers are changed, and how.
-    change: Option<(&'static str, hostile::Answer)>,
-}
-
-impl Transport for ChangedNetwork {
-    fn send(
-        &self,
-        mut request: Request<Bytes>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
-        if request.uri().path().ends_with("/log/entries") {
-            self.logged.fetch_add(1, Ordering::Relaxed);
-        }
-        if let (Some(token), Some(bearer)) =
-            (&self.token, request.headers_mut().get_mut(http::header::AUTHORIZATION))
-        {
-            *bearer = format!("Bearer {token}").parse().unwrap();
-        }
-        let change = self.change.filter(|(path, _)| request.uri().path().ends_with(path));
-        let answer = self.http.send(request, policy);
-        Box::pin(async move {
-            let answer = answer.await?;
-            Ok(change.map_or_else(|| answer.clone(), |(_, change)| change(answer.clone())))
-        })
-    }
 }
 
 #[test]
