@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bundle::{Bundle, Content, Envelope, SIGN_PREDICATE_TYPE, Statement};
 use host::Clock;
+use host::bytes::Bytes;
 use oci_push::{Found, LegacyKind};
 use trust_root::TrustedRoot;
 use verify::{Artifact, Error, LegacySignature, Policy, verify_legacy};
@@ -36,9 +37,7 @@ impl Judge {
     /// Deadlines and signals act meanwhile.
     pub(crate) async fn all(&self, found: &Found, judged: &mut Judged) {
         for signature in &found.bundles {
-            let (name, bytes) = (signature.digest.to_string(), signature.bytes.clone());
-            let work = move |judge: &Self, judged: &mut _| judge.bundle(&name, &bytes, judged);
-            self.beside(signature.digest.to_string(), work, judged).await;
+            self.one(&signature.digest.to_string(), signature.bytes.clone(), judged).await;
         }
         for signature in &found.legacy {
             let (name, signature) = (signature.digest.to_string(), signature.clone());
@@ -53,6 +52,13 @@ impl Judge {
             let reason = Reason::Unreachable(Box::new(unreachable.error.clone()));
             judged.refused.push(Refusal::new(&unreachable.what, reason));
         }
+    }
+
+    /// Judges the bundle `name`, also beside the async runtime.
+    pub(crate) async fn one(&self, name: &str, bundle: Bytes, judged: &mut Judged) {
+        let of = name.to_owned();
+        let work = move |judge: &Self, judged: &mut _| judge.bundle(&of, &bundle, judged);
+        self.beside(name.to_owned(), work, judged).await;
     }
 
     /// Adds to `judged` what `work`, done on a thread of its own, finds of the candidate `name`.
@@ -77,7 +83,7 @@ impl Judge {
         }
     }
 
-    pub(crate) fn bundle(&self, name: &str, bytes: &[u8], judged: &mut Judged) {
+    fn bundle(&self, name: &str, bytes: &[u8], judged: &mut Judged) {
         let bundle = match Bundle::from_json(bytes) {
             Ok(bundle) => bundle,
             Err(error) => {

@@ -174,7 +174,7 @@ impl ImageVerifier {
         let failed = |source| Error::registry(&shown, Action::Verify, source);
         let descriptor = layout.image(None).map_err(failed)?;
         let image = Image::in_layout(&shown, &descriptor.digest).map_err(failed)?;
-        let policy = self.signers.policy(self.purpose.clone(), &image)?;
+        let policy = Arc::new(self.signers.policy(self.purpose.clone(), &image)?);
         let resolved = Resolved::new(image.reference().repository().clone(), descriptor);
         // The manifest is there and has this digest.
         let store = Store::Layout(layout.clone());
@@ -185,12 +185,12 @@ impl ImageVerifier {
             let digest = resolved.digest().to_string();
             return Err(Error::Digest { image: shown, digest });
         };
-        let (root, clock) = (&*self.root, &*self.clock);
-        let judge = Judge { policy: &policy, root, clock, image: &digest };
+        let (root, clock) = (Arc::clone(&self.root), Arc::clone(&self.clock));
+        let judge = Judge { policy: Arc::clone(&policy), root, clock, image: digest };
         let mut judged = Judged::default();
         judge.all(&found, &mut judged).await;
         for bundle in bundles {
-            judge.bundle("the bundle beside it", bundle, &mut judged);
+            judge.one("the bundle beside it", bundle.clone(), &mut judged).await;
         }
         self.conclude(&image, resolved, &policy, judged).map_err(|error| match error {
             Error::NoSignature(none) => {
