@@ -73,7 +73,7 @@ impl Part {
             let info = line.strip_prefix("```");
             match (fence, info) {
                 (CodeBlock::None, Some("" | "rust" | "rust,no_run" | "no_run")) => {
-                    fence = CodeBlock::Rust
+                    fence = CodeBlock::Rust;
                 }
                 (CodeBlock::None, Some(_)) => fence = CodeBlock::Other,
                 (CodeBlock::None, None) => {}
