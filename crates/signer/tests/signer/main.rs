@@ -331,7 +331,7 @@ fn a_key_signs_with_a_log_a_timestamp_or_both_and_needs_no_certificate_authority
         let keys = [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Ed25519];
         let mut keys: Vec<_> =
             keys.iter().map(|algorithm| KeyPair::generate_for(*algorithm).unwrap()).collect();
-        let rsa = include_str!("../../../tests/fixtures/openssl/rsa_private_pkcs1.pem");
+        let rsa = include_str!("../../../../tests/fixtures/openssl/rsa_private_pkcs1.pem");
         keys.push(KeyPair::from_pem(rsa).unwrap());
         let keys: Vec<_> = keys.into_iter().map(Arc::new).collect();
         for version in [sandbox::RekorVersion::V1, sandbox::RekorVersion::V2] {
