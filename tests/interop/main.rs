@@ -15,6 +15,7 @@ mod blobs;
 mod images;
 mod leniency;
 mod moved;
+mod moving;
 mod record;
 mod slow_writers;
 mod together;

@@ -410,7 +410,7 @@ fn a_signature_that_cannot_be_attached_is_kept_in_a_file_and_can_be_attached_lat
     let hostile = format!("{}/demo/app:v1", registry.address());
     let refused = setup.workload().args(["sign", &hostile]).run().ends(1);
     let refused =
-        refused.says(&["was signed and logged", "the signature is not lost", "oras attach"]);
+        refused.says(&["was signed and logged", "the signature is not lost", "ambisign attach"]);
     let [file] = kept(&setup).try_into().unwrap_or_else(|found| panic!("{found:?} {refused:?}"));
     let name = file.file_name().unwrap().to_str().unwrap();
     assert!(refused.stderr.contains(name), "{refused:?}");
@@ -431,7 +431,7 @@ fn a_signature_is_kept_when_time_is_up_before_it_is_attached() {
     });
     let hostile = format!("{}/demo/app:v1", registry.address());
     let ended = setup.workload().args(["sign", "-t", "15s", &hostile]).run().ends(1);
-    ended.says(&["the signature is not attached", "the signature is not lost", "oras attach"]);
+    ended.says(&["the signature is not attached", "the signature is not lost", "ambisign attach"]);
     assert_eq!(kept(&setup).len(), 1);
 }
 

@@ -99,7 +99,21 @@ fn is_of(command: &str, word: &str) -> bool {
         "signing" => signing,
         "verifying" => verifying,
         "images" => images,
-        "registry" => images || ["sign", "attest", "inspect"].contains(&command),
+        "registry" => {
+            images
+                || matches!(
+                    command,
+                    "sign"
+                        | "attest"
+                        | "inspect"
+                        | "copy"
+                        | "save"
+                        | "load"
+                        | "tree"
+                        | "attach"
+                        | "clean"
+                )
+        }
         name => name == command,
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use fulcio_client::preflight::Refusal;
 use host::{FileError, TransportError, escape_remote as shown, shell_quote};
 use image_signing::file::{self, PairError};
+use image_signing::moving::Error as MovingError;
 use image_signing::{IdentityError, NoSignature, PublicKeyError, Reason};
 use oci_push::{Access, Error as RegistryError};
 use oidc_ambient::Error as SearchError;
@@ -87,6 +88,11 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
         // The words of `host::Forbidden`.
         RegistryError::Invalid { reason, .. } if reason.starts_with("it leads to ") => [
             "if the registry's storage is there, use --insecure-registry-redirects",
+        ],
+        MovingError::Digest { .. } => ["name the destination by a tag, or by this digest"],
+        MovingError::Occupied { .. } => [
+            "name another tag or another directory",
+            "or replace the image under the tag with --force",
         ],
         image_signing::Error::NoRule { .. } => [
             "add a rule whose patterns match the image: without a rule it is refused",

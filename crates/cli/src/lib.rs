@@ -138,6 +138,13 @@ async fn execute(command: &Command, context: &Arc<Context>) -> Result<(), Failur
             commands::verify_blob_attestation(flags, context).await
         }
         Command::Inspect(flags) => commands::inspect(flags, context).await,
+        Command::Copy(flags) => commands::copy(flags, context).await,
+        Command::Save(flags) => commands::save(flags, context).await,
+        Command::Load(flags) => commands::load(flags, context).await,
+        Command::Tree(flags) => commands::tree(flags, context).await,
+        Command::Download(what) => commands::download(what, context).await,
+        Command::Attach(flags) => commands::attach(flags, context).await,
+        Command::Clean(flags) => commands::clean(flags, context).await,
         Command::Identity(flags) => commands::identity(flags, context).await,
         Command::Initialize(flags) => commands::initialize(flags, context).await,
         Command::TrustedRoot(flags) => commands::trusted_root(flags, context).await,

@@ -71,8 +71,8 @@ impl SignedImage {
     /// cannot be quoted.
     pub fn attach_command(&self, file: &Path) -> Option<String> {
         let reference = host::shell_quote(&self.target.resolved().to_string())?;
-        let layer = host::shell_quote(&format!("{}:{MEDIA_TYPE}", file.display()))?;
-        Some(format!("oras attach --artifact-type {MEDIA_TYPE} {reference} {layer}"))
+        let file = host::shell_quote(&file.display().to_string())?;
+        Some(format!("ambisign attach {file} {reference}"))
     }
 
     fn file_name(&self) -> String {
@@ -85,5 +85,3 @@ impl SignedImage {
         format!("{image}-{digest}-{bundle}.sigstore.json")
     }
 }
-
-const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";

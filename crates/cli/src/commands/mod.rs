@@ -1,9 +1,11 @@
 //! The commands: each takes its flags, makes a plan of them, and carries it out.
 
+mod attachments;
 mod attest;
 mod identity;
 mod initialize;
 mod inspect;
+mod moving;
 mod sign;
 mod sign_blob;
 mod signing;
@@ -14,10 +16,12 @@ mod verify;
 mod verify_blob;
 mod version;
 
+pub(crate) use self::attachments::{attach, clean, download, tree};
 pub(crate) use self::attest::{attest, attest_blob};
 pub(crate) use self::identity::identity;
 pub(crate) use self::initialize::initialize;
 pub(crate) use self::inspect::inspect;
+pub(crate) use self::moving::{copy, load, save};
 pub(crate) use self::sign::sign;
 pub(crate) use self::sign_blob::sign_blob;
 pub(crate) use self::signing_config::signing_config;

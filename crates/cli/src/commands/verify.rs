@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use image_signing::{AcceptedSigners, ImageVerifier, VerifiedImage};
+use image_signing::{AcceptedSigners, Image, ImageVerifier, VerifiedImage};
+use oci_push::Layout;
 use verify::Verified;
 
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, OrFail as _};
+use crate::files;
 use crate::flags::{Output, VerifyAttestationFlags, VerifyFlags, VerifyImagesFlags};
 use crate::hints;
 use crate::output::json_line;
@@ -47,7 +49,7 @@ struct Job<'a> {
 impl Job<'_> {
     async fn run(&self, annotations: BTreeMap<String, String>) -> Result<(), Failure> {
         let Self { flags, context, .. } = self;
-        let images = plan::images(&flags.images)?;
+        let images = self.images()?;
         let signers = match &flags.file.identity_policy {
             Some(path) => Ok(signers::policy_file(path, context).await?),
             None => signers::signer(&flags.policy, context).await.map(AcceptedSigners::rule),
@@ -63,6 +65,9 @@ impl Job<'_> {
             strictness(annotations.iter().fold(policy, add))
         });
         let verifier = self.verifier(signers).await?;
+        if flags.local_image {
+            return self.directories(&verifier).await;
+        }
         images.iter().for_each(|image| context.console.begin(image.as_str()));
         context.console.wait_for("looking for signatures");
         let mut lines = Lines { next: 0, waiting: BTreeMap::new(), context };
@@ -81,9 +86,39 @@ impl Job<'_> {
         Ok(())
     }
 
+    /// The images named; none where directories are.
+    fn images(&self) -> Result<Vec<Image>, Failure> {
+        match self.flags.local_image {
+            true => Ok(Vec::new()),
+            false => plan::images(&self.flags.images),
+        }
+    }
+
+    async fn directories(&self, verifier: &ImageVerifier) -> Result<(), Failure> {
+        let Self { flags, context, .. } = self;
+        let mut bundles = Vec::new();
+        for path in &flags.bundle {
+            bundles.push(files::read("--bundle", path, bundle::SIZE_CAP, context).await?.into());
+        }
+        for directory in &flags.images {
+            let verified = async {
+                let layout = Layout::open(directory).await;
+                let layout = layout.or_fail(|| format!("{directory} could not be verified"))?;
+                Ok(verifier.verify_layout(&layout, &bundles).await?)
+            };
+            match verified.await {
+                Ok(verified) => {
+                    self.report(&verified).iter().for_each(|line| context.console.data(line));
+                }
+                Err(failure) => context.fail(&failure),
+            }
+        }
+        Ok(())
+    }
+
     async fn verifier(&self, signers: AcceptedSigners) -> Result<ImageVerifier, Failure> {
         let Self { flags, context, .. } = self;
-        let images = plan::images(&flags.images)?;
+        let images = self.images()?;
         let registry = plan::registry(&flags.registry, &images, true, context)?;
         let root = Arc::new(plan::trusted_root(&flags.trust, context).await?);
         let clock = context.host(&context.settings()).clock;
@@ -108,7 +143,7 @@ impl Job<'_> {
     /// The flags name no signer. Who did sign is offered as a hint, as far as it can be verified.
     async fn name_signers(&self) -> Result<(), Failure> {
         let verifier = self.verifier(AcceptedSigners::rule(verify::danger::any_identity())).await?;
-        for image in plan::images(&self.flags.images)?.iter().take(MOST_NAMED) {
+        for image in self.images()?.iter().take(MOST_NAMED) {
             self.context.console.wait_for(&format!("looking who signed {image}"));
             let Ok(verified) = verifier.verify(image).await else { continue };
             let hints = verified.signatures.iter().filter_map(|it| as_flags(&it.verified));

@@ -182,9 +182,15 @@ pub(crate) struct VerifyAttestationFlags {
 /// Flags of both commands that verify images.
 #[derive(clap::Args)]
 pub(crate) struct VerifyImagesFlags {
-    /// Images, by digest or by tag.
+    /// Images, by digest or by tag; directories with --local-image.
     #[arg(required = true, value_name = "IMAGE", value_parser = argument::<String>)]
     pub(crate) images: Vec<String>,
+    /// Verify the images in directories that are OCI layouts, as `ambisign save` writes them.
+    #[arg(long, conflicts_with = "identity_policy")]
+    pub(crate) local_image: bool,
+    /// With --local-image: a bundle that came beside the directory; repeatable.
+    #[arg(long, value_name = "FILE", requires = "local_image")]
+    pub(crate) bundle: Vec<PathBuf>,
     /// The format of the results.
     #[arg(short, long, default_value = "json")]
     pub(crate) output: Output,

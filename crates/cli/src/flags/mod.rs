@@ -2,6 +2,7 @@
 
 mod commands;
 mod groups;
+mod moving;
 mod policy;
 mod trust;
 mod values;
@@ -12,6 +13,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use self::commands::*;
 pub(crate) use self::groups::*;
+pub(crate) use self::moving::*;
 pub(crate) use self::policy::*;
 pub(crate) use self::trust::*;
 pub(crate) use self::values::{AuthFlow, Output, boolean};
@@ -65,6 +67,21 @@ pub(crate) enum Command {
     VerifyBlobAttestation(VerifyBlobAttestationFlags),
     /// Show the content of signatures and the result of every check, for any signer.
     Inspect(InspectFlags),
+    /// Copy an image with its signatures, to any registry.
+    Copy(CopyFlags),
+    /// Save an image with its signatures to a directory, as an OCI layout.
+    Save(SaveFlags),
+    /// Load an image with its signatures from a directory into a registry.
+    Load(LoadFlags),
+    /// List what is attached to an image and to its platforms.
+    Tree(TreeFlags),
+    /// Print the signatures or attestations of an image, without a check.
+    #[command(subcommand)]
+    Download(DownloadCommand),
+    /// Attach bundles to the image that they are about.
+    Attach(AttachFlags),
+    /// Remove what is attached to an image.
+    Clean(CleanFlags),
     /// Show the identity that would sign here, the sources searched, and the certificate.
     ///
     /// Asks the certificate authority (--fulcio-url, else the signing config's) which OIDC issuers

@@ -102,6 +102,16 @@ pub struct AttachReport {
     pub attached: &'static str,
 }
 
+impl fmt::Display for AttachReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { image, digest, .. } = self;
+        match self.attached {
+            "present" => write!(f, "attached to {image} ({digest}) before"),
+            how => write!(f, "attached to {image} ({digest}) by {how}"),
+        }
+    }
+}
+
 /// What is to be removed of an image, and what was.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
@@ -114,6 +124,18 @@ pub struct Cleaning {
     pub removals: Vec<oci_push::Removal>,
     #[serde(skip)]
     plan: Removals,
+}
+
+impl Cleaning {
+    /// Each manifest as a line for people.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.removals.iter().map(|removal| {
+            let what = removal.kind.map_or("entry of what is gone:", AttachmentKind::as_str);
+            let predicate_type = removal.predicate_type.as_deref().map(host::escape_remote);
+            let predicate_type = predicate_type.map(|it| format!(" {it}")).unwrap_or_default();
+            format!("{what} {}{predicate_type}", removal.manifest)
+        })
+    }
 }
 
 impl Attachments {

@@ -1,5 +1,6 @@
 //! Bringing images to another repository, or to a directory and back.
 
+use std::fmt;
 use std::path::Path;
 
 use oci_push::{
@@ -51,6 +52,15 @@ pub struct MoveReport {
     /// Manifests, blobs and attachments.
     #[serde(flatten)]
     pub copied: Copied,
+}
+
+impl fmt::Display for MoveReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { source, destination, digest, copied, .. } = self;
+        let count = copied.attachments.len();
+        write!(f, "{source} to {destination} ({digest}) with {count} attached")?;
+        f.write_str(if self.unchanged { "; all of it was there" } else { "" })
+    }
 }
 
 /// An image that is on its way.

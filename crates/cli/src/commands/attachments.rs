@@ -1,0 +1,148 @@
+//! `ambisign tree`, `download`, `attach` and `clean`.
+
+use std::io::{self, IsTerminal as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use bundle::SIZE_CAP;
+use image_signing::Image;
+use image_signing::moving::{AttachReport, Attachments, Cleaning};
+use oci_push::AttachmentKind;
+
+use crate::context::Context;
+use crate::failure::{Exit, Failure, OrFail as _};
+use crate::files;
+use crate::flags::{
+    AttachFlags, CleanFlags, Cleaned, DownloadCommand, ImageFlags, Output, TreeFlags,
+};
+use crate::output::json_line;
+use crate::plan;
+
+pub(crate) async fn tree(flags: &TreeFlags, context: &Arc<Context>) -> Result<(), Failure> {
+    let (attachments, image) = open(&flags.image, true, context)?;
+    let tree = attachments.tree(&image).await?;
+    context.console.settle();
+    match flags.output {
+        Output::Json => context.console.data(&json_line(&tree)),
+        Output::Text => tree.to_string().lines().for_each(|line| context.console.data(line)),
+    }
+    Ok(())
+}
+
+pub(crate) async fn download(
+    what: &DownloadCommand,
+    context: &Arc<Context>,
+) -> Result<(), Failure> {
+    let (flags, what, predicate_type) = match what {
+        DownloadCommand::Signature(flags) => (flags, "signature", None),
+        DownloadCommand::Attestation(flags) => {
+            (&flags.image, "attestation", flags.predicate_type.as_deref())
+        }
+    };
+    let (attachments, image) = open(flags, true, context)?;
+    let lines = match what {
+        "signature" => attachments.signatures(&image).await?,
+        _ => attachments.attestations(&image, predicate_type).await?,
+    };
+    context.console.settle();
+    if lines.is_empty() {
+        return Err(Failure::new(Exit::NotSigned, format!("no {what} found for {image}"))
+            .hint("list everything that is attached: `ambisign tree IMAGE`"));
+    }
+    lines.iter().for_each(|line| context.console.data(line));
+    Ok(())
+}
+
+pub(crate) async fn attach(flags: &AttachFlags, context: &Arc<Context>) -> Result<(), Failure> {
+    let (attachments, image) = open(&flags.image, flags.tags.signature_tags, context)?;
+    for path in &flags.bundles {
+        let attached = attach_one(&attachments, path, &image, context).await;
+        context.console.settle();
+        match (attached, flags.output) {
+            (Err(failure), _) => context.fail(&failure),
+            (Ok(report), Output::Json) => context.console.data(&json_line(&report)),
+            (Ok(report), Output::Text) => {
+                context.console.data(&format!("{}: {report}", path.display()));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn attach_one(
+    attachments: &Attachments,
+    path: &Path,
+    image: &Image,
+    context: &Context,
+) -> Result<AttachReport, Failure> {
+    let name = path.display().to_string();
+    let bytes = files::read("the bundle", path, SIZE_CAP, context).await;
+    let bytes = bytes.map_err(|failure| match &*name {
+        // cosign's way to say it.
+        "signature" | "attestation" | "sbom" => {
+            failure.hint("name the bundles and the image alone: `ambisign attach BUNDLE... IMAGE`")
+        }
+        _ => failure,
+    })?;
+    Ok(attachments.attach(&name, &bytes, image).await?)
+}
+
+pub(crate) async fn clean(flags: &CleanFlags, context: &Arc<Context>) -> Result<(), Failure> {
+    if !flags.force && !io::stdin().is_terminal() {
+        return Err(Failure::usage("stdin is not a terminal, so that nobody can be asked")
+            .hint("remove what is attached without being asked: --force"));
+    }
+    let (attachments, image) = open(&flags.image, true, context)?;
+    let cleaning = attachments.plan_cleaning(&image, kinds(flags.r#type)).await?;
+    context.console.settle();
+    let asks = !flags.force && !cleaning.removals.is_empty();
+    if asks && !is_confirmed(&cleaning, context).await? {
+        return Err(Failure::new(Exit::Failed, "nothing was removed"));
+    }
+    attachments.clean(&cleaning).await?;
+    context.console.settle();
+    match flags.output {
+        Output::Json => context.console.data(&json_line(&cleaning)),
+        Output::Text => {
+            cleaning.lines().for_each(|line| context.console.data(&format!("removed {line}")));
+        }
+    }
+    Ok(())
+}
+
+/// Asks at the terminal.
+async fn is_confirmed(cleaning: &Cleaning, context: &Context) -> Result<bool, Failure> {
+    cleaning.lines().for_each(|line| context.console.note(&format!("  {line}")));
+    context.console.note(&format!("Remove this from {}? [y/N]", cleaning.image));
+    let _paused = context.deadline.pause();
+    let answer = host::off_thread(|| {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).map(|_| line)
+    });
+    let answer = answer.await.and_then(|answer| answer);
+    let answer = answer.or_fail(|| "cannot read the answer".to_owned())?;
+    Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
+}
+
+fn kinds(of: Cleaned) -> &'static [AttachmentKind] {
+    match of {
+        Cleaned::All => {
+            &[AttachmentKind::Signature, AttachmentKind::Attestation, AttachmentKind::Sbom]
+        }
+        Cleaned::Attestation => &[AttachmentKind::Attestation],
+        Cleaned::Sbom => &[AttachmentKind::Sbom],
+        Cleaned::Signature => &[AttachmentKind::Signature],
+    }
+}
+
+fn open(
+    flags: &ImageFlags,
+    signature_tags: bool,
+    context: &Context,
+) -> Result<(Attachments, Image), Failure> {
+    let mut images = plan::images(std::slice::from_ref(&flags.image))?;
+    let registry = plan::registry(&flags.registry, &images, signature_tags, context)?;
+    let image = images.remove(0);
+    context.console.wait_for(&format!("looking for what is attached to {image}"));
+    Ok((Attachments::new(registry), image))
+}

@@ -1,0 +1,70 @@
+//! `ambisign copy`, `save` and `load`.
+
+use std::slice;
+use std::sync::Arc;
+
+use image_signing::moving::{ImageMover, MoveOptions, MoveReport};
+use oci_push::AttachmentKind;
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::flags::{Attached, CopyFlags, LoadFlags, Output, PartFlags, SaveFlags};
+use crate::output::json_line;
+use crate::plan;
+
+pub(crate) async fn copy(flags: &CopyFlags, context: &Arc<Context>) -> Result<(), Failure> {
+    let images = plan::images(&[flags.source.clone(), flags.destination.clone()])?;
+    let tags = flags.target.tags.signature_tags;
+    let mover = ImageMover::new(plan::registry(&flags.registry, &images, tags, context)?);
+    let mut options = options(&flags.parts, flags.target.force);
+    options.only = flags.only.iter().copied().map(kind).collect();
+    context.console.wait_for(&format!("copying {}", images[0]));
+    let report = mover.copy(&images[0], &images[1], &options).await?;
+    print("copied", &report, flags.parts.output, context);
+    Ok(())
+}
+
+pub(crate) async fn save(flags: &SaveFlags, context: &Arc<Context>) -> Result<(), Failure> {
+    let images = plan::images(slice::from_ref(&flags.image.image))?;
+    let registry = plan::registry(&flags.image.registry, &images, true, context)?;
+    context.console.wait_for(&format!("saving {}", images[0]));
+    let options = options(&flags.parts, false);
+    let report = ImageMover::new(registry).save(&images[0], &flags.dir, &options).await?;
+    print("saved", &report, flags.parts.output, context);
+    Ok(())
+}
+
+pub(crate) async fn load(flags: &LoadFlags, context: &Arc<Context>) -> Result<(), Failure> {
+    let images = plan::images(slice::from_ref(&flags.image.image))?;
+    let tags = flags.target.tags.signature_tags;
+    let registry = plan::registry(&flags.image.registry, &images, tags, context)?;
+    context.console.wait_for(&format!("loading {}", images[0]));
+    let options = options(&flags.parts, flags.target.force);
+    let report = ImageMover::new(registry).load(&flags.dir, &images[0], &options).await?;
+    print("loaded", &report, flags.parts.output, context);
+    Ok(())
+}
+
+fn options(flags: &PartFlags, force: bool) -> MoveOptions {
+    let mut options = MoveOptions::default();
+    options.all_referrers = flags.all_referrers;
+    options.platform.clone_from(&flags.platform);
+    options.force = force;
+    options
+}
+
+fn kind(attached: Attached) -> AttachmentKind {
+    match attached {
+        Attached::Att => AttachmentKind::Attestation,
+        Attached::Sbom => AttachmentKind::Sbom,
+        Attached::Sig => AttachmentKind::Signature,
+    }
+}
+
+fn print(done: &str, report: &MoveReport, output: Output, context: &Context) {
+    context.console.settle();
+    context.console.data(&match output {
+        Output::Json => json_line(report),
+        Output::Text => format!("{done} {report}"),
+    });
+}
