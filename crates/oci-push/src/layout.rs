@@ -35,8 +35,16 @@ pub struct Layout {
 #[derive(Debug, Default)]
 struct Known {
     index: LayoutIndex,
+    found: Scanned,
+}
+
+/// What the manifests of a layout say of one another.
+#[derive(Debug, Default)]
+struct Scanned {
     /// The manifests that refer to a manifest.
     referrers: BTreeMap<Digest, BTreeSet<Digest>>,
+    /// The manifests that an index lists.
+    members: BTreeSet<Digest>,
 }
 
 impl Layout {
@@ -97,8 +105,9 @@ impl Layout {
     /// The images, each with its name; not what refers to them.
     fn images(&self) -> Vec<(Descriptor, Option<String>)> {
         let known = guard(&self.known);
-        let referring: BTreeSet<&Digest> = known.referrers.values().flatten().collect();
-        known.index.images(|digest| referring.contains(digest))
+        let Scanned { referrers, members } = &known.found;
+        let referring: BTreeSet<&Digest> = referrers.values().flatten().collect();
+        known.index.images(|digest| referring.contains(digest), |digest| members.contains(digest))
     }
 
     fn missing(&self, what: &str, detail: String) -> Error {
@@ -124,7 +133,7 @@ impl Layout {
 
     /// The manifests that refer to `subject`.
     pub(crate) fn referrers(&self, subject: &Digest) -> BTreeSet<Digest> {
-        guard(&self.known).referrers.get(subject).cloned().unwrap_or_default()
+        guard(&self.known).found.referrers.get(subject).cloned().unwrap_or_default()
     }
 
     /// Those of them that the index lists, as oras wants it.
@@ -145,7 +154,7 @@ impl Layout {
     pub(crate) fn list(&self, entry: Entry, subject: Option<&Digest>) {
         let mut known = guard(&self.known);
         if let Some(subject) = subject {
-            let referrers = known.referrers.entry(subject.clone()).or_default();
+            let referrers = known.found.referrers.entry(subject.clone()).or_default();
             referrers.insert(entry.digest.clone());
         }
         known.index.list(entry);
@@ -278,12 +287,12 @@ fn read(directory: &Path) -> Result<Known, Error> {
         }
         Err(error) => return Err(unreadable(&path, &error)),
     };
-    Ok(Known { index, referrers: scan(directory)? })
+    Ok(Known { index, found: scan(directory)? })
 }
 
 /// Looks through the small blobs for manifests that refer to others.
-fn scan(directory: &Path) -> Result<BTreeMap<Digest, BTreeSet<Digest>>, Error> {
-    let mut referrers: BTreeMap<Digest, BTreeSet<Digest>> = BTreeMap::new();
+fn scan(directory: &Path) -> Result<Scanned, Error> {
+    let mut found = Scanned::default();
     let (mut files, mut bytes_read) = (0_usize, 0_u64);
     for algorithm in ["sha256", "sha512"] {
         let blobs = directory.join(BLOBS).join(algorithm);
@@ -314,13 +323,18 @@ fn scan(directory: &Path) -> Result<BTreeMap<Digest, BTreeSet<Digest>>, Error> {
                 });
             }
             let Ok(contents) = Contents::parse("", &bytes) else { continue };
-            let Some(Ok(subject)) = contents.subject().map(str::parse::<Digest>) else { continue };
-            if digest.matches(&bytes) {
-                referrers.entry(subject).or_default().insert(digest);
+            if !digest.matches(&bytes) {
+                continue;
+            }
+            for member in contents.members() {
+                found.members.extend(member.descriptor().map(|member| member.digest));
+            }
+            if let Some(Ok(subject)) = contents.subject().map(str::parse::<Digest>) {
+                found.referrers.entry(subject).or_default().insert(digest);
             }
         }
     }
-    Ok(referrers)
+    Ok(found)
 }
 
 /// Whether a file begins as a JSON object.

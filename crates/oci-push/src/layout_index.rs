@@ -137,10 +137,11 @@ impl LayoutIndex {
         })
     }
 
-    /// The images, each with its name, without what `is_referrer`.
+    /// The images, each with its name: not what refers to one, nor a nameless part of one.
     pub(crate) fn images(
         &self,
         is_referrer: impl Fn(&Digest) -> bool,
+        is_member: impl Fn(&Digest) -> bool,
     ) -> Vec<(Descriptor, Option<String>)> {
         let mut images: Vec<&Entry> = self
             .entries
@@ -152,6 +153,7 @@ impl LayoutIndex {
                 let name = entry.name().unwrap_or_default();
                 is_manifest(essence(&entry.media_type))
                     && !is_referrer(&entry.digest)
+                    && (entry.name().is_some() || !is_member(&entry.digest))
                     && !name.starts_with("sha256-")
                     && !entry.is_kind(&[Kind::Signatures, Kind::Attestations])
             });

@@ -112,11 +112,9 @@ impl Client {
             // A manifest of an earlier tag may have another tag as well.
             let stays = removal.by_tag && untagged || removal.kind.is_none();
             if !stays && !self.delete(repository, removal.manifest.as_str()).await? {
-                return Err(Error::Denied {
-                    repository: repository.to_string(),
-                    access: Access::Push,
-                    credentials: "whoever asks".to_owned(),
-                    detail: "the registry does not delete manifests".to_owned(),
+                return Err(Error::Invalid {
+                    what: format!("deletion in {repository}"),
+                    reason: "the registry does not delete manifests".to_owned(),
                 });
             }
         }

@@ -369,7 +369,7 @@ impl DockerRegistry {
         let storage = directory.join("docker-registry");
         let text = format!(
             "version: 0.1\nlog:\n  level: info\n  accesslog:\n    disabled: true\n\
-             storage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:0\n",
+             storage:\n  delete:\n    enabled: true\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:0\n",
             storage.display()
         );
         std::fs::write(&config, text).unwrap();
