@@ -27,6 +27,7 @@ mod json;
 mod login;
 mod masks;
 mod misissued;
+mod moving;
 mod network;
 mod outputs;
 mod outside;
