@@ -104,7 +104,7 @@ fn nothing_is_removed_unless_a_person_says_so_or_it_is_forced() {
     let setup = Setup::new();
     let image = signed(&setup);
     let clean = || setup.program().args(["clean", &image]);
-    clean().run_with_stdin(b"y\n").ends(2).says(&["nobody can be asked", "--force"]);
+    clean().run_with_stdin(b"y\n").ends(2).says(&["cannot ask before removing", "--force"]);
     let at_a_terminal = |answer: &str| {
         let mut child = clean().env("TERM", "xterm").at_a_terminal().spawn();
         std::io::Write::write_all(child.stdin.as_mut().unwrap(), answer.as_bytes()).unwrap();

@@ -89,7 +89,7 @@ async fn attach_one(
 
 pub(crate) async fn clean(flags: &CleanFlags, context: &Arc<Context>) -> Result<(), Failure> {
     if !flags.force && !io::stdin().is_terminal() {
-        return Err(Failure::usage("stdin is not a terminal, so that nobody can be asked")
+        return Err(Failure::usage("cannot ask before removing: stdin is not a terminal")
             .hint("remove what is attached without being asked: --force"));
     }
     let (attachments, image) = open(&flags.image, true, context)?;
