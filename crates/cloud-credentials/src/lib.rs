@@ -5,6 +5,8 @@
 //! come from is the search that the clouds' own tools document, without files that belong to
 //! people (AWS profiles).
 //!
+//! [`registry_login`] turns that into what the clouds' registries take.
+//!
 //! Two of them are also sources of identity tokens, [`sources`]; [`add_to`] puts these into the
 //! search of `oidc-ambient`.
 #![doc = include_str!("../README.md")]
@@ -13,6 +15,7 @@ pub mod aws;
 pub mod azure;
 mod error;
 pub mod google;
+mod registry;
 pub mod sources;
 #[cfg(test)]
 mod testing;
@@ -24,6 +27,7 @@ use oidc_ambient::sources::GoogleImpersonation;
 use oidc_ambient::{Sources, Stage};
 
 pub use crate::error::Error;
+pub use crate::registry::{Keychain, RegistryLogin, registry_login};
 pub use host;
 pub use id_token;
 pub use oidc_ambient;

@@ -64,6 +64,13 @@ impl Fake {
         self
     }
 
+    /// As Google's metadata service marks its answers.
+    pub(crate) fn google(mut self, body: &str) -> Self {
+        let answer = Response::builder().header("metadata-flavor", "Google");
+        self.answers.push_back(answer.body(Bytes::from(body.to_owned())).unwrap());
+        self
+    }
+
     pub(crate) fn host(&self) -> Host {
         let (seen, answers) = (Arc::clone(&self.seen), self.answers.clone());
         let http = move |request: Request<Bytes>| {

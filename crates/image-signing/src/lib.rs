@@ -24,6 +24,7 @@ mod private_key;
 mod provenance;
 mod public_key;
 mod refusal;
+mod registry_login;
 mod report;
 mod reserved;
 mod several;
@@ -35,8 +36,8 @@ mod verdict;
 mod verify_image;
 
 pub use {
-    bundle, fulcio_client, futures_util, host, id_token, keys, oci_push, oidc_ambient,
-    oidc_interactive, signer, spiffe_workload_api, trust_root, verify, x509,
+    bundle, cloud_credentials, fulcio_client, futures_util, host, id_token, keys, oci_push,
+    oidc_ambient, oidc_interactive, signer, spiffe_workload_api, trust_root, verify, x509,
 };
 
 pub use crate::accepted::{SignerName, VerifiedImage, VerifiedSignature};
@@ -65,6 +66,7 @@ pub use crate::private_key::{PrivateKey, PrivateKeyError};
 pub use crate::provenance::provenance;
 pub use crate::public_key::{PublicKeyError, public_key};
 pub use crate::refusal::{Reason, Refusal, RefusalGroup};
+pub use crate::registry_login::ambient_credentials;
 pub use crate::report::{
     Claims, Critical, CriticalIdentity, CriticalImage, VerificationReport, facts,
 };

@@ -121,7 +121,7 @@ impl Auth {
                 .map(str::to_owned)
                 .collect(),
         };
-        let lookup = Lookup { credentials: None, origin: "no credentials".to_owned() };
+        let lookup = Lookup::new(None, "no credentials");
         let answer =
             self.patience.send(&self.host, || service.ask(&*self.host.http, &lookup)).await?;
         if !answer.status.is_success() {
@@ -131,21 +131,25 @@ impl Auth {
         token::read(&answer, server, now).map(|(authorization, _)| Some(authorization))
     }
 
-    /// The credentials for `repository`, searched for once.
+    /// The credentials for `repository`, searched for once, and again when they have become old.
     async fn lookup(&self, repository: &Repository) -> Result<Arc<Lookup>, Error> {
-        if let Some(known) = self.looked_up(repository) {
+        let now = self.host.clock.now();
+        let known = || {
+            let known = self.looked_up(repository)?;
+            known.until.is_none_or(|until| now < until).then_some(known)
+        };
+        if let Some(known) = known() {
             return Ok(known);
         }
         let _held = self.asking.hold(format!("{repository} credentials")).await;
-        if let Some(known) = self.looked_up(repository) {
+        if let Some(known) = known() {
             return Ok(known);
         }
         let found = match self.options.credentials.get(repository.registry()) {
-            Some(credentials) => Lookup {
-                credentials: Some(credentials.clone()),
-                origin: "the credentials given explicitly".to_owned(),
-            },
-            None => keychain::find(&self.host, &self.options.listener, repository).await?,
+            Some(credentials) => {
+                Lookup::new(Some(credentials.clone()), "the credentials given explicitly")
+            }
+            None => keychain::find(&self.host, &self.options, repository).await?,
         };
         let found = Arc::new(found);
         guard(&self.lookups).insert(repository.clone(), Arc::clone(&found));

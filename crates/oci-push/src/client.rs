@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use host::{CallPolicy, Env, Host, Redirects, TransportError};
@@ -22,7 +22,7 @@ use crate::locks::{Locks, guard};
 use crate::options::Options;
 use crate::patience::Patience;
 use crate::repository::Repository;
-use crate::{address, challenge, endpoint};
+use crate::{address, challenge, endpoint, keychain};
 
 /// The state that all clones of a registry client share.
 pub(crate) struct Client {
@@ -33,6 +33,8 @@ pub(crate) struct Client {
     /// What was learned of each repository.
     pub(crate) habits: Habits,
     auth: Auth,
+    /// What Docker's file adds to every request.
+    headers: OnceLock<HeaderMap>,
     bases: Mutex<HashMap<String, Url>>,
     patience: Arc<Patience>,
 }
@@ -137,6 +139,7 @@ impl Client {
             writers: Locks::default(),
             habits: Habits::default(),
             options,
+            headers: OnceLock::new(),
             bases: Mutex::default(),
             patience,
         })
@@ -290,8 +293,12 @@ impl Client {
         let reading = matches!(call.method, Method::GET | Method::HEAD);
         let mut asked_elsewhere = false;
         for _ in 0..=MOST_REDIRECTS {
-            let mut answer = self.send(call, &url, authorization.as_ref()).await?;
             let elsewhere = url.origin() != base.origin();
+            let headers = match elsewhere {
+                true => &call.headers,
+                false => &self.with_configured(&call.headers).await,
+            };
+            let mut answer = self.send(call, headers, &url, authorization.as_ref()).await?;
             if elsewhere {
                 answer.other_host = url.host_str().map(str::to_owned);
             }
@@ -341,20 +348,37 @@ impl Client {
     async fn send(
         &self,
         call: &Call<'_>,
+        headers: &HeaderMap,
         url: &Url,
         authorization: Option<&HeaderValue>,
     ) -> Result<Answer, Error> {
+        let send = || self.send_once(call, headers, url, authorization);
         match call.policy.is_idempotent(&call.method) {
-            true => {
-                self.patience.send(&self.host, || self.send_once(call, url, authorization)).await
-            }
-            false => self.send_once(call, url, authorization).await,
+            true => self.patience.send(&self.host, send).await,
+            false => send().await,
         }
+    }
+
+    /// `headers`, and those that Docker's file adds to every request to a registry.
+    async fn with_configured(&self, headers: &HeaderMap) -> HeaderMap {
+        let configured = match self.headers.get() {
+            Some(known) => known,
+            None => {
+                let read = keychain::headers(&*self.host.env).await;
+                self.headers.get_or_init(|| read)
+            }
+        };
+        let mut all = configured.clone();
+        for (name, value) in headers {
+            all.insert(name, value.clone());
+        }
+        all
     }
 
     async fn send_once(
         &self,
         call: &Call<'_>,
+        headers: &HeaderMap,
         url: &Url,
         authorization: Option<&HeaderValue>,
     ) -> Result<Answer, Error> {
@@ -363,7 +387,7 @@ impl Client {
             .uri(url.as_str())
             .body(call.body.clone())
             .map_err(|error| Error::Invalid { what: shown(url), reason: error.to_string() })?;
-        request.headers_mut().extend(call.headers.clone());
+        request.headers_mut().extend(headers.clone());
         if let Some(authorization) = authorization {
             request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }

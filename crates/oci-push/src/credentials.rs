@@ -1,5 +1,9 @@
 //! What a registry may be shown.
 
+use std::fmt;
+use std::time::Duration;
+
+use host::BoxFuture;
 use secrecy::SecretString;
 
 /// Credentials for a registry. `Debug` shows no secret.
@@ -37,6 +41,29 @@ impl Credentials {
         }
         Self::Basic { username, password }
     }
+}
+
+/// Credentials that the machine or the job has by itself, such as a cloud's for the cloud's own
+/// registry.
+pub trait AmbientCredentials: fmt::Debug + Send + Sync {
+    /// Those for `registry`, a host such as `ghcr.io` or `localhost:5000`; `None` where this source
+    /// has none for it by design.
+    ///
+    /// # Errors
+    /// Why a source that serves this registry has none, for a person. The registry is then asked
+    /// without credentials, and its refusal repeats the reason.
+    fn find<'a>(&'a self, registry: &'a str) -> BoxFuture<'a, Result<Option<Ambient>, String>>;
+}
+
+/// What [`AmbientCredentials`] found.
+#[derive(Clone, Debug)]
+pub struct Ambient {
+    /// The credentials.
+    pub credentials: Credentials,
+    /// Where they are from, as in `credentials from GITHUB_TOKEN`.
+    pub origin: String,
+    /// How long they are used before they are asked for again.
+    pub lifetime: Duration,
 }
 
 /// The user name that marks an identity token.

@@ -7,6 +7,8 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use host::{Env, FileError};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
@@ -21,6 +23,8 @@ pub(crate) struct ConfigFile {
     auths: Option<BTreeMap<String, Option<Entry>>>,
     cred_helpers: Option<BTreeMap<String, String>>,
     creds_store: Option<String>,
+    #[serde(rename = "HttpHeaders")]
+    http_headers: Option<BTreeMap<String, SecretString>>,
 }
 
 /// A helper program to ask, and what for.
@@ -65,6 +69,18 @@ impl ConfigFile {
             return Err(failed(reason.to_owned(), None));
         }
         Ok(Some(config))
+    }
+
+    /// What every request to a registry is to carry. A header that ambisign sets itself, or that no
+    /// request may have, is left out.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        let pairs = self.http_headers.iter().flatten().filter_map(|(name, value)| {
+            let name = HeaderName::try_from(name.as_str()).ok()?;
+            let mut value = HeaderValue::from_str(value.expose_secret()).ok()?;
+            value.set_sensitive(true);
+            (!OWN_HEADERS.contains(&name)).then_some((name, value))
+        });
+        pairs.collect()
     }
 
     /// The helpers to ask for `repository`, in order: the most specific of `credHelpers`, then
@@ -212,6 +228,9 @@ fn is_suffix(suffix: &str) -> bool {
 }
 
 const DOCKER_HUB_SERVER: &str = "https://index.docker.io/v1/";
+/// They say how a request is framed, where it goes and who sends it.
+const OWN_HEADERS: [HeaderName; 5] =
+    [AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING];
 const FILE_CAP: usize = 4 << 20;
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,

@@ -1,16 +1,18 @@
 //! Where credentials are looked for: the files of Docker and Podman and the helpers they name.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use host::{Env, Host, Invocation, ProgramError, escape_remote};
+use http::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use crate::credentials::Credentials;
+use crate::credentials::{Ambient, Credentials};
 use crate::docker_config::{ConfigFile, Helper};
 use crate::error::{CredentialsSource, Error};
-use crate::event::{Event, Listener};
+use crate::event::Event;
+use crate::options::Options;
 use crate::repository::Repository;
 
 /// The result of a search.
@@ -19,15 +21,24 @@ pub(crate) struct Lookup {
     pub(crate) credentials: Option<Credentials>,
     /// Where they are from, or where none were found. Shown in errors.
     pub(crate) origin: String,
+    /// When they are to be searched for again.
+    pub(crate) until: Option<SystemTime>,
 }
 
-/// Searches the files in order and runs the helpers they name.
+impl Lookup {
+    pub(crate) fn new(credentials: Option<Credentials>, origin: impl Into<String>) -> Self {
+        Self { credentials, origin: origin.into(), until: None }
+    }
+}
+
+/// Searches the files in order and runs the helpers they name; then asks for what the place has by
+/// itself.
 ///
-/// A helper that is not installed is told to `listener` and passed over: the registry may answer
+/// A helper that is not installed is told to the listener of `options` and passed over: the registry may answer
 /// without credentials, and if not, its refusal names the helper.
 pub(crate) async fn find(
     host: &Host,
-    listener: &Listener,
+    options: &Options,
     repository: &Repository,
 ) -> Result<Lookup, Error> {
     let paths = files(&*host.env);
@@ -42,12 +53,12 @@ pub(crate) async fn find(
                 Ok(None) => {}
                 Ok(Some(credentials)) => {
                     let origin = format!("credentials from {}", helper.program());
-                    return Ok(Lookup { credentials: Some(credentials), origin });
+                    return Ok(Lookup::new(Some(credentials), origin));
                 }
                 Err(error) if is_missing(&error) => {
                     let name = format!("{} (named by {origin})", helper.program());
                     let reason = host::with_causes(&error);
-                    listener.tell(&Event::HelperNotUsed { helper: &name, reason: &reason });
+                    options.listener.tell(&Event::HelperNotUsed { helper: &name, reason: &reason });
                     missing = Some(format!("no credentials: {name} is not installed"));
                 }
                 Err(error) => return Err(error),
@@ -55,9 +66,22 @@ pub(crate) async fn find(
         }
         if let Some(credentials) = config.stored(repository, &origin)? {
             let origin = format!("credentials from {origin}");
-            return Ok(Lookup { credentials: Some(credentials), origin });
+            return Ok(Lookup::new(Some(credentials), origin));
         }
     }
+    let ambient = match &options.ambient {
+        Some(ambient) => ambient.find(repository.registry()).await,
+        None => Ok(None),
+    };
+    let reason = match ambient {
+        Ok(Some(Ambient { credentials, origin, lifetime })) => {
+            let until = host.clock.now().checked_add(lifetime);
+            let origin = format!("credentials from {origin}");
+            return Ok(Lookup { until, ..Lookup::new(Some(credentials), origin) });
+        }
+        Ok(None) => None,
+        Err(reason) => Some(reason),
+    };
     let origin = match (missing, paths.as_slice()) {
         (Some(missing), _) => missing,
         (None, []) => "no credentials: neither HOME nor a credential file is set".to_owned(),
@@ -66,7 +90,21 @@ pub(crate) async fn find(
             format!("no credentials found in {}", paths.join(", "))
         }
     };
-    Ok(Lookup { credentials: None, origin })
+    let origin = match reason {
+        Some(reason) => format!("{origin}; {reason}"),
+        None => origin,
+    };
+    Ok(Lookup::new(None, origin))
+}
+
+/// The headers that Docker's file says every request to a registry is to carry. A file that cannot be
+/// read has none here: it is an error once credentials are needed.
+pub(crate) async fn headers(env: &dyn Env) -> HeaderMap {
+    let Some(path) = files(env).into_iter().find(|path| path.ends_with("config.json")) else {
+        return HeaderMap::new();
+    };
+    let config = ConfigFile::load(env, &path).await.ok().flatten();
+    config.map(|config| config.headers()).unwrap_or_default()
 }
 
 /// Docker's file first, as cosign has it. Unlike there, a file without an entry for the registry

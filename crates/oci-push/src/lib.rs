@@ -68,7 +68,7 @@ pub use crate::attached::{Attachment, AttachmentKind};
 pub use crate::blobs::Store;
 pub use crate::client::signature_repository;
 pub use crate::contents::Member;
-pub use crate::credentials::Credentials;
+pub use crate::credentials::{Ambient, AmbientCredentials, Credentials};
 pub use crate::digest::Digest;
 pub use crate::error::{Access, CredentialsSource, Error};
 pub use crate::event::Event;

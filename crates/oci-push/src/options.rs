@@ -1,9 +1,10 @@
 //! How registries are reached.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::credentials::Credentials;
+use crate::credentials::{AmbientCredentials, Credentials};
 use crate::event::{Event, Listener};
 use crate::repository::{Repository, normal_registry};
 
@@ -26,6 +27,9 @@ pub struct Options {
     pub allow_internal_addresses: bool,
     /// Credentials by the registry they are for, used in place of Docker's and Podman's files.
     pub credentials: BTreeMap<String, Credentials>,
+    /// Credentials that the machine or the job has by itself, for registries for which nothing else
+    /// is configured.
+    pub ambient: Option<Arc<dyn AmbientCredentials>>,
     /// Where signatures are stored and looked up, instead of beside the image. Without it the
     /// variables `AMBISIGN_REPOSITORY` and `COSIGN_REPOSITORY` decide.
     pub signature_repository: Option<Repository>,
@@ -82,6 +86,13 @@ impl Options {
         self
     }
 
+    /// Asks `ambient` for credentials where neither [`Self::with_credentials`] nor a file of Docker's
+    /// or Podman's has any.
+    #[must_use]
+    pub fn with_ambient_credentials(self, ambient: Arc<dyn AmbientCredentials>) -> Self {
+        Self { ambient: Some(ambient), ..self }
+    }
+
     /// Stores signatures in `repository`, and looks for them there.
     #[must_use]
     pub fn with_signature_repository(self, repository: Repository) -> Self {
@@ -95,6 +106,7 @@ impl Default for Options {
             allow_http: false,
             allow_internal_addresses: false,
             credentials: BTreeMap::new(),
+            ambient: None,
             signature_repository: None,
             signature_tags: true,
             patience: Duration::from_secs(180),

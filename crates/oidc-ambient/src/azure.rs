@@ -21,6 +21,14 @@ pub async fn access_token(host: &Host, resource: &str) -> Result<SecretString, F
     service.call(host, resource)?.secret(host, "access_token").await
 }
 
+/// Whether this is a machine of Azure's. The network is not asked.
+///
+/// # Errors
+/// What was looked for, where it is none.
+pub async fn machine(host: &Host) -> Result<(), String> {
+    Service::find(host).await.map(|_| ())
+}
+
 /// Where the service is.
 pub(crate) enum Service {
     /// Of App Service, functions and container apps, which is told by variables.

@@ -6,5 +6,5 @@ mod metadata;
 
 pub(crate) use self::iam::account_url;
 pub use self::iam::{SCOPE, action, generate_access_token, generate_id_token, with_email};
-pub use self::metadata::{Access, MetadataAccess, access_token};
+pub use self::metadata::{Access, MetadataAccess, access_token, machine};
 pub(crate) use self::metadata::{Presence, ask, hint_for, presence};

@@ -2,8 +2,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use host::{FakeEnv, Invocation, NoPrograms, ProgramError, ProgramOutput, Programs};
-use oci_push::{Error, Options, Registry};
+use host::{BoxFuture, FakeEnv, Invocation, NoPrograms, ProgramError, ProgramOutput, Programs};
+use oci_push::{Ambient, AmbientCredentials, Credentials, Error, Options, Registry};
 
 use crate::fake::{Auth, Fake};
 use crate::helpers::{block_on, reference};
@@ -190,4 +190,84 @@ fn a_helper_that_is_not_installed_is_a_warning_where_the_registry_answers_withou
     let told = told.lock().unwrap();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("docker-credential-desktop"), "{told:?}");
+}
+
+/// A cloud or a job that has these credentials for every registry.
+#[derive(Debug)]
+struct Place(Result<&'static str, &'static str>);
+
+impl AmbientCredentials for Place {
+    fn find<'a>(&'a self, registry: &'a str) -> BoxFuture<'a, Result<Option<Ambient>, String>> {
+        assert_eq!(registry, "localhost:5000");
+        let ambient = self.0.map_err(str::to_owned).map(|password| {
+            let credentials = Credentials::basic("user", password);
+            let lifetime = Duration::from_secs(60);
+            Some(Ambient { credentials, origin: "the cloud".to_owned(), lifetime })
+        });
+        Box::pin(std::future::ready(ambient))
+    }
+}
+
+fn resolve_at(place: Place, files: &[(&str, &str)]) -> Result<(), Error> {
+    let fake = Fake::new();
+    fake.image("team/app", "v1");
+    fake.with(|state| state.auth = Auth::Basic { pair: PAIR });
+    let host = fake.host_with(machine(&[("HOME", "@")], files), NoPrograms);
+    let options = Options::new().with_ambient_credentials(Arc::new(place));
+    let registry = Registry::new(host, options).unwrap();
+    block_on(registry.resolve(&reference("localhost:5000/team/app:v1"))).map(|_| ())
+}
+
+#[test]
+fn what_the_place_has_by_itself_serves_where_no_file_has_an_entry() {
+    resolve_at(Place(Ok("hunter2")), &[]).unwrap();
+    resolve_at(Place(Ok("hunter2")), &[(".docker/config.json", "{}")]).unwrap();
+    let good = entry("localhost:5000");
+    resolve_at(Place(Ok("wrong")), &[(".docker/config.json", &good)]).unwrap();
+}
+
+#[test]
+fn a_place_without_credentials_is_named_by_the_refusal() {
+    let error = resolve_at(Place(Err("no credentials for AWS")), &[]).unwrap_err();
+    assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("/m/.docker/config.json") && text.contains("; no credentials for AWS"));
+    let error = resolve_at(Place(Ok("wrong")), &[]).unwrap_err().to_string();
+    assert!(error.contains("credentials from the cloud"), "{error}");
+}
+
+#[test]
+fn dockers_own_headers_are_sent_to_the_registry_and_to_no_other_host() {
+    let fake = Fake::new();
+    fake.image("app", "v1");
+    fake.with(|state| {
+        state.auth = Auth::Bearer {
+            realm: "http://localhost:5001/token",
+            pair: Some(PAIR),
+            identity: None,
+            anonymous_pull: false,
+        };
+    });
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&seen);
+    fake.intercept(move |_, request| {
+        log.lock().unwrap().push((request.uri().port_u16(), request.headers().clone()));
+        None
+    });
+    let config = format!(
+        r#"{{"HttpHeaders":{{"X-Gate":"hunter2","Authorization":"x","Accept":"x","bad name":"x"}},
+            "auths":{{"localhost:5000":{{"auth":"{PAIR}"}}}}}}"#
+    );
+    let env = machine(&[("HOME", "@")], &[(".docker/config.json", &config)]);
+    let registry = Registry::new(fake.host_with(env, NoPrograms), Options::default()).unwrap();
+    block_on(registry.resolve(&reference("localhost:5000/app:v1"))).unwrap();
+    let seen = seen.lock().unwrap();
+    let ports: Vec<_> = seen.iter().filter_map(|(port, _)| *port).collect();
+    assert_eq!(ports, [5000, 5001, 5000]);
+    for (port, headers) in &*seen {
+        assert_eq!(headers.get("x-gate").is_some(), *port == Some(5000));
+        assert!(headers.get("x-gate").is_none_or(http::HeaderValue::is_sensitive));
+        assert_ne!(headers["accept"], "x");
+        assert!(headers.get("authorization").is_none_or(|value| value != "x"));
+    }
 }

@@ -103,6 +103,14 @@ pub(crate) async fn presence(host: &Host) -> Result<Presence, String> {
     }
 }
 
+/// Whether this is a machine of Google's. A network that is silent costs 150 milliseconds.
+///
+/// # Errors
+/// What was looked for, where it is none.
+pub async fn machine(host: &Host) -> Result<(), String> {
+    presence(host).await.map(|_| ())
+}
+
 /// Asks the metadata service for `what` of the default service account.
 pub(crate) async fn ask(
     host: &Host,
