@@ -9,7 +9,7 @@ use host::FileError;
 #[non_exhaustive]
 pub enum Error {
     /// A file of certificates could not be read.
-    #[error("the CA certificates cannot be read")]
+    #[error("the certificates cannot be read")]
     CaFile {
         /// Which file and why.
         #[source]
@@ -26,6 +26,20 @@ pub enum Error {
     BadCertificate {
         /// The file.
         path: PathBuf,
+    },
+    /// The private key of a client certificate cannot be used.
+    #[error("the private key {} of the client certificate cannot be used: {reason}", path.display())]
+    ClientKey {
+        /// The file.
+        path: PathBuf,
+        /// Why; never a part of the key.
+        reason: String,
+    },
+    /// A server cannot have this name.
+    #[error("`{found}` is neither a host name nor an IP address")]
+    ServerName {
+        /// The text, escaped.
+        found: String,
     },
     /// The user agent cannot stand in a header.
     #[error("the user agent `{found}` cannot stand in an HTTP header")]

@@ -21,6 +21,16 @@ pub(crate) fn read_pem_file(path: &Path) -> Result<Vec<CertificateDer<'static>>,
     }
 }
 
+/// The certificate chain of one PEM file; at least one certificate.
+pub(crate) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let pem = read_file(path, FILE_CAP).map_err(|source| Error::CaFile { source })?;
+    match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
+        Ok(chain) if chain.is_empty() => Err(Error::NoCertificates { path: path.to_owned() }),
+        Ok(chain) => Ok(chain),
+        Err(_) => Err(Error::BadCertificate { path: path.to_owned() }),
+    }
+}
+
 /// The certificates of a PEM text; `None` when one is damaged, or none of them can be an authority.
 pub(crate) fn read_pem(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     let certificates: Vec<_> =

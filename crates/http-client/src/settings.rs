@@ -9,6 +9,7 @@ use rustls::pki_types::CertificateDer;
 use crate::error::Error;
 use crate::proxy::Proxies;
 use crate::roots;
+use crate::server_tls::ServerTls;
 
 /// Trusted CA certificates, proxies and the user agent.
 #[derive(Clone, Debug)]
@@ -18,6 +19,7 @@ pub struct Settings {
     pub(crate) proxies: Proxies,
     pub(crate) user_agent: HeaderValue,
     pub(crate) unverified: Vec<String>,
+    pub(crate) servers: Vec<(String, ServerTls)>,
     pub(crate) plain_http: bool,
 }
 
@@ -48,6 +50,7 @@ impl Settings {
             proxies: Proxies::default(),
             user_agent: HeaderValue::from_static(USER_AGENT),
             unverified: Vec::new(),
+            servers: Vec::new(),
             plain_http: false,
         }
     }
@@ -96,6 +99,14 @@ impl Settings {
     pub fn with_extra_ca_file(mut self, path: &Path) -> Result<Self, Error> {
         self.extra_roots.extend(roots::read_pem_file(path)?);
         Ok(self)
+    }
+
+    /// Talks TLS with the server `host`, a name or a name and a port (`registry.example:5000`), as
+    /// `tls` says. No other server is shown a client certificate.
+    #[must_use]
+    pub fn with_server(mut self, host: &str, tls: ServerTls) -> Self {
+        self.servers.push((host.to_ascii_lowercase(), tls));
+        self
     }
 
     /// Calls itself `user_agent`.

@@ -7,6 +7,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
@@ -14,6 +15,8 @@ use tokio_rustls::client::TlsStream;
 
 use crate::danger::AnyCertificate;
 use crate::failure::ConnectFailure;
+use crate::provider::provider;
+use crate::server_tls::ServerTls;
 use crate::settings::{Roots, Settings};
 use crate::{proxy, roots};
 
@@ -22,8 +25,16 @@ pub(crate) struct Tls {
     roots: Roots,
     extra_roots: Vec<CertificateDer<'static>>,
     unverified: Vec<String>,
+    servers: Vec<Special>,
     checking: OnceLock<Result<Configs, String>>,
     trusting: OnceLock<Result<Configs, String>>,
+}
+
+/// A server with a configuration of its own.
+struct Special {
+    host: String,
+    tls: ServerTls,
+    configs: OnceLock<Result<Configs, String>>,
 }
 
 /// One configuration for each set of protocols to offer.
@@ -38,6 +49,15 @@ impl Tls {
             roots: settings.roots.clone(),
             extra_roots: settings.extra_roots.clone(),
             unverified: settings.unverified.clone(),
+            servers: settings
+                .servers
+                .iter()
+                .map(|(host, tls)| Special {
+                    host: host.clone(),
+                    tls: tls.clone(),
+                    configs: OnceLock::new(),
+                })
+                .collect(),
             checking: OnceLock::new(),
             trusting: OnceLock::new(),
         }
@@ -53,34 +73,41 @@ impl Tls {
     where
         T: AsyncRead + AsyncWrite + Unpin,
     {
-        let config = self.config(uri, http1).map_err(ConnectFailure::Unusable)?;
+        let special = self.servers.iter().find(|special| is_named(uri, &special.host));
+        let config = self.config(uri, special, http1).map_err(ConnectFailure::Unusable)?;
         let host = proxy::bare_host(uri.host().unwrap_or_default());
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-            ConnectFailure::Unusable(format!("`{host}` cannot be checked by TLS: not a host name"))
-        })?;
+        let name = match special.and_then(|special| special.tls.name.clone()) {
+            Some(name) => name,
+            None => ServerName::try_from(host.to_owned()).map_err(|_| {
+                let reason = format!("`{host}` cannot be checked by TLS: not a host name");
+                ConnectFailure::Unusable(reason)
+            })?,
+        };
         TlsConnector::from(config).connect(name, io).await.map_err(ConnectFailure::tls)
     }
 
-    fn config(&self, uri: &Uri, http1: bool) -> Result<Arc<ClientConfig>, String> {
-        let configs = if self.is_unverified(uri) {
-            self.trusting.get_or_init(|| {
-                let provider = provider();
-                Configs::new(&provider, Arc::new(AnyCertificate(Arc::clone(&provider))))
-            })
-        } else {
-            self.checking.get_or_init(|| {
-                let provider = provider();
-                Configs::new(&provider, self.verifier(Arc::clone(&provider))?)
-            })
+    fn config(
+        &self,
+        uri: &Uri,
+        special: Option<&Special>,
+        http1: bool,
+    ) -> Result<Arc<ClientConfig>, String> {
+        let provider = provider();
+        let any = self.unverified.iter().any(|named| is_named(uri, named));
+        let (configs, identity) = match special {
+            Some(special) => (&special.configs, special.tls.identity.as_ref()),
+            None if any => (&self.trusting, None),
+            None => (&self.checking, None),
         };
+        let configs = configs.get_or_init(|| {
+            let verifier: Arc<dyn ServerCertVerifier> = match any {
+                true => Arc::new(AnyCertificate(Arc::clone(&provider))),
+                false => self.verifier(Arc::clone(&provider))?,
+            };
+            Configs::new(&provider, verifier, identity)
+        });
         let configs = configs.as_ref().map_err(String::clone)?;
         Ok(Arc::clone(if http1 { &configs.http1 } else { &configs.any }))
-    }
-
-    fn is_unverified(&self, uri: &Uri) -> bool {
-        let host = uri.host().unwrap_or_default().to_ascii_lowercase();
-        let with_port = format!("{host}:{}", uri.port_u16().unwrap_or(443));
-        self.unverified.iter().any(|named| *named == host || *named == with_port)
     }
 
     fn verifier(
@@ -126,13 +153,18 @@ impl Configs {
     fn new(
         provider: &Arc<CryptoProvider>,
         verifier: Arc<dyn ServerCertVerifier>,
+        identity: Option<&Arc<CertifiedKey>>,
     ) -> Result<Self, String> {
         let config = ClientConfig::builder_with_provider(Arc::clone(provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| format!("TLS cannot be set up: {error}"))?
             .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(verifier);
+        let config = match identity {
+            Some(identity) => config
+                .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(identity)))),
+            None => config.with_no_client_auth(),
+        };
         let mut http1 = config.clone();
         http1.alpn_protocols = vec![b"http/1.1".to_vec()];
         let mut any = config;
@@ -141,7 +173,8 @@ impl Configs {
     }
 }
 
-/// Named here and nowhere installed, so that another user of rustls in the process is not disturbed.
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
+/// Whether the server of `uri` is `named`, by its host or by its host and port.
+fn is_named(uri: &Uri, named: &str) -> bool {
+    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+    named == host || named == format!("{host}:{}", uri.port_u16().unwrap_or(443))
 }

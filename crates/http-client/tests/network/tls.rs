@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ambisign_http_client::{HttpClient, Roots, Settings, danger};
+use ambisign_http_client::{HttpClient, Roots, ServerTls, Settings, danger};
 use bytes::Bytes;
 use host::{CallPolicy, Transport as _, TransportError};
 use http::{Request, Response, Version};
@@ -15,8 +15,10 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
@@ -40,20 +42,38 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), pem }
     }
 
-    /// What a server called `name` needs to prove that it is.
-    pub(crate) fn acceptor(&self, name: &str, protocols: &[&str]) -> TlsAcceptor {
+    /// A certificate of `name`, and its key.
+    fn certify(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+
+    /// What a server called `name` needs to prove that it is.
+    pub(crate) fn acceptor(&self, name: &str, protocols: &[&str]) -> TlsAcceptor {
+        self.acceptor_for(name, protocols, false)
+    }
+
+    /// The same; it may demand that clients show a certificate of this authority.
+    fn acceptor_for(&self, name: &str, protocols: &[&str], of_clients: bool) -> TlsAcceptor {
+        let (certificate, key) = self.certify(name);
         let chain = vec![CertificateDer::from(certificate.der().to_vec())];
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
+        let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
             .unwrap();
+        let config = match of_clients {
+            true => {
+                let mut roots = RootCertStore::empty();
+                roots.add(CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()).unwrap();
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                config.with_client_cert_verifier(verifier.build().unwrap())
+            }
+            false => config.with_no_client_auth(),
+        };
+        let mut config = config.with_single_cert(chain, key).unwrap();
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
     }
@@ -254,4 +274,68 @@ async fn a_server_that_wants_http_1_1_after_all_gets_it() {
     let policy = CallPolicy::new().with_idempotent(false);
     let done = send(&trusting(path.path()), request, policy).await.unwrap();
     assert_eq!((done.version(), &done.body()[..]), (Version::HTTP_11, &b"fine"[..]));
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown_to_the_server_it_is_for_and_to_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let authority = Authority::new();
+    authority.write_to(&path("ca.pem"));
+    let (certificate, key) = authority.certify("client");
+    std::fs::write(path("client.pem"), certificate.pem()).unwrap();
+    std::fs::write(path("client.key"), key.serialize_pem()).unwrap();
+    let tls =
+        ServerTls::new().with_client_certificate(&path("client.pem"), &path("client.key")).unwrap();
+    let demanding = tls_server(authority.acceptor_for("localhost", &["h2"], true)).await;
+    let settings = Settings::new().with_ca_file(&path("ca.pem")).unwrap();
+    for (host, is_shown) in [
+        ("localhost".to_owned(), true),
+        (format!("localhost:{}", demanding.port()), true),
+        ("localhost:1".to_owned(), false),
+        ("elsewhere".to_owned(), false),
+    ] {
+        let client = HttpClient::new(&settings.clone().with_server(&host, tls.clone()));
+        let answer = client.send(get(&url(demanding)), &CallPolicy::new()).await;
+        assert_eq!(answer.is_ok(), is_shown, "{host}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_the_certificates_is_refused_before_anything_is_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let authority = Authority::new();
+    let (certificate, _) = authority.certify("client");
+    std::fs::write(path("client.pem"), certificate.pem()).unwrap();
+    let other = KeyPair::generate().unwrap().serialize_pem();
+    for (key, expected) in [(other.as_str(), "KeyMismatch"), ("hunter2", "expected a private key")]
+    {
+        std::fs::write(path("client.key"), key).unwrap();
+        let error = ServerTls::new()
+            .with_client_certificate(&path("client.pem"), &path("client.key"))
+            .unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("client.key"), "{text}");
+        assert!(text.contains(expected) || format!("{error:?}").contains(expected), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn another_name_may_be_expected_in_the_certificate_of_a_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ca.pem");
+    let authority = Authority::new();
+    authority.write_to(&path);
+    let address = tls_server(authority.acceptor("registry.internal", &[])).await;
+    let settings = Settings::new().with_ca_file(&path).unwrap();
+    let send = async |settings: &Settings| {
+        HttpClient::new(settings).send(get(&url(address)), &CallPolicy::new()).await
+    };
+    let error = send(&settings).await.unwrap_err();
+    assert!(matches!(error, TransportError::Tls { .. }), "{error}");
+    let named = ServerTls::new().with_name("registry.internal").unwrap();
+    send(&settings.with_server("localhost", named)).await.unwrap();
+    assert!(ServerTls::new().with_name("not a name").is_err());
 }
