@@ -12,6 +12,7 @@
 mod ambient;
 mod attestations;
 mod blobs;
+mod clouds;
 mod images;
 mod leniency;
 mod moved;

@@ -1,4 +1,4 @@
-"""The platforms' own clients, asked for an identity token: it, or why there is none, as JSON."""
+"""The platforms' own clients, asked for a token or password: it, or why there is none, as JSON."""
 
 import json
 import sys
@@ -59,6 +59,29 @@ def google_auth_impersonation(audience):
     credentials = impersonated_credentials.IDTokenCredentials(
         target, target_audience=audience, include_email=True
     )
+    credentials.refresh(Request())
+    return credentials.token
+
+
+def botocore_ecr(region):
+    import base64
+
+    import botocore.config
+    import botocore.session
+
+    once = botocore.config.Config(retries={"total_max_attempts": 1})
+    client = botocore.session.Session().create_client(
+        "ecr", region_name=region, config=once
+    )
+    answer = client.get_authorization_token()["authorizationData"][0]
+    return base64.b64decode(answer["authorizationToken"]).decode().partition(":")[2]
+
+
+def google_auth_access(_):
+    from google.auth import compute_engine
+    from google.auth.transport.requests import Request
+
+    credentials = compute_engine.Credentials()
     credentials.refresh(Request())
     return credentials.token
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use http_client::{Settings, danger};
-use image_signing::Image;
+use http_client::{ServerTls, Settings, danger};
+use image_signing::cloud_credentials::Keychain;
+use image_signing::{Image, ambient_credentials};
 use oci_push::{Credentials, Event, Options, Registry, Repository};
 use secrecy::ExposeSecret as _;
 use trust_root::{SigningConfig, TrustedRoot};
@@ -117,7 +118,10 @@ pub(crate) fn registry(
              (--insecure-registry-redirects)",
         );
     }
-    Registry::new(context.host(&settings), options).map_err(|error| unusable(&error))
+    let host = context.host(&settings);
+    let keychain = if flags.k8s_keychain { Keychain::Everything } else { Keychain::Place };
+    let options = options.with_ambient_credentials(ambient_credentials(&host, keychain));
+    Registry::new(host, options).map_err(|error| unusable(&error))
 }
 
 fn registry_settings(
@@ -129,6 +133,11 @@ fn registry_settings(
     if let Some(path) = &flags.registry_cacert {
         let problem = || format!("cannot use --registry-cacert {}", path.display());
         settings = settings.with_ca_file(path).or_fail(problem)?;
+    }
+    if let Some(tls) = server_tls(flags)? {
+        for image in images {
+            settings = settings.with_server(image.reference().repository().registry(), tls.clone());
+        }
     }
     if flags.allow_insecure_registry {
         // Signatures may be in another one.
@@ -144,6 +153,23 @@ fn registry_settings(
         }
     }
     Ok(settings)
+}
+
+/// What the flags say of TLS with the registries of the images.
+fn server_tls(flags: &RegistryFlags) -> Result<Option<ServerTls>, Failure> {
+    let mut tls = None;
+    if let (Some(certificate), Some(key)) =
+        (&flags.registry_client_cert, &flags.registry_client_key)
+    {
+        let with = ServerTls::new().with_client_certificate(certificate, key);
+        tls = Some(with.or_fail(|| "cannot use --registry-client-cert".to_owned())?);
+    }
+    if let Some(name) = &flags.registry_server_name {
+        let problem = "cannot use --registry-server-name";
+        let with = tls.unwrap_or_default().with_name(name);
+        tls = Some(with.map_err(|error| Failure::of(Exit::Usage, problem, &error))?);
+    }
+    Ok(tls)
 }
 
 fn unusable(error: &oci_push::Error) -> Failure {

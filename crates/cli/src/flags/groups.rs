@@ -142,6 +142,19 @@ pub(crate) struct RegistryFlags {
     /// Trust the certificate authorities in this PEM file instead of the system's.
     #[arg(long, value_name = "FILE")]
     pub(crate) registry_cacert: Option<PathBuf>,
+    /// Show this client certificate (PEM) to the registries of the images.
+    #[arg(long, value_name = "FILE", requires = "registry_client_key")]
+    pub(crate) registry_client_cert: Option<PathBuf>,
+    /// The private key (PEM) of --registry-client-cert.
+    #[arg(long, value_name = "FILE", requires = "registry_client_cert")]
+    pub(crate) registry_client_key: Option<PathBuf>,
+    /// Expect this name in the TLS certificate of the registry, instead of its host.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) registry_server_name: Option<String>,
+    /// Use GITHUB_TOKEN for ghcr.io outside of a GitHub job too. A cloud's identity serves its own
+    /// registry without this flag.
+    #[arg(long)]
+    pub(crate) k8s_keychain: bool,
     /// The user name for the registry of the first image; HOST=NAME for another registry.
     #[arg(long, value_name = "NAME", requires = "registry_password")]
     pub(crate) registry_username: Option<String>,
