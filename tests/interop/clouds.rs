@@ -4,9 +4,10 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Child;
 
 use harness::{HostileServer, Interop, Program, RawRequest, RegistryKind, Reply, Signer};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use sandbox::RekorVersion;
 use serde_json::{Value, json};
+
+use crate::guarded::Authority;
 
 const ECR: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
 const GAR: &str = "europe-docker.pkg.dev";
@@ -53,7 +54,8 @@ struct Clouds {
 impl Clouds {
     fn start() -> Option<Self> {
         let interop = Interop::new(RegistryKind::FallbackTag, RekorVersion::V1)?;
-        certify(&interop, &[ECR, GAR, ACR]);
+        let authority = Authority::new(&interop);
+        authority.certify(&interop, "server", &[ECR, GAR, ACR]);
         let takes = json!({
             ECR: { "basic": format!("AWS:{PASSWORD}") },
             GAR: { "basic": format!("oauth2accesstoken:{GOOGLE_TOKEN}") },
@@ -91,20 +93,6 @@ impl Drop for Clouds {
         _ = self.front.kill();
         _ = self.front.wait();
     }
-}
-
-/// Writes `ca.pem`, and `server.pem` with its key for `hosts`.
-fn certify(interop: &Interop, hosts: &[&str]) {
-    let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().unwrap();
-    interop.write("ca.pem", &params.self_signed(&key).unwrap().pem());
-    let issuer = Issuer::new(params, key);
-    let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(hosts).unwrap().signed_by(&key, &issuer).unwrap();
-    interop.write("server.pem", &certificate.pem());
-    interop.write("server.key", &key.serialize_pem());
 }
 
 #[test]

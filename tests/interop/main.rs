@@ -13,6 +13,7 @@ mod ambient;
 mod attestations;
 mod blobs;
 mod clouds;
+mod guarded;
 mod images;
 mod leniency;
 mod moved;

@@ -163,6 +163,8 @@ impl Client {
             let policy = endpoint::trial(&base, call.policy.clone());
             match self.call_at(&call.clone().policy(policy), base.clone()).await {
                 Ok(answer) if endpoint::wants_tls(&answer) => {}
+                Ok(answer)
+                    if endpoint::may_want_tls(&answer) && self.wants_tls(call, &base).await => {}
                 Ok(answer) => {
                     guard(&self.bases).insert(registry.to_owned(), base);
                     return Ok(answer);
@@ -187,6 +189,13 @@ impl Client {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the server at `base` says that it expects TLS, now that it may have a body to say so.
+    async fn wants_tls(&self, call: &Call<'_>, base: &Url) -> bool {
+        let call = Call { method: Method::GET, ..call.clone() };
+        let answer = self.call_at(&call, base.clone()).await;
+        answer.is_ok_and(|answer| endpoint::wants_tls(&answer))
     }
 
     async fn call_at(&self, call: &Call<'_>, base: Url) -> Result<Answer, Error> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use host::{CallPolicy, TransportError};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use url::Url;
 
 use crate::answer::Answer;
@@ -47,6 +47,13 @@ pub(crate) fn wants_tls(answer: &Answer) -> bool {
     answer.url.scheme() == "http"
         && answer.status == StatusCode::BAD_REQUEST
         && String::from_utf8_lossy(&answer.body).to_ascii_uppercase().contains("HTTPS")
+}
+
+/// Whether this answer, which has no body to say so, may come from such a server.
+pub(crate) fn may_want_tls(answer: &Answer) -> bool {
+    answer.url.scheme() == "http"
+        && answer.method == Method::HEAD
+        && answer.status == StatusCode::BAD_REQUEST
 }
 
 fn base(repository: &Repository, scheme: &str) -> Result<Url, Error> {

@@ -70,13 +70,19 @@ impl Interop {
         let peers = Peers::find()?;
         let setup = Setup::new();
         let docker = (registry == RegistryKind::FallbackTag)
-            .then(|| DockerRegistry::start(&peers.docker_registry, setup.directory()));
+            .then(|| DockerRegistry::start(&peers.docker_registry, setup.directory(), ""));
         Some(Self { docker, setup, peers, log })
     }
 
     /// The registry's address.
     pub fn registry(&self) -> &str {
         self.docker.as_ref().map_or_else(|| self.setup.sandbox.registry(), |it| &it.address)
+    }
+
+    /// Another docker-registry with the same content, whose configuration ends with `settings`, below
+    /// `http`.
+    pub fn guarded_registry(&self, settings: &str) -> DockerRegistry {
+        DockerRegistry::start(&self.peers.docker_registry, self.setup.directory(), settings)
     }
 
     /// Pushes an image to `repository` and gives its reference, by digest.
@@ -357,19 +363,21 @@ impl Identity {
 }
 
 /// A docker-registry in a process of its own, ended when dropped.
-struct DockerRegistry {
+pub struct DockerRegistry {
     child: Child,
-    address: String,
+    /// Its address.
+    pub address: String,
 }
 
 impl DockerRegistry {
-    fn start(program: &Path, directory: &Path) -> Self {
-        let config = directory.join("docker-registry.yml");
-        let log = directory.join("docker-registry.log");
+    fn start(program: &Path, directory: &Path, settings: &str) -> Self {
+        let kind = if settings.is_empty() { "open" } else { "guarded" };
+        let config = directory.join(format!("docker-registry-{kind}.yml"));
+        let log = directory.join(format!("docker-registry-{kind}.log"));
         let storage = directory.join("docker-registry");
         let text = format!(
             "version: 0.1\nlog:\n  level: info\n  accesslog:\n    disabled: true\n\
-             storage:\n  delete:\n    enabled: true\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:0\n",
+             storage:\n  delete:\n    enabled: true\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:0\n{settings}",
             storage.display()
         );
         std::fs::write(&config, text).unwrap();
@@ -388,7 +396,7 @@ impl DockerRegistry {
         while registry.address.is_empty() {
             let said = std::fs::read_to_string(&log).unwrap();
             let address =
-                said.split_once("listening on ").and_then(|(_, rest)| rest.split_once('"'));
+                said.split_once("listening on ").and_then(|(_, rest)| rest.split_once(['"', ',']));
             registry.address = address.map(|(address, _)| address.to_owned()).unwrap_or_default();
             assert!(start.elapsed() < PATIENCE, "docker-registry does not listen: {said}");
             std::thread::sleep(Duration::from_millis(10));

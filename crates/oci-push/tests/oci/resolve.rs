@@ -198,8 +198,11 @@ fn an_unreachable_registry_is_named() {
 
 fn tls_only(fake: &Fake) {
     fake.intercept(|_, request| {
-        (request.uri().scheme_str() == Some("http"))
-            .then(|| Ok(plain(400, "Client sent an HTTP request to an HTTPS server.\n")))
+        let text = match *request.method() {
+            Method::HEAD => "",
+            _ => "Client sent an HTTP request to an HTTPS server.\n",
+        };
+        (request.uri().scheme_str() == Some("http")).then(|| Ok(plain(400, text)))
     });
 }
 
@@ -219,6 +222,10 @@ fn a_loopback_registry_with_tls_is_found() {
     fake.image("app", "v1");
     tls_only(&fake);
     resolve(&fake, "localhost:5000/app:v1").unwrap();
+    // By digest its existence is asked for first, with a request whose answer has no body.
+    let digest = fake.image("app", "v1");
+    let image = reference(&format!("localhost:5000/app@{digest}"));
+    block_on(fake.registry().look_up(&image)).unwrap();
 }
 
 #[test]
