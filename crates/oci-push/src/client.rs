@@ -19,6 +19,7 @@ use crate::bodies::{self, Bodies};
 use crate::error::{Access, Error};
 use crate::habits::Habits;
 use crate::locks::{Locks, guard};
+use crate::mirrors::Mirrors;
 use crate::options::Options;
 use crate::patience::Patience;
 use crate::repository::Repository;
@@ -35,6 +36,7 @@ pub(crate) struct Client {
     auth: Auth,
     /// What Docker's file adds to every request.
     headers: OnceLock<HeaderMap>,
+    pub(crate) mirrors: OnceLock<Mirrors>,
     bases: Mutex<HashMap<String, Url>>,
     patience: Arc<Patience>,
 }
@@ -43,7 +45,7 @@ pub(crate) struct Client {
 #[derive(Clone, Debug)]
 pub(crate) struct Call<'a> {
     method: Method,
-    repository: &'a Repository,
+    pub(crate) repository: &'a Repository,
     access: Access,
     target: Target,
     headers: HeaderMap,
@@ -83,6 +85,26 @@ impl<'a> Call<'a> {
     /// A request to a URL that the registry named.
     pub(crate) fn to(method: Method, repository: &'a Repository, access: Access, url: Url) -> Self {
         Self { target: Target::Url(url), ..Self::new(method, repository, access, "") }
+    }
+
+    /// The same at another repository.
+    pub(crate) fn at(&self, repository: &'a Repository) -> Self {
+        Self { repository, ..self.clone() }
+    }
+
+    /// Whether what is asked for is named by its digest, so that it is the same wherever it is.
+    pub(crate) fn is_by_digest(&self) -> bool {
+        match &self.target {
+            Target::Path(path) => {
+                path.starts_with("blobs/") || path.starts_with("manifests/") && path.contains(':')
+            }
+            Target::Url(_) => false,
+        }
+    }
+
+    /// Whether the registry led to what is asked for.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        matches!(self.target, Target::Url(_))
     }
 
     pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Self {
@@ -140,6 +162,7 @@ impl Client {
             habits: Habits::default(),
             options,
             headers: OnceLock::new(),
+            mirrors: OnceLock::new(),
             bases: Mutex::default(),
             patience,
         })
@@ -149,8 +172,9 @@ impl Client {
         self.options.signature_repository.as_ref().unwrap_or(repository)
     }
 
-    /// Sends `call`, and answers the registry's challenge if there is one. Any status is an answer.
-    pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Answer, Error> {
+    /// Sends `call` to its registry, and answers its challenge if there is one. Any status is an
+    /// answer.
+    pub(crate) async fn call_registry(&self, call: &Call<'_>) -> Result<Answer, Error> {
         let registry = call.repository.registry();
         let known = guard(&self.bases).get(registry).cloned();
         if let Some(base) = known {

@@ -44,6 +44,8 @@ mod layout_index;
 mod listing;
 mod locks;
 mod manifest;
+mod mirrored;
+mod mirrors;
 mod options;
 mod own_tags;
 mod pages;

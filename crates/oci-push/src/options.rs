@@ -30,6 +30,11 @@ pub struct Options {
     /// Credentials that the machine or the job has by itself, for registries for which nothing else
     /// is configured.
     pub ambient: Option<Arc<dyn AmbientCredentials>>,
+    /// Whether to read from the mirrors that `registries.conf` of Podman names: what a digest names
+    /// from them first, everything else (tags, lists of signatures) from the registry, and from a
+    /// mirror where the registry cannot be reached. Not by default, and not for signing: what a
+    /// mirror has may be missing in the registry.
+    pub mirrors: bool,
     /// Where signatures are stored and looked up, instead of beside the image. Without it the
     /// variables `AMBISIGN_REPOSITORY` and `COSIGN_REPOSITORY` decide.
     pub signature_repository: Option<Repository>,
@@ -93,6 +98,12 @@ impl Options {
         Self { ambient: Some(ambient), ..self }
     }
 
+    /// Says whether to read from configured mirrors.
+    #[must_use]
+    pub fn with_mirrors(self, mirrors: bool) -> Self {
+        Self { mirrors, ..self }
+    }
+
     /// Stores signatures in `repository`, and looks for them there.
     #[must_use]
     pub fn with_signature_repository(self, repository: Repository) -> Self {
@@ -107,6 +118,7 @@ impl Default for Options {
             allow_internal_addresses: false,
             credentials: BTreeMap::new(),
             ambient: None,
+            mirrors: false,
             signature_repository: None,
             signature_tags: true,
             patience: Duration::from_secs(180),

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use host::{FakeEnv, NoPrograms, TransportError};
 use http::Method;
 use oci_push::{Digest, How, Options, Registry, Search};
 
 use crate::attach::{attach, attach_with, digests};
-use crate::fake::{Fake, TagListing};
+use crate::fake::{Answer, Fake, TagListing};
 use crate::find::{entry, index};
 use crate::helpers::{
     BUNDLE_TYPE, INDEX_TYPE, MANIFEST_TYPE, block_on, bundle, plain, reference, refusal, subject,
@@ -275,4 +276,85 @@ fn an_upload_that_ended_meanwhile_is_opened_again() {
         old.then(|| Ok(refusal(404, "BLOB_UPLOAD_UNKNOWN", "gone")))
     });
     block_on(registry.attach(&image, bundle("a").as_bytes(), &BTreeMap::new())).unwrap();
+}
+
+/// A machine whose `registries.conf` says that `localhost:5001` mirrors `localhost:5000`.
+fn mirrored(fake: &Fake) -> Registry {
+    let conf = "[[registry]]\nlocation = \"localhost:5000\"\n\
+                [[registry.mirror]]\nlocation = \"localhost:5001\"\n";
+    let path = "/etc/containers/registries.conf";
+    let host = fake.host_with(FakeEnv::new().with_file(path, conf), NoPrograms);
+    Registry::new(host, Options::new().with_mirrors(true)).unwrap()
+}
+
+/// Answers of one port are broken or missing.
+fn without(fake: &Fake, port: u16, answer: impl Fn() -> Option<Answer> + Send + 'static) {
+    fake.intercept(move |_, request| {
+        (request.uri().port_u16() == Some(port)).then(&answer).flatten()
+    });
+}
+
+fn unreachable() -> Option<Answer> {
+    let source = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+    let url = "http://localhost/".to_owned();
+    Some(Err(TransportError::Connect { url, source: Arc::new(source) }))
+}
+
+#[test]
+fn what_a_digest_names_is_read_from_a_mirror_and_what_else_there_is_from_the_registry() {
+    let fake = Fake::new();
+    let image = fake.image("app", "v1");
+    fake.referrer("app", &image, "{}");
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&asked);
+    fake.intercept(move |_, request| {
+        let uri = request.uri();
+        log.lock().unwrap().push(format!("{} {}", uri.port_u16().unwrap(), uri.path()));
+        None
+    });
+    let registry = mirrored(&fake);
+    let (_, found) = block_on(
+        registry.look_up_and_find(&reference("localhost:5000/app:v1"), &Search::default()),
+    )
+    .unwrap();
+    assert_eq!(found.bundles.len(), 1);
+    for asked in &*asked.lock().unwrap() {
+        let by_digest = asked.contains("/blobs/") || asked.contains("/manifests/sha256:");
+        assert_eq!(asked.starts_with("5001"), by_digest, "{asked}");
+    }
+}
+
+#[test]
+fn a_mirror_that_lacks_something_does_not_decide() {
+    let fake = Fake::new();
+    let image = fake.image("app", "v1");
+    fake.referrer("app", &image, "{}");
+    for answer in [
+        (|| Some(Ok(plain(404, "")))) as fn() -> Option<Answer>,
+        || Some(Ok(plain(503, ""))),
+        unreachable,
+    ] {
+        without(&fake, 5001, answer);
+        assert_eq!(manifests(&mirrored(&fake), &image).len(), 1);
+    }
+}
+
+#[test]
+fn a_mirror_serves_all_where_the_registry_cannot_be_reached() {
+    let fake = Fake::new();
+    let image = fake.image("app", "v1");
+    fake.referrer("app", &image, "{}");
+    without(&fake, 5000, unreachable);
+    let registry = mirrored(&fake);
+    let (resolved, found) = block_on(
+        registry.look_up_and_find(&reference("localhost:5000/app:v1"), &Search::default()),
+    )
+    .unwrap();
+    assert_eq!((resolved.digest(), found.bundles.len()), (&image, 1));
+    // Not without being told to.
+    let host = fake.host();
+    let error = block_on(
+        Registry::new(host, Options::new()).unwrap().resolve(&reference("localhost:5000/app:v1")),
+    );
+    assert!(error.is_err());
 }
