@@ -87,11 +87,11 @@ pub(crate) async fn signing_config_file(
     files::parse(flag, path, CAP, context, SigningConfig::from_json).await
 }
 
-/// Access to the registries of `images`.
+/// Access to the registries of `images`: to attach, with or without `signature_tags`, or to read.
 pub(crate) fn registry(
     flags: &RegistryFlags,
     images: &[Image],
-    signature_tags: bool,
+    signature_tags: Option<bool>,
     context: &Context,
 ) -> Result<Registry, Failure> {
     let settings = registry_settings(flags, images, context)?;
@@ -99,7 +99,8 @@ pub(crate) fn registry(
     let mut options = Options::new()
         .with_http(flags.allow_http_registry || flags.allow_insecure_registry)
         .with_internal_addresses(flags.insecure_registry_redirects)
-        .with_signature_tags(signature_tags)
+        .with_signature_tags(signature_tags.unwrap_or(true))
+        .with_mirrors(signature_tags.is_none())
         .with_patience(context.deadline.left())
         .with_listener(move |event| match event {
             Event::Waiting { .. } => console.note(&event.to_string()),

@@ -61,7 +61,7 @@ async fn image(
     context: &Context,
 ) -> Result<Vec<Inspection>, Failure> {
     let images = plan::images(&[text.to_owned()])?;
-    let registry = plan::registry(&flags.registry, &images, true, context)?;
+    let registry = plan::registry(&flags.registry, &images, None, context)?;
     context.console.wait_for(&format!("looking for signatures of {text}"));
     let mut reports = Vec::new();
     for image in &images {

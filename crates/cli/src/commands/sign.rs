@@ -46,7 +46,8 @@ impl Job<'_> {
         let images = plan::images(&flags.images)?;
         self.check_outputs()?;
         let report = report_stream(flags.bundle.as_deref(), flags.signing.output())?;
-        let registry = plan::registry(&flags.registry, &images, flags.signature_tags, context)?;
+        let tags = Some(flags.signature_tags);
+        let registry = plan::registry(&flags.registry, &images, tags, context)?;
         let annotations = plan::annotations(self.annotations)?;
         let signer = ImageSigner::new(registry).with_annotations(annotations)?;
         let unattached = Unattached::new(flags.bundle.as_deref(), context);

@@ -119,7 +119,7 @@ impl Job<'_> {
     async fn verifier(&self, signers: AcceptedSigners) -> Result<ImageVerifier, Failure> {
         let Self { flags, context, .. } = self;
         let images = self.images()?;
-        let registry = plan::registry(&flags.registry, &images, true, context)?;
+        let registry = plan::registry(&flags.registry, &images, None, context)?;
         let root = Arc::new(plan::trusted_root(&flags.trust, context).await?);
         let clock = context.host(&context.settings()).clock;
         let verifier = ImageVerifier::new(registry, root, clock, signers);
