@@ -4,9 +4,9 @@ use host::Host;
 use oidc_ambient::fetch::{self, Call};
 use secrecy::ExposeSecret as _;
 
-use super::{REUSE, RegistryLogin};
 use crate::azure;
 use crate::error::Error;
+use crate::registry::login::{REUSE, RegistryLogin};
 
 pub(crate) fn serves(registry: &str) -> bool {
     DOMAINS.iter().any(|(domain, _)| {

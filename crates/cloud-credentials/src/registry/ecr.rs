@@ -11,9 +11,9 @@ use secrecy::SecretString;
 use serde_json::Value;
 use url::Url;
 
-use super::RegistryLogin;
 use crate::aws;
 use crate::error::Error;
+use crate::registry::login::RegistryLogin;
 
 /// What a registry's name says of where to ask for its password.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use host::Env;
 use secrecy::SecretString;
 
-use super::{Keychain, RegistryLogin};
+use crate::registry::login::{Keychain, RegistryLogin};
 
 pub(crate) fn find(env: &dyn Env, registry: &str, keychain: Keychain) -> Option<RegistryLogin> {
     let is_true = |name| env.var(name).as_deref() == Some("true");
