@@ -19,7 +19,7 @@ use crate::output::json_line;
 use crate::plan;
 
 pub(crate) async fn tree(flags: &TreeFlags, context: &Arc<Context>) -> Result<(), Failure> {
-    let (attachments, image) = open(&flags.image, true, context)?;
+    let (attachments, image) = open(&flags.image, None, context)?;
     let tree = attachments.tree(&image).await?;
     context.console.settle();
     match flags.output {
@@ -39,7 +39,7 @@ pub(crate) async fn download(
             (&flags.image, "attestation", flags.predicate_type.as_deref())
         }
     };
-    let (attachments, image) = open(flags, true, context)?;
+    let (attachments, image) = open(flags, None, context)?;
     let lines = match what {
         "signature" => attachments.signatures(&image).await?,
         _ => attachments.attestations(&image, predicate_type).await?,
@@ -54,7 +54,7 @@ pub(crate) async fn download(
 }
 
 pub(crate) async fn attach(flags: &AttachFlags, context: &Arc<Context>) -> Result<(), Failure> {
-    let (attachments, image) = open(&flags.image, flags.tags.signature_tags, context)?;
+    let (attachments, image) = open(&flags.image, Some(flags.tags.signature_tags), context)?;
     for path in &flags.bundles {
         let attached = attach_one(&attachments, path, &image, context).await;
         context.console.settle();
@@ -92,7 +92,7 @@ pub(crate) async fn clean(flags: &CleanFlags, context: &Arc<Context>) -> Result<
         return Err(Failure::usage("cannot ask before removing: stdin is not a terminal")
             .hint("remove what is attached without being asked: --force"));
     }
-    let (attachments, image) = open(&flags.image, true, context)?;
+    let (attachments, image) = open(&flags.image, Some(true), context)?;
     let cleaning = attachments.plan_cleaning(&image, kinds(flags.r#type)).await?;
     context.console.settle();
     let asks = !flags.force && !cleaning.removals.is_empty();
@@ -137,7 +137,7 @@ fn kinds(of: Cleaned) -> &'static [AttachmentKind] {
 
 fn open(
     flags: &ImageFlags,
-    signature_tags: bool,
+    signature_tags: Option<bool>,
     context: &Context,
 ) -> Result<(Attachments, Image), Failure> {
     let mut images = plan::images(std::slice::from_ref(&flags.image))?;

@@ -14,7 +14,7 @@ use crate::plan;
 
 pub(crate) async fn copy(flags: &CopyFlags, context: &Arc<Context>) -> Result<(), Failure> {
     let images = plan::images(&[flags.source.clone(), flags.destination.clone()])?;
-    let tags = flags.target.tags.signature_tags;
+    let tags = Some(flags.target.tags.signature_tags);
     let mover = ImageMover::new(plan::registry(&flags.registry, &images, tags, context)?);
     let mut options = options(&flags.parts, flags.target.force);
     options.only = flags.only.iter().copied().map(kind).collect();
@@ -26,7 +26,7 @@ pub(crate) async fn copy(flags: &CopyFlags, context: &Arc<Context>) -> Result<()
 
 pub(crate) async fn save(flags: &SaveFlags, context: &Arc<Context>) -> Result<(), Failure> {
     let images = plan::images(slice::from_ref(&flags.image.image))?;
-    let registry = plan::registry(&flags.image.registry, &images, true, context)?;
+    let registry = plan::registry(&flags.image.registry, &images, None, context)?;
     context.console.wait_for(&format!("saving {}", images[0]));
     let options = options(&flags.parts, false);
     let report = ImageMover::new(registry).save(&images[0], &flags.dir, &options).await?;
@@ -36,7 +36,7 @@ pub(crate) async fn save(flags: &SaveFlags, context: &Arc<Context>) -> Result<()
 
 pub(crate) async fn load(flags: &LoadFlags, context: &Arc<Context>) -> Result<(), Failure> {
     let images = plan::images(slice::from_ref(&flags.image.image))?;
-    let tags = flags.target.tags.signature_tags;
+    let tags = Some(flags.target.tags.signature_tags);
     let registry = plan::registry(&flags.image.registry, &images, tags, context)?;
     context.console.wait_for(&format!("loading {}", images[0]));
     let options = options(&flags.parts, flags.target.force);
