@@ -15,6 +15,7 @@ mod blobs;
 mod clouds;
 mod guarded;
 mod images;
+mod keys;
 mod leniency;
 mod moved;
 mod moving;

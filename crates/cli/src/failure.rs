@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::process::ExitCode;
 
 use image_signing::file::{self, PairError};
-use image_signing::{IdentityError, NotAcceptable, PublicKeyError, moving};
+use image_signing::{IdentityError, NotAcceptable, PrivateKeyError, PublicKeyError, moving};
 use verify::{Check, PolicyError};
 
 use crate::hints::{self, is};
@@ -145,6 +145,8 @@ fn row(error: &(dyn StdError + 'static)) -> Option<Exit> {
         Some(Exit::Usage)
     } else if let Some(moving::Error::Platform { .. }) = is(error) {
         Some(Exit::NotFound)
+    } else if let Some(PrivateKeyError::Elsewhere(_)) = is(error) {
+        Some(Exit::Usage)
     } else if is::<signer::Error>(error).is_some() {
         Some(Exit::Failed)
     } else if let Some(oci_push::Error::NotFound { .. }) = is(error) {

@@ -12,7 +12,9 @@ use fulcio_client::preflight::Refusal;
 use host::{FileError, TransportError, escape_remote as shown, shell_quote};
 use image_signing::file::{self, PairError};
 use image_signing::moving::Error as MovingError;
-use image_signing::{IdentityError, NoSignature, PublicKeyError, Reason};
+use image_signing::{
+    IdentityError, KeyFileError, NoSignature, PrivateKeyError, PublicKeyError, Reason,
+};
 use oci_push::{Access, Error as RegistryError};
 use oidc_ambient::Error as SearchError;
 use oidc_interactive::{Error as LoginError, Untrusted};
@@ -137,6 +139,14 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
             "for a log of Rekor version 2, name it with its version in a --signing-config",
         ],
         SigningError::IdentityBroken { broken, .. } => broken.hint.clone(),
+        PrivateKeyError::NoPassword => [PASSWORD],
+        PrivateKeyError::Key(keys::Error::WrongPassword) => [PASSWORD],
+        PrivateKeyError::Key(keys::Error::UnsupportedKey { found, .. })
+            if found.contains("encrypted") => [
+                "decrypt it: openssl pkcs8 -in KEY -out PLAIN, then \
+                 `ambisign import-key-pair --key PLAIN`",
+            ],
+        KeyFileError::Exists(_) => ["choose other names: --output-key-prefix PREFIX"],
         PublicKeyError::Scheme { .. } => [
             "export the public key as PEM, and name the file or env://VARIABLE",
         ],
@@ -328,6 +338,8 @@ const ANOTHER_INSTANCE: &str =
     "for a signature of another Sigstore instance, use --trusted-root FILE of that instance";
 const CLOCK: &str = "compare the clock of this machine with the issuer's";
 const CONNECTION: &str = "check the address and the variables HTTPS_PROXY and NO_PROXY";
+const PASSWORD: &str =
+    "set the variable AMBISIGN_PASSWORD or COSIGN_PASSWORD to the password of the key";
 const NAME_THE_BUNDLE: &str = "name the bundle: --bundle FILE";
 const NO_IDENTITY: [&str; 2] = [
     "run where an identity exists: a GitHub job with `permissions: id-token: write`, or a SPIFFE \

@@ -16,6 +16,7 @@ mod identity;
 mod login;
 mod output;
 mod plan;
+mod private_key;
 mod signers;
 mod trust;
 
@@ -137,6 +138,9 @@ async fn execute(command: &Command, context: &Arc<Context>) -> Result<(), Failur
         Command::VerifyBlobAttestation(flags) => {
             commands::verify_blob_attestation(flags, context).await
         }
+        Command::GenerateKeyPair(flags) => commands::generate_key_pair(flags, context).await,
+        Command::ImportKeyPair(flags) => commands::import_key_pair(flags, context).await,
+        Command::PublicKey(flags) => commands::public_key(flags, context).await,
         Command::Inspect(flags) => commands::inspect(flags, context).await,
         Command::Copy(flags) => commands::copy(flags, context).await,
         Command::Save(flags) => commands::save(flags, context).await,

@@ -22,15 +22,22 @@ impl Claim {
     /// What the owner of `certificate`, whose environment is `env`, attests.
     ///
     /// # Errors
-    /// As [`provenance`].
+    /// As [`provenance`]; [`Error::Statement`]: provenance without a certificate, which proves it.
     pub fn attestation(
         &self,
-        certificate: &Certificate,
+        certificate: Option<&Certificate>,
         env: &dyn Env,
     ) -> Result<Attestation, Error> {
         match self {
             Self::Attestation(attestation) => Ok(attestation.clone()),
-            Self::Provenance(parameters) => provenance(certificate, env, parameters.clone()),
+            Self::Provenance(parameters) => match certificate {
+                Some(certificate) => provenance(certificate, env, parameters.clone()),
+                None => Err(Error::Statement {
+                    what: "the provenance of this job".to_owned(),
+                    reason: "a key does not prove it; sign with an identity, or give --predicate"
+                        .to_owned(),
+                }),
+            },
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use oci_push::Attached;
 use serde::Serialize;
-use signer::{Identity, Signed};
+use signer::Signed;
 
 use crate::earlier::Layer;
 use crate::image::Target;
@@ -37,11 +37,6 @@ impl SignedImage {
     /// What was signed in cosign's earlier format: a simple-signing document.
     pub fn payload(&self) -> Option<&[u8]> {
         self.layer.as_ref().map(|layer| layer.payload.as_slice())
-    }
-
-    /// The identity in the certificate.
-    pub fn identity(&self) -> &Identity {
-        &self.signed.identity
     }
 
     /// What `ambisign sign --output json` prints.
@@ -79,11 +74,17 @@ pub struct SigningReport {
 #[non_exhaustive]
 pub struct SignatureReport {
     /// The identity in the certificate.
-    pub identity: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
     /// The OIDC issuer in the certificate.
-    pub issuer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
     /// The name of the source that the identity token came from.
-    pub provider: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Without an identity: the SHA-256 of the key's SPKI.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// The first transparency log.
     pub log_url: Option<String>,
     /// The index of the entry in that log.
@@ -96,10 +97,13 @@ impl SignatureReport {
     /// Reports of `signed`.
     pub fn new(signed: &Signed) -> Self {
         let log = signed.logs.first();
+        let identity = signed.identity.as_ref();
+        let key = || keys::Digest::sha256(signed.key.spki()).to_string();
         Self {
-            identity: signed.identity.name.clone(),
-            issuer: signed.identity.issuer.clone(),
-            provider: signed.identity.provider.to_string(),
+            identity: identity.map(|identity| identity.name.clone()),
+            issuer: identity.map(|identity| identity.issuer.clone()),
+            provider: identity.map(|identity| identity.provider.clone()),
+            key: identity.is_none().then(key),
             log_url: log.map(|log| log.url.to_string()),
             log_index: log.map(|log| log.index),
             timestamp: signed.timestamp.map(rfc3339),

@@ -18,8 +18,8 @@ use crate::{judge, logs};
 
 /// Where a session gets its credentials.
 pub(crate) enum Source {
-    /// From the certificate authority, for a new key and the identity of this source.
-    Identity(Arc<dyn TokenSource>),
+    /// From the certificate authority, for a new key of this kind and the identity of this source.
+    Identity(Arc<dyn TokenSource>, KeyAlgorithm),
     /// This key, which verifiers have.
     Key(Arc<KeyPair>),
 }
@@ -44,10 +44,14 @@ enum Holder {
 }
 
 impl Source {
+    pub(crate) fn identity(source: Arc<dyn TokenSource>) -> Self {
+        Self::Identity(source, KeyAlgorithm::EcdsaP256)
+    }
+
     /// The name of the identity source.
     pub(crate) fn name(&self) -> &str {
         match self {
-            Self::Identity(source) => source.name(),
+            Self::Identity(source, _) => source.name(),
             Self::Key(_) => "key",
         }
     }
@@ -55,7 +59,7 @@ impl Source {
     /// The kind of key in the credentials.
     pub(crate) fn algorithm(&self) -> KeyAlgorithm {
         match self {
-            Self::Identity(_) => KeyAlgorithm::EcdsaP256,
+            Self::Identity(_, algorithm) => *algorithm,
             Self::Key(key) => key.public_key().algorithm(),
         }
     }
@@ -63,7 +67,7 @@ impl Source {
     /// Gets a credential: with an identity, a token and a certificate.
     pub(crate) async fn credential(&self, signer: &Signer) -> Result<Credential, Error> {
         match self {
-            Self::Identity(source) => certify(&**source, signer).await,
+            Self::Identity(source, algorithm) => certify(&**source, *algorithm, signer).await,
             Self::Key(key) => {
                 logs::check(signer, signer.clock.now()).await?;
                 Ok(Credential { key: Arc::clone(key), holder: Holder::Key })
@@ -96,14 +100,10 @@ impl Credential {
         }
     }
 
-    pub(crate) fn identity(&self) -> Identity {
+    pub(crate) fn identity(&self) -> Option<&Identity> {
         match &self.holder {
-            Holder::Identity { identity, .. } => identity.clone(),
-            Holder::Key => Identity {
-                name: keys::Digest::sha256(self.key.public_key().spki()).to_string(),
-                issuer: String::new(),
-                provider: "key".to_owned(),
-            },
+            Holder::Identity { identity, .. } => Some(identity),
+            Holder::Key => None,
         }
     }
 
@@ -134,7 +134,11 @@ impl Credential {
     }
 }
 
-async fn certify(source: &dyn TokenSource, signer: &Signer) -> Result<Credential, Error> {
+async fn certify(
+    source: &dyn TokenSource,
+    algorithm: KeyAlgorithm,
+    signer: &Signer,
+) -> Result<Credential, Error> {
     let provider = source.name();
     let Some(url) = &signer.services.fulcio else {
         let reason = "an identity needs a certificate, and no certificate authority is in use";
@@ -145,7 +149,7 @@ async fn certify(source: &dyn TokenSource, signer: &Signer) -> Result<Credential
     logs::check(signer, signer.clock.now()).await?;
 
     signer.tell(&Event::Requesting { url: url.as_str() });
-    let key = KeyPair::generate().map_err(Error::craft)?;
+    let key = KeyPair::generate_for(algorithm).map_err(Error::craft)?;
     let refused = |source| Error::Certificate { url: url.to_string(), source: Box::new(source) };
     let fulcio = Fulcio::new(url.clone(), Arc::clone(&signer.http));
     let chain = fulcio.issue(&token, &key).await.map_err(refused)?;

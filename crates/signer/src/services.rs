@@ -37,6 +37,11 @@ pub struct Log {
 }
 
 impl Services {
+    /// No service: for a key whose signatures need neither a log nor a timestamp.
+    pub fn none() -> Self {
+        Self { fulcio: None, logs: Vec::new(), timestamp_authorities: Vec::new() }
+    }
+
     /// What `config` selects at the time `now`.
     ///
     /// # Errors

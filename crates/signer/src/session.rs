@@ -41,8 +41,8 @@ pub struct Session {
 pub struct Signed {
     /// The bundle, already verified.
     pub bundle: Bundle,
-    /// The identity in the certificate.
-    pub identity: Identity,
+    /// The identity in the certificate; `None` of a key of one's own.
+    pub identity: Option<Identity>,
     /// The certificates that issued the signer's, which a bundle does not hold; none of a key of
     /// one's own.
     pub issuers: Vec<Certificate>,
@@ -75,7 +75,16 @@ enum Work<'a> {
 impl Session {
     /// Will sign with the identity of `source`. Asks for nothing yet.
     pub fn new(signer: Signer, source: Arc<dyn TokenSource>) -> Self {
-        Self { signer, source: Source::Identity(source), credential: Mutex::default() }
+        Self { signer, source: Source::identity(source), credential: Mutex::default() }
+    }
+
+    /// Will make new keys of the kind `algorithm`, instead of P-256. No effect on a key of one's own.
+    #[must_use]
+    pub fn with_algorithm(mut self, algorithm: KeyAlgorithm) -> Self {
+        if let Source::Identity(_, kind) = &mut self.source {
+            *kind = algorithm;
+        }
+        self
     }
 
     /// Will sign with `key`, which verifiers have: no token and no certificate is asked for.
@@ -98,18 +107,16 @@ impl Session {
     ///
     /// # Errors
     /// Every error that concerns the identity or the certificate.
-    pub async fn prepare(&self) -> Result<Identity, Error> {
-        Ok(self.credential().await?.identity())
+    pub async fn prepare(&self) -> Result<(), Error> {
+        self.credential().await.map(drop)
     }
 
-    /// The certificate that signs next, got now if need be.
+    /// The certificate that signs next, got now if need be; `None` of a key of one's own.
     ///
     /// # Errors
-    /// As [`prepare`](Self::prepare); a key of one's own has no certificate.
-    pub async fn certificate(&self) -> Result<Certificate, Error> {
-        let credential = self.credential().await?;
-        let leaf = credential.certificate().cloned();
-        leaf.ok_or_else(|| Error::craft("a key without an identity has no certificate"))
+    /// As [`prepare`](Self::prepare).
+    pub async fn certificate(&self) -> Result<Option<Certificate>, Error> {
+        Ok(self.credential().await?.certificate().cloned())
     }
 
     /// Signs `statement`: a DSSE envelope in a bundle v0.3.
@@ -159,7 +166,8 @@ impl Session {
         let timestamp = timestamps.iter().map(Timestamp::gen_time).min();
         let bundle = credential.bundle(content, entries, &timestamps)?;
         judge::bundle(&bundle, artifact, verifier, &self.signer)?;
-        let (identity, issuers) = (credential.identity(), credential.issuers().to_vec());
+        let identity = credential.identity().cloned();
+        let issuers = credential.issuers().to_vec();
         let key = credential.key.public_key().clone();
         Ok(Signed { bundle, identity, issuers, key, logs, timestamp })
     }
@@ -221,6 +229,16 @@ impl fmt::Debug for Session {
             .field("signer", &self.signer)
             .field("source", &self.source.name())
             .finish_non_exhaustive()
+    }
+}
+
+impl Signed {
+    /// Whose signature it is, to stand after a verb: `as NAME`, or `with the key sha256:HEX`.
+    pub fn by(&self) -> String {
+        match &self.identity {
+            Some(identity) => format!("as {}", identity.name),
+            None => format!("with the key {}", Digest::sha256(self.key.spki())),
+        }
     }
 }
 

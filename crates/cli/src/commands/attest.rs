@@ -70,11 +70,12 @@ pub(crate) async fn attest_blob(
     let signing = Signing::plan(&flags.signing, report, context).await?;
     let session = signing.session(&[&path.display().to_string()]).await?;
     let certificate = session.certificate().await?;
-    let statement = claim.attestation(&certificate, &*context.env)?.statement(subjects)?;
+    let attestation = claim.attestation(certificate.as_ref(), &*context.env)?;
+    let statement = attestation.statement(subjects)?;
     let signed = session.sign_statement(&statement).await?;
     write(path, &signed.bundle.to_json(), &context.console)?;
     let line = match flags.signing.output() {
-        Output::Text => format!("attested as {}: {}", signed.identity.name, path.display()),
+        Output::Text => format!("attested {}: {}", signed.by(), path.display()),
         Output::Json => {
             let mut report = json!(SignatureReport::new(&signed));
             report["subjects"] = json!(statement.subjects());

@@ -66,7 +66,7 @@ impl Job<'_> {
         let signer = match &self.claim {
             Some(claim) => {
                 let certificate = session.certificate().await?;
-                signer.with_attestation(claim.attestation(&certificate, &*context.env)?)
+                signer.with_attestation(claim.attestation(certificate.as_ref(), &*context.env)?)
             }
             None => signer,
         };
@@ -111,7 +111,7 @@ impl Job<'_> {
         let resolved = signed.target.resolved();
         let line = match self.flags.signing.output() {
             Output::Json => json_line(&signed.report()),
-            Output::Text => format!("{} {resolved} as {}", self.done, signed.identity().name),
+            Output::Text => format!("{} {resolved} {}", self.done, signed.signed.by()),
         };
         context.console.say(report, &line);
         Ok(())

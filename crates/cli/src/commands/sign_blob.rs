@@ -37,6 +37,7 @@ pub(crate) async fn sign_blob(
         _ => report,
     };
     let signing = Signing::plan(&flags.signing, report, context).await?;
+    let signing = signing.with_algorithm(flags.signing_algorithm)?;
 
     let any_content = flags.danger_sign_foreign_format;
     if any_content {
@@ -45,15 +46,15 @@ pub(crate) async fn sign_blob(
              (--danger-sign-foreign-format)",
         );
     }
-    let all = pairs.len();
+    let (algorithm, all) = (signing.algorithm(), pairs.len());
     let mut targets = Vec::new();
     for (file, bundle) in pairs {
         console.begin(&file.to_string());
         console.wait_for(&format!("reading {file}"));
         let _paused = file.is_standard().then(|| context.deadline.pause());
         let read = match any_content {
-            true => file::danger::any_content(file.clone(), bundle).await,
-            false => FileToSign::read(file.clone(), bundle).await,
+            true => file::danger::any_content(algorithm, file.clone(), bundle).await,
+            false => FileToSign::read_for(algorithm, file.clone(), bundle).await,
         };
         match read {
             Ok(target) => targets.push(target),
@@ -97,11 +98,8 @@ pub(crate) async fn sign_blob(
 fn line(signed: &SignedFile, output: Output) -> String {
     match output {
         Output::Json => json_line(&signed.report()),
-        Output::Text => format!(
-            "signed {} as {}: {}",
-            signed.target.file(),
-            signed.signed.identity.name,
-            signed.bundle()
-        ),
+        Output::Text => {
+            format!("signed {} {}: {}", signed.target.file(), signed.signed.by(), signed.bundle())
+        }
     }
 }

@@ -3,8 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use host::Host;
 use image_signing::IdentitySearch;
+use keys::{KeyAlgorithm, KeyPair, Sign as _};
 use signer::{Event, Services, Session, Signer};
+use trust_root::TrustedRoot;
 
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _};
@@ -12,12 +15,20 @@ use crate::files;
 use crate::flags::{Output, SigningFlags};
 use crate::identity::{self, Login};
 use crate::output::{Console, Stream};
+use crate::private_key::private_key;
 use crate::{login, plan};
 
 /// A signer and the identities it may use, from flags alone: nothing has been asked of anyone.
 pub(super) struct Signing {
     signer: Signer,
-    search: IdentitySearch,
+    by: By,
+    algorithm: KeyAlgorithm,
+}
+
+/// Who signs.
+enum By {
+    Identity(IdentitySearch),
+    Key(Arc<KeyPair>),
 }
 
 impl Signing {
@@ -27,6 +38,9 @@ impl Signing {
         report: Stream,
         context: &Context,
     ) -> Result<Self, Failure> {
+        if let Some(name) = &flags.key {
+            return Self::with_key(private_key(name, context).await?, flags, context).await;
+        }
         // Wrong usage first, before the network.
         let mask = report.of_people(flags.output());
         let prepared = login::prepare(&flags.login, &flags.identity, context).await?;
@@ -40,29 +54,62 @@ impl Signing {
         let root = plan::trusted_root(&flags.trust, context).await?;
         let config = plan::signing_config(&flags.services, flags.trust.offline, context).await?;
         let services = Services::select(&config, context.now())?;
-        // What it made is judged by the clock of this machine, as others will judge it.
-        let clock = context.host(&context.settings()).clock;
-        let signer = Signer::new(services, Arc::new(root), host.http.clone(), clock)?;
-        let console = Arc::clone(&context.console);
-        let signer = signer.with_listener(Arc::new(move |event| show(event, &console)));
-        if signer.services().logs.is_empty() {
-            context.console.warning(
-                "no log entry is made: verifiers will accept the signature only with \
-                 --insecure-ignore-tlog",
-            );
-        }
+        let signer = signer(services, root, &host, context)?;
         if let Some(prepared) = prepared
             && let Some(login) = login::source(prepared, &flags.login, &config, context, &host)?
         {
             search = search.with_login(login);
         }
-        Ok(Self { signer, search })
+        Ok(Self { signer, by: By::Identity(search), algorithm: KeyAlgorithm::EcdsaP256 })
     }
 
-    /// Gets a token and a certificate, with which `names` will be signed.
+    async fn with_key(
+        key: Arc<KeyPair>,
+        flags: &SigningFlags,
+        context: &Context,
+    ) -> Result<Self, Failure> {
+        let (root, services) = match flags.services.uses_none() {
+            true => (TrustedRoot::public_good(), Services::none()),
+            false => {
+                let root = plan::trusted_root(&flags.trust, context).await?;
+                let offline = flags.trust.offline;
+                let config = plan::signing_config(&flags.services, offline, context).await?;
+                (root, Services::select_for_key(&config, context.now())?)
+            }
+        };
+        let signer = signer(services, root, &context.service_host(), context)?;
+        let algorithm = key.public_key().algorithm();
+        Ok(Self { signer, by: By::Key(key), algorithm })
+    }
+
+    /// The kind of key that signs.
+    pub(super) fn algorithm(&self) -> KeyAlgorithm {
+        self.algorithm
+    }
+
+    /// Signs with a key of this kind, if one is named.
+    pub(super) fn with_algorithm(self, named: Option<KeyAlgorithm>) -> Result<Self, Failure> {
+        let wrong = |problem: String| Err(Failure::usage(problem).hint("leave it out"));
+        match (named.unwrap_or(self.algorithm), &self.by) {
+            (named, By::Key(_)) if named != self.algorithm => wrong(format!(
+                "--signing-algorithm is for a key of type {named}, and --key is {}",
+                self.algorithm
+            )),
+            (named @ KeyAlgorithm::Rsa { .. }, By::Identity(_)) => {
+                wrong(format!("--signing-algorithm: no keys of type {named} are made"))
+            }
+            (algorithm, _) => Ok(Self { algorithm, ..self }),
+        }
+    }
+
+    /// Gets a token and a certificate, or takes the key, with which `names` will be signed.
     pub(super) async fn session(self, names: &[&str]) -> Result<Session, Failure> {
         let prepared = async {
-            let session = self.search.session(self.signer).await?;
+            let session = match self.by {
+                By::Identity(search) => search.session(self.signer).await?,
+                By::Key(key) => Session::with_key(self.signer, key),
+            };
+            let session = session.with_algorithm(self.algorithm);
             session.prepare().await?;
             Ok::<_, Failure>(session)
         };
@@ -73,6 +120,25 @@ impl Signing {
             names => format!("{} was not signed", names.concat()),
         })
     }
+}
+
+fn signer(
+    services: Services,
+    root: TrustedRoot,
+    host: &Host,
+    context: &Context,
+) -> Result<Signer, Failure> {
+    // What it made is judged by the clock of this machine, as others will judge it.
+    let clock = context.host(&context.settings()).clock;
+    let signer = Signer::new(services, Arc::new(root), host.http.clone(), clock)?;
+    let console = Arc::clone(&context.console);
+    if signer.services().logs.is_empty() {
+        console.warning(
+            "no log entry is made: verifiers will accept the signature only with \
+             --insecure-ignore-tlog",
+        );
+    }
+    Ok(signer.with_listener(Arc::new(move |event| show(event, &console))))
 }
 
 /// Where the lines for people go: beside a bundle that goes to stdout, to stderr.

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use keys::HashAlgorithm;
+use keys::{HashAlgorithm, KeyAlgorithm};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::groups::{IdentityFlags, LoginFlags, RegistryFlags, ServiceFlags, TrustFlags};
 use super::policy::{PolicyFileFlags, PolicyFlags};
-use super::values::{Output, algorithm, annotation, argument, predicate_type};
+use super::values::{
+    Output, algorithm, annotation, argument, nonempty, predicate_type, signing_algorithm,
+};
 
 #[derive(clap::Args)]
 pub(crate) struct SignFlags {
@@ -92,6 +94,10 @@ pub(crate) struct SignBlobFlags {
     /// Write the bundle to this file instead of FILE.sigstore.json; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
+    /// The kind of key: ecdsa-sha2-256-nistp256 (the default), ecdsa-sha2-384-nistp384 or
+    /// ecdsa-sha2-512-nistp521; with --key also rsa-sign-pkcs1-2048-sha256, -3072- or -4096-.
+    #[arg(long, value_name = "NAME", value_parser = signing_algorithm)]
+    pub(crate) signing_algorithm: Option<KeyAlgorithm>,
     /// Sign content whose signature could be used as another kind of signature: a DSSE encoding,
     /// or a simple-signing document.
     #[arg(long)]
@@ -126,6 +132,12 @@ pub(crate) struct SigningFlags {
     /// The format of the results [default: text].
     #[arg(short, long)]
     pub(crate) output: Option<Output>,
+    /// Sign with this private key (PEM) instead of an identity. If it is encrypted, the password is
+    /// taken from AMBISIGN_PASSWORD or COSIGN_PASSWORD, or asked for at a terminal.
+    #[arg(long, value_name = "FILE|env://VAR", value_parser = nonempty::<String>)]
+    #[arg(conflicts_with_all = ["identity_token", "oidc_provider", "SpiffeFlags"])]
+    #[arg(conflicts_with = "fulcio_auth_flow")]
+    pub(crate) key: Option<String>,
     #[command(flatten)]
     pub(crate) identity: IdentityFlags,
     #[command(flatten)]
@@ -155,6 +167,7 @@ impl SigningFlags {
             ("the signing config", self.services.signing_config.clone()),
             ("the secret of the OAuth client", path(&self.login.oidc_client_secret_file)),
             ("the identity token", path(&self.identity.identity_token)),
+            ("the private key", self.key.as_ref().map(PathBuf::from)),
         ];
         let named = files.into_iter().filter_map(|(what, path)| Some((what, path?)));
         named.filter(|(_, path)| path.is_file()).collect()

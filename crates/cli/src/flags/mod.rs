@@ -2,6 +2,7 @@
 
 mod commands;
 mod groups;
+mod keys;
 mod moving;
 mod policy;
 mod trust;
@@ -13,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use self::commands::*;
 pub(crate) use self::groups::*;
+pub(crate) use self::keys::*;
 pub(crate) use self::moving::*;
 pub(crate) use self::policy::*;
 pub(crate) use self::trust::*;
@@ -87,6 +89,12 @@ pub(crate) enum Command {
     /// Asks the certificate authority (--fulcio-url, else the signing config's) which OIDC issuers
     /// it accepts. The token is not sent to it.
     Identity(IdentityCommandFlags),
+    /// Make a key pair for --key, and write it to files.
+    GenerateKeyPair(GenerateKeyPairFlags),
+    /// Encrypt a private key, and write the key pair to files.
+    ImportKeyPair(ImportKeyPairFlags),
+    /// Print the public key of a private key.
+    PublicKey(PublicKeyFlags),
     /// Fetch and cache the trusted root of a Sigstore instance, and keep it current from now on.
     Initialize(InitializeFlags),
     /// Create a trusted root file.
@@ -109,6 +117,7 @@ impl Command {
         match self {
             Self::VerifyBlob(flags) => !flags.verify.trust.offline,
             Self::VerifyBlobAttestation(flags) => !flags.verify.trust.offline,
+            Self::GenerateKeyPair(_) | Self::ImportKeyPair(_) | Self::PublicKey(_) => false,
             Self::Version { .. } => false,
             _ => true,
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bundle::predicate_type;
 use clap::ValueEnum;
-use keys::HashAlgorithm;
+use keys::{HashAlgorithm, KeyAlgorithm};
 use url::Url;
 
 /// How results are printed.
@@ -59,6 +59,20 @@ pub(super) fn predicate_type(name: &str) -> Result<String, String> {
 /// The algorithm of a digest.
 pub(super) fn algorithm(name: &str) -> Result<HashAlgorithm, &'static str> {
     HashAlgorithm::from_name(name).ok_or("expected sha256, sha384 or sha512")
+}
+
+/// cosign's names of the kinds of keys that are made.
+pub(super) fn signing_algorithm(name: &str) -> Result<KeyAlgorithm, &'static str> {
+    match name {
+        "ecdsa-sha2-256-nistp256" => Ok(KeyAlgorithm::EcdsaP256),
+        "ecdsa-sha2-384-nistp384" => Ok(KeyAlgorithm::EcdsaP384),
+        "ecdsa-sha2-512-nistp521" => Ok(KeyAlgorithm::EcdsaP521),
+        "rsa-sign-pkcs1-2048-sha256" => Ok(KeyAlgorithm::Rsa { bits: 2048 }),
+        "rsa-sign-pkcs1-3072-sha256" => Ok(KeyAlgorithm::Rsa { bits: 3072 }),
+        "rsa-sign-pkcs1-4096-sha256" => Ok(KeyAlgorithm::Rsa { bits: 4096 }),
+        _ => Err("expected ecdsa-sha2-256-nistp256, ecdsa-sha2-384-nistp384, \
+                  ecdsa-sha2-512-nistp521 or rsa-sign-pkcs1-2048-sha256, -3072- or -4096-"),
+    }
 }
 
 /// `KEY=VALUE`; the value may contain `=`.

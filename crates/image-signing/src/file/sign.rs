@@ -95,19 +95,20 @@ impl FileToSign {
 
 /// What switches a check off. Every use of it deserves a warning.
 pub mod danger {
-    use super::{Error, FileArgument, FileToSign};
+    use super::{Error, FileArgument, FileToSign, KeyAlgorithm};
 
-    /// As [`FileToSign::read`], whatever the content is: its signature may be usable as one of
+    /// As [`FileToSign::read_for`], whatever the content is: its signature may be usable as one of
     /// another kind.
     ///
     /// # Errors
     /// [`Error::Read`] and [`Error::Write`].
     pub async fn any_content(
+        algorithm: KeyAlgorithm,
         file: FileArgument,
         bundle: FileArgument,
     ) -> Result<FileToSign, Error> {
         let finish = |hasher| Ok(signer::danger::finish(hasher));
-        FileToSign::hash(keys::KeyAlgorithm::EcdsaP256, file, bundle, finish).await
+        FileToSign::hash(algorithm, file, bundle, finish).await
     }
 }
 

@@ -168,7 +168,7 @@ fn a_session_asks_for_one_certificate_however_many_sign_at_once_and_for_another_
             tasks.spawn(async move { session.sign_file(&file(&[number])).await });
         }
         for signed in tasks.join_all().await {
-            assert_eq!(signed.unwrap().identity.name, "jane@example.org");
+            assert_eq!(signed.unwrap().by(), "as jane@example.org");
         }
         assert_eq!(certified.load(Ordering::Relaxed), 1);
 

@@ -1,0 +1,138 @@
+//! Signing with keys: cosign's with ours, and ours with cosign's.
+
+use std::path::{Path, PathBuf};
+
+use sandbox::RekorVersion;
+
+use harness::{Interop, Program, RegistryKind};
+
+const PASSWORD: &str = "correct horse";
+const TYPE: &str = "https://example.test/claim";
+
+fn interop(log: RekorVersion) -> Option<Interop> {
+    Interop::new(RegistryKind::ReferrersApi, log)
+}
+
+/// A key pair that cosign or we made: the names of both files.
+fn key_pair(interop: &Interop, ours: bool) -> (PathBuf, PathBuf) {
+    let program = match ours {
+        true => interop.ambisign_bare("generate-key-pair"),
+        false => interop.cosign_bare("generate-key-pair"),
+    };
+    program.env("COSIGN_PASSWORD", PASSWORD).run().succeeds();
+    (interop.path("cosign.key"), interop.path("cosign.pub"))
+}
+
+fn signing(program: Program, key: &Path) -> Program {
+    program.env("COSIGN_PASSWORD", PASSWORD).arg("--key").arg(key)
+}
+
+/// Everything that can be signed with a key, by one tool with the other's key, and verified by the
+/// other.
+fn signs_and_the_other_verifies(log: RekorVersion, ours: bool) {
+    let Some(interop) = interop(log) else { return };
+    let (key, public) = key_pair(&interop, !ours);
+    let sign = |command: &str| {
+        let config = interop.signing_config();
+        let program = match ours {
+            true => interop.ambisign_ambient(command, &config),
+            false => interop.cosign_ambient(command, &config),
+        };
+        signing(program, &key)
+    };
+    let verify = |command: &str, public: &Path| {
+        let program = if ours { interop.cosign(command) } else { interop.ambisign(command) };
+        program.arg("--key").arg(public)
+    };
+    let other = interop.write("other.pub", &other_key());
+
+    let file = interop.write("artifact.txt", "signed with a key\n");
+    let bundle = interop.path("artifact.txt.sigstore.json");
+    sign("sign-blob").arg("--bundle").arg(&bundle).arg(&file).run().succeeds();
+    let of_file =
+        |public: &Path| verify("verify-blob", public).arg("--bundle").arg(&bundle).arg(&file).run();
+    of_file(&public).succeeds();
+    assert_ne!(of_file(&other).code, Some(0));
+
+    let predicate = interop.write("predicate.json", r#"{"a":1}"#);
+    let attestation = interop.path("attestation.json");
+    let attest = sign("attest-blob").args(["--type", TYPE]).arg("--predicate").arg(&predicate);
+    attest.arg("--bundle").arg(&attestation).arg(&file).run().succeeds();
+    let of_claim = verify("verify-blob-attestation", &public).args(["--type", TYPE]);
+    of_claim.arg("--bundle").arg(&attestation).arg(&file).run().succeeds();
+
+    let image = interop.image("demo/keyed");
+    sign("sign").arg(&image).run().succeeds();
+    verify("verify", &public).arg(&image).run().succeeds();
+    assert_ne!(verify("verify", &other).arg(&image).run().code, Some(0));
+
+    let attest = sign("attest").args(["--type", TYPE]).arg("--predicate").arg(&predicate);
+    attest.arg(&image).run().succeeds();
+    let verify = verify("verify-attestation", &public).args(["--type", TYPE]);
+    verify.arg(&image).run().succeeds();
+}
+
+fn other_key() -> String {
+    use keys::Sign as _;
+
+    keys::KeyPair::generate().unwrap().public_key().to_pem()
+}
+
+#[test]
+fn we_sign_with_cosigns_encrypted_key_and_cosign_verifies() {
+    for log in [RekorVersion::V1, RekorVersion::V2] {
+        signs_and_the_other_verifies(log, true);
+    }
+}
+
+#[test]
+fn cosign_signs_with_our_encrypted_key_and_we_verify() {
+    for log in [RekorVersion::V1, RekorVersion::V2] {
+        signs_and_the_other_verifies(log, false);
+    }
+}
+
+#[test]
+fn a_key_signs_without_any_service_and_each_tool_verifies_the_other() {
+    let Some(interop) = interop(RekorVersion::V1) else { return };
+    let (key, public) = key_pair(&interop, false);
+    let file = interop.write("artifact.txt", "signed without services\n");
+    let bundle = interop.path("bundle.json");
+    let flags = ["--tlog-upload=false", "--bundle"];
+    let verifies = |program: Program| {
+        let program = program.arg("--key").arg(&public).arg("--insecure-ignore-tlog");
+        program.arg("--bundle").arg(&bundle).arg(&file).run().succeeds();
+    };
+    let ours = signing(interop.ambisign_bare("sign-blob"), &key).args(flags);
+    ours.arg(&bundle).arg(&file).run().succeeds();
+    verifies(interop.cosign("verify-blob"));
+    verifies(interop.ambisign("verify-blob"));
+    let theirs = signing(interop.cosign_bare("sign-blob"), &key).arg("--use-signing-config=false");
+    theirs.arg("--yes").args(flags).arg(&bundle).arg(&file).run().succeeds();
+    verifies(interop.ambisign("verify-blob"));
+}
+
+#[test]
+fn keys_of_openssl_are_imported_and_both_tools_sign_and_verify_with_them() {
+    let Some(interop) = interop(RekorVersion::V1) else { return };
+    let file = interop.write("artifact.txt", "signed with an imported key\n");
+    for name in ["rsa_private", "rsa_private_pkcs1", "ec_private_sec1"] {
+        let pem = harness::paths::workspace().join(format!("tests/fixtures/openssl/{name}.pem"));
+        let import = interop.ambisign_bare("import-key-pair").arg("--key").arg(pem);
+        let import = import.args(["--output-key-prefix", name]).env("COSIGN_PASSWORD", PASSWORD);
+        import.run().succeeds();
+        let (key, public) =
+            (interop.path(&format!("{name}.key")), interop.path(&format!("{name}.pub")));
+        let printed = interop.cosign_bare("public-key").env("COSIGN_PASSWORD", PASSWORD);
+        let printed = printed.arg("--key").arg(&key).run().succeeds();
+        assert_eq!(printed.stdout.trim(), std::fs::read_to_string(&public).unwrap().trim());
+        let ours = signing(interop.ambisign_bare("public-key"), &key).run().succeeds();
+        assert_eq!(ours.stdout.trim(), printed.stdout.trim());
+
+        let bundle = interop.path(&format!("{name}.json"));
+        let sign = interop.ambisign_ambient("sign-blob", &interop.signing_config());
+        signing(sign, &key).arg("--bundle").arg(&bundle).arg(&file).run().succeeds();
+        let verify = interop.cosign("verify-blob").arg("--key").arg(&public);
+        verify.arg("--bundle").arg(&bundle).arg(&file).run().succeeds();
+    }
+}
