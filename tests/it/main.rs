@@ -24,6 +24,7 @@ mod hostile;
 mod images;
 mod interruptions;
 mod json;
+mod keys;
 mod login;
 mod masks;
 mod misissued;

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::payload::Payload;
 use crate::prehashed::Prehashed;
 use crate::private_pem::private_block;
-use crate::public::{PublicKey, as_wide_as_p521};
+use crate::public::PublicKey;
 use crate::random::random;
 
 /// The longest private key accepted, in bytes.
@@ -52,8 +52,6 @@ pub struct KeyPair {
 enum Secret {
     P256(p256::ecdsa::SigningKey),
     P384(p384::ecdsa::SigningKey),
-    /// Beside it the form that can be encoded.
-    P521(p521::ecdsa::SigningKey, p521::SecretKey),
     Ed25519(ed25519_dalek::SigningKey),
     Rsa(Box<RsaKey>),
 }
@@ -73,7 +71,7 @@ impl KeyPair {
         Self::generate_for(KeyAlgorithm::EcdsaP256)
     }
 
-    /// A new key on P-256, P-384, P-521 or Ed25519, with its default scheme.
+    /// A new key on P-256, P-384 or Ed25519, with its default scheme.
     ///
     /// # Errors
     /// The kind is another one, or the operating system gave no random bytes.
@@ -87,21 +85,12 @@ impl KeyPair {
                 let key = scalar::<48, _>(|bytes| p384::ecdsa::SigningKey::from_slice(bytes).ok())?;
                 Self::new(Secret::P384(key))
             }
-            KeyAlgorithm::EcdsaP521 => {
-                let key = scalar::<66, _>(|bytes| {
-                    // The highest of the 66 bytes holds one bit.
-                    let (high, rest) = bytes.split_first()?;
-                    let bytes = Zeroizing::new([&[high & 1], rest].concat());
-                    p521::SecretKey::from_slice(&bytes).ok()
-                })?;
-                Self::new(Secret::p521(key).map_err(|()| Error::NoRandomness)?)
-            }
             KeyAlgorithm::Ed25519 => {
                 let seed = Zeroizing::new(random::<32>()?);
                 Self::new(Secret::Ed25519(ed25519_dalek::SigningKey::from_bytes(&seed)))
             }
             other => Err(Error::UnsupportedKey {
-                expected: "P-256, P-384, P-521 or Ed25519",
+                expected: "P-256, P-384 or Ed25519",
                 found: other.to_string(),
             }),
         }
@@ -111,7 +100,7 @@ impl KeyPair {
     /// `RSA PRIVATE KEY` (RFC 8017). Text and other blocks around it are passed over.
     ///
     /// # Errors
-    /// There is no such block, or the key is malformed or not on P-256, P-384, P-521 or Ed25519,
+    /// There is no such block, or the key is malformed or not on P-256, P-384 or Ed25519,
     /// nor an RSA key of 2048 to 4096 bits. No error quotes the text.
     pub fn from_pem(text: &str) -> Result<Self, Error> {
         let (label, block) = private_block(text)?;
@@ -139,8 +128,7 @@ impl KeyPair {
         let secret = p256::ecdsa::SigningKey::from_pkcs8_der(der)
             .map(Secret::P256)
             .or_else(|_| p384::ecdsa::SigningKey::from_pkcs8_der(der).map(Secret::P384))
-            .or_else(|_| Secret::p521(p521::SecretKey::from_pkcs8_der(der).map_err(drop)?))
-            .or_else(|()| ed25519_dalek::SigningKey::from_pkcs8_der(der).map(Secret::Ed25519))
+            .or_else(|_| ed25519_dalek::SigningKey::from_pkcs8_der(der).map(Secret::Ed25519))
             .or_else(|_| RsaKey::read(der).map(Box::new).map(Secret::Rsa).ok_or(()))
             // The parsers' errors may quote the input.
             .map_err(|()| malformed(SIGNING_KINDS))?;
@@ -167,7 +155,6 @@ impl KeyPair {
         match &self.secret {
             Secret::P256(key) => key.to_pkcs8_der(),
             Secret::P384(key) => key.to_pkcs8_der(),
-            Secret::P521(_, key) => key.to_pkcs8_der(),
             Secret::Ed25519(key) => key.to_pkcs8_der(),
             Secret::Rsa(key) => return Ok(key.document.clone()),
         }
@@ -187,7 +174,6 @@ impl KeyPair {
         let spki = match &secret {
             Secret::P256(key) => Some(key.verifying_key().to_public_key_der()),
             Secret::P384(key) => Some(key.verifying_key().to_public_key_der()),
-            Secret::P521(_, key) => Some(key.public_key().to_public_key_der()),
             Secret::Ed25519(key) => Some(key.verifying_key().to_public_key_der()),
             Secret::Rsa(_) => None,
         };
@@ -243,13 +229,6 @@ impl KeyPair {
                     .map_err(failed)?;
                 Ok(signature.to_der().as_bytes().to_vec())
             }
-            Secret::P521(key, _) => {
-                let digest = as_wide_as_p521(&scheme.digest(payload)?);
-                let signature: p521::ecdsa::Signature = key
-                    .sign_prehash_with_rng(&mut RandomBytes(random()?), &digest)
-                    .map_err(failed)?;
-                Ok(signature.to_der().as_bytes().to_vec())
-            }
             Secret::Ed25519(key) => match (scheme, payload) {
                 (Scheme::Ed25519ph, payload) => {
                     let digest = Prehashed::new(&scheme.digest(payload)?);
@@ -273,14 +252,6 @@ impl KeyPair {
     }
 }
 
-impl Secret {
-    fn p521(key: p521::SecretKey) -> Result<Self, ()> {
-        let bytes = Zeroizing::new(key.to_bytes());
-        let signing = p521::ecdsa::SigningKey::from_slice(&bytes).map_err(drop)?;
-        Ok(Self::P521(signing, key))
-    }
-}
-
 impl RsaKey {
     fn read(der: &[u8]) -> Option<Self> {
         let document = SecretDocument::try_from(der).ok()?;
@@ -291,9 +262,8 @@ impl RsaKey {
 /// The PKCS #8 form of an ECPrivateKey (RFC 5915).
 fn ec_document(der: &[u8]) -> Option<SecretDocument> {
     let p256 = p256::SecretKey::from_sec1_der(der).map(|key| key.to_pkcs8_der());
-    let document = p256
-        .or_else(|_| p384::SecretKey::from_sec1_der(der).map(|key| key.to_pkcs8_der()))
-        .or_else(|_| p521::SecretKey::from_sec1_der(der).map(|key| key.to_pkcs8_der()));
+    let document =
+        p256.or_else(|_| p384::SecretKey::from_sec1_der(der).map(|key| key.to_pkcs8_der()));
     document.ok()?.ok()
 }
 
@@ -316,7 +286,7 @@ impl fmt::Debug for KeyPair {
 
 /// Random bytes that were drawn beforehand, where drawing could fail. They are the additional data
 /// of RFC 6979, section 3.6: were they all the same, the signature would still give nothing away.
-struct RandomBytes([u8; 66]);
+struct RandomBytes([u8; 48]);
 
 impl RngCore for RandomBytes {
     fn next_u32(&mut self) -> u32 {
@@ -341,7 +311,7 @@ impl RngCore for RandomBytes {
 impl CryptoRng for RandomBytes {}
 
 const SIGNING_KINDS: &str =
-    "expected a key on P-256, P-384, P-521 or Ed25519, or an RSA key of 2048 to 4096 bits";
+    "expected a key on P-256, P-384 or Ed25519, or an RSA key of 2048 to 4096 bits";
 
 /// Draws until the bytes are a private scalar of the curve. One draw in four thousand million is
 /// not, so ten that are not mean a broken random generator.

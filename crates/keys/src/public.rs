@@ -328,7 +328,7 @@ fn prehash_verifies<S>(key: &impl PrehashVerifier<S>, digest: &[u8], signature: 
 /// The digest with zeros on the left, which do not change its value.
 ///
 /// The P-521 implementation refuses digests shorter than half its field, so SHA-256.
-pub(crate) fn as_wide_as_p521(digest: &Digest) -> Vec<u8> {
+fn as_wide_as_p521(digest: &Digest) -> Vec<u8> {
     const FIELD: usize = 66;
     let zeros = FIELD.saturating_sub(digest.as_bytes().len());
     [&vec![0; zeros], digest.as_bytes()].concat()

@@ -94,8 +94,8 @@ pub(crate) struct SignBlobFlags {
     /// Write the bundle to this file instead of FILE.sigstore.json; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
-    /// The kind of key: ecdsa-sha2-256-nistp256 (the default), ecdsa-sha2-384-nistp384 or
-    /// ecdsa-sha2-512-nistp521; with --key also rsa-sign-pkcs1-2048-sha256, -3072- or -4096-.
+    /// The kind of key: ecdsa-sha2-256-nistp256 (the default) or ecdsa-sha2-384-nistp384; with
+    /// --key also rsa-sign-pkcs1-2048-sha256, -3072- or -4096-.
     #[arg(long, value_name = "NAME", value_parser = signing_algorithm)]
     pub(crate) signing_algorithm: Option<KeyAlgorithm>,
     /// Sign content whose signature could be used as another kind of signature: a DSSE encoding,
