@@ -16,8 +16,8 @@ fn interop(log: RekorVersion) -> Option<Interop> {
 /// A key pair that cosign or we made: the names of both files.
 fn key_pair(interop: &Interop, ours: bool) -> (PathBuf, PathBuf) {
     let program = match ours {
-        true => interop.ambisign_bare("generate-key-pair"),
-        false => interop.cosign_bare("generate-key-pair"),
+        true => interop.ambisign_plain("generate-key-pair"),
+        false => interop.cosign_plain("generate-key-pair"),
     };
     program.env("COSIGN_PASSWORD", PASSWORD).run().succeeds();
     (interop.path("cosign.key"), interop.path("cosign.pub"))
@@ -103,11 +103,11 @@ fn a_key_signs_without_any_service_and_each_tool_verifies_the_other() {
         let program = program.arg("--key").arg(&public).arg("--insecure-ignore-tlog");
         program.arg("--bundle").arg(&bundle).arg(&file).run().succeeds();
     };
-    let ours = signing(interop.ambisign_bare("sign-blob"), &key).args(flags);
+    let ours = signing(interop.ambisign_plain("sign-blob"), &key).args(flags);
     ours.arg(&bundle).arg(&file).run().succeeds();
     verifies(interop.cosign("verify-blob"));
     verifies(interop.ambisign("verify-blob"));
-    let theirs = signing(interop.cosign_bare("sign-blob"), &key).arg("--use-signing-config=false");
+    let theirs = signing(interop.cosign_plain("sign-blob"), &key).arg("--use-signing-config=false");
     theirs.arg("--yes").args(flags).arg(&bundle).arg(&file).run().succeeds();
     verifies(interop.ambisign("verify-blob"));
 }
@@ -118,15 +118,15 @@ fn keys_of_openssl_are_imported_and_both_tools_sign_and_verify_with_them() {
     let file = interop.write("artifact.txt", "signed with an imported key\n");
     for name in ["rsa_private", "rsa_private_pkcs1", "ec_private_sec1"] {
         let pem = harness::workspace().join(format!("tests/fixtures/openssl/{name}.pem"));
-        let import = interop.ambisign_bare("import-key-pair").arg("--key").arg(pem);
+        let import = interop.ambisign_plain("import-key-pair").arg("--key").arg(pem);
         let import = import.args(["--output-key-prefix", name]).env("COSIGN_PASSWORD", PASSWORD);
         import.run().succeeds();
         let (key, public) =
             (interop.path(&format!("{name}.key")), interop.path(&format!("{name}.pub")));
-        let printed = interop.cosign_bare("public-key").env("COSIGN_PASSWORD", PASSWORD);
+        let printed = interop.cosign_plain("public-key").env("COSIGN_PASSWORD", PASSWORD);
         let printed = printed.arg("--key").arg(&key).run().succeeds();
         assert_eq!(printed.stdout.trim(), std::fs::read_to_string(&public).unwrap().trim());
-        let ours = signing(interop.ambisign_bare("public-key"), &key).run().succeeds();
+        let ours = signing(interop.ambisign_plain("public-key"), &key).run().succeeds();
         assert_eq!(ours.stdout.trim(), printed.stdout.trim());
 
         let bundle = interop.path(&format!("{name}.json"));
