@@ -104,13 +104,15 @@ impl KeyPair {
     /// nor an RSA key of 2048 to 4096 bits. No error quotes the text.
     pub fn from_pem(text: &str) -> Result<Self, Error> {
         let (label, block) = private_block(text)?;
+        if label == "ENCRYPTED PRIVATE KEY" {
+            return Err(encrypted_by_another_tool());
+        }
         let (_, document) = SecretDocument::from_pem(block)
             .map_err(|_| malformed("the content of the PEM block is damaged"))?;
         let document = match label {
             "PRIVATE KEY" => Some(document),
             "EC PRIVATE KEY" => ec_document(document.as_bytes()),
             "RSA PRIVATE KEY" => rsa_document(document.as_bytes()),
-            "ENCRYPTED PRIVATE KEY" => return Err(encrypted_by_another_tool()),
             _ => return Err(malformed("it is encrypted, and needs its password")),
         };
         let document = document.ok_or_else(|| malformed(SIGNING_KINDS))?;
