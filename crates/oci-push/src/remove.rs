@@ -31,7 +31,6 @@ pub struct Removals {
 
 /// A manifest that is to be removed, or is gone and still listed.
 #[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Removal {
     /// What it seems to be; `None` if it is gone.

@@ -73,7 +73,6 @@ pub struct Copied {
 
 /// An attachment that is at the destination.
 #[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct CopiedAttachment {
     /// What it seems to be.

@@ -5,6 +5,7 @@
 mod bounds;
 mod hostile;
 mod http2;
+mod parts;
 mod proxies;
 mod redirects;
 mod retries;

@@ -34,7 +34,6 @@ pub struct Tree {
 
 /// The image, or a part of it.
 #[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TreePart {
     /// The digest of its manifest.
@@ -48,7 +47,6 @@ pub struct TreePart {
 
 /// Something that is attached. What it says of itself is not verified.
 #[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TreeItem {
     /// What it seems to be.
@@ -87,7 +85,6 @@ impl TreeItem {
 
 /// What became of a bundle that was to be attached.
 #[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct AttachReport {
     /// The image as it was named.
