@@ -37,7 +37,7 @@ async fn whole(mut parts: Parts) -> Result<Vec<u8>, TransportError> {
 
 #[tokio::test]
 async fn a_long_upload_and_a_long_answer_may_take_longer_than_the_wait_for_a_part() {
-    let server = Server::start(|_| answer(201, "stored")).await;
+    let server = Server::start(|_, _| answer(201, "stored")).await;
     let request = put(&server.url("/"), 8, slowly(8));
     let stored = client().send_parts(request, &policy()).await.unwrap();
     assert_eq!(stored.status(), 201);
@@ -80,7 +80,7 @@ async fn a_body_that_stops_coming_meets_the_deadline_and_one_that_is_too_long_th
 
 #[tokio::test]
 async fn a_source_that_fails_completes_no_upload() {
-    let server = Server::start(|_| answer(201, "stored")).await;
+    let server = Server::start(|_, _| answer(201, "stored")).await;
     let broken = TransportError::Unusable { url: "source".to_owned(), reason: "gone".to_owned() };
     let parts = iter([Ok(Bytes::from_static(b"xxxx")), Err(broken)]);
     let request = put(&server.url("/"), 8, Box::pin(parts));
