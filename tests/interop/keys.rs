@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sandbox::RekorVersion;
 
-use harness::{Interop, Program, RegistryKind};
+use harness::{Interop, Program, RegistryKind, Signer};
 
 const PASSWORD: &str = "correct horse";
 const TYPE: &str = "https://example.test/claim";
@@ -135,4 +135,24 @@ fn keys_of_openssl_are_imported_and_both_tools_sign_and_verify_with_them() {
         let verify = interop.cosign("verify-blob").arg("--key").arg(&public);
         verify.arg("--bundle").arg(&bundle).arg(&file).run().succeeds();
     }
+}
+
+/// cosign's earlier formats, as verifiers that know no bundles read them.
+#[test]
+fn cosign_verifies_our_earlier_formats_by_key_and_by_identity() {
+    let Some(interop) = interop(RekorVersion::V1) else { return };
+    let (key, public) = key_pair(&interop, true);
+    let (by_key, by_identity) = (interop.image("demo/keyed"), interop.image("demo/keyless"));
+    let sign = interop.ambisign_ambient("sign", &interop.signing_config());
+    signing(sign, &key).arg("--new-bundle-format=false").arg(&by_key).run().succeeds();
+    let sign = interop.ambisign_as(Signer::Email, "sign").arg("--new-bundle-format=false");
+    sign.arg(&by_identity).run().succeeds();
+
+    let verify = || interop.cosign("verify").arg("--new-bundle-format=false");
+    verify().arg("--key").arg(&public).arg(&by_key).run().succeeds();
+    let signer = interop.identity(Signer::Email);
+    verify().args(signer.policy()).arg(&by_identity).run().succeeds();
+    assert_ne!(verify().args(signer.another().policy()).arg(&by_identity).run().code, 0);
+    let ours = interop.ambisign("verify").args(["--signature-format", "legacy"]);
+    ours.args(signer.policy()).arg(&by_identity).run().succeeds();
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
 use image_signing::file::check_writable;
-use image_signing::{Claim, Error, Image, ImageSigner, SignedImage, Target};
+use image_signing::{Claim, Error, Image, ImageSigner, SignedImage, Target, check_earlier};
 
 use super::signing::{Signing, WIDTH, report_stream};
 use super::unattached::Unattached;
@@ -54,6 +54,11 @@ impl Job<'_> {
         let signer = signer.recursive(flags.recursive).attach(self.upload);
         let signer = signer.with_listener(unattached.listener());
         let signing = Signing::plan(&flags.signing, report, context).await?;
+        let earlier = !flags.new_bundle_format;
+        if let (true, Err(error)) = (earlier, check_earlier(signing.services())) {
+            return Err(Failure::usage(host::with_causes(&error)));
+        }
+        let signer = signer.earlier_format(earlier);
 
         // First what can be known without an identity: nothing is sent to Fulcio or Rekor for an
         // image that does not exist or may not be written.

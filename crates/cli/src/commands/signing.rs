@@ -82,6 +82,10 @@ impl Signing {
         Ok(Self { signer, by: By::Key(key), algorithm })
     }
 
+    pub(super) fn services(&self) -> &Services {
+        self.signer.services()
+    }
+
     /// The kind of key that signs.
     pub(super) fn algorithm(&self) -> KeyAlgorithm {
         self.algorithm

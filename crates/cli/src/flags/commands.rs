@@ -46,6 +46,10 @@ pub(crate) struct ImagesFlags {
     /// Also write the bundle to this file; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
+    /// `false` attaches cosign's earlier formats, under the tags .sig and .att, for verifiers that
+    /// know no bundles, such as Podman and Skopeo. Needs a log of version 1, or none.
+    #[arg(long, default_value_t = true)]
+    pub(crate) new_bundle_format: bool,
     #[command(flatten)]
     pub(crate) signing: SigningFlags,
     #[command(flatten)]
