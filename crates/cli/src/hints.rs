@@ -200,6 +200,7 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
             => [CLOCK],
         LoginError::WrongState { .. } => ["close the pages of earlier logins and start again"],
 
+        TrustError::Unreachable { source, .. } if is_plain_http(&**source) => Vec::<String>::new(),
         TrustError::Unreachable { .. } => [
             CONNECTION,
             "or use the cache without a refresh: --offline",
@@ -245,6 +246,11 @@ fn judgement(check: &Check) -> Vec<&'static str> {
         }
         _ => Vec::new(),
     }
+}
+
+/// Whether the request was not sent: its own hint says what can be done.
+fn is_plain_http(error: &(dyn StdError + 'static)) -> bool {
+    matches!(is(error), Some(TransportError::PlainHttp { .. }))
 }
 
 fn refusal(refusal: &image_signing::Refusal) -> Vec<String> {

@@ -109,7 +109,13 @@ impl Error {
             }
             sigstore_tuf::Error::Transport { message, source: Some(source) } => {
                 match source.downcast::<Fetch>() {
-                    Ok(fetch) if fetch.is_outage() => Self::Unreachable { mirror, source: fetch },
+                    Ok(fetch) if fetch.is_outage() => match *fetch {
+                        // As it is, so that a caller can tell a refusal from an outage.
+                        Fetch::Transport(error) => {
+                            Self::Unreachable { mirror, source: Box::new(error) }
+                        }
+                        other => Self::Unreachable { mirror, source: Box::new(other) },
+                    },
                     Ok(fetch) => Self::Untrusted { mirror, source: fetch },
                     Err(_) => Self::Untrusted { mirror, source: reason(&message) },
                 }
