@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sandbox::RekorVersion;
+use serde_json::{Value, json};
 
 use harness::{Interop, Program, RegistryKind, Signer};
 
@@ -155,4 +158,53 @@ fn cosign_verifies_our_earlier_formats_by_key_and_by_identity() {
     assert_ne!(verify().args(signer.another().policy()).arg(&by_identity).run().code, 0);
     let ours = interop.ambisign("verify").args(["--signature-format", "legacy"]);
     ours.args(signer.policy()).arg(&by_identity).run().succeeds();
+}
+
+#[test]
+fn skopeo_copies_what_we_signed_by_key_or_as_an_e_mail_identity_and_nothing_else() {
+    let Some(interop) = interop(RekorVersion::V1) else { return };
+    let Some(_) = interop.skopeo() else { return };
+    let (key, public) = key_pair(&interop, true);
+    let [keyed, keyless, unsigned] =
+        ["demo/keyed", "demo/keyless", "demo/unsigned"].map(|name| interop.image(name));
+    // skopeo copies the image of one platform, which must be signed itself.
+    let flags = ["--new-bundle-format=false", "--recursive"];
+    let sign = interop.ambisign_ambient("sign", &interop.signing_config());
+    signing(sign, &key).args(flags).arg(&keyed).run().succeeds();
+    interop.ambisign_as(Signer::Email, "sign").args(flags).arg(&keyless).run().succeeds();
+
+    let root = std::fs::read(interop.setup.sandbox.trusted_root()).unwrap();
+    let root: Value = serde_json::from_slice(&root).unwrap();
+    let pem = |name: &str, tag: &str, der: &Value| {
+        let der = STANDARD.decode(der.as_str().unwrap()).unwrap();
+        interop.write(name, &keys::pem::encode(&keys::pem::Pem::new(tag, der)))
+    };
+    let chain = root["certificateAuthorities"][0]["certChain"]["certificates"].as_array().unwrap();
+    let ca = pem("ca.pem", "CERTIFICATE", &chain.last().unwrap()["rawBytes"]);
+    let log = pem("rekor.pub", "PUBLIC KEY", &root["tlogs"][0]["publicKey"]["rawBytes"]);
+    let signer = interop.identity(Signer::Email);
+    let by_key = json!([{ "type": "sigstoreSigned", "keyPath": public,
+        "signedIdentity": { "type": "matchRepository" } }]);
+    let by_identity = json!([{ "type": "sigstoreSigned", "rekorPublicKeyPath": log,
+        "fulcio": { "caPath": ca, "oidcIssuer": signer.issuer, "subjectEmail": signer.name },
+        "signedIdentity": { "type": "matchRepository" } }]);
+    let registry = interop.registry();
+    let name = |repository: &str| format!("{registry}/{repository}");
+    let policy = json!({ "default": [{ "type": "reject" }], "transports": { "docker": {
+        name("demo/keyed"): by_key, name("demo/unsigned"): by_key,
+        name("demo/keyless"): by_identity,
+    } } });
+    let policy = interop.write("policy.json", &policy.to_string());
+    std::fs::create_dir(interop.path("registries.d")).unwrap();
+    let attachments = format!("docker:\n  {registry}:\n    use-sigstore-attachments: true\n");
+    interop.write("registries.d/all.yaml", &attachments);
+    let copy = |image: &str| {
+        let skopeo = interop.skopeo().unwrap().arg("--policy").arg(&policy);
+        let skopeo = skopeo.arg("--registries.d").arg(interop.path("registries.d"));
+        let skopeo = skopeo.args(["copy", "--src-tls-verify=false", &format!("docker://{image}")]);
+        skopeo.arg(format!("dir:{}", interop.path("copied").display())).run()
+    };
+    copy(&keyed).succeeds();
+    copy(&keyless).succeeds();
+    copy(&unsigned).refuses(1, "A signature was required, but no signature exists");
 }

@@ -14,11 +14,18 @@ use xshell::{Shell, cmd};
 use crate::workspace;
 
 /// Package and the programs that must come out of it.
-const DEBIAN: [(&str, &[&str]); 4] = [
+const DEBIAN: [(&str, &[&str]); 10] = [
     ("cosign", &["cosign"]),
     ("oras", &["oras"]),
     ("docker-registry", &["docker-registry"]),
     ("sigstore-go", &["sigstore-go-verification", "sigstore-go-signing", "oci-image-verification"]),
+    ("skopeo", &["skopeo"]),
+    // The libraries of skopeo, which are newer than those of the machine.
+    ("libassuan9", &[]),
+    ("libc6", &[]),
+    ("libgpg-error0", &[]),
+    ("libgpgme45", &[]),
+    ("libsqlite3-0", &[]),
 ];
 
 /// The list of what was unpacked, beside the programs.

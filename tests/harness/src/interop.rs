@@ -13,6 +13,7 @@ use crate::paths;
 use crate::peers::Peers;
 use crate::program::Program;
 use crate::setup::Setup;
+use crate::skip::skip;
 
 /// How long a client may take. cosign would wait five minutes for a login in a browser.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -218,6 +219,19 @@ impl Interop {
             }
             Signer::Workload => program.env("SPIFFE_ENDPOINT_SOCKET", socket),
         }
+    }
+
+    /// skopeo with its own libraries, which are newer than this machine's; where it is missing, the
+    /// running test is skipped.
+    pub fn skopeo(&self) -> Option<Program> {
+        let peers = paths::target().join("peers/usr");
+        let libraries = peers.join("lib/x86_64-linux-gnu");
+        let (skopeo, loader) = (peers.join("bin/skopeo"), libraries.join("ld-linux-x86-64.so.2"));
+        if !skopeo.is_file() || !loader.is_file() {
+            skip("no skopeo in target/peers; `cargo xtask peers` fetches it");
+            return None;
+        }
+        Some(self.program(&loader).arg("--library-path").arg(libraries).arg(skopeo))
     }
 
     /// oras, speaking plain http.
