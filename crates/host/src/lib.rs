@@ -15,7 +15,9 @@ mod future;
 mod host;
 mod loopback;
 mod off_thread;
+mod outage;
 mod programs;
+pub mod retry;
 mod service_time;
 mod text;
 mod transport;
@@ -28,6 +30,7 @@ pub use crate::future::BoxFuture;
 pub use crate::host::Host;
 pub use crate::loopback::{Callbacks, Loopback, Page};
 pub use crate::off_thread::off_thread;
+pub use crate::outage::{Outage, Patience, Patient};
 pub use crate::programs::{Invocation, Launch, NoPrograms, ProgramError, ProgramOutput, Programs};
 pub use crate::service_time::ClockDifference;
 pub use crate::text::{

@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use host::{BoxFuture, CallPolicy, Parts, Transport, TransportError};
+use host::{BoxFuture, CallPolicy, Parts, Transport, TransportError, retry};
 use http::header::{CONTENT_LENGTH, USER_AGENT};
 use http::{Request, Response};
 
 use crate::exchange::Exchange;
 use crate::failure::{Again, Failure, shown};
 use crate::parts::{Outgoing, incoming};
+use crate::roots;
 use crate::settings::{Roots, Settings};
-use crate::{retry, roots};
 
 /// A [`Transport`] over hyper and rustls. Clones share their connections.
 #[derive(Clone)]

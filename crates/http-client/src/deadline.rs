@@ -38,6 +38,11 @@ impl Deadline {
         Paused(Arc::clone(self))
     }
 
+    /// Allows for more time.
+    pub fn extend(&self, by: Duration) {
+        self.0.send_modify(|state| state.left = state.left.saturating_add(by));
+    }
+
     /// The time that is left.
     pub fn left(&self) -> Duration {
         let state = self.0.borrow();
@@ -86,5 +91,7 @@ mod tests {
         drop(paused);
         tokio::time::timeout(Duration::from_secs(30), deadline.passed()).await.unwrap();
         assert_eq!(deadline.left(), Duration::ZERO);
+        deadline.extend(Duration::from_secs(60));
+        assert!(deadline.left() > Duration::from_secs(50));
     }
 }

@@ -29,7 +29,6 @@ mod programs;
 mod provider;
 mod proxy;
 mod redirect;
-mod retry;
 mod roots;
 mod server_tls;
 mod settings;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use image_signing::futures_util::StreamExt as _;
 use image_signing::oci_push::{Options, Registry};
 use image_signing::signer::{Services, Signer};
-use image_signing::{Error, IdentitySearch, Image, ImageSigner, Instance};
+use image_signing::{Error, IdentitySearch, Image, ImageSigner, Instance, Parts};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (host, public) = (http_client::system_host(), Instance::public_good());
     let registry = Registry::new(host.clone(), Options::default())?;
     let annotations = BTreeMap::from([("stage".to_owned(), "release".to_owned())]);
-    let images_signer = ImageSigner::new(registry).with_annotations(annotations)?.recursive(true);
+    let images_signer = ImageSigner::new(registry).with_annotations(annotations)?.parts(Parts::All);
 
     // All images are found before a certificate is asked for.
     let mut targets = Vec::new();

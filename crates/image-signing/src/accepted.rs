@@ -6,7 +6,7 @@ use bundle::Envelope;
 use oci_push::Resolved;
 use verify::Verified;
 
-use crate::image::Image;
+use crate::image::{Image, Target};
 use crate::refusal::Refusal;
 
 /// An image with as many acceptable signatures as are required.
@@ -15,8 +15,11 @@ use crate::refusal::Refusal;
 pub struct VerifiedImage {
     /// The image as it was named.
     pub image: Image,
-    /// The manifest that is signed.
+    /// Its manifest.
     pub resolved: Resolved,
+    /// The index that is signed in place of the image, which it lists: see
+    /// [`ImageVerifier::by_index`](crate::ImageVerifier::by_index).
+    pub index: Option<Target>,
     /// The acceptable signatures: at least one.
     pub signatures: Vec<VerifiedSignature>,
     /// What else is attached and does not count.
@@ -27,8 +30,11 @@ impl VerifiedImage {
     /// What a program tells people: a line for each signature.
     pub fn lines(&self) -> Vec<String> {
         let (image, digest) = (&self.image, self.resolved.digest());
+        let by_index = self.index.as_ref().map_or_else(String::new, |index| {
+            format!(" by its index {} ({})", index.name(), index.resolved().digest())
+        });
         let line = |it: &VerifiedSignature| {
-            format!("verified {image} ({digest}) signed by {}", it.signer())
+            format!("verified {image} ({digest}){by_index} signed by {}", it.signer())
         };
         self.signatures.iter().map(line).collect()
     }

@@ -7,7 +7,7 @@ use keys::HashAlgorithm;
 use oci_push::{Digest, Reference, Resolved};
 
 /// An image as a person names it: by tag or by digest.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Image {
     text: String,
     reference: Reference,
@@ -39,6 +39,12 @@ impl Image {
     }
 }
 
+impl From<&Resolved> for Image {
+    fn from(resolved: &Resolved) -> Self {
+        Self { text: resolved.to_string(), reference: resolved.reference() }
+    }
+}
+
 impl FromStr for Image {
     type Err = oci_push::Error;
 
@@ -56,24 +62,68 @@ impl fmt::Display for Image {
 /// A manifest that is in its registry: an image, or a part of one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Target {
-    name: String,
+    image: Image,
     resolved: Resolved,
+    pub(crate) is_signed: bool,
 }
 
 impl Target {
-    /// `resolved`, which people know as `name`.
-    pub fn new(name: impl Into<String>, resolved: Resolved) -> Self {
-        Self { name: name.into(), resolved }
+    /// `resolved`, which was named as `image`.
+    pub fn new(image: Image, resolved: Resolved) -> Self {
+        Self { image, resolved, is_signed: false }
     }
 
     /// The image as it was named; a part of an image by its digest.
+    pub fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// The text of [`image`](Self::image).
     pub fn name(&self) -> &str {
-        &self.name
+        self.image.as_str()
     }
 
     /// Repository, digest, media type and size.
     pub fn resolved(&self) -> &Resolved {
         &self.resolved
+    }
+
+    /// Whether it carries already what would be signed, where this was asked for
+    /// ([`ImageSigner::skip_signed`](crate::ImageSigner::skip_signed)).
+    pub fn is_signed(&self) -> bool {
+        self.is_signed
+    }
+}
+
+/// Which manifests of an index are worked on beside the index itself.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Parts {
+    /// All that it lists, and that those list in turn.
+    All,
+    /// All but BuildKit's attestation manifests: provenance and SBOMs of a platform.
+    Images,
+    /// None.
+    #[default]
+    None,
+}
+
+impl Parts {
+    /// The manifests of `target`, which come after it.
+    pub(crate) async fn of(
+        self,
+        target: Target,
+        registry: &oci_push::Registry,
+    ) -> Result<Vec<Target>, oci_push::Error> {
+        let mut targets = vec![target];
+        let Some(Target { resolved, .. }) = targets.first().filter(|_| self != Self::None) else {
+            return Ok(targets);
+        };
+        let mut parts = registry.parts(resolved).await?;
+        parts.retain(|part| self == Self::All || !part.is_attestation);
+        let parts = parts.into_iter().map(|part| part.manifest);
+        targets.extend(parts.map(|part| Target::new(Image::from(&part), part)));
+        Ok(targets)
     }
 }
 

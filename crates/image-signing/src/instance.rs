@@ -56,6 +56,7 @@ pub async fn sign_image(
     let registry = Registry::new(host.clone(), Options::default()).map_err(failed)?;
     let signer = ImageSigner::new(registry);
     let targets = signer.locate(&Image::parse(image).map_err(failed)?).await?;
+    // The identity may be that of a person, who is asked only for what can be signed.
     let not_signed = |source| Error::Signing { image: image.to_owned(), source: Box::new(source) };
     let session = session(instance, host, not_signed, Error::Identity).await?;
     let [target] = targets.as_slice() else {

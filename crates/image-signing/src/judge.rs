@@ -244,7 +244,7 @@ mod tests {
     fn the_futures_of_the_crate_may_move_between_threads() {
         fn assert_send<T: Send>(_: &T) {}
         let host = host::Host::new(
-            Arc::new(|_: host::http::Request<Bytes>| -> Result<_, _> {
+            Arc::new(|_: http::Request<Bytes>| -> Result<_, _> {
                 Err(host::TransportError::Unusable { url: String::new(), reason: String::new() })
             }),
             Arc::new([("", "")]),

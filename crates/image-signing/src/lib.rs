@@ -7,17 +7,20 @@ mod claim;
 mod earlier;
 mod error;
 mod event;
+mod examiner;
 pub mod file;
 mod given_token;
 mod identity;
 mod identity_error;
 mod identity_report;
 mod image;
+mod image_list;
 mod inspect;
 mod inspection;
 mod instance;
 mod judge;
 mod key_files;
+mod known;
 mod layout;
 pub mod moving;
 mod private_key;
@@ -28,6 +31,7 @@ mod registry_login;
 mod report;
 mod reserved;
 mod several;
+mod shard;
 mod sign;
 mod signed;
 mod time;
@@ -53,7 +57,8 @@ pub use crate::identity_report::{
     ChosenIdentity, FulcioAnswer, IdentityReport, PredictedCertificate, PredictedExtension,
     SourceReport,
 };
-pub use crate::image::{Image, Target};
+pub use crate::image::{Image, Parts, Target};
+pub use crate::image_list::image_list;
 pub use crate::inspect::Inspector;
 pub use crate::inspection::{
     CertificateInspection, CheckInspection, CheckResult, Checks, ContentInspection,
@@ -68,8 +73,10 @@ pub use crate::public_key::{PublicKeyError, public_key};
 pub use crate::refusal::{Reason, Refusal, RefusalGroup};
 pub use crate::registry_login::ambient_credentials;
 pub use crate::report::{
-    Claims, Critical, CriticalIdentity, CriticalImage, VerificationReport, facts,
+    Claims, Critical, CriticalIdentity, CriticalImage, IndexReport, VerificationReport, facts,
 };
+pub use crate::several::Jobs;
+pub use crate::shard::{Shard, ShardError};
 pub use crate::sign::ImageSigner;
 pub use crate::signed::{SignatureReport, SignedImage, SigningReport};
 pub use crate::unattached::Unattached;

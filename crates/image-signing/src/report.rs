@@ -23,6 +23,21 @@ pub struct VerificationReport {
     pub optional: Map<String, Value>,
     /// What the signer said. The signature proves that they said it, not that it is true.
     pub claims: Claims,
+    /// How the image is in the index that is signed in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<IndexReport>,
+}
+
+/// An index that is signed, and lists the image that is verified.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct IndexReport {
+    /// The index as it was named.
+    pub image: String,
+    /// Its digest.
+    pub digest: String,
+    /// The digest of the image, which it lists.
+    pub lists: String,
 }
 
 /// What a signature is about.
@@ -68,11 +83,17 @@ pub struct Claims {
 impl VerifiedImage {
     /// A report of each acceptable signature.
     pub fn reports(&self) -> Vec<VerificationReport> {
-        let signatures = self.signatures.iter();
+        let index = self.index.as_ref().map(|index| IndexReport {
+            image: index.name().to_owned(),
+            digest: index.resolved().digest().to_string(),
+            lists: self.resolved.digest().to_string(),
+        });
         let report = |signature: &crate::VerifiedSignature| {
-            report(self.image.as_str(), &signature.verified, signature.bundle_digest.as_ref())
+            let (verified, bundle) = (&signature.verified, signature.bundle_digest.as_ref());
+            let report = report(self.image.as_str(), verified, bundle);
+            VerificationReport { index: index.clone(), ..report }
         };
-        signatures.map(report).collect()
+        self.signatures.iter().map(report).collect()
     }
 }
 
@@ -109,6 +130,7 @@ fn report(image: &str, verified: &Verified, bundle: Option<&keys::Digest>) -> Ve
             annotations: claims.annotations.clone(),
             repository: claims.repository.map(str::to_owned),
         },
+        index: None,
     }
 }
 

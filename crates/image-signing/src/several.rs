@@ -1,22 +1,107 @@
 //! Doing several things at once, but not too many.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
-/// The results of `work` on each of `items` with its position among them. At most `width` of them
-/// are worked on at once.
-pub(crate) fn several<'a, I: Sync, R: Send + 'a>(
-    items: &'a [I],
-    width: usize,
-    in_order: bool,
-    work: impl Fn(&'a I) -> BoxFuture<'a, R> + Send + 'a,
-) -> BoxStream<'a, (usize, R)> {
-    let work = stream::iter(items.iter().enumerate()).map(move |(position, item)| {
-        let done = work(item);
-        async move { (position, done.await) }
-    });
-    match in_order {
-        true => work.buffered(width).boxed(),
-        false => work.buffer_unordered(width).boxed(),
+/// How many things are done at once, and whether a failure ends them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Jobs {
+    at_once: usize,
+    fail_fast: bool,
+}
+
+impl Jobs {
+    /// So many at once; at least one.
+    pub fn new(at_once: usize) -> Self {
+        Self { at_once: at_once.max(1), fail_fast: false }
+    }
+
+    /// Whether a failure ends them: nothing else is begun then, and what is begun is finished.
+    #[must_use]
+    pub fn fail_fast(self, fail_fast: bool) -> Self {
+        Self { fail_fast, ..self }
+    }
+
+    /// How many are done at once.
+    pub fn at_once(self) -> usize {
+        self.at_once
+    }
+
+    /// The same for signing. A log answers all entries of one checkpoint together, so that more
+    /// signatures wait for it than jobs work.
+    #[must_use]
+    pub fn waiting_for_a_log(self) -> Self {
+        Self { at_once: self.at_once.saturating_mul(WAITING_PER_JOB), ..self }
+    }
+
+    /// The results of `work` on each of `items`, with its position among them, each when it is done.
+    pub fn run<'a, I: Sync, T: Send + 'a, E: Send + 'a>(
+        self,
+        items: &'a [I],
+        work: impl Fn(&'a I) -> BoxFuture<'a, Result<T, E>> + Send + 'a,
+    ) -> BoxStream<'a, (usize, Result<T, E>)> {
+        let failed = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&failed);
+        let goes_on = move |_: &_| !(self.fail_fast && seen.load(Ordering::Relaxed));
+        stream::iter(items.iter().enumerate().take_while(goes_on))
+            .map(move |(position, item)| {
+                let (done, failed) = (work(item), Arc::clone(&failed));
+                async move {
+                    let result = done.await;
+                    failed.fetch_or(result.is_err(), Ordering::Relaxed);
+                    (position, result)
+                }
+            })
+            .buffer_unordered(self.at_once)
+            .boxed()
+    }
+}
+
+/// Eight at once.
+impl Default for Jobs {
+    fn default() -> Self {
+        Self::new(8)
+    }
+}
+
+const WAITING_PER_JOB: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    async fn results(jobs: Jobs, items: &[u8]) -> (Vec<(usize, Result<u8, u8>)>, usize) {
+        let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let work = |item: &u8| -> BoxFuture<'_, Result<u8, u8>> {
+            let (item, now, most) = (*item, &now, &most);
+            Box::pin(async move {
+                most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                tokio::time::sleep(std::time::Duration::from_secs(item.into())).await;
+                now.fetch_sub(1, Ordering::Relaxed);
+                if item == 3 { Err(item) } else { Ok(item) }
+            })
+        };
+        let mut results: Vec<_> = jobs.run(items, work).collect().await;
+        results.sort_by_key(|(position, _)| *position);
+        (results, most.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_thing_has_a_result_and_no_more_are_done_at_once_than_jobs() {
+        let (found, most) = results(Jobs::new(2), &[5, 3, 1, 1]).await;
+        assert_eq!(found, [(0, Ok(5)), (1, Err(3)), (2, Ok(1)), (3, Ok(1))]);
+        assert_eq!(most, 2);
+        assert_eq!(results(Jobs::new(0), &[1, 1]).await.1, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_failure_nothing_else_is_begun_and_what_is_begun_is_finished() {
+        let (found, _) = results(Jobs::new(2).fail_fast(true), &[5, 3, 1, 1]).await;
+        assert_eq!(found, [(0, Ok(5)), (1, Err(3))]);
     }
 }

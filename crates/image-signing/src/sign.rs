@@ -4,19 +4,22 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use async_lock::Semaphore;
 use bundle::{SIGN_PREDICATE_TYPE, Statement, Subject};
 use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{BoxStream, StreamExt as _};
 use oci_push::{Registry, Resolved};
 use signer::Session;
+use verify::{Formats, Purpose};
 
 use crate::attestation::Attestation;
 use crate::earlier::{self, Layer};
 use crate::error::{Action, Error};
 use crate::event::{Event, Listener};
-use crate::image::{Image, Target};
+use crate::image::{Image, Parts, Target};
+use crate::known::Known;
 use crate::reserved::is_reserved;
-use crate::several::several;
+use crate::several::Jobs;
 use crate::signed::SignedImage;
 
 /// Signs images and attaches the signatures.
@@ -28,10 +31,13 @@ use crate::signed::SignedImage;
 pub struct ImageSigner {
     registry: Registry,
     content: Content,
-    recursive: bool,
+    parts: Parts,
     attach: bool,
     earlier: bool,
-    in_order: bool,
+    known: Option<Arc<Known>>,
+    jobs: Jobs,
+    /// As many signatures are attached at once as there are jobs.
+    attaching: Arc<Semaphore>,
     listener: Listener,
 }
 
@@ -49,10 +55,12 @@ impl ImageSigner {
         Self {
             registry,
             content: Content::Signature(BTreeMap::new()),
-            recursive: false,
+            parts: Parts::None,
             attach: true,
             earlier: false,
-            in_order: false,
+            known: None,
+            jobs: Jobs::default(),
+            attaching: Arc::new(Semaphore::new(Jobs::default().at_once())),
             listener: Arc::new(|_| ()),
         }
     }
@@ -77,10 +85,10 @@ impl ImageSigner {
         Self { content: Content::Attestation(attestation), ..self }
     }
 
-    /// Whether the manifests that an index lists are signed as well.
+    /// Which manifests of an index are signed as well.
     #[must_use]
-    pub fn recursive(self, recursive: bool) -> Self {
-        Self { recursive, ..self }
+    pub fn parts(self, parts: Parts) -> Self {
+        Self { parts, ..self }
     }
 
     /// Whether signatures are attached, which they are by default.
@@ -96,11 +104,41 @@ impl ImageSigner {
         Self { earlier, ..self }
     }
 
-    /// Whether several images are answered for in the order given, rather than each when it is
-    /// done.
+    /// How many images are worked on at once. More than that wait for the log.
     #[must_use]
-    pub fn in_order(self, in_order: bool) -> Self {
-        Self { in_order, ..self }
+    pub fn jobs(self, jobs: Jobs) -> Self {
+        Self { jobs, attaching: Arc::new(Semaphore::new(jobs.at_once())), ..self }
+    }
+
+    /// Leaves alone what carries already what would be signed, by the identity or key of `session`:
+    /// [`locate`](Self::locate) says of which targets this is so ([`Target::is_signed`]). A signature
+    /// must have the format and the annotations that are to be signed, an attestation the predicate;
+    /// the time in a predicate of cosign's type `custom` may be another. Call it after what is signed
+    /// is set.
+    ///
+    /// Only the identity token is asked for: see [`Session::expectation`].
+    ///
+    /// # Errors
+    /// As of [`Session::expectation`].
+    pub async fn skip_signed(self, session: &Session) -> Result<Self, signer::Error> {
+        let (purpose, annotations) = match &self.content {
+            Content::Signature(annotations) => (Purpose::ImageSignature, Some(annotations)),
+            Content::Attestation(attestation) => {
+                let predicate_type = attestation.predicate_type().to_owned();
+                (Purpose::Attestation { predicate_type }, None)
+            }
+        };
+        let formats = if self.earlier { Formats::Legacy } else { Formats::Bundle };
+        let mut policy = session.expectation(purpose).await?.formats(formats);
+        for (name, value) in annotations.into_iter().flatten() {
+            policy = policy.annotation(name, value);
+        }
+        let attestation = match &self.content {
+            Content::Attestation(attestation) => Some(attestation.clone()),
+            Content::Signature(_) => None,
+        };
+        let known = Known::new(self.registry.clone(), session.signer(), policy, attestation);
+        Ok(Self { known: Some(Arc::new(known)), ..self })
     }
 
     /// Calls `listener` with each step.
@@ -117,17 +155,25 @@ impl ImageSigner {
     pub async fn locate(&self, image: &Image) -> Result<Vec<Target>, Error> {
         (self.listener)(&Event::Locating(image));
         let failed = |source| Error::registry(image.as_str(), Action::Sign, source);
-        let resolved = match self.attach {
+        let resolved = match self.attach && self.known.is_none() {
             true => self.registry.prepare(image.reference()).await,
             false => self.registry.resolve(image.reference()).await,
         };
-        let resolved = resolved.map_err(failed)?;
-        let parts = match self.recursive {
-            true => self.registry.parts(&resolved).await.map_err(failed)?,
-            false => Vec::new(),
-        };
-        let parts = parts.into_iter().map(|part| Target::new(part.to_string(), part));
-        Ok(std::iter::once(Target::new(image.as_str(), resolved)).chain(parts).collect())
+        let target = Target::new(image.clone(), resolved.map_err(failed)?);
+        let mut targets = self.parts.of(target, &self.registry).await.map_err(failed)?;
+        let Some(known) = &self.known else { return Ok(targets) };
+        let work = |target| -> BoxFuture<'_, _> { Box::pin(known.is_signed(target)) };
+        let looked: Vec<_> = self.jobs.run(&targets, work).collect().await;
+        for (position, is_signed) in looked {
+            let is_signed = is_signed?;
+            targets.get_mut(position).into_iter().for_each(|it| it.is_signed = is_signed);
+        }
+        if self.attach
+            && let Some(unsigned) = targets.iter().find(|target| !target.is_signed)
+        {
+            self.registry.prepare(&unsigned.resolved().reference()).await.map_err(failed)?;
+        }
+        Ok(targets)
     }
 
     /// As [`locate`](Self::locate), for several images at once; each result with the position of its
@@ -137,7 +183,7 @@ impl ImageSigner {
         images: &'a [Image],
     ) -> BoxStream<'a, (usize, Result<Vec<Target>, Error>)> {
         let work = |image| -> BoxFuture<'a, _> { Box::pin(self.locate(image)) };
-        several(images, LOCATED_AT_ONCE, self.in_order, work)
+        self.jobs.run(images, work)
     }
 
     /// Signs `target`: the result is logged and verified, and not attached yet.
@@ -176,6 +222,7 @@ impl ImageSigner {
     /// [`Error::NotAttached`], which holds the signature.
     pub async fn attach_signature(&self, mut signed: SignedImage) -> Result<SignedImage, Error> {
         (self.listener)(&Event::Attaching(&signed));
+        let _turn = self.attaching.acquire().await;
         let (image, bundle) = (signed.target.resolved(), signed.bundle_json.as_bytes());
         let attached = match &signed.layer {
             Some(Layer { kind, payload, annotations }) => {
@@ -218,7 +265,7 @@ impl ImageSigner {
     ) -> BoxStream<'a, (usize, Result<SignedImage, Error>)> {
         let work =
             move |target| -> BoxFuture<'a, _> { Box::pin(self.sign_and_attach(target, session)) };
-        several(targets, SIGNED_AT_ONCE, self.in_order, work)
+        self.jobs.waiting_for_a_log().run(targets, work)
     }
 }
 
@@ -226,7 +273,7 @@ impl fmt::Debug for ImageSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ImageSigner")
             .field("content", &self.content)
-            .field("recursive", &self.recursive)
+            .field("parts", &self.parts)
             .field("attach", &self.attach)
             .finish_non_exhaustive()
     }
@@ -251,10 +298,3 @@ impl Content {
         }
     }
 }
-
-/// How many images are looked up at once.
-const LOCATED_AT_ONCE: usize = 8;
-
-/// How many images are signed at once. A log answers all entries of one checkpoint together, so
-/// that waiting for them together is what counts.
-const SIGNED_AT_ONCE: usize = 32;

@@ -47,6 +47,7 @@ impl SignedImage {
             digest: self.target.resolved().digest().to_string(),
             bundle_digest: format!("sha256:{bundle}"),
             attached: self.attached.as_ref().map(|attached| attached.how.as_str()),
+            repository: self.attached.as_ref().map(|attached| attached.repository.to_string()),
             signature: SignatureReport::new(&self.signed),
         }
     }
@@ -64,6 +65,8 @@ pub struct SigningReport {
     pub bundle_digest: String,
     /// How the registry lists the signature; `None` when it was not attached.
     pub attached: Option<&'static str>,
+    /// The repository that the signature was written to; `None` when it was not attached.
+    pub repository: Option<String>,
     /// What is reported of any signature.
     #[serde(flatten)]
     pub signature: SignatureReport,

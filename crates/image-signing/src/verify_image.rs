@@ -3,21 +3,22 @@
 use std::fmt;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, try_join};
 use futures_util::stream::BoxStream;
 use host::Clock;
 use host::bytes::Bytes;
-use oci_push::{Layout, Registry, Resolved, Search, Store};
+use oci_push::{Layout, Registry, Resolved, Store};
 use trust_root::TrustedRoot;
 use verify::{Policy, PolicyFile, Purpose, Rule};
 
 use crate::accepted::VerifiedImage;
 use crate::error::{Action, Error};
 use crate::event::{Event, Listener};
-use crate::image::{Image, digest};
+use crate::examiner::Examiner;
+use crate::image::{Image, Parts, Target, digest};
 use crate::judge::{Judge, Judged};
 use crate::refusal::{Reason, Refusal};
-use crate::several::several;
+use crate::several::Jobs;
 use crate::verdict::{NoSignature, NotAcceptable};
 
 /// Who must have signed an image, and how strictly it is checked.
@@ -75,7 +76,9 @@ pub struct ImageVerifier {
     clock: Arc<dyn Clock>,
     signers: AcceptedSigners,
     purpose: Purpose,
-    in_order: bool,
+    parts: Parts,
+    index: Option<Image>,
+    jobs: Jobs,
     listener: Listener,
 }
 
@@ -93,7 +96,9 @@ impl ImageVerifier {
             clock,
             signers,
             purpose: Purpose::ImageSignature,
-            in_order: false,
+            parts: Parts::None,
+            index: None,
+            jobs: Jobs::default(),
             listener: Arc::new(|_| ()),
         }
     }
@@ -104,11 +109,23 @@ impl ImageVerifier {
         Self { purpose: Purpose::Attestation { predicate_type: predicate_type.into() }, ..self }
     }
 
-    /// Whether several images are answered for in the order given, rather than each when it is
-    /// done.
+    /// Which manifests of an index must be signed as well: see [`locate`](Self::locate).
     #[must_use]
-    pub fn in_order(self, in_order: bool) -> Self {
-        Self { in_order, ..self }
+    pub fn parts(self, parts: Parts) -> Self {
+        Self { parts, ..self }
+    }
+
+    /// Accepts an image when `index` lists it and is signed by who must have signed the image.
+    /// Signatures of the image itself do not count then.
+    #[must_use]
+    pub fn by_index(self, index: Image) -> Self {
+        Self { index: Some(index), ..self }
+    }
+
+    /// How many images are verified at once.
+    #[must_use]
+    pub fn jobs(self, jobs: Jobs) -> Self {
+        Self { jobs, ..self }
     }
 
     /// Calls `listener` with each step.
@@ -128,36 +145,14 @@ impl ImageVerifier {
         let policy = Arc::new(self.signers.policy(self.purpose.clone(), image)?);
         (self.listener)(&Event::Verifying(image));
         let failed = |source| Error::registry(image.as_str(), Action::Verify, source);
-        let search = match policy.purpose() {
-            Purpose::Attestation { predicate_type } => Search::prefer(predicate_type),
-            _ => Search::default(),
-        };
+        let examiner = self.examiner(&policy);
+        if let Some(index) = &self.index {
+            return self.verify_by(index, image, &examiner).await;
+        }
+        let search = examiner.search();
         let (resolved, found) =
             self.registry.look_up_and_find(image.reference(), &search).await.map_err(failed)?;
-        let Some(digest) = digest(&resolved) else {
-            let digest = resolved.digest().to_string();
-            return Err(Error::Digest { image: image.as_str().to_owned(), digest });
-        };
-        let (root, clock) = (Arc::clone(&self.root), Arc::clone(&self.clock));
-        let judge = Judge { policy: Arc::clone(&policy), root, clock, image: digest };
-        let mut judged = Judged::default();
-        judge.all(&found, &mut judged).await;
-        // A slow writer may have erased an entry from the list: the signature's own tag remains.
-        if !judged.is_enough(&policy) {
-            let more = self.registry.find_more(&resolved, &found).await;
-            judge.all(&more, &mut judged).await;
-        }
-        // Earlier formats are looked for last: they count only when the bundles are not enough.
-        if !judged.is_enough(&policy) && !found.bundles.is_empty() {
-            match self.registry.find_legacy(&resolved).await {
-                Ok(found) => judge.all(&found, &mut judged).await,
-                Err(error) => judged.refused.push(Refusal::new(
-                    format!("cosign's earlier formats in {}", self.place(&resolved)),
-                    Reason::Unreachable(Box::new(error)),
-                )),
-            }
-        }
-        self.conclude(image, resolved, &policy, judged)
+        examiner.judge(image, &resolved, &found).await
     }
 
     /// Verifies the image of an OCI layout by what is attached to it there and by `bundles`, which
@@ -192,7 +187,7 @@ impl ImageVerifier {
         for bundle in bundles {
             judge.one("the bundle beside it", bundle.clone(), &mut judged).await;
         }
-        self.conclude(&image, resolved, &policy, judged).map_err(|error| match error {
+        self.examiner(&policy).conclude(&image, &resolved, judged).map_err(|error| match error {
             Error::NoSignature(none) => {
                 Error::NoSignature(Box::new(NoSignature { repository: shown.clone(), ..*none }))
             }
@@ -207,47 +202,71 @@ impl ImageVerifier {
         images: &'a [Image],
     ) -> BoxStream<'a, (usize, Result<VerifiedImage, Error>)> {
         let work = |image| -> BoxFuture<'a, _> { Box::pin(self.verify(image)) };
-        several(images, AT_ONCE, self.in_order, work)
+        self.jobs.run(images, work)
     }
 
-    fn conclude(
+    /// Finds `image`, and the parts of it that must be signed as well.
+    ///
+    /// # Errors
+    /// [`Error::ImageNotFound`] and [`Error::Registry`].
+    pub async fn locate(&self, image: &Image) -> Result<Vec<Target>, Error> {
+        let failed = |source| Error::registry(image.as_str(), Action::Verify, source);
+        let resolved = self.registry.resolve(image.reference()).await.map_err(failed)?;
+        self.parts.of(Target::new(image.clone(), resolved), &self.registry).await.map_err(failed)
+    }
+
+    /// As [`verify`](Self::verify), for what [`locate`](Self::locate) found.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub async fn verify_located(&self, target: &Target) -> Result<VerifiedImage, Error> {
+        let image = target.image();
+        let policy = Arc::new(self.signers.policy(self.purpose.clone(), image)?);
+        (self.listener)(&Event::Verifying(image));
+        self.examiner(&policy).find_and_judge(image, target.resolved(), Action::Verify).await
+    }
+
+    /// Verifies `image` by the signatures of `index`. It is the image's policy that they must meet:
+    /// the index is only where the signatures are.
+    async fn verify_by(
         &self,
+        index: &Image,
         image: &Image,
-        resolved: Resolved,
-        policy: &Policy,
-        judged: Judged,
+        examiner: &Examiner<'_>,
     ) -> Result<VerifiedImage, Error> {
-        let Judged { accepted, refused, others } = judged;
-        let decision = policy.rule().decide(accepted.iter().map(|accepted| &accepted.verified));
-        if decision.is_enough() {
-            return Ok(VerifiedImage {
-                image: image.clone(),
-                resolved,
-                signatures: accepted,
-                refused,
-            });
+        let of = |image: &Image| {
+            let image = image.as_str().to_owned();
+            move |source| Error::registry(&image, Action::Verify, source)
+        };
+        let look_up = async { self.registry.look_up(image.reference()).await.map_err(of(image)) };
+        let resolve = async { self.registry.resolve(index.reference()).await.map_err(of(index)) };
+        let (found, signed) = try_join(look_up, resolve).await?;
+        let is_listed = found.digest() == signed.digest()
+            || self.registry.lists(&signed, found.digest()).await.map_err(of(index))?;
+        if !is_listed {
+            return Err(not_listed(image, &found, &signed, examiner.policy));
         }
-        let (name, purpose) = (image.as_str().to_owned(), policy.purpose().clone());
-        if accepted.is_empty() && refused.is_empty() {
-            let (digest, repository) = (resolved.digest().to_string(), self.place(&resolved));
-            let others = unique(others);
-            let none = NoSignature { image: name, digest, repository, purpose, others };
-            return Err(Error::NoSignature(Box::new(none)));
-        }
-        Err(Error::NotAcceptable(Box::new(NotAcceptable {
-            image: name,
-            purpose,
-            found: decision.matches.len(),
-            required: decision.required,
-            accepted,
-            refused,
-        })))
+        let verified = examiner.find_and_judge(index, &signed, Action::Verify).await?;
+        let index = Some(Target::new(index.clone(), signed));
+        Ok(VerifiedImage { image: image.clone(), resolved: found, index, ..verified })
     }
 
-    /// Where the image's signatures are.
-    fn place(&self, image: &Resolved) -> String {
-        self.registry.signatures_of(image.repository()).to_string()
+    fn examiner<'a>(&'a self, policy: &'a Arc<Policy>) -> Examiner<'a> {
+        Examiner { registry: &self.registry, root: &self.root, clock: &self.clock, policy }
     }
+}
+
+fn not_listed(image: &Image, found: &Resolved, index: &Resolved, policy: &Policy) -> Error {
+    let reason =
+        format!("the index does not list {}, so that it says nothing of it", found.digest());
+    Error::NotAcceptable(Box::new(NotAcceptable {
+        image: image.as_str().to_owned(),
+        purpose: policy.purpose().clone(),
+        found: 0,
+        required: policy.rule().threshold(),
+        accepted: Vec::new(),
+        refused: vec![Refusal::new(index.to_string(), Reason::Unusable(reason))],
+    }))
 }
 
 impl fmt::Debug for AcceptedSigners {
@@ -264,15 +283,8 @@ impl fmt::Debug for ImageVerifier {
         f.debug_struct("ImageVerifier")
             .field("signers", &self.signers)
             .field("purpose", &self.purpose)
+            .field("parts", &self.parts)
+            .field("index", &self.index)
             .finish_non_exhaustive()
     }
 }
-
-fn unique(mut texts: Vec<String>) -> Vec<String> {
-    texts.sort();
-    texts.dedup();
-    texts
-}
-
-/// How many images are verified at once.
-const AT_ONCE: usize = 8;

@@ -154,7 +154,8 @@ impl Client {
         if options.signature_repository.is_none() {
             options.signature_repository = signature_repository(&*host.env)?;
         }
-        let patience = Arc::new(Patience::new(options.patience, options.listener.clone()));
+        let patience =
+            Arc::new(Patience::new(options.patience, options.retry_for, options.listener.clone()));
         Ok(Self {
             auth: Auth::new(host.clone(), options.clone(), Arc::clone(&patience)),
             host,

@@ -48,6 +48,6 @@ impl Habit {
     }
 }
 
-const MOST_UPLOADS: usize = 64;
+const MOST_UPLOADS: usize = 256;
 /// Registries keep an upload for hours; what is in its address may be signed for less.
 const USABLE: Duration = Duration::from_secs(240);

@@ -41,6 +41,16 @@ pub(crate) struct Entry<'a> {
 pub(crate) struct Annotations<'a> {
     pub(crate) predicate_type: Option<Cow<'a, str>>,
     pub(crate) created: Option<Cow<'a, str>>,
+    /// What BuildKit says of an entry that is not an image.
+    pub(crate) reference_type: Option<Cow<'a, str>>,
+}
+
+impl Entry<'_> {
+    /// Whether it is an attestation manifest of BuildKit.
+    pub(crate) fn is_attestation(&self) -> bool {
+        let annotations = self.annotations.as_ref();
+        annotations.and_then(|it| it.reference_type.as_deref()) == Some("attestation-manifest")
+    }
 }
 
 impl Index {
@@ -222,6 +232,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
                         CREATED_ANNOTATION => {
                             annotations.created = Some(map.next_value::<Name<'de>>()?.0);
                         }
+                        REFERENCE_TYPE_ANNOTATION => {
+                            annotations.reference_type = Some(map.next_value::<Name<'de>>()?.0);
+                        }
                         _ => _ = map.next_value::<IgnoredAny>()?,
                     }
                 }
@@ -232,6 +245,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
         deserializer.deserialize_map(ReadAnnotations)
     }
 }
+
+const REFERENCE_TYPE_ANNOTATION: &str = "vnd.docker.reference.type";
 
 #[cfg(test)]
 mod tests {

@@ -80,6 +80,7 @@ pub use crate::found::{
 pub use crate::layout::Layout;
 pub use crate::manifest::{BUNDLE_MEDIA_TYPE, Descriptor};
 pub use crate::options::Options;
+pub use crate::parts::Part;
 pub use crate::reference::Reference;
 pub use crate::registry::Registry;
 pub use crate::remove::{Removal, Removals};

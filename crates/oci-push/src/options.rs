@@ -44,6 +44,9 @@ pub struct Options {
     /// How long one request may wait altogether for a registry that limits requests. Three minutes
     /// by default.
     pub patience: Duration,
+    /// How long one request may wait for a registry that fails (408, 429, 5xx) and does not say how
+    /// long. Zero by default: it is then asked three times within two seconds.
+    pub retry_for: Duration,
     pub(crate) listener: Listener,
 }
 
@@ -63,6 +66,12 @@ impl Options {
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// Waits for a registry that fails and does not say how long.
+    #[must_use]
+    pub fn with_retry_for(self, retry_for: Duration) -> Self {
+        Self { retry_for, ..self }
     }
 
     /// Calls `listener` with what a person should know. It must not block.
@@ -122,6 +131,7 @@ impl Default for Options {
             signature_repository: None,
             signature_tags: true,
             patience: Duration::from_secs(180),
+            retry_for: Duration::ZERO,
             listener: Listener::default(),
         }
     }

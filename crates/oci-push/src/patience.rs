@@ -1,7 +1,8 @@
 //! Waiting for a server that limits requests.
 //!
 //! What `Retry-After` asks for is done, as long as all waits of one request fit into the patience
-//! of the caller. Without it a failing answer is asked for again twice, after short pauses.
+//! of the caller. Without it a failing answer is asked for again twice, after short pauses, and more
+//! often where the caller waits for registries that are down.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,14 +17,16 @@ use crate::event::{Event, Listener};
 #[derive(Debug)]
 pub(crate) struct Patience {
     most: Duration,
+    /// How long a registry is waited for that does not say how long.
+    down: Duration,
     listener: Listener,
     /// One request has waited without an answer: others do not wait for as long once more.
     exhausted: AtomicBool,
 }
 
 impl Patience {
-    pub(crate) fn new(most: Duration, listener: Listener) -> Self {
-        Self { most, listener, exhausted: AtomicBool::new(false) }
+    pub(crate) fn new(most: Duration, down: Duration, listener: Listener) -> Self {
+        Self { most, down, listener, exhausted: AtomicBool::new(false) }
     }
 
     /// Sends by `send`, and again after each answer that asks for it.
@@ -50,8 +53,13 @@ impl Patience {
                     capped = asked > LONGEST;
                     asked.min(LONGEST)
                 }
-                None if attempt >= MOST_ATTEMPTS => return Ok(answer),
-                None => FIRST_PAUSE.saturating_mul(1 << attempt.min(4)),
+                None if attempt >= MOST_ATTEMPTS
+                    && (waited >= self.down || self.is_exhausted()) =>
+                {
+                    self.exhausted.fetch_or(!self.down.is_zero(), Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                None => FIRST_PAUSE.saturating_mul(1 << attempt.min(5)),
             };
             // Many clients that were sent away at once do not come back at once.
             let pause = pause.saturating_add(pause.mul_f64(fastrand::f64() / 10.0));
@@ -60,16 +68,20 @@ impl Patience {
                 self.exhausted.store(true, Ordering::Relaxed);
                 return Ok(answer);
             }
-            if asked.is_some() && self.exhausted.load(Ordering::Relaxed) {
+            if asked.is_some() && self.is_exhausted() {
                 return Ok(answer);
             }
-            if asked.is_some() {
+            if asked.is_some() || attempt >= MOST_ATTEMPTS {
                 let (registry, status) = (answer.host(), answer.status.as_u16());
                 self.listener.tell(&Event::Waiting { registry: &registry, status, pause });
             }
             host.clock.sleep(pause).await;
             attempt += 1;
         }
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.exhausted.load(Ordering::Relaxed)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::found::{Found, LegacyKind, Search};
 use crate::layout::Layout;
 use crate::manifest::Descriptor;
 use crate::options::Options;
+use crate::parts::Part;
 use crate::reference::Reference;
 use crate::remove::Removals;
 use crate::repository::Repository;
@@ -87,8 +88,17 @@ impl Registry {
     /// # Errors
     /// As [`Registry::manifest`]; [`Error::NotFound`] when a manifest that is listed is not there,
     /// and [`Error::Invalid`] for more than 1000 of them.
-    pub async fn parts(&self, image: &Resolved) -> Result<Vec<Resolved>, Error> {
+    pub async fn parts(&self, image: &Resolved) -> Result<Vec<Part>, Error> {
         self.client.parts(image).await
+    }
+
+    /// Whether `index`, or an index that it lists, lists the manifest `digest`. What is listed is
+    /// not fetched unless it is an index.
+    ///
+    /// # Errors
+    /// As [`Registry::manifest`], and [`Error::Invalid`] for too many indexes.
+    pub async fn lists(&self, index: &Resolved, digest: &Digest) -> Result<bool, Error> {
+        self.client.lists(index, digest).await
     }
 
     /// Proves that signatures of `reference` may be stored, by opening an upload and cancelling

@@ -186,6 +186,7 @@ mod tests {
             annotations: Some(Annotations {
                 predicate_type: given(predicate_type),
                 created: given(created),
+                reference_type: None,
             }),
         };
         list.add(Some(&entry), TypedBy::Client);

@@ -3,12 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use async_lock::Mutex;
 use bundle::{Bundle, Content, LogEntry, VerificationMaterial};
+use fulcio_client::predict::Profile;
 use fulcio_client::{Fulcio, IssuerType, issued, preflight};
+use futures_util::future::join;
 use id_token::{IdToken, Outcome, TokenSource};
 use keys::{KeyAlgorithm, KeyPair, Sign as _};
 use rekor_client::Verifier;
 use tsa_client::Timestamp;
+use url::Url;
+use verify::AcceptedSigner;
 use x509::Certificate;
 
 use crate::error::Error;
@@ -18,8 +23,13 @@ use crate::{judge, logs};
 
 /// Where a session gets its credentials.
 pub(crate) enum Source {
-    /// From the certificate authority, for a new key of this kind and the identity of this source.
-    Identity(Arc<dyn TokenSource>, KeyAlgorithm),
+    /// From the certificate authority, for a new key of this kind and the identity of this source. A token that
+    /// was got before the certificate is kept until then.
+    Identity {
+        source: Arc<dyn TokenSource>,
+        token: Mutex<Option<IdToken>>,
+        algorithm: KeyAlgorithm,
+    },
     /// This key, which verifiers have.
     Key(Arc<KeyPair>),
 }
@@ -45,13 +55,14 @@ enum Holder {
 
 impl Source {
     pub(crate) fn identity(source: Arc<dyn TokenSource>) -> Self {
-        Self::Identity(source, KeyAlgorithm::EcdsaP256)
+        let algorithm = KeyAlgorithm::EcdsaP256;
+        Self::Identity { source, token: Mutex::default(), algorithm }
     }
 
     /// The name of the identity source.
     pub(crate) fn name(&self) -> &str {
         match self {
-            Self::Identity(source, _) => source.name(),
+            Self::Identity { source, .. } => source.name(),
             Self::Key(_) => "key",
         }
     }
@@ -59,7 +70,7 @@ impl Source {
     /// The kind of key in the credentials.
     pub(crate) fn algorithm(&self) -> KeyAlgorithm {
         match self {
-            Self::Identity(_, algorithm) => *algorithm,
+            Self::Identity { algorithm, .. } => *algorithm,
             Self::Key(key) => key.public_key().algorithm(),
         }
     }
@@ -67,12 +78,41 @@ impl Source {
     /// Gets a credential: with an identity, a token and a certificate.
     pub(crate) async fn credential(&self, signer: &Signer) -> Result<Credential, Error> {
         match self {
-            Self::Identity(source, algorithm) => certify(&**source, *algorithm, signer).await,
+            Self::Identity { source, token, algorithm } => {
+                certify(&**source, token, *algorithm, signer).await
+            }
             Self::Key(key) => {
                 logs::check(signer, signer.clock.now()).await?;
                 Ok(Credential { key: Arc::clone(key), holder: Holder::Key })
             }
         }
+    }
+}
+
+impl Source {
+    /// Gets a token, and what the certificate authority publishes, at the same time.
+    pub(crate) async fn begin(&self, signer: &Signer) -> Result<(), Error> {
+        match self {
+            Self::Identity { source, token, .. } => {
+                join(keep_token(&**source, token, signer), signer.authority()).await.0.map(drop)
+            }
+            Self::Key(_) => Ok(()),
+        }
+    }
+
+    /// Whose signatures these will be; `None` where only a certificate will tell.
+    pub(crate) async fn predict(&self, signer: &Signer) -> Result<Option<AcceptedSigner>, Error> {
+        let (source, token) = match self {
+            Self::Identity { source, token, .. } => (source, token),
+            Self::Key(key) => return Ok(Some(AcceptedSigner::key(key.public_key().clone()))),
+        };
+        let token = keep_token(&**source, token, signer).await?;
+        let authority = signer.authority().await;
+        let claims = token.claims();
+        let issuer = authority.configuration.as_ref().zip(claims.issuer());
+        let issuer = issuer.and_then(|(configuration, issuer)| configuration.issuer_for(issuer));
+        let predicted = issuer.and_then(|issuer| Profile::of(issuer, claims).predict(claims));
+        Ok(predicted.map(|it| judge::identity(it.subject.as_str(), &it.issuer)))
     }
 }
 
@@ -132,27 +172,82 @@ impl Credential {
             Holder::Key => true,
         }
     }
+
+    /// When it is not fresh any more; `None` for a key.
+    pub(crate) fn usable_until(&self) -> Option<SystemTime> {
+        match &self.holder {
+            Holder::Identity { taken, use_for, .. } => taken.checked_add(*use_for),
+            Holder::Key => None,
+        }
+    }
 }
 
+/// Gets a certificate, once more with a new token where one ended while the certificate authority was
+/// waited for.
 async fn certify(
     source: &dyn TokenSource,
+    kept: &Mutex<Option<IdToken>>,
     algorithm: KeyAlgorithm,
     signer: &Signer,
 ) -> Result<Credential, Error> {
-    let provider = source.name();
     let Some(url) = &signer.services.fulcio else {
         let reason = "an identity needs a certificate, and no certificate authority is in use";
         return Err(Error::Unverifiable { reason: reason.to_owned() });
     };
+    let mut renewals = 0;
+    loop {
+        let token = keep_token(source, kept, signer).await?;
+        let result = certify_with(&token, source.name(), url, algorithm, signer).await;
+        let has_ended = !is_alive(&token, signer.clock.now());
+        match result {
+            Err(error) if error.is_outage() && has_ended && renewals < MOST_RENEWALS => {
+                renewals += 1;
+            }
+            result => {
+                // The next certificate needs a new one.
+                kept.lock().await.take();
+                return result;
+            }
+        }
+    }
+}
+
+/// The token that was got before, or a new one.
+async fn keep_token(
+    source: &dyn TokenSource,
+    kept: &Mutex<Option<IdToken>>,
+    signer: &Signer,
+) -> Result<IdToken, Error> {
+    let mut kept = kept.lock().await;
+    if let Some(token) = kept.as_ref().filter(|token| is_alive(token, signer.clock.now())) {
+        return Ok(token.clone());
+    }
     let token = token(source, signer).await?;
-    check_token(&token, provider, signer).await?;
+    *kept = Some(token.clone());
+    Ok(token)
+}
+
+fn is_alive(token: &IdToken, now: SystemTime) -> bool {
+    let end = token.claims().expires_at();
+    end.is_none_or(|end| end.duration_since(now).is_ok_and(|left| left >= TOKEN_MIN_TTL))
+}
+
+async fn certify_with(
+    token: &IdToken,
+    provider: &str,
+    url: &Url,
+    algorithm: KeyAlgorithm,
+    signer: &Signer,
+) -> Result<Credential, Error> {
+    check_token(token, provider, signer).await?;
     logs::check(signer, signer.clock.now()).await?;
 
     signer.tell(&Event::Requesting { url: url.as_str() });
     let key = KeyPair::generate_for(algorithm).map_err(Error::craft)?;
     let refused = |source| Error::Certificate { url: url.to_string(), source: Box::new(source) };
-    let fulcio = Fulcio::new(url.clone(), Arc::clone(&signer.http));
-    let chain = fulcio.issue(&token, &key).await.map_err(refused)?;
+    let usable = token.claims().expires_at().and_then(|end| end.checked_sub(TOKEN_MIN_TTL));
+    let fulcio = Fulcio::new(url.clone(), signer.patient(usable));
+    let chain = fulcio.issue(token, &key).await.map_err(refused)?;
     let taken = signer.clock.now();
     let mut chain = chain.into_iter();
     let leaf = chain.next().ok_or_else(|| Error::craft("an empty chain"))?;
@@ -242,3 +337,6 @@ const TOKEN_MIN_TTL: Duration = Duration::from_secs(10);
 
 /// How long before its end a certificate is not used for new signatures.
 const MARGIN: Duration = Duration::from_secs(90);
+
+/// How often a token is renewed for one certificate.
+const MOST_RENEWALS: u32 = 8;

@@ -1,6 +1,10 @@
 //! Why there is no signature.
 
+use host::{TransportError, retry};
+use http::StatusCode;
 use id_token::{Absence, Broken};
+
+use crate::record::LogRecord;
 
 /// Why there is no signature.
 #[derive(Debug, thiserror::Error)]
@@ -34,10 +38,12 @@ pub enum Error {
         absence: Absence,
     },
     /// A transparency log did not take the entry.
-    #[error("no log entry from {url}")]
+    #[error("no log entry from {url}{}", elsewhere(logged, source))]
     Log {
         /// The log.
         url: String,
+        /// Where the signature is logged nevertheless: an entry cannot be taken back.
+        logged: Vec<LogRecord>,
         /// What went wrong.
         source: Box<rekor_client::Error>,
     },
@@ -73,6 +79,26 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a service is down or overloaded: it may do later what it did not do now.
+    pub fn is_outage(&self) -> bool {
+        use {fulcio_client::Error as Fulcio, tsa_client::Error as Tsa};
+
+        match self {
+            Self::Log { source, .. } => is_outage_of_log(source),
+            Self::Certificate { source, .. } => match &**source {
+                Fulcio::Http { status, .. } => is_transient(*status),
+                Fulcio::Transport(error) => is_lost(error),
+                _ => false,
+            },
+            Self::Timestamp { source, .. } => match &**source {
+                Tsa::Http { status, .. } => is_transient(*status),
+                Tsa::Transport(error) => is_lost(error),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     pub(crate) fn craft(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Craft(source.into())
     }
@@ -82,4 +108,42 @@ impl From<trust_root::Error> for Error {
     fn from(source: trust_root::Error) -> Self {
         Self::Services(Box::new(source))
     }
+}
+
+/// Whether a log is down or overloaded.
+pub(crate) fn is_outage_of_log(error: &rekor_client::Error) -> bool {
+    match error {
+        rekor_client::Error::Http { status, .. } => is_transient(*status),
+        rekor_client::Error::Transport(error) => is_lost(error),
+        _ => false,
+    }
+}
+
+fn is_transient(status: u16) -> bool {
+    StatusCode::from_u16(status).is_ok_and(retry::is_transient)
+}
+
+fn is_lost(error: &TransportError) -> bool {
+    use TransportError::{Broken, Connect, Timeout};
+
+    matches!(error, Broken { .. } | Connect { .. } | Timeout { .. })
+}
+
+/// Where the signature is logged nevertheless.
+fn elsewhere(logged: &[LogRecord], source: &rekor_client::Error) -> String {
+    let entry = |record: &LogRecord| format!("entry {} of {}", record.index, record.url);
+    let entries: Vec<_> = logged.iter().map(entry).collect();
+    match (entries.is_empty(), is_unanswered(source)) {
+        (false, _) => format!(", but the signature is logged: {}", entries.join(", ")),
+        (true, true) => ", which may have logged the signature nevertheless".to_owned(),
+        (true, false) => ", so that the signature is in no log".to_owned(),
+    }
+}
+
+/// Whether the request may have been taken, and its answer lost.
+pub(crate) fn is_unanswered(error: &rekor_client::Error) -> bool {
+    use TransportError::{Broken, Timeout};
+    use rekor_client::Error::Transport;
+
+    matches!(error, Transport(Broken { .. } | Timeout { .. }))
 }

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use host::Outage;
+
 /// The identity in a certificate.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -52,6 +54,8 @@ pub enum Event<'a> {
         /// Its URL.
         url: &'a str,
     },
+    /// A service is down, and is asked again after a pause.
+    Waiting(&'a Outage<'a>),
     /// Something unusual that does not stop the signing.
     Warning {
         /// What is unusual.

@@ -49,15 +49,27 @@ pub(crate) fn bundle(
 
 /// The policy of someone who expects the identity in the certificate, or has the key.
 fn policy(purpose: Purpose, by: Verifier<'_>, signer: &Signer) -> Result<Policy, Error> {
-    let ours = match by {
+    Ok(policy_of(purpose, accepted(by)?, signer))
+}
+
+/// The identity in the certificate, or the key.
+pub(crate) fn accepted(by: Verifier<'_>) -> Result<AcceptedSigner, Error> {
+    match by {
         Verifier::Certificate(leaf) => {
             let subject = leaf.subject_name().map_err(certificate_error)?;
             let issuer = leaf.oidc_issuer().map_err(certificate_error)?.unwrap_or_default();
-            let exact = |text: &str| StringMatch::exact(text);
-            AcceptedSigner::identity(exact(subject.as_str()), exact(&issuer))
+            Ok(identity(subject.as_str(), &issuer))
         }
-        Verifier::PublicKey(key) => AcceptedSigner::key(key.clone()),
-    };
+        Verifier::PublicKey(key) => Ok(AcceptedSigner::key(key.clone())),
+    }
+}
+
+pub(crate) fn identity(subject: &str, issuer: &str) -> AcceptedSigner {
+    AcceptedSigner::identity(StringMatch::exact(subject), StringMatch::exact(issuer))
+}
+
+/// The policy of someone who accepts `ours` alone.
+pub(crate) fn policy_of(purpose: Purpose, ours: AcceptedSigner, signer: &Signer) -> Policy {
     let mut policy = Policy::new(purpose, ours);
     // An instance without a log of either kind is the user's choice: what it does not have cannot
     // be checked, and all it has is.
@@ -67,7 +79,7 @@ fn policy(purpose: Purpose, by: Verifier<'_>, signer: &Signer) -> Result<Policy,
     if signer.root.ctlogs().is_empty() {
         policy = danger::ignore_sct(policy);
     }
-    Ok(policy)
+    policy
 }
 
 /// The purpose that the bundle of this session was made for.

@@ -18,7 +18,9 @@ mod dated;
 mod error;
 mod event;
 mod judge;
+mod logging;
 mod logs;
+mod record;
 mod services;
 mod session;
 mod simple_signing;
@@ -30,8 +32,9 @@ pub use {
 pub use crate::content::{FileDigest, FileHasher, ForeignFormat};
 pub use crate::error::Error;
 pub use crate::event::{Event, Identity};
+pub use crate::record::LogRecord;
 pub use crate::services::{Log, Services, Signer};
-pub use crate::session::{LogRecord, Session, Signed};
+pub use crate::session::{Session, Signed};
 pub use rekor_client::ApiVersion;
 
 /// What switches a check off. Every use of it deserves a warning.

@@ -19,14 +19,16 @@ use crate::services::{Log, Signer};
 /// not refused here.
 pub(crate) async fn check(signer: &Signer, now: SystemTime) -> Result<(), Error> {
     for log in &signer.services.logs {
-        if !is_known_by_url(log, signer, now)
-            && is_known_by_key(log, signer, now).await == Some(false)
-        {
+        if !is_known(log, signer, now).await {
             let reason = format!("the trusted root does not know the transparency log {}", log.url);
             return Err(Error::Untrusted(reason.into()));
         }
     }
     Ok(())
+}
+
+pub(crate) async fn is_known(log: &Log, signer: &Signer, now: SystemTime) -> bool {
+    is_known_by_url(log, signer, now) || is_known_by_key(log, signer, now).await != Some(false)
 }
 
 fn is_known_by_url(log: &Log, signer: &Signer, now: SystemTime) -> bool {

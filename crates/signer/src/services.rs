@@ -6,10 +6,10 @@ use std::time::SystemTime;
 
 use async_lock::OnceCell;
 use fulcio_client::Configuration;
-use host::{Clock, Transport};
+use host::{Clock, Patience, Patient, Transport};
 use id_token::Audience;
 use rekor_client::ApiVersion;
-use trust_root::{SigningConfig, TrustedRoot};
+use trust_root::{Service, SigningConfig, TrustedRoot};
 use url::Url;
 
 use crate::authority::Authority;
@@ -23,6 +23,8 @@ pub struct Services {
     pub fulcio: Option<Url>,
     /// The transparency logs, possibly none.
     pub logs: Vec<Log>,
+    /// Logs that stand in, in this order, when there is one log and it is down.
+    pub spare_logs: Vec<Log>,
     /// The timestamp authorities, by the full URL that takes requests; possibly none.
     pub timestamp_authorities: Vec<Url>,
 }
@@ -39,7 +41,12 @@ pub struct Log {
 impl Services {
     /// No service: for a key whose signatures need neither a log nor a timestamp.
     pub fn none() -> Self {
-        Self { fulcio: None, logs: Vec::new(), timestamp_authorities: Vec::new() }
+        Self {
+            fulcio: None,
+            logs: Vec::new(),
+            spare_logs: Vec::new(),
+            timestamp_authorities: Vec::new(),
+        }
     }
 
     /// What `config` selects at the time `now`.
@@ -59,13 +66,15 @@ impl Services {
     /// [`Error::Services`]: the configuration has fewer logs or timestamp authorities in service
     /// than its selector demands.
     pub fn select_for_key(config: &SigningConfig, now: SystemTime) -> Result<Self, Error> {
-        let logs = config.rekor(now)?.into_iter().map(|service| Log {
+        let log = |service: Service| Log {
             version: if service.major_api_version >= 2 { ApiVersion::V2 } else { ApiVersion::V1 },
             url: service.url,
-        });
-        let logs = logs.collect();
+        };
+        let logs = config.rekor(now)?.into_iter().map(log).collect();
+        let spare_logs = config.spare_rekor(now).into_iter().map(log).collect();
         let timestamp_authorities = config.tsa(now)?.into_iter().map(|service| service.url);
-        Ok(Self { fulcio: None, logs, timestamp_authorities: timestamp_authorities.collect() })
+        let timestamp_authorities = timestamp_authorities.collect();
+        Ok(Self { fulcio: None, logs, spare_logs, timestamp_authorities })
     }
 
     /// Whether a log says when its entries were made: those of version 1 do.
@@ -82,6 +91,7 @@ pub struct Signer {
     pub(crate) http: Arc<dyn Transport>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) audience: Audience,
+    patience: Patience,
     authority: Arc<OnceCell<Authority>>,
     pub(crate) listener: Arc<dyn Fn(&Event<'_>) + Send + Sync>,
 }
@@ -104,7 +114,15 @@ impl Signer {
         refuse_the_unverifiable(&services, &root)?;
         let audience = Audience::sigstore();
         let (authority, listener) = (Arc::default(), Arc::new(|_: &Event<'_>| ()));
-        Ok(Self { services, root, http, clock, audience, authority, listener })
+        let patience = Patience::default();
+        Ok(Self { services, root, http, clock, audience, patience, authority, listener })
+    }
+
+    /// Waits for a certificate authority, timestamp authority or log that is down, as `patience`
+    /// says; without this not at all, beyond what the transport does.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 
     /// Asks for tokens for `audience` instead of `sigstore`.
@@ -131,6 +149,27 @@ impl Signer {
             None => Authority::default(),
         };
         self.authority.get_or_init(ask).await
+    }
+
+    /// The network to services that a signature needs: it waits for those that are down, `until` what
+    /// is sent is of no use any more.
+    pub(crate) fn patient(&self, until: Option<SystemTime>) -> Arc<dyn Transport> {
+        let listener = Arc::clone(&self.listener);
+        let (http, clock) = (Arc::clone(&self.http), Arc::clone(&self.clock));
+        let patient = Patient::new(http, clock, self.patience.clone(), move |outage| {
+            listener(&Event::Waiting(outage));
+        });
+        Arc::new(patient.until(until))
+    }
+
+    /// By what signatures are verified.
+    pub fn root(&self) -> &Arc<TrustedRoot> {
+        &self.root
+    }
+
+    /// The clock in use.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
     }
 
     /// The services in use.

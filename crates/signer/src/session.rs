@@ -6,23 +6,24 @@ use std::time::SystemTime;
 
 use async_lock::Mutex;
 use bundle::{
-    Bundle, Content, Envelope, EnvelopeSignature, INTOTO_PAYLOAD_TYPE, LogEntry, MessageDigest,
-    Statement, pae,
+    Bundle, Content, Envelope, EnvelopeSignature, INTOTO_PAYLOAD_TYPE, MessageDigest, Statement,
+    pae,
 };
 use futures_util::future::try_join_all;
 use id_token::TokenSource;
 use keys::{Digest, HashAlgorithm, KeyAlgorithm, KeyPair, Payload, PublicKey, Scheme, Sign as _};
-use rekor_client::{ApiVersion, Entry, Rekor};
+use rekor_client::{ApiVersion, Entry};
 use tsa_client::{Timestamp, Tsa};
-use url::Url;
+use verify::{Policy, Purpose};
 use x509::Certificate;
 
 use crate::content::FileDigest;
 use crate::credential::{Credential, Source};
 use crate::error::Error;
 use crate::event::{Event, Identity};
-use crate::judge;
+use crate::record::LogRecord;
 use crate::services::{Services, Signer};
+use crate::{judge, logging};
 
 /// One identity, one key, one certificate, any number of signatures; or a key of one's own.
 ///
@@ -54,16 +55,6 @@ pub struct Signed {
     pub timestamp: Option<SystemTime>,
 }
 
-/// Where a signature was logged.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct LogRecord {
-    /// The log.
-    pub url: Url,
-    /// The entry's index in it.
-    pub index: u64,
-}
-
 /// What is signed.
 enum Work<'a> {
     /// A file, by its digest or whole.
@@ -81,7 +72,7 @@ impl Session {
     /// Will make new keys of the kind `algorithm`, instead of P-256. No effect on a key of one's own.
     #[must_use]
     pub fn with_algorithm(mut self, algorithm: KeyAlgorithm) -> Self {
-        if let Source::Identity(_, kind) = &mut self.source {
+        if let Source::Identity { algorithm: kind, .. } = &mut self.source {
             *kind = algorithm;
         }
         self
@@ -101,6 +92,37 @@ impl Session {
     /// The services in use.
     pub fn services(&self) -> &Services {
         self.signer.services()
+    }
+
+    /// The instance that it signs with.
+    pub fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
+    /// Gets an identity token, and what the certificate authority publishes, now rather than with the
+    /// certificate: for the time in which the artifact is looked at.
+    ///
+    /// # Errors
+    /// There is no token.
+    pub async fn begin(&self) -> Result<(), Error> {
+        self.source.begin(&self.signer).await
+    }
+
+    /// The policy of someone who expects a signature of exactly this session: of its identity, or of
+    /// its key. No certificate is asked for where the token says what will stand in it.
+    ///
+    /// # Errors
+    /// Every error that concerns the identity.
+    pub async fn expectation(&self, purpose: Purpose) -> Result<Policy, Error> {
+        let predicted = match &*self.credential.lock().await {
+            Some(credential) => Some(judge::accepted(credential.verifier())?),
+            None => self.source.predict(&self.signer).await?,
+        };
+        let accepted = match predicted {
+            Some(accepted) => accepted,
+            None => judge::accepted(self.credential().await?.verifier())?,
+        };
+        Ok(judge::policy_of(purpose, accepted, &self.signer))
     }
 
     /// Gets a token and a certificate now rather than with the first signature.
@@ -139,16 +161,55 @@ impl Session {
     /// A signature that the log has already is made once more: see [`is_logged_already`].
     async fn twice(&self, work: Work<'_>) -> Result<Signed, Error> {
         match self.sign(&work).await {
-            Err(error) if is_logged_already(&error) => self.sign(&work).await,
+            Err(error) if is_logged_already(&error) => {
+                let text = format!("{}: it is signed once more", host::with_causes(&error));
+                self.signer.tell(&Event::Warning { text: &text });
+                self.sign(&work).await
+            }
             result => result,
         }
     }
 
+    /// Signs, once more with a new certificate where one ended while a service was waited for.
     async fn sign(&self, work: &Work<'_>) -> Result<Signed, Error> {
-        let credential = self.credential().await?;
+        let mut renewals = 0;
+        loop {
+            let credential = self.credential().await?;
+            let result = self.sign_with(&credential, work).await;
+            let has_ended = !credential.is_fresh(self.signer.clock.now());
+            let again = has_ended && renewals < MOST_RENEWALS;
+            match result {
+                Ok(Some(signed)) => return Ok(signed),
+                Ok(None) if again => {}
+                Err(error) if again && error.is_outage() => {
+                    if let Error::Log { url, .. } = &error {
+                        let text = format!(
+                            "the certificate ended while {url} was waited for, and a new one \
+                             signs: the log may hold an entry of the first signature"
+                        );
+                        self.signer.tell(&Event::Warning { text: &text });
+                    }
+                }
+                Ok(None) => return Err(Error::craft("every certificate ended before its use")),
+                Err(error) => return Err(error),
+            }
+            renewals += 1;
+        }
+    }
+
+    /// Signs with `credential`; `None` when it ended while a timestamp was waited for.
+    async fn sign_with(
+        &self,
+        credential: &Credential,
+        work: &Work<'_>,
+    ) -> Result<Option<Signed>, Error> {
+        let until = credential.usable_until();
         let scheme = self.scheme(work, &credential.key);
         let (content, signature) = work.content(&credential.key, scheme)?;
-        let timestamps = self.stamp(&signature).await?;
+        let timestamps = self.stamp(&signature, until).await?;
+        if !credential.is_fresh(self.signer.clock.now()) {
+            return Ok(None);
+        }
         let artifact = work.artifact();
         if !self.signer.services.logs.is_empty() {
             // What is logged cannot be taken back.
@@ -162,14 +223,15 @@ impl Session {
                 Entry::Hashed { digest: artifact, signature, scheme, verifier }
             }
         };
-        let (logs, entries): (Vec<_>, Vec<_>) = self.log(&entry).await?.into_iter().unzip();
+        let logged = logging::log(&entry, &self.signer, until).await?;
+        let (logs, entries): (Vec<_>, Vec<_>) = logged.into_iter().unzip();
         let timestamp = timestamps.iter().map(Timestamp::gen_time).min();
         let bundle = credential.bundle(content, entries, &timestamps)?;
         judge::bundle(&bundle, artifact, verifier, &self.signer)?;
         let identity = credential.identity().cloned();
         let issuers = credential.issuers().to_vec();
         let key = credential.key.public_key().clone();
-        Ok(Signed { bundle, identity, issuers, key, logs, timestamp })
+        Ok(Some(Signed { bundle, identity, issuers, key, logs, timestamp }))
     }
 
     /// A file is signed by its digest. So is a statement for a log of version 2, which holds
@@ -195,29 +257,19 @@ impl Session {
         Ok(credential)
     }
 
-    async fn stamp(&self, signature: &[u8]) -> Result<Vec<Timestamp>, Error> {
-        let signer = &self.signer;
+    async fn stamp(
+        &self,
+        signature: &[u8],
+        until: Option<SystemTime>,
+    ) -> Result<Vec<Timestamp>, Error> {
+        let (signer, patient) = (&self.signer, &self.signer.patient(until));
         try_join_all(signer.services.timestamp_authorities.iter().map(|url| async move {
             signer.tell(&Event::Stamping { url: url.as_str() });
-            let tsa = Tsa::new(url.clone(), Arc::clone(&signer.http));
+            let tsa = Tsa::new(url.clone(), Arc::clone(patient));
             tsa.stamp(signature).await.map_err(|source| Error::Timestamp {
                 url: url.to_string(),
                 source: Box::new(source),
             })
-        }))
-        .await
-    }
-
-    async fn log(&self, entry: &Entry<'_>) -> Result<Vec<(LogRecord, LogEntry)>, Error> {
-        let signer = &self.signer;
-        try_join_all(signer.services.logs.iter().map(|log| async move {
-            let url = log.url.clone();
-            signer.tell(&Event::Logging { url: url.as_str() });
-            let rekor = Rekor::new(url.clone(), log.version, Arc::clone(&signer.http));
-            match rekor.submit(entry).await {
-                Ok(logged) => Ok((LogRecord { url, index: logged.log_index }, logged)),
-                Err(source) => Err(Error::Log { url: url.into(), source: Box::new(source) }),
-            }
         }))
         .await
     }
@@ -294,3 +346,6 @@ fn subject_digest(statement: &Statement) -> Result<Digest, Error> {
 fn is_logged_already(error: &Error) -> bool {
     matches!(error, Error::Log { source, .. } if matches!(**source, rekor_client::Error::Duplicate { .. }))
 }
+
+/// How often a certificate is renewed for one signature.
+const MOST_RENEWALS: u32 = 8;

@@ -192,6 +192,12 @@ impl Services {
         Ok(usable.into_iter().take(take).cloned().collect())
     }
 
+    /// What is usable beside what [`select`](Self::select) takes.
+    pub(crate) fn spare(&self, now: SystemTime) -> Vec<Service> {
+        let taken = self.select(now).map_or(usize::MAX, |taken| taken.len());
+        self.usable(now).into_iter().skip(taken).cloned().collect()
+    }
+
     /// What the rules leave: supported versions in their window, the highest version of those,
     /// the newest of each operator; newest first.
     fn usable(&self, now: SystemTime) -> Vec<&Service> {

@@ -127,6 +127,12 @@ impl SigningConfig {
         self.rekor.select(now)
     }
 
+    /// The logs that may be written to at `now` in place of one that [`SigningConfig::rekor`] gives:
+    /// where its selector wants one or some number of those that are usable.
+    pub fn spare_rekor(&self, now: SystemTime) -> Vec<Service> {
+        self.rekor.spare(now)
+    }
+
     /// The timestamp authorities to ask at `now`, every one of them. Empty when the config lists
     /// none.
     ///

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
 use image_signing::file::check_writable;
-use image_signing::{Claim, Error, Image, ImageSigner, SignedImage, Target, check_earlier};
+use image_signing::{Claim, Error, Image, ImageSigner, Parts, SignedImage, Target, check_earlier};
 
 use super::signing::{Signing, WIDTH, report_stream};
 use super::unattached::Unattached;
@@ -51,7 +51,8 @@ impl Job<'_> {
         let annotations = plan::annotations(self.annotations)?;
         let signer = ImageSigner::new(registry).with_annotations(annotations)?;
         let unattached = Unattached::new(flags.bundle.as_deref(), context);
-        let signer = signer.recursive(flags.recursive).attach(self.upload);
+        let parts = if flags.recursive { Parts::All } else { Parts::None };
+        let signer = signer.parts(parts).attach(self.upload);
         let signer = signer.with_listener(unattached.listener());
         let signing = Signing::plan(&flags.signing, report, context).await?;
         let earlier = !flags.new_bundle_format;

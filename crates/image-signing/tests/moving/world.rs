@@ -140,7 +140,7 @@ impl World {
         sample.push(&http, &base, "demo/app", "v1").await.unwrap();
         let image = image(&self.api, "demo/app:v1");
         let index = self.registry.resolve(image.reference()).await.unwrap();
-        let part = self.registry.parts(&index).await.unwrap().swap_remove(0);
+        let part = self.registry.parts(&index).await.unwrap().swap_remove(0).manifest;
         for (subject, kind) in [(&index, SIGN), (&index, SPDX), (&part, SIGN)] {
             self.attach(subject, kind, "one").await;
         }
@@ -231,7 +231,7 @@ impl World {
         let index = registry.resolve(image.reference()).await.unwrap();
         let mut found = Vec::new();
         let parts = registry.parts(&index).await.unwrap();
-        for part in std::iter::once(&index).chain(&parts) {
+        for part in std::iter::once(&index).chain(parts.iter().map(|part| &part.manifest)) {
             let bundles = registry.find(part).await.unwrap().bundles.len();
             found.push((bundles, registry.find_legacy(part).await.unwrap().legacy.len()));
         }

@@ -329,7 +329,7 @@ fn index(of: &[(&str, &Digest)]) -> String {
 fn parts(fake: &Fake, digest: &Digest) -> Result<Vec<String>, Error> {
     let image = resolve(fake, &format!("localhost:5000/app@{digest}"))?;
     let parts = block_on(fake.registry().parts(&image))?;
-    Ok(parts.iter().map(|part| part.digest().to_string()).collect())
+    Ok(parts.iter().map(|part| part.manifest.digest().to_string()).collect())
 }
 
 #[test]
@@ -366,4 +366,36 @@ fn a_part_that_is_not_there_and_too_many_parts_are_errors() {
     let many = fake.manifest("app", INDEX_TYPE, index(&many).as_bytes());
     let error = parts(&fake, &many).unwrap_err();
     assert!(error.to_string().contains("more than 1000 manifests"), "{error}");
+}
+
+#[test]
+fn attestation_manifests_of_buildkit_are_told_apart() {
+    let fake = Fake::new();
+    let (image, sbom) = (fake.image("app", "one"), fake.image("app", "two"));
+    let attestation = r#""annotations":{"vnd.docker.reference.type":"attestation-manifest"}"#;
+    let index = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{INDEX_TYPE}","manifests":[
+            {{"mediaType":"{MANIFEST_TYPE}","digest":"{image}","size":1}},
+            {{"mediaType":"{MANIFEST_TYPE}","digest":"{sbom}","size":1,{attestation}}}]}}"#
+    );
+    let index = fake.manifest("app", INDEX_TYPE, index.as_bytes());
+    let index = resolve(&fake, &format!("localhost:5000/app@{index}")).unwrap();
+    let parts = block_on(fake.registry().parts(&index)).unwrap();
+    let told: Vec<_> =
+        parts.iter().map(|part| (part.manifest.digest(), part.is_attestation)).collect();
+    assert_eq!(told, [(&image, false), (&sbom, true)]);
+}
+
+#[test]
+fn an_index_lists_what_an_index_in_it_lists_and_nothing_else() {
+    let fake = Fake::new();
+    let (one, other) = (fake.image("app", "one"), fake.image("app", "other"));
+    let inner = fake.manifest("app", INDEX_TYPE, index(&[(MANIFEST_TYPE, &one)]).as_bytes());
+    let outer = fake.manifest("app", INDEX_TYPE, index(&[(INDEX_TYPE, &inner)]).as_bytes());
+    let outer = resolve(&fake, &format!("localhost:5000/app@{outer}")).unwrap();
+    let lists = |digest| block_on(fake.registry().lists(&outer, digest)).unwrap();
+    assert!(lists(&inner) && lists(&one));
+    assert!(!lists(&other));
+    let single = resolve(&fake, &format!("localhost:5000/app@{one}")).unwrap();
+    assert!(!block_on(fake.registry().lists(&single, &other)).unwrap(), "it lists nothing");
 }

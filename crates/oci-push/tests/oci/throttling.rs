@@ -56,6 +56,35 @@ fn throttle(fake: &Fake, status: u16, asked: &'static str, path: &'static str, t
 }
 
 #[test]
+fn a_registry_that_is_down_is_waited_for_as_long_as_the_caller_says_and_once() {
+    for (retry_for, times, found) in [(300, 20, true), (300, u32::MAX, false), (0, u32::MAX, false)]
+    {
+        let fake = Fake::new();
+        let image = fake.image("app", "v1");
+        let mut left = times;
+        fake.intercept(move |_, request| {
+            let fails = left > 0 && request.uri().path().contains("/manifests/v1");
+            left = left.saturating_sub(u32::from(fails));
+            fails.then(|| Ok(refusal(502, "UNAVAILABLE", "down")))
+        });
+        let sleeps = Sleeps::default();
+        let options = Options::new()
+            .with_patience(Duration::from_secs(600))
+            .with_retry_for(Duration::from_secs(retry_for));
+        let host = fake.host().with_clock(Arc::new(sleeps.clone()));
+        let registry = Registry::new(host, options).unwrap();
+        let resolve = || block_on(registry.resolve(&reference("localhost:5000/app:v1")));
+        assert_eq!(resolve().map(|it| it.digest().clone()).ok(), found.then_some(image));
+        let waited = sleeps.total().as_secs();
+        assert!(waited <= retry_for + 8, "{waited} s");
+        if !found {
+            resolve().unwrap_err();
+            assert!(sleeps.total().as_secs() <= waited + 3, "it is given up at once now");
+        }
+    }
+}
+
+#[test]
 fn an_image_that_is_throttled_five_times_is_found_after_the_waits_asked_for() {
     for (status, path) in [(429, "/manifests/sha256:"), (503, "/referrers/"), (429, "/blobs/")] {
         let fake = Fake::new();

@@ -340,6 +340,7 @@ fn services(logs: &[ApiVersion], stamped: bool) -> Services {
     Services {
         fulcio: Some(url("https://fulcio.test")),
         logs: logs.collect(),
+        spare_logs: Vec::new(),
         timestamp_authorities: stamps.into_iter().collect(),
     }
 }

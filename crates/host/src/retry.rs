@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 /// Whether the same request may succeed a moment later.
 ///
 /// Of the 5xx, 501 and 505 say that the server will never do it.
-pub(crate) fn is_transient(status: StatusCode) -> bool {
+pub fn is_transient(status: StatusCode) -> bool {
     match status {
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => true,
         StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => false,
@@ -19,7 +19,7 @@ pub(crate) fn is_transient(status: StatusCode) -> bool {
 /// How long to wait after failed attempt number `attempt` (the first is 1): doubling from
 /// [`FIRST_PAUSE`] up to [`LONGEST_PAUSE`], the upper half of it random so that many clients of one
 /// failure do not come back at the same moment.
-pub(crate) fn pause(attempt: u32) -> Duration {
+pub fn pause(attempt: u32) -> Duration {
     let doublings = attempt.saturating_sub(1).min(16);
     let full = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
     full.mul_f64(0.5 + fastrand::f64() / 2.0)
@@ -27,7 +27,7 @@ pub(crate) fn pause(attempt: u32) -> Duration {
 
 /// What `Retry-After` asks for, as a time to wait: seconds, or a date. A date is read against the
 /// answer's own `Date` where there is one, so that our clock does not matter.
-pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
         // More digits than fit mean "very long" and end in giving up.

@@ -1,0 +1,51 @@
+//! A file with an image on each line.
+
+use oci_push::Error;
+
+use crate::image::Image;
+
+/// The images of a list: one on each line. Blank lines, and lines that begin with `#`, are left out;
+/// lines may end as on Windows, and the text may begin with a byte order mark.
+///
+/// # Errors
+/// [`Error::Reference`], which names the line: it is not an image reference.
+pub fn image_list(text: &[u8]) -> Result<Vec<Image>, Error> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let mut images = Vec::new();
+    for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        let shown = String::from_utf8_lossy(line);
+        let line = shown.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        images.push(Image::parse(line).map_err(|error| match error {
+            Error::Reference { text, reason } => {
+                Error::Reference { text, reason: format!("{reason} (in line {})", number + 1) }
+            }
+            other => other,
+        })?);
+    }
+    Ok(images)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_blank_lines_windows_line_ends_and_a_byte_order_mark_are_left_out() {
+        let text = "\u{feff}r.example/a:v1\r\n\r\n  # all of them\n\tr.example/b:v1 \nr.example/c";
+        let images = image_list(text.as_bytes()).unwrap();
+        let names: Vec<_> = images.iter().map(Image::as_str).collect();
+        assert_eq!(names, ["r.example/a:v1", "r.example/b:v1", "r.example/c"]);
+        assert_eq!(image_list(b"").unwrap(), []);
+    }
+
+    #[test]
+    fn a_line_that_is_not_an_image_is_named() {
+        for wrong in [b"r.example/a\nr.example/a b\n".as_slice(), b"\nr.example/\xff\n"] {
+            let error = image_list(wrong).unwrap_err().to_string();
+            assert!(error.contains("in line 2"), "{error}");
+        }
+    }
+}
