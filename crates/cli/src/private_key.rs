@@ -27,10 +27,7 @@ pub(crate) async fn private_key(name: &str, context: &Context) -> Result<Arc<Key
 /// The password of a new key file.
 pub(crate) async fn new_password(context: &Context) -> Result<Password, Failure> {
     let prompts = ["Password for the new private key: ", "The same password again: "];
-    match password(&prompts, context).await? {
-        Some(password) => Ok(password),
-        None => Err(Failure::from(PrivateKeyError::NoPassword)),
-    }
+    password(&prompts, context).await?.ok_or_else(|| PrivateKeyError::NoPassword.into())
 }
 
 /// The password in the environment, or what is typed at each of `prompts`, where there is a terminal.

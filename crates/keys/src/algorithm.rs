@@ -104,6 +104,18 @@ impl KeyAlgorithm {
         }
     }
 
+    /// The kind of key that Sigstore's algorithm registry calls `name`, of those that sign here.
+    pub fn from_signing_name(name: &str) -> Option<Self> {
+        match name {
+            "ecdsa-sha2-256-nistp256" => Some(Self::EcdsaP256),
+            "ecdsa-sha2-384-nistp384" => Some(Self::EcdsaP384),
+            "rsa-sign-pkcs1-2048-sha256" => Some(Self::Rsa { bits: 2048 }),
+            "rsa-sign-pkcs1-3072-sha256" => Some(Self::Rsa { bits: 3072 }),
+            "rsa-sign-pkcs1-4096-sha256" => Some(Self::Rsa { bits: 4096 }),
+            _ => None,
+        }
+    }
+
     /// The scheme by which such a key signs a file: one over a digest.
     pub fn file_scheme(self) -> Scheme {
         match self {

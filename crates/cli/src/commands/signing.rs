@@ -68,7 +68,9 @@ impl Signing {
         flags: &SigningFlags,
         context: &Context,
     ) -> Result<Self, Failure> {
-        let (root, services) = match flags.services.uses_none() {
+        let named = &flags.services;
+        let stamped = named.signing_config.is_some() || named.timestamp_server_url.is_some();
+        let (root, services) = match !named.tlog_upload && !stamped {
             true => (TrustedRoot::public_good(), Services::none()),
             false => {
                 let root = plan::trusted_root(&flags.trust, context).await?;
@@ -93,17 +95,13 @@ impl Signing {
 
     /// Signs with a key of this kind, if one is named.
     pub(super) fn with_algorithm(self, named: Option<KeyAlgorithm>) -> Result<Self, Failure> {
-        let wrong = |problem: String| Err(Failure::usage(problem).hint("leave it out"));
-        match (named.unwrap_or(self.algorithm), &self.by) {
-            (named, By::Key(_)) if named != self.algorithm => wrong(format!(
-                "--signing-algorithm is for a key of type {named}, and --key is {}",
-                self.algorithm
-            )),
-            (named @ KeyAlgorithm::Rsa { .. }, By::Identity(_)) => {
-                wrong(format!("--signing-algorithm: no keys of type {named} are made"))
-            }
-            (algorithm, _) => Ok(Self { algorithm, ..self }),
+        let algorithm = named.unwrap_or(self.algorithm);
+        let is_made = matches!(self.by, By::Identity(_)) && !algorithm.needs_message();
+        if is_made || algorithm == self.algorithm {
+            return Ok(Self { algorithm, ..self });
         }
+        let problem = format!("--signing-algorithm is {algorithm}, the key is {}", self.algorithm);
+        Err(Failure::usage(problem).hint("leave it out"))
     }
 
     /// Gets a token and a certificate, or takes the key, with which `names` will be signed.

@@ -114,13 +114,6 @@ pub(crate) struct ServiceFlags {
     pub(crate) tlog_upload: bool,
 }
 
-impl ServiceFlags {
-    /// Whether a key signs without any service: without a log, and no other service is named.
-    pub(crate) fn uses_none(&self) -> bool {
-        !self.tlog_upload && self.signing_config.is_none() && self.timestamp_server_url.is_none()
-    }
-}
-
 /// The trusted root.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Trust")]

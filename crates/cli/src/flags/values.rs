@@ -63,15 +63,10 @@ pub(super) fn algorithm(name: &str) -> Result<HashAlgorithm, &'static str> {
 
 /// cosign's names of the kinds of keys that are made.
 pub(super) fn signing_algorithm(name: &str) -> Result<KeyAlgorithm, &'static str> {
-    match name {
-        "ecdsa-sha2-256-nistp256" => Ok(KeyAlgorithm::EcdsaP256),
-        "ecdsa-sha2-384-nistp384" => Ok(KeyAlgorithm::EcdsaP384),
-        "rsa-sign-pkcs1-2048-sha256" => Ok(KeyAlgorithm::Rsa { bits: 2048 }),
-        "rsa-sign-pkcs1-3072-sha256" => Ok(KeyAlgorithm::Rsa { bits: 3072 }),
-        "rsa-sign-pkcs1-4096-sha256" => Ok(KeyAlgorithm::Rsa { bits: 4096 }),
-        _ => Err("expected ecdsa-sha2-256-nistp256, ecdsa-sha2-384-nistp384, or \
-                  rsa-sign-pkcs1-2048-sha256, -3072- or -4096-"),
-    }
+    KeyAlgorithm::from_signing_name(name).ok_or(
+        "expected ecdsa-sha2-256-nistp256, ecdsa-sha2-384-nistp384, or \
+         rsa-sign-pkcs1-2048-sha256, -3072- or -4096-",
+    )
 }
 
 /// `KEY=VALUE`; the value may contain `=`.
