@@ -9,10 +9,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 
 use crate::clock::Clock;
-use crate::future::BoxFuture;
 use crate::retry;
 use crate::text::{escape_remote, with_causes};
-use crate::transport::{CallPolicy, Parts, Transport, TransportError};
+use crate::transport::{Answer, CallPolicy, Parts, Transport, TransportError};
 
 /// How long services that fail are waited for. Clones share what is known of them: a service that
 /// was waited for in vain is not waited for once more by the next request.
@@ -127,20 +126,12 @@ impl Patient {
 }
 
 impl Transport for Patient {
-    fn send(
-        &self,
-        request: Request<Bytes>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+    fn send(&self, request: Request<Bytes>, policy: &CallPolicy) -> Answer<'_, Bytes> {
         Box::pin(self.attempts(request, policy.clone()))
     }
 
     /// What comes in parts cannot be sent again.
-    fn send_parts(
-        &self,
-        request: Request<Parts>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Parts>, TransportError>> {
+    fn send_parts(&self, request: Request<Parts>, policy: &CallPolicy) -> Answer<'_, Parts> {
         self.inner.send_parts(request, policy)
     }
 }
@@ -198,6 +189,7 @@ mod tests {
     use http::header::RETRY_AFTER;
 
     use super::*;
+    use crate::future::BoxFuture;
 
     /// A clock that jumps over each sleep.
     #[derive(Clone, Default)]

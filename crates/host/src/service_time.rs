@@ -15,7 +15,7 @@ use http::{Request, Response};
 use crate::clock::Clock;
 use crate::future::BoxFuture;
 use crate::host::Host;
-use crate::transport::{CallPolicy, Parts, Transport, TransportError};
+use crate::transport::{Answer, CallPolicy, Parts, Transport};
 
 /// What a service's clock says when it differs from that of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,11 +124,7 @@ impl Observed {
 }
 
 impl Transport for Observed {
-    fn send(
-        &self,
-        request: Request<Bytes>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+    fn send(&self, request: Request<Bytes>, policy: &CallPolicy) -> Answer<'_, Bytes> {
         let service = request.uri().host().unwrap_or_default().to_owned();
         let answer = self.inner.send(request, policy);
         Box::pin(async move {
@@ -138,11 +134,7 @@ impl Transport for Observed {
         })
     }
 
-    fn send_parts(
-        &self,
-        request: Request<Parts>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Parts>, TransportError>> {
+    fn send_parts(&self, request: Request<Parts>, policy: &CallPolicy) -> Answer<'_, Parts> {
         self.inner.send_parts(request, policy)
     }
 }
@@ -169,7 +161,7 @@ mod tests {
             let date = dates.lock().unwrap().pop().unwrap();
             let date = httpdate::fmt_http_date(date).parse().unwrap();
             answer.headers_mut().insert(DATE, date);
-            Ok::<_, TransportError>(answer)
+            Ok::<_, crate::TransportError>(answer)
         };
         let told = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&told);

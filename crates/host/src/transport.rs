@@ -33,11 +33,7 @@ use crate::future::BoxFuture;
 /// ```
 pub trait Transport: Send + Sync {
     /// Sends `request` as `policy` allows and resolves to the complete answer.
-    fn send(
-        &self,
-        request: Request<Bytes>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>>;
+    fn send(&self, request: Request<Bytes>, policy: &CallPolicy) -> Answer<'_, Bytes>;
 
     /// Sends `request`, whose body comes in parts, and resolves when the head of the answer is
     /// there; its body follows in parts. For what is too large to be held in memory.
@@ -46,11 +42,7 @@ pub trait Transport: Send + Sync {
     /// limits the wait for each part, sent or received; [`CallPolicy::body_cap`] limits the answer.
     ///
     /// By default both bodies are held in memory after all, up to `body_cap` bytes each.
-    fn send_parts(
-        &self,
-        request: Request<Parts>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Parts>, TransportError>> {
+    fn send_parts(&self, request: Request<Parts>, policy: &CallPolicy) -> Answer<'_, Parts> {
         let policy = policy.clone().with_attempts(1).with_redirects(Redirects::Never);
         Box::pin(async move {
             let (head, mut parts) = request.into_parts();
@@ -68,6 +60,9 @@ pub trait Transport: Send + Sync {
     }
 }
 
+/// What a [`Transport`] promises: an answer with a body of type `B`.
+pub type Answer<'a, B> = BoxFuture<'a, Result<Response<B>, TransportError>>;
+
 /// A body that comes in parts. After an error nothing follows.
 pub type Parts = BoxStream<'static, Result<Bytes, TransportError>>;
 
@@ -75,11 +70,7 @@ impl<F> Transport for F
 where
     F: Fn(Request<Bytes>) -> Result<Response<Bytes>, TransportError> + Send + Sync,
 {
-    fn send(
-        &self,
-        mut request: Request<Bytes>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+    fn send(&self, mut request: Request<Bytes>, policy: &CallPolicy) -> Answer<'_, Bytes> {
         request.extensions_mut().insert(policy.clone());
         let answer = policy.check(request.uri()).and_then(|()| self(request));
         Box::pin(std::future::ready(answer))

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use host::{BoxFuture, CallPolicy, Parts, Transport, TransportError, retry};
+use host::{Answer, CallPolicy, Parts, Transport, TransportError, retry};
 use http::header::{CONTENT_LENGTH, USER_AGENT};
 use http::{Request, Response};
 
@@ -130,19 +130,11 @@ impl HttpClient {
 }
 
 impl Transport for HttpClient {
-    fn send(
-        &self,
-        request: Request<Bytes>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+    fn send(&self, request: Request<Bytes>, policy: &CallPolicy) -> Answer<'_, Bytes> {
         Box::pin(self.attempts(request, policy.clone()))
     }
 
-    fn send_parts(
-        &self,
-        request: Request<Parts>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Parts>, TransportError>> {
+    fn send_parts(&self, request: Request<Parts>, policy: &CallPolicy) -> Answer<'_, Parts> {
         Box::pin(self.once(request, policy.clone()))
     }
 }

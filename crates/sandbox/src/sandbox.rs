@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use host::{BoxFuture, CallPolicy, Clock, Transport, TransportError};
-use http::{Request, Response};
+use host::{Answer, CallPolicy, Clock, Transport, TransportError};
+use http::Request;
 use serde_json::{Map, Value, json};
 use spiffe_workload_api::TrustDomain;
 
@@ -333,11 +333,7 @@ impl Sandbox {
 }
 
 impl Transport for Sandbox {
-    fn send(
-        &self,
-        request: Request<Bytes>,
-        _: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+    fn send(&self, request: Request<Bytes>, _: &CallPolicy) -> Answer<'_, Bytes> {
         let port = request.uri().port_u16();
         let number = self.urls.ports.iter().position(|known| Some(*known) == port);
         let answer = match number.and_then(|number| self.served.get(number)) {
@@ -438,7 +434,10 @@ mod tests {
 
     use super::*;
 
-    fn send(sandbox: &Sandbox, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+    fn send(
+        sandbox: &Sandbox,
+        request: Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, TransportError> {
         match pin!(sandbox.send(request, &CallPolicy::new()))
             .poll(&mut Context::from_waker(Waker::noop()))
         {

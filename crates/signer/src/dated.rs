@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use host::{BoxFuture, CallPolicy, Transport, TransportError};
+use host::{Answer, CallPolicy, Transport};
+use http::Request;
 use http::header::DATE;
-use http::{Request, Response};
 
 /// A transport that remembers the `Date` of the last answer. The clock of this machine may be
 /// wrong; a service's clock is what its certificates are made by.
@@ -26,11 +26,7 @@ impl Dated {
 }
 
 impl Transport for Dated {
-    fn send(
-        &self,
-        request: Request<Bytes>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+    fn send(&self, request: Request<Bytes>, policy: &CallPolicy) -> Answer<'_, Bytes> {
         let answer = self.inner.send(request, policy);
         Box::pin(async move {
             let answer = answer.await?;

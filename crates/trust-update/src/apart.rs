@@ -10,8 +10,8 @@ use bytes::Bytes;
 use futures_channel::{mpsc, oneshot};
 use futures_util::StreamExt as _;
 use futures_util::future::{Either, select};
-use host::{BoxFuture, CallPolicy, Clock, Host, Transport, TransportError};
-use http::{Request, Response};
+use host::{Answer, BoxFuture, CallPolicy, Clock, Host, Transport, TransportError};
+use http::Request;
 
 use crate::error::Error;
 
@@ -60,11 +60,7 @@ impl Caller {
 }
 
 impl Transport for Caller {
-    fn send(
-        &self,
-        request: Request<Bytes>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+    fn send(&self, request: Request<Bytes>, policy: &CallPolicy) -> Answer<'_, Bytes> {
         let (http, policy, url) =
             (Arc::clone(&self.http), policy.clone(), request.uri().to_string());
         Box::pin(async move {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use host::{BoxFuture, CallPolicy, Clock, Host, NoPrograms, Transport, TransportError};
+use host::{Answer, BoxFuture, CallPolicy, Clock, Host, NoPrograms, Transport};
 use http::{Request, Response};
 use id_token::{Audience, Found, IdToken, Outcome, TokenSource};
 use image_signing::oci_push::{Options, Registry};
@@ -58,11 +58,7 @@ pub(crate) struct Network {
 }
 
 impl Transport for Network {
-    fn send(
-        &self,
-        request: Request<Bytes>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+    fn send(&self, request: Request<Bytes>, policy: &CallPolicy) -> Answer<'_, Bytes> {
         let policy = policy.clone();
         Box::pin(async move {
             let port = request.uri().port_u16().unwrap();

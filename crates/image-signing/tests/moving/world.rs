@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use host::{BoxFuture, CallPolicy, Host, Parts, Transport, TransportError};
+use host::{Answer, CallPolicy, Host, Parts, Transport, TransportError};
 use http::{Method, Request, Response};
 use image_signing::Image;
 use image_signing::host::{self, bytes, http};
@@ -57,22 +57,14 @@ impl Wire {
 }
 
 impl Transport for Wire {
-    fn send(
-        &self,
-        request: Request<Bytes>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+    fn send(&self, request: Request<Bytes>, policy: &CallPolicy) -> Answer<'_, Bytes> {
         match self.pass(&request) {
             Ok(()) => self.inner.send(request, policy),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     }
 
-    fn send_parts(
-        &self,
-        request: Request<Parts>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Parts>, TransportError>> {
+    fn send_parts(&self, request: Request<Parts>, policy: &CallPolicy) -> Answer<'_, Parts> {
         if let Err(error) = self.pass(&request) {
             return Box::pin(std::future::ready(Err(error)));
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use host::{BoxFuture, CallPolicy, Transport, TransportError};
+use host::{Answer, CallPolicy, Transport, TransportError};
 use http::{Method, Request, Response};
 use id_token::{Audience, IdToken, Outcome, TokenSource as _};
 use oidc_interactive::{Error, Flow, InteractiveLogin, Login, Notice};
@@ -290,11 +290,7 @@ struct Unsteady {
 }
 
 impl Transport for Unsteady {
-    fn send(
-        &self,
-        request: Request<Bytes>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+    fn send(&self, request: Request<Bytes>, policy: &CallPolicy) -> Answer<'_, Bytes> {
         if !request.uri().path().ends_with("/token") {
             return self.sandbox.send(request, policy);
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use host::{BoxFuture, CallPolicy, Transport, TransportError};
+use host::{Answer, CallPolicy, Transport};
 use http::{Method, Request, Response};
 use oidc_interactive::{Error, Flow};
 use sandbox::{LoginPage, Sandbox};
@@ -25,11 +25,7 @@ struct Changed {
 }
 
 impl Transport for Changed {
-    fn send(
-        &self,
-        request: Request<Bytes>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+    fn send(&self, request: Request<Bytes>, policy: &CallPolicy) -> Answer<'_, Bytes> {
         let is_changed = request.uri().path().ends_with(self.path);
         let answer = self.sandbox.send(request, policy);
         Box::pin(async move {
@@ -252,11 +248,7 @@ struct Polls {
 }
 
 impl Transport for Polls {
-    fn send(
-        &self,
-        request: Request<Bytes>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+    fn send(&self, request: Request<Bytes>, policy: &CallPolicy) -> Answer<'_, Bytes> {
         if request.uri().path().ends_with(DEVICE) {
             return self.grant.send(request, policy);
         }

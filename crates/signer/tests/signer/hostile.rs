@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 
 use bytes::Bytes;
-use host::{BoxFuture, CallPolicy, Transport, TransportError};
+use host::{CallPolicy, Transport};
 use http::{Request, Response};
 use http_client::HttpClient;
 use rekor_client::ApiVersion;
@@ -43,11 +43,7 @@ fn a_task_that_is_cancelled_in_the_middle_does_not_stop_the_others() {
 struct Slow(Box<dyn Fn() -> bool + Send + Sync>);
 
 impl Transport for Slow {
-    fn send(
-        &self,
-        _: Request<Bytes>,
-        _: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+    fn send(&self, _: Request<Bytes>, _: &CallPolicy) -> host::Answer<'_, Bytes> {
         if !(self.0)() {
             return Box::pin(std::future::pending());
         }
@@ -149,11 +145,7 @@ pub(crate) struct ChangedNetwork {
 }
 
 impl Transport for ChangedNetwork {
-    fn send(
-        &self,
-        mut request: Request<Bytes>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+    fn send(&self, mut request: Request<Bytes>, policy: &CallPolicy) -> host::Answer<'_, Bytes> {
         if request.uri().path().ends_with("/log/entries") {
             self.logged.fetch_add(1, Ordering::Relaxed);
         }

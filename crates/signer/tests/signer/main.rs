@@ -17,7 +17,7 @@ use ambisign_signer as signer;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use host::{BoxFuture, CallPolicy, Clock, Transport, TransportError};
+use host::{Answer, BoxFuture, CallPolicy, Clock, Transport, TransportError};
 use hostile::ChangedNetwork;
 use http::{Request, Response};
 use http_client::{HttpClient, Settings};
@@ -278,11 +278,7 @@ fn a_log_that_is_reached_by_another_url_is_known_by_its_key() {
 struct Undated(HttpClient);
 
 impl Transport for Undated {
-    fn send(
-        &self,
-        request: Request<Bytes>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+    fn send(&self, request: Request<Bytes>, policy: &CallPolicy) -> Answer<'_, Bytes> {
         let answer = self.0.send(request, policy);
         Box::pin(async move {
             let mut answer = answer.await?;

@@ -8,10 +8,8 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use host::{
-    BoxFuture, CallPolicy, Clock, Env, FileError, Host, NoPrograms, Transport, TransportError,
-};
-use http::{Request, Response};
+use host::{Answer, BoxFuture, CallPolicy, Clock, Env, FileError, Host, NoPrograms, Transport};
+use http::Request;
 use trust_update::{current, initialize, offline};
 
 use crate::setup::{Setup, block_on, now};
@@ -37,11 +35,7 @@ impl Env for Watched<BTreeMap<String, String>> {
 }
 
 impl Transport for Watched<Arc<dyn Transport>> {
-    fn send(
-        &self,
-        request: Request<Bytes>,
-        policy: &CallPolicy,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+    fn send(&self, request: Request<Bytes>, policy: &CallPolicy) -> Answer<'_, Bytes> {
         self.used().send(request, policy)
     }
 }
