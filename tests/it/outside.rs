@@ -46,7 +46,7 @@ fn a_project_outside_the_workspace_signs_a_file_in_under_forty_lines() {
         .output()
         .unwrap();
     assert!(signed.status.success(), "{signed:#?}");
-    assert_eq!(text(&signed), format!("{}\n", setup.sandbox.github_identity()));
+    assert_eq!(text(&signed), format!("signed as {}\n", setup.sandbox.github_identity()));
     setup.program().arg("verify-blob").arg(&file).args(setup.by_job()).run().ends(0);
 }
 
