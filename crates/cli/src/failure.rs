@@ -3,11 +3,9 @@
 use std::error::Error as StdError;
 use std::process::ExitCode;
 
-use image_signing::file::{self, PairError};
-use image_signing::{IdentityError, NotAcceptable, PrivateKeyError, PublicKeyError, moving};
-use verify::{Check, PolicyError};
+use image_signing::{Outcome, explain};
 
-use crate::hints::{self, is};
+use crate::hints;
 
 /// How the program ends. Ordered by severity: of several results the greatest is the exit code.
 /// An end by a signal counts as "could not decide" and so stands above what is known of others,
@@ -49,6 +47,19 @@ impl From<Exit> for ExitCode {
     }
 }
 
+impl From<Outcome> for Exit {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::NotFound => Self::NotFound,
+            Outcome::NotSigned => Self::NotSigned,
+            Outcome::NotAcceptable => Self::NotAcceptable,
+            Outcome::NoCertificate => Self::NoCertificate,
+            Outcome::WrongArguments => Self::Usage,
+            _ => Self::Failed,
+        }
+    }
+}
+
 /// What failed, why, and what can be done; and how the program then ends.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -78,7 +89,7 @@ impl Failure {
     }
 
     pub(crate) fn because(mut self, error: &(dyn StdError + 'static)) -> Self {
-        self.causes.extend(causes(error));
+        self.causes.extend(explain(error));
         self.hints.extend(hints::of(error));
         self
     }
@@ -104,9 +115,9 @@ impl Failure {
 /// Every error of a library says in its first line what failed.
 impl<E: StdError + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        let mut causes = causes(&error);
+        let mut causes = explain(&error);
         let problem = causes.remove(0);
-        Self { exit: exit(&error), problem, causes, hints: hints::of(&error) }
+        Self { exit: Outcome::of(&error).into(), problem, causes, hints: hints::of(&error) }
     }
 }
 
@@ -120,85 +131,4 @@ impl<T, E: Into<Failure>> OrFail<T> for Result<T, E> {
     fn or_fail(self, problem: impl FnOnce() -> String) -> Result<T, Failure> {
         self.map_err(|error| error.into().under(problem()))
     }
-}
-
-/// The table from typed errors to exit codes. The outermost error that is in it decides.
-fn exit(error: &(dyn StdError + 'static)) -> Exit {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(exit) = row(error) {
-            return exit;
-        }
-        next = error.source();
-    }
-    Exit::Failed
-}
-
-fn row(error: &(dyn StdError + 'static)) -> Option<Exit> {
-    use image_signing::Error;
-
-    if is::<PairError>(error).is_some() || is::<PolicyError>(error).is_some() {
-        Some(Exit::Usage)
-    } else if let Some(PublicKeyError::Scheme { .. } | PublicKeyError::Private) = is(error) {
-        Some(Exit::Usage)
-    } else if let Some(moving::Error::Digest { .. }) = is(error) {
-        Some(Exit::Usage)
-    } else if let Some(moving::Error::Platform { .. }) = is(error) {
-        Some(Exit::NotFound)
-    } else if let Some(PrivateKeyError::Elsewhere(_)) = is(error) {
-        Some(Exit::Usage)
-    } else if is::<signer::Error>(error).is_some() {
-        Some(Exit::Failed)
-    } else if let Some(oci_push::Error::NotFound { .. }) = is(error) {
-        Some(Exit::NotFound)
-    } else if let Some(error) = is::<verify::Error>(error) {
-        Some(refused(error))
-    } else if let Some(error) = is::<Error>(error) {
-        match error {
-            Error::NoSignature(_) => Some(Exit::NotSigned),
-            Error::NotAcceptable(found) => Some(not_acceptable(found)),
-            Error::Statement { .. } => Some(Exit::Usage),
-            _ => None,
-        }
-    } else {
-        match is::<file::Error>(error)? {
-            file::Error::Malformed { .. } => Some(Exit::NotAcceptable),
-            file::Error::NoSignature { .. } => Some(Exit::NotSigned),
-            file::Error::Read(host::FileError::NotFound { .. }) => Some(Exit::NotFound),
-            _ => None,
-        }
-    }
-}
-
-fn refused(error: &verify::Error) -> Exit {
-    let verify::Error::Refused(check) = error else { return Exit::Failed };
-    match **check {
-        Check::Material { expected: "a certificate", .. } => Exit::NoCertificate,
-        _ => Exit::NotAcceptable,
-    }
-}
-
-fn not_acceptable(found: &NotAcceptable) -> Exit {
-    match found {
-        found if found.is_undecided() => Exit::Failed,
-        found if found.certificate_missing() => Exit::NoCertificate,
-        _ => Exit::NotAcceptable,
-    }
-}
-
-/// `error` and its causes, each once and without secrets; then what else the error knows.
-pub(crate) fn causes(error: &(dyn StdError + 'static)) -> Vec<String> {
-    let mut texts = host::causes(error);
-    if let Some(image_signing::Error::NoSignature(none)) = is(error) {
-        texts.push(none.where_looked());
-    } else if let Some(image_signing::Error::NotAcceptable(found)) = is(error) {
-        texts.extend(found.groups().iter().map(ToString::to_string));
-    } else if let Some(error) = is::<file::Error>(error) {
-        texts.extend(error.claimed_identity());
-    } else if let Some(IdentityError::Search(error)) = is(error) {
-        texts.extend(error.details());
-    }
-    texts.iter_mut().for_each(|text| *text = host::scrub(text));
-    texts.dedup();
-    texts
 }

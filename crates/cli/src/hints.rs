@@ -1,15 +1,12 @@
 //! The one table from typed errors to hints: what the user can do about a failure.
 //!
-//! A hint is one sentence that begins with a verb. It may name flags: a hint with a flag that the
-//! running command does not have is not shown. Flags of another command stand in backticks,
-//! together with that command.
+//! Their texts are in `data/hints.txt`, which says how a hint is written.
 
 use std::error::Error as StdError;
 use std::path::Path;
-use std::sync::Arc;
 
 use fulcio_client::preflight::Refusal;
-use host::{FileError, TransportError, escape_remote as shown, shell_quote};
+use host::{FileError, TransportError, error_as as is, escape_remote as shown, shell_quote};
 use image_signing::file::{self, PairError};
 use image_signing::moving::Error as MovingError;
 use image_signing::{
@@ -50,202 +47,128 @@ pub(crate) fn applies(hint: &str, has: impl Fn(&str) -> bool) -> bool {
     })
 }
 
-/// `error` as a `T`, also in a box.
-pub(crate) fn is<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
-    error
-        .downcast_ref::<T>()
-        .or_else(|| error.downcast_ref::<Box<T>>().map(|boxed| &**boxed))
-        .or_else(|| error.downcast_ref::<Arc<T>>().map(|shared| &**shared))
-}
-
-/// The hints of the first pattern that the error matches; a list in brackets, or an expression.
+/// The hints of the first pattern that the error matches.
 macro_rules! table {
     ($error:expr; $($pattern:pat $(if $guard:expr)? => $hints:expr,)*) => {
-        $(if let Some($pattern) = is($error) $(&& $guard)? {
-            $hints.into_iter().map(String::from).collect()
-        } else)* { Vec::new() }
+        $(if let Some($pattern) = is($error) $(&& $guard)? { $hints } else)* { Vec::new() }
     };
 }
 
 fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
     table! { error;
-        TransportError::Tls { .. } => [
-            "for a private certificate authority, set SSL_CERT_FILE",
-            "for a registry with a private certificate authority, use --registry-cacert FILE",
-        ],
-        TransportError::Connect { .. } => [CONNECTION],
-        TransportError::PlainHttp { .. } => ["use https, or --allow-insecure-service"],
+        TransportError::Tls { .. } => say("tls"),
+        TransportError::Connect { .. } => say("network"),
+        TransportError::PlainHttp { .. } => say("plain-http"),
 
-        RegistryError::Unauthorized { .. } => [
-            "log in with `docker login` or `podman login`",
-            "or use --registry-username NAME with the variable AMBISIGN_REGISTRY_PASSWORD",
-        ],
-        RegistryError::Denied { access: Access::Push, .. } => [
-            "give these credentials the right to push (in a GitHub job: `packages: write`)",
-            "or store signatures in another repository: set COSIGN_REPOSITORY",
-        ],
-        RegistryError::Denied { .. } => ["give these credentials the right to pull"],
-        RegistryError::RateLimited { .. } => ["try again later, or log in to the registry"],
-        RegistryError::Overwritten { .. } => ["run the command again: others wrote at the same time"],
+        RegistryError::Unauthorized { .. } => say("registry-login"),
+        RegistryError::Denied { access: Access::Push, .. } => say("registry-push"),
+        RegistryError::Denied { .. } => say("registry-pull"),
+        RegistryError::RateLimited { .. } => say("registry-limit"),
+        RegistryError::Overwritten { .. } => say("registry-overwritten"),
         // The words of `host::Forbidden`.
-        RegistryError::Invalid { reason, .. } if reason.starts_with("it leads to ") => [
-            "if the registry's storage is there, use --insecure-registry-redirects",
-        ],
-        MovingError::Digest { .. } => ["name the destination by a tag, or by this digest"],
-        MovingError::Occupied { .. } => [
-            "name another tag or another directory",
-            "or replace the image under the tag with --force",
-        ],
-        image_signing::Error::NoRule { .. } => [
-            "add a rule whose patterns match the image: without a rule it is refused",
-        ],
+        RegistryError::Invalid { reason, .. } if reason.starts_with("it leads to ") =>
+            say("registry-redirect"),
+        MovingError::Digest { .. } => say("destination-digest"),
+        MovingError::Occupied { .. } => say("occupied"),
+        image_signing::Error::NoRule { .. } => say("no-rule"),
         image_signing::Error::NoSignature(none) => others(none),
         image_signing::Error::NotAcceptable(found) => {
             let first = found.groups().into_iter().filter_map(|it| it.refusals.first().copied());
-            first.flat_map(refusal).collect::<Vec<_>>()
+            first.flat_map(refusal).collect()
         },
 
-        verify::Error::Refused(check) => judgement(check),
-        file::Error::Content { .. } => [
-            "sign such content only if you wrote it: --danger-sign-foreign-format",
-        ],
-        file::Error::Malformed { swapped: true, .. } => [
-            "name the file first and its bundle with --bundle: they are swapped",
-        ],
-        file::Error::Malformed { .. } => ["give the bundle that was written when it was signed"],
-        file::Error::NoSignature { .. } => [NAME_THE_BUNDLE],
-        file::Error::Read(FileError::NotFound { path }) if looks_like_an_image(path) => [
-            "for an image, use `ambisign sign`, `ambisign attest` or `ambisign verify`",
-        ],
+        verify::Error::Refused(check) => match **check {
+            Check::Chain { .. } | Check::NoAuthority { .. } | Check::UnknownAuthority { .. } =>
+                say("another-instance"),
+            Check::NoLogEntry { .. } => say("another-instance no-log-entry"),
+            Check::NoTime { .. } => say("no-time"),
+            Check::Sct { .. } => say("sct"),
+            _ => Vec::new(),
+        },
+        file::Error::Content { .. } => say("foreign-content"),
+        file::Error::Malformed { swapped: true, .. } => say("swapped"),
+        file::Error::Malformed { .. } => say("not-a-bundle"),
+        file::Error::NoSignature { .. } => say("name-the-bundle"),
+        file::Error::Read(FileError::NotFound { path }) if looks_like_an_image(path) =>
+            say("an-image"),
         file::Error::Refused { certificate, source, .. } => refused(source, certificate.as_deref()),
-        file::Error::Whole { .. } => [
-            "verify on a machine with more memory: this signature is not over a digest",
-        ],
-        PairError::Nameless => [NAME_THE_BUNDLE],
-        PairError::OneBundle { .. } => [
-            "leave --bundle out: each bundle is written to FILE.sigstore.json",
-        ],
-        PairError::Overwrites { .. } => ["use another --bundle FILE"],
+        file::Error::Whole { .. } => say("whole"),
+        PairError::Nameless => say("name-the-bundle"),
+        PairError::OneBundle { .. } => say("one-bundle"),
+        PairError::Overwrites { .. } => say("overwrites"),
 
-        SigningError::Unverifiable { .. } => [
-            "name a timestamp authority of the trusted root: --timestamp-server-url URL, or \
-             tsaUrls in the signing config",
-        ],
-        SigningError::Untrusted(_) => [
-            "use a --trusted-root and a --signing-config of the same Sigstore instance",
-        ],
+        SigningError::Unverifiable { .. } => say("unverifiable"),
+        SigningError::Untrusted(_) => say("untrusted"),
         SigningError::Log { source, .. }
-            if matches!(**source, rekor_client::Error::Http { status: 404, .. }) => [
-            "for a log of Rekor version 2, name it with its version in a --signing-config",
-        ],
-        SigningError::IdentityBroken { broken, .. } => broken.hint.clone(),
-        PrivateKeyError::NoPassword => [PASSWORD],
-        PrivateKeyError::Key(keys::Error::WrongPassword) => [PASSWORD],
+            if matches!(**source, rekor_client::Error::Http { status: 404, .. }) =>
+            say("rekor-v2"),
+        SigningError::IdentityBroken { broken, .. } => Vec::from_iter(broken.hint.clone()),
+        PrivateKeyError::NoPassword => say("password"),
+        PrivateKeyError::Key(keys::Error::WrongPassword) => say("password"),
         PrivateKeyError::Key(keys::Error::UnsupportedKey { found, .. })
-            if found.contains("encrypted") => [
-                "decrypt it: openssl pkcs8 -in KEY -out PLAIN, then \
-                 `ambisign import-key-pair --key PLAIN`",
-            ],
-        KeyFileError::Exists(_) => ["choose other names: --output-key-prefix PREFIX"],
-        PublicKeyError::Scheme { .. } => [
-            "export the public key as PEM, and name the file or env://VARIABLE",
-        ],
-        IdentityError::NotAToken(_) => [
-            "give a file, `-` for stdin, or a JWT: three parts separated by dots",
-        ],
-        IdentityError::Search(SearchError::Broken { broken, .. }) => broken.hint.clone(),
+            if found.contains("encrypted") => say("encrypted-elsewhere"),
+        KeyFileError::Exists(_) => say("key-files-exist"),
+        PublicKeyError::Scheme { .. } => say("key-scheme"),
+        IdentityError::NotAToken(_) => say("not-a-token"),
+        IdentityError::Search(SearchError::Broken { broken, .. }) =>
+            Vec::from_iter(broken.hint.clone()),
         IdentityError::Search(SearchError::Nothing { broken, .. }) => {
             // A source that is here and does not work is the likelier cause.
-            let mut hints: Vec<_> = broken.iter().filter_map(|(_, it)| it.hint.clone()).collect();
-            if hints.is_empty() {
-                hints.extend(NO_IDENTITY.map(str::to_owned));
-            }
-            hints.push("see each source: `ambisign identity --verbose`".to_owned());
-            hints
+            let hints: Vec<_> = broken.iter().filter_map(|(_, it)| it.hint.clone()).collect();
+            let hints = if hints.is_empty() { say("no-identity") } else { hints };
+            [hints, say("sources")].concat()
         },
 
-        Refusal::Several(all) => all.iter().flat_map(|it| row(it)).collect::<Vec<_>>(),
-        Refusal::Audience { expected, .. } => [
-            format!("request the token for the audience {}", shown(expected)),
-        ],
-        Refusal::Issuer { nearest: Some(nearest), .. } => [
-            format!("check the issuer of the token: the accepted one may be {}", shown(nearest)),
-        ],
-        Refusal::Issuer { .. } => [
-            "use a certificate authority that accepts this issuer: --fulcio-url URL, or \
-             --signing-config FILE of its instance",
-        ],
-        Refusal::Expired { .. } => [
-            "get the token right before it is used",
-            CLOCK,
-        ],
-        Refusal::NotYetValid { .. } => [CLOCK],
-        Refusal::Claim { claim, .. } => [missing_claim(claim)],
+        Refusal::Several(all) => all.iter().flat_map(|it| row(it)).collect(),
+        Refusal::Audience { expected, .. } => {
+            vec![format!("request the token for the audience {}", shown(expected))]
+        },
+        Refusal::Issuer { nearest: Some(nearest), .. } => {
+            let accepted = shown(nearest);
+            vec![format!("check the issuer of the token: the accepted one may be {accepted}")]
+        },
+        Refusal::Issuer { .. } => say("issuer"),
+        Refusal::Expired { .. } => say("expired clock"),
+        Refusal::NotYetValid { .. } => say("clock"),
+        Refusal::Claim { claim, .. } => say(&format!("claim:{claim}")),
 
-        LoginError::Answer { .. } => [
-            "give --oidc-issuer the URL exactly as the issuer's own documents state it",
-        ],
-        LoginError::Deadline { .. } => ["start again", ANOTHER_DEVICE],
-        LoginError::Refused { error, .. } if error.contains("client") => [
-            "check --oidc-client-id and --oidc-client-secret-file",
-        ],
-        LoginError::Setup { .. } => [
-            "use another redirect: --oidc-redirect-url http://localhost:0/auth/callback",
-            ANOTHER_DEVICE,
-        ],
-        LoginError::Unsupported { what: "the device flow", .. } => [
-            "use the browser of this machine: --fulcio-auth-flow normal",
-        ],
+        LoginError::Answer { .. } => say("login-issuer"),
+        LoginError::Deadline { .. } => say("login-again login-elsewhere"),
+        LoginError::Refused { error, .. } if error.contains("client") => say("login-client"),
+        LoginError::Setup { .. } => say("login-redirect login-elsewhere"),
+        LoginError::Unsupported { what: "the device flow", .. } => say("login-here"),
         LoginError::Untrusted { source: Untrusted::Expired { .. } | Untrusted::NotYet { .. }, .. }
-            => [CLOCK],
-        LoginError::WrongState { .. } => ["close the pages of earlier logins and start again"],
+            => say("clock"),
+        LoginError::WrongState { .. } => say("login-earlier"),
 
-        TrustError::Unreachable { source, .. } if is_plain_http(&**source) => Vec::<String>::new(),
-        TrustError::Unreachable { .. } => [
-            CONNECTION,
-            "or use the cache without a refresh: --offline",
-            ROOT_FILE,
-        ],
-        TrustError::Expired { .. } => [
-            "compare the clock of this machine with the right time",
-            "or report it to the operators of the mirror",
-            ROOT_FILE,
-        ],
-        TrustError::Untrusted { .. } => [
-            "look for a login page of a proxy, a broken mirror or an attack",
-            "if the repository was created anew, run `ambisign initialize` with its new root",
-        ],
-        TrustError::Damaged { .. } => [
-            "fetch it again without --offline",
-            "or start over: `ambisign initialize`",
-        ],
-        TrustError::NotCached { .. } => ["run this once with a network, or `ambisign initialize`"],
-        TrustError::Directory { .. } => [
-            "make the directory writable, or set TUF_ROOT to another one",
-        ],
-        TrustError::Unknown { mirror } => shell_quote(mirror).map(|mirror| {
-            format!("name its root: `ambisign initialize --mirror {mirror} --root FILE`")
-        }),
+        TrustError::Unreachable { source, .. } if is_plain_http(&**source) => Vec::new(),
+        TrustError::Unreachable { .. } => say("network offline root-file"),
+        TrustError::Expired { .. } => say("root-expired root-file"),
+        TrustError::Untrusted { .. } => say("root-untrusted"),
+        TrustError::Damaged { .. } => say("root-damaged"),
+        TrustError::NotCached { .. } => say("root-not-cached"),
+        TrustError::Directory { .. } => say("root-directory"),
+        TrustError::Unknown { mirror } => {
+            let command = |mirror| format!("ambisign initialize --mirror {mirror} --root FILE");
+            let root = shell_quote(mirror).map(|it| format!("name its root: `{}`", command(it)));
+            Vec::from_iter(root)
+        },
     }
 }
 
-fn judgement(check: &Check) -> Vec<&'static str> {
-    match check {
-        Check::Chain { .. } | Check::NoAuthority { .. } | Check::UnknownAuthority { .. } => {
-            vec![ANOTHER_INSTANCE]
-        }
-        Check::NoLogEntry { .. } => vec![
-            ANOTHER_INSTANCE,
-            "to accept a signature that was never logged, use --insecure-ignore-tlog",
-        ],
-        Check::NoTime { .. } => {
-            vec!["sign with a timestamp authority of the trusted root, which proves the time"]
-        }
-        Check::Sct { .. } => {
-            vec!["for an instance that does not log its certificates, use --insecure-ignore-sct"]
-        }
-        _ => Vec::new(),
-    }
+/// The hints of these groups of `data/hints.txt`, in this order; the names stand between spaces.
+fn say(groups: &str) -> Vec<String> {
+    groups.split(' ').flat_map(group).map(str::to_owned).collect()
+}
+
+fn group(name: &str) -> impl Iterator<Item = &'static str> {
+    let begins = |line: &&str| {
+        let names = line.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+        names.is_some_and(|names| names.split(' ').any(|it| it == name))
+    };
+    let mut lines = include_str!("../data/hints.txt").lines();
+    lines.by_ref().find(begins);
+    lines.take_while(|line| !line.is_empty())
 }
 
 /// Whether the request was not sent: its own hint says what can be done.
@@ -305,32 +228,6 @@ fn others(none: &NoSignature) -> Vec<String> {
     none.others.iter().filter_map(hint).collect()
 }
 
-/// Why an issuer omits a claim that its certificates need, and what to do.
-fn missing_claim(claim: &str) -> &'static str {
-    match claim {
-        "ci_config_ref_uri" | "ci_config_sha" => {
-            "put a .gitlab-ci.yml into the project: GitLab omits the claim when it is elsewhere"
-        }
-        "email" => {
-            "request a token with the e-mail address: `format=full` (Google's metadata), \
-             `includeEmail` (generateIdToken), the scope `email` (other issuers)"
-        }
-        "email_verified" => "verify the e-mail address with the issuer first",
-        "iss" => {
-            "set `jwt_issuer` in the SPIRE server, and run the OIDC discovery provider at that URL"
-        }
-        "job_workflow_ref" | "job_workflow_sha" => {
-            "use a certificate authority with a template for this issuer: only GitHub writes this"
-        }
-        "kubernetes.io" => "use a token that a cluster made for a service account",
-        "sub" => {
-            "compare the subject with what the certificate authority expects of this issuer (GET \
-             /api/v2/configuration), such as the trust domain of a SPIFFE ID"
-        }
-        _ => "",
-    }
-}
-
 /// `HOST/NAME:TAG` or `HOST/NAME@DIGEST`, with a dot or a port in the host.
 fn looks_like_an_image(path: &Path) -> bool {
     let text = path.to_string_lossy();
@@ -339,20 +236,6 @@ fn looks_like_an_image(path: &Path) -> bool {
     is_host && text.parse::<oci_push::Reference>().is_ok()
 }
 
-const ANOTHER_DEVICE: &str = "or log in on another device: --fulcio-auth-flow device";
-const ANOTHER_INSTANCE: &str =
-    "for a signature of another Sigstore instance, use --trusted-root FILE of that instance";
-const CLOCK: &str = "compare the clock of this machine with the issuer's";
-const CONNECTION: &str = "check the address and the variables HTTPS_PROXY and NO_PROXY";
-const PASSWORD: &str =
-    "set the variable AMBISIGN_PASSWORD or COSIGN_PASSWORD to the password of the key";
-const NAME_THE_BUNDLE: &str = "name the bundle: --bundle FILE";
-const NO_IDENTITY: [&str; 2] = [
-    "run where an identity exists: a GitHub job with `permissions: id-token: write`, or a SPIFFE \
-     workload with SPIFFE_ENDPOINT_SOCKET",
-    "or give a token: --identity-token FILE",
-];
-const ROOT_FILE: &str = "or use a trusted root from a file: --trusted-root FILE";
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -370,6 +253,21 @@ mod tests {
     fn a_cause_in_a_box_is_found() {
         let source = Box::new(Refusal::NotYetValid { wait: std::time::Duration::from_secs(9) });
         let error = signer::Error::Preflight { provider: "spiffe".to_owned(), source };
-        assert_eq!(of(&error), [CLOCK]);
+        assert_eq!(of(&error), say("clock"));
+    }
+
+    #[test]
+    fn every_group_of_hints_is_in_the_data_file_and_used() {
+        let code = include_str!("hints.rs").split("#[cfg(test)]").next().unwrap();
+        let used = code.split("say(\"").skip(1).filter_map(|it| it.split('"').next());
+        let used: Vec<_> = used.flat_map(|groups| groups.split(' ')).collect();
+        for name in &used {
+            assert!(group(name).next().is_some(), "{name} has no hints");
+        }
+        let heads = include_str!("../data/hints.txt").lines().filter(|it| it.starts_with('['));
+        for name in heads.flat_map(|head| head.trim_matches(['[', ']']).split(' ')) {
+            let is_used = used.contains(&name) || name.starts_with("claim:");
+            assert!(is_used, "no error has the hints of {name}");
+        }
     }
 }

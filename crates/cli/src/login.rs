@@ -1,7 +1,7 @@
 //! Interactive login: asked for by a flag, or at a terminal when no other identity is found.
 
 use std::any::Any;
-use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
+use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -59,9 +59,7 @@ fn flow(
             "an interactive login is not possible in a CI job: {name} is set"
         ))
         .hint("use the identity of the job; `ambisign identity` shows what it needs")),
-        (None, None) if asked || io::stdin().is_terminal() && io::stderr().is_terminal() => {
-            Ok(Some(flow))
-        }
+        (None, None) if asked || http_client::can_ask() => Ok(Some(flow)),
         _ => Ok(None),
     }
 }
@@ -130,13 +128,9 @@ impl Prompt for Terminal {
     }
 
     fn ask_code(&self) -> BoxFuture<'_, Result<String, String>> {
-        let read = || {
-            let mut line = String::new();
-            io::stdin().lock().take(CODE_CAP).read_line(&mut line).map(|_| line)
-        };
-        Box::pin(async move {
-            let line = host::off_thread(read).await.and_then(|line| line);
-            line.map_err(|error| error.to_string())
+        Box::pin(async {
+            let line = http_client::read_line().await;
+            line.map(|line| line.to_string()).map_err(|error| error.to_string())
         })
     }
 }
@@ -144,9 +138,6 @@ impl Prompt for Terminal {
 /// What a user should know before logging in.
 const PUBLICITY: &str = "The name or e-mail address that you log in with becomes part of the \
                          signature and of a public log. It cannot be deleted there.";
-
-/// The longest line that is read, in bytes.
-const CODE_CAP: u64 = 8192;
 
 /// The largest file with a secret, in bytes.
 const SECRET_CAP: usize = 64 << 10;

@@ -1,9 +1,10 @@
 //! The private key of `--key`, and passwords.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::sync::Arc;
 
+use http_client::HiddenInput;
 use image_signing::{PrivateKey, PrivateKeyError};
 use keys::KeyPair;
 use zeroize::Zeroizing;
@@ -36,7 +37,7 @@ async fn password(prompts: &[&str], context: &Context) -> Result<Option<Password
     if let Some(given) = variables.iter().find_map(|name| context.env.var_os(name)) {
         return Ok(Some(Zeroizing::new(OsString::into_encoded_bytes(given))));
     }
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !http_client::can_ask() {
         return Ok(None);
     }
     let _paused = context.deadline.pause();
@@ -54,53 +55,10 @@ async fn password(prompts: &[&str], context: &Context) -> Result<Option<Password
 
 /// What is typed, which is not shown.
 async fn ask(prompt: &str) -> io::Result<Password> {
-    let hidden = Hidden::new()?;
+    let hidden = HiddenInput::begin()?;
     write!(io::stderr(), "{prompt}")?;
-    let read = || {
-        let mut line = Zeroizing::new(String::with_capacity(LONGEST_LINE));
-        io::stdin().read_line(&mut line).map(|_| line)
-    };
-    let line = host::off_thread(read).await??;
+    let line = http_client::read_line().await?;
     drop(hidden);
     writeln!(io::stderr())?;
-    Ok(Zeroizing::new(line.trim_end_matches(['\r', '\n']).as_bytes().to_vec()))
+    Ok(Zeroizing::new(line.as_bytes().to_vec()))
 }
-
-/// The terminal does not show what is typed until this is dropped, whatever ends the program.
-#[cfg(unix)]
-struct Hidden(rustix::termios::Termios);
-
-#[cfg(unix)]
-impl Hidden {
-    fn new() -> io::Result<Self> {
-        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-
-        let before = tcgetattr(io::stdin())?;
-        let mut hidden = before.clone();
-        hidden.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(io::stdin(), OptionalActions::Flush, &hidden)?;
-        Ok(Self(before))
-    }
-}
-
-#[cfg(unix)]
-impl Drop for Hidden {
-    fn drop(&mut self) {
-        use rustix::termios::{OptionalActions, tcsetattr};
-
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
-    }
-}
-
-#[cfg(not(unix))]
-struct Hidden;
-
-#[cfg(not(unix))]
-impl Hidden {
-    fn new() -> io::Result<Self> {
-        Err(io::Error::other("on this system the password must be in AMBISIGN_PASSWORD"))
-    }
-}
-
-/// A terminal gives no longer ones.
-const LONGEST_LINE: usize = 4096;

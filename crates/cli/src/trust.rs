@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use image_signing::explain;
 use trust_root::{SigningConfig, TrustedRoot};
 use trust_update::Trust;
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure, OrFail as _, causes};
+use crate::failure::{Exit, Failure, OrFail as _};
 
 /// The current trusted root.
 pub(crate) async fn trusted_root(offline: bool, context: &Context) -> Result<TrustedRoot, Failure> {
@@ -50,7 +51,7 @@ async fn load(offline: bool, context: &Context) -> Result<Arc<Trust>, Failure> {
 /// Prints the warnings of the trusted root.
 pub(crate) fn warn(trust: &Trust, context: &Context) {
     for warning in trust.warnings() {
-        context.console.warning(&causes(warning).join(": "));
+        context.console.warning(&explain(warning).join(": "));
     }
 }
 

@@ -34,8 +34,8 @@ pub use crate::outage::{Outage, Patience, Patient};
 pub use crate::programs::{Invocation, Launch, NoPrograms, ProgramError, ProgramOutput, Programs};
 pub use crate::service_time::ClockDifference;
 pub use crate::text::{
-    causes, escape, escape_json, escape_remote, is_unsafe, public_url, scrub, shell_quote,
-    with_causes,
+    causes, error_as, escape, escape_json, escape_remote, is_unsafe, public_url, scrub,
+    shell_quote, with_causes,
 };
 pub use crate::transport::{Answer, CallPolicy, Parts, Redirects, Transport, TransportError};
 pub use {bytes, http};

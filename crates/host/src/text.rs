@@ -1,6 +1,7 @@
 //! Text from elsewhere, made fit to show or to paste; errors with their causes.
 
 use std::error::Error;
+use std::sync::Arc;
 
 /// The most of a remote text that reaches an error, in bytes.
 const REMOTE_TEXT_LIMIT: usize = 200;
@@ -67,6 +68,14 @@ pub fn public_url(url: &str) -> String {
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     format!("{scheme}{host}{path}")
+}
+
+/// `error` as a `T`, also where it is in a `Box` or an `Arc`.
+pub fn error_as<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    error
+        .downcast_ref::<T>()
+        .or_else(|| error.downcast_ref::<Box<T>>().map(|boxed| &**boxed))
+        .or_else(|| error.downcast_ref::<Arc<T>>().map(|shared| &**shared))
 }
 
 /// `error` and its causes, each in its own words, outermost first.
@@ -252,7 +261,7 @@ mod tests {
     fn causes_follow_their_error() {
         let inner = std::io::Error::other("the disk is on fire");
         let path = std::path::PathBuf::from("/x");
-        let error = crate::FileError::Io { path, source: std::sync::Arc::new(inner) };
+        let error = crate::FileError::Io { path, source: Arc::new(inner) };
         assert_eq!(with_causes(&error), "/x could not be read: the disk is on fire");
     }
 }

@@ -34,6 +34,7 @@ mod server_tls;
 mod settings;
 mod stream;
 mod system;
+mod terminal;
 mod tls;
 mod tunnel;
 
@@ -47,5 +48,6 @@ pub use crate::programs::SystemPrograms;
 pub use crate::server_tls::ServerTls;
 pub use crate::settings::{Roots, Settings};
 pub use crate::system::{system_host, system_host_with};
+pub use crate::terminal::{HiddenInput, can_ask, read_line};
 
 pub use host;

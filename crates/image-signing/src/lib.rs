@@ -23,6 +23,7 @@ mod key_files;
 mod known;
 mod layout;
 pub mod moving;
+mod outcome;
 mod private_key;
 mod provenance;
 mod public_key;
@@ -67,6 +68,7 @@ pub use crate::inspection::{
 };
 pub use crate::instance::{Instance, sign_file, sign_image, verify_file, verify_image};
 pub use crate::key_files::{KeyFileError, KeyFiles};
+pub use crate::outcome::{Outcome, explain};
 pub use crate::private_key::{PrivateKey, PrivateKeyError};
 pub use crate::provenance::provenance;
 pub use crate::public_key::{PublicKeyError, public_key};

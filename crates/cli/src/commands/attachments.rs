@@ -7,14 +7,11 @@ use std::sync::Arc;
 use bundle::SIZE_CAP;
 use image_signing::Image;
 use image_signing::moving::{AttachReport, Attachments, Cleaning};
-use oci_push::AttachmentKind;
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure, OrFail as _};
 use crate::files;
-use crate::flags::{
-    AttachFlags, CleanFlags, Cleaned, DownloadCommand, ImageFlags, Output, TreeFlags,
-};
+use crate::flags::{AttachFlags, CleanFlags, DownloadCommand, ImageFlags, Output, TreeFlags};
 use crate::output::json_line;
 use crate::plan;
 
@@ -93,7 +90,7 @@ pub(crate) async fn clean(flags: &CleanFlags, context: &Arc<Context>) -> Result<
             .hint("remove what is attached without being asked: --force"));
     }
     let (attachments, image) = open(&flags.image, Some(true), context)?;
-    let cleaning = attachments.plan_cleaning(&image, kinds(flags.r#type)).await?;
+    let cleaning = attachments.plan_cleaning(&image, flags.r#type).await?;
     context.console.settle();
     let asks = !flags.force && !cleaning.removals.is_empty();
     if asks && !is_confirmed(&cleaning, context).await? {
@@ -115,24 +112,8 @@ async fn is_confirmed(cleaning: &Cleaning, context: &Context) -> Result<bool, Fa
     cleaning.lines().for_each(|line| context.console.note(&format!("  {line}")));
     context.console.note(&format!("Remove this from {}? [y/N]", cleaning.image));
     let _paused = context.deadline.pause();
-    let answer = host::off_thread(|| {
-        let mut line = String::new();
-        io::stdin().read_line(&mut line).map(|_| line)
-    });
-    let answer = answer.await.and_then(|answer| answer);
-    let answer = answer.or_fail(|| "cannot read the answer".to_owned())?;
+    let answer = http_client::read_line().await.or_fail(|| "cannot read the answer".to_owned())?;
     Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
-}
-
-fn kinds(of: Cleaned) -> &'static [AttachmentKind] {
-    match of {
-        Cleaned::All => {
-            &[AttachmentKind::Signature, AttachmentKind::Attestation, AttachmentKind::Sbom]
-        }
-        Cleaned::Attestation => &[AttachmentKind::Attestation],
-        Cleaned::Sbom => &[AttachmentKind::Sbom],
-        Cleaned::Signature => &[AttachmentKind::Signature],
-    }
 }
 
 fn open(

@@ -4,11 +4,10 @@ use std::slice;
 use std::sync::Arc;
 
 use image_signing::moving::{ImageMover, MoveOptions, MoveReport};
-use oci_push::AttachmentKind;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::flags::{Attached, CopyFlags, LoadFlags, Output, PartFlags, SaveFlags};
+use crate::flags::{CopyFlags, LoadFlags, Output, PartFlags, SaveFlags};
 use crate::output::json_line;
 use crate::plan;
 
@@ -17,7 +16,7 @@ pub(crate) async fn copy(flags: &CopyFlags, context: &Arc<Context>) -> Result<()
     let tags = Some(flags.target.tags.signature_tags);
     let mover = ImageMover::new(plan::registry(&flags.registry, &images, tags, context)?);
     let mut options = options(&flags.parts, flags.target.force);
-    options.only = flags.only.iter().copied().map(kind).collect();
+    options.only.clone_from(&flags.only);
     context.console.wait_for(&format!("copying {}", images[0]));
     let report = mover.copy(&images[0], &images[1], &options).await?;
     print("copied", &report, flags.parts.output, context);
@@ -51,14 +50,6 @@ fn options(flags: &PartFlags, force: bool) -> MoveOptions {
     options.platform.clone_from(&flags.platform);
     options.force = force;
     options
-}
-
-fn kind(attached: Attached) -> AttachmentKind {
-    match attached {
-        Attached::Att => AttachmentKind::Attestation,
-        Attached::Sbom => AttachmentKind::Sbom,
-        Attached::Sig => AttachmentKind::Signature,
-    }
 }
 
 fn print(done: &str, report: &MoveReport, output: Output, context: &Context) {

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use oci_push::AttachmentKind;
 
 use super::groups::RegistryFlags;
 use super::values::{Output, argument, predicate_type};
@@ -17,8 +18,8 @@ pub(crate) struct CopyFlags {
     pub(crate) destination: String,
     /// Copy only these attachments, to an image that is at DST; separated by commas.
     #[arg(long, value_name = "sig|att|sbom", value_delimiter = ',', hide_possible_values = true)]
-    #[arg(conflicts_with = "all_referrers")]
-    pub(crate) only: Vec<Attached>,
+    #[arg(value_parser = moved(), conflicts_with = "all_referrers")]
+    pub(crate) only: Vec<AttachmentKind>,
     #[command(flatten)]
     pub(crate) parts: PartFlags,
     #[command(flatten)]
@@ -139,8 +140,8 @@ pub(crate) struct AttachFlags {
 pub(crate) struct CleanFlags {
     /// What is removed.
     #[arg(long, value_name = "signature|attestation|sbom|all", hide_possible_values = true)]
-    #[arg(default_value = "all")]
-    pub(crate) r#type: Cleaned,
+    #[arg(value_parser = cleaned(), default_value = "all")]
+    pub(crate) r#type: &'static [AttachmentKind],
     /// Do not ask first.
     #[arg(short, long)]
     pub(crate) force: bool,
@@ -151,19 +152,24 @@ pub(crate) struct CleanFlags {
     pub(crate) image: ImageFlags,
 }
 
-/// Attachments by cosign's names.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum Attached {
-    Sig,
-    Att,
-    Sbom,
+/// The attachments that `copy --only` takes, by cosign's names.
+fn moved() -> impl TypedValueParser<Value = AttachmentKind> {
+    PossibleValuesParser::new(["sig", "att", "sbom"]).map(|name| match &*name {
+        "sig" => AttachmentKind::Signature,
+        "att" => AttachmentKind::Attestation,
+        _ => AttachmentKind::Sbom,
+    })
 }
 
-/// What `clean` removes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum Cleaned {
-    Signature,
-    Attestation,
-    Sbom,
-    All,
+/// The attachments that `clean` removes.
+fn cleaned() -> impl TypedValueParser<Value = &'static [AttachmentKind]> {
+    use AttachmentKind::{Attestation, Sbom, Signature};
+
+    let names = ["signature", "attestation", "sbom", "all"];
+    PossibleValuesParser::new(names).map(|name| match &*name {
+        "signature" => &[Signature] as &[_],
+        "attestation" => &[Attestation],
+        "sbom" => &[Sbom],
+        _ => &[Signature, Attestation, Sbom],
+    })
 }

@@ -88,30 +88,10 @@ pub(crate) fn boolean(text: &str) -> Result<bool, &'static str> {
 
 /// As Go's `time.ParseDuration`, without signs: `90s`, `3m0s`, `1.5h`.
 pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
-    let is_number = |c: char| c.is_ascii_digit() || c == '.';
-    let parse = || {
-        let (mut seconds, mut rest) = (0.0, text);
-        while !rest.is_empty() {
-            let (number, tail) = rest.split_at(rest.find(|c| !is_number(c))?);
-            let (unit, tail) = tail.split_at(tail.find(is_number).unwrap_or(tail.len()));
-            let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit)?;
-            seconds += number.parse::<f64>().ok()? * factor;
-            rest = tail;
-        }
-        Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero())
-    };
+    let parsed = text.parse::<jiff::SignedDuration>().ok();
+    let parsed = parsed.and_then(|it| Duration::try_from(it).ok()).filter(|it| !it.is_zero());
     // A longer one may overflow an instant.
-    let duration = parse().ok_or("expected a duration such as 90s or 3m")?;
-    Ok(duration.min(LONGEST))
+    Ok(parsed.ok_or("expected a duration such as 90s or 3m")?.min(LONGEST))
 }
 
-const UNITS: [(&str, f64); 7] = [
-    ("h", 3600.0),
-    ("m", 60.0),
-    ("s", 1.0),
-    ("ms", 1e-3),
-    ("us", 1e-6),
-    ("µs", 1e-6),
-    ("ns", 1e-9),
-];
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);

@@ -1,0 +1,79 @@
+//! What a user types at a terminal.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
+
+use zeroize::Zeroizing;
+
+/// Whether a user can be asked: stdin and stderr are terminals.
+#[expect(clippy::disallowed_methods, reason = "nothing is printed")]
+pub fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// One line from stdin, without its end; of a longer one the first 8192 bytes. The line is wiped when
+/// it is dropped. Dropping the future leaves a thread that waits for the line.
+///
+/// # Errors
+/// What the operating system says; the line is not UTF-8.
+pub async fn read_line() -> io::Result<Zeroizing<String>> {
+    let read = || {
+        // Of this size from the beginning, so that no copy of the line is left behind.
+        let mut line = Zeroizing::new(String::with_capacity(LONGEST_LINE));
+        io::stdin().lock().take(LONGEST_LINE as u64).read_line(&mut line)?;
+        let length = line.trim_end_matches(['\r', '\n']).len();
+        line.truncate(length);
+        Ok(line)
+    };
+    host::off_thread(read).await?
+}
+
+/// The terminal does not show what is typed until this is dropped, whatever ends the program. What
+/// was typed before is discarded.
+#[cfg(unix)]
+#[derive(Debug)]
+pub struct HiddenInput(rustix::termios::Termios);
+
+#[cfg(unix)]
+impl HiddenInput {
+    /// From now on.
+    ///
+    /// # Errors
+    /// stdin is not a terminal.
+    pub fn begin() -> io::Result<Self> {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+
+        let before = tcgetattr(io::stdin())?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(io::stdin(), OptionalActions::Flush, &hidden)?;
+        Ok(Self(before))
+    }
+}
+
+#[cfg(unix)]
+impl Drop for HiddenInput {
+    fn drop(&mut self) {
+        use rustix::termios::{OptionalActions, tcsetattr};
+
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+    }
+}
+
+/// The terminal of this system cannot hide what is typed.
+#[cfg(not(unix))]
+#[derive(Debug)]
+pub struct HiddenInput;
+
+#[cfg(not(unix))]
+impl HiddenInput {
+    /// Never.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn begin() -> io::Result<Self> {
+        Err(io::Error::other("the terminal of this system cannot hide what is typed"))
+    }
+}
+
+/// In bytes. A terminal gives no longer ones.
+const LONGEST_LINE: usize = 8192;
