@@ -25,6 +25,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use futures_util::future::LocalBoxFuture;
 use tokio::runtime::Builder;
 
 use crate::command_line::Stop;
@@ -126,35 +127,39 @@ async fn told_to_stop() -> (Exit, &'static str) {
     }
 }
 
-async fn execute(command: &Command, context: &Arc<Context>) -> Result<(), Failure> {
+/// In a box, so that not every command reserves what the largest needs.
+fn execute<'a>(
+    command: &'a Command,
+    context: &'a Arc<Context>,
+) -> LocalBoxFuture<'a, Result<(), Failure>> {
     match command {
-        Command::Sign(flags) => commands::sign(flags, context).await,
-        Command::Attest(flags) => commands::attest(flags, context).await,
-        Command::AttestBlob(flags) => commands::attest_blob(flags, context).await,
-        Command::SignBlob(flags) => commands::sign_blob(flags, context).await,
-        Command::Verify(flags) => commands::verify(flags, context).await,
-        Command::VerifyAttestation(flags) => commands::verify_attestation(flags, context).await,
-        Command::VerifyBlob(flags) => commands::verify_blob(flags, context).await,
+        Command::Sign(flags) => Box::pin(commands::sign(flags, context)),
+        Command::Attest(flags) => Box::pin(commands::attest(flags, context)),
+        Command::AttestBlob(flags) => Box::pin(commands::attest_blob(flags, context)),
+        Command::SignBlob(flags) => Box::pin(commands::sign_blob(flags, context)),
+        Command::Verify(flags) => Box::pin(commands::verify(flags, context)),
+        Command::VerifyAttestation(flags) => Box::pin(commands::verify_attestation(flags, context)),
+        Command::VerifyBlob(flags) => Box::pin(commands::verify_blob(flags, context)),
         Command::VerifyBlobAttestation(flags) => {
-            commands::verify_blob_attestation(flags, context).await
+            Box::pin(commands::verify_blob_attestation(flags, context))
         }
-        Command::GenerateKeyPair(flags) => commands::generate_key_pair(flags, context).await,
-        Command::ImportKeyPair(flags) => commands::import_key_pair(flags, context).await,
-        Command::PublicKey(flags) => commands::public_key(flags, context).await,
-        Command::Inspect(flags) => commands::inspect(flags, context).await,
-        Command::Copy(flags) => commands::copy(flags, context).await,
-        Command::Save(flags) => commands::save(flags, context).await,
-        Command::Load(flags) => commands::load(flags, context).await,
-        Command::Tree(flags) => commands::tree(flags, context).await,
-        Command::Download(what) => commands::download(what, context).await,
-        Command::Attach(flags) => commands::attach(flags, context).await,
-        Command::Clean(flags) => commands::clean(flags, context).await,
-        Command::Identity(flags) => commands::identity(flags, context).await,
-        Command::Initialize(flags) => commands::initialize(flags, context).await,
-        Command::TrustedRoot(flags) => commands::trusted_root(flags, context).await,
-        Command::SigningConfig(flags) => commands::signing_config(flags, context).await,
+        Command::GenerateKeyPair(flags) => Box::pin(commands::generate_key_pair(flags, context)),
+        Command::ImportKeyPair(flags) => Box::pin(commands::import_key_pair(flags, context)),
+        Command::PublicKey(flags) => Box::pin(commands::public_key(flags, context)),
+        Command::Inspect(flags) => Box::pin(commands::inspect(flags, context)),
+        Command::Copy(flags) => Box::pin(commands::copy(flags, context)),
+        Command::Save(flags) => Box::pin(commands::save(flags, context)),
+        Command::Load(flags) => Box::pin(commands::load(flags, context)),
+        Command::Tree(flags) => Box::pin(commands::tree(flags, context)),
+        Command::Download(what) => Box::pin(commands::download(what, context)),
+        Command::Attach(flags) => Box::pin(commands::attach(flags, context)),
+        Command::Clean(flags) => Box::pin(commands::clean(flags, context)),
+        Command::Identity(flags) => Box::pin(commands::identity(flags, context)),
+        Command::Initialize(flags) => Box::pin(commands::initialize(flags, context)),
+        Command::TrustedRoot(flags) => Box::pin(commands::trusted_root(flags, context)),
+        Command::SigningConfig(flags) => Box::pin(commands::signing_config(flags, context)),
         // Needs no runtime: it was run before.
-        Command::Version { .. } => Ok(()),
+        Command::Version { .. } => Box::pin(std::future::ready(Ok(()))),
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
-use host::{CallPolicy, Env, Host, Redirects, TransportError};
+use host::{BoxFuture, CallPolicy, Env, Host, Redirects, TransportError};
 use http::header::{AUTHORIZATION, HeaderName, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use url::Url;
@@ -223,7 +223,17 @@ impl Client {
         answer.is_ok_and(|answer| endpoint::wants_tls(&answer))
     }
 
-    async fn call_at(&self, call: &Call<'_>, base: Url) -> Result<Answer, Error> {
+    /// In a box, as what it waits for is: it is waited for in many places, each of which would be a
+    /// copy of it.
+    fn call_at<'a>(
+        &'a self,
+        call: &'a Call<'_>,
+        base: Url,
+    ) -> BoxFuture<'a, Result<Answer, Error>> {
+        Box::pin(self.answer_of(call, base))
+    }
+
+    async fn answer_of(&self, call: &Call<'_>, base: Url) -> Result<Answer, Error> {
         let url = match &call.target {
             Target::Path(path) => {
                 let path = format!("v2/{}/{path}", call.repository.path());
@@ -238,31 +248,28 @@ impl Client {
             false => None,
         };
         // Enough for a header that has become stale and for a scope that was too small.
-        for _ in 0..MOST_CHALLENGES {
+        let mut left = MOST_CHALLENGES;
+        loop {
             let mut answer = self.exchange(call, &base, url.clone(), authorization.clone()).await?;
             let asked = answer.status == StatusCode::UNAUTHORIZED
                 && answer.url.origin() == base.origin()
                 && at_home;
             self.note_credentials(&mut answer, call.repository, authorization.is_some());
-            if !asked {
+            if !asked || left == 0 {
                 return Ok(answer);
             }
+            left -= 1;
             let Some(challenge) = challenge::pick(&answer.headers) else {
                 return Ok(answer);
             };
-            let next = self
-                .auth
-                .meet(&base, call.repository, call.access, &challenge, authorization.as_ref())
-                .await?;
-            if next.is_none() {
+            let sent = authorization.as_ref();
+            let next = self.auth.meet(&base, call.repository, call.access, &challenge, sent);
+            let Some(next) = next.await? else {
                 self.note_credentials(&mut answer, call.repository, authorization.is_some());
                 return Ok(answer);
-            }
-            authorization = next;
+            };
+            authorization = Some(next);
         }
-        let mut answer = self.exchange(call, &base, url, authorization).await?;
-        self.note_credentials(&mut answer, call.repository, true);
-        Ok(answer)
     }
 
     /// The URL that `link` in `answer` names, where the registry wants us to go on. Credentials go
