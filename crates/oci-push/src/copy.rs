@@ -54,11 +54,10 @@ impl Client {
         let nodes = self.nodes(from, image).await?;
         let mut copied = Copied::default();
         if selection.image {
-            let there: Vec<bool> = iter(&nodes)
-                .map(|node| self.is_there(to, &node.descriptor, selection))
-                .buffered(AT_ONCE)
-                .try_collect()
-                .await?;
+            let descriptors = nodes.iter().map(|node| &node.descriptor);
+            let asked: Vec<_> =
+                descriptors.map(|manifest| self.is_there(to, manifest, selection)).collect();
+            let there: Vec<bool> = iter(asked).buffered(AT_ONCE).try_collect().await?;
             let missing: Vec<&Node> =
                 nodes.iter().zip(there).filter(|(_, there)| !there).map(|(node, _)| node).collect();
             copied.manifests_present = (nodes.len() - missing.len()) as u64;
@@ -77,9 +76,9 @@ impl Client {
         }
         let (from, to) = (self.signature_store(from), self.signature_store(to));
         let route = Route { from: &from, to: &to, selection, image };
-        let mut attached = iter(&nodes)
-            .map(|node| self.copy_attachments(route, &node.descriptor.digest, 0))
-            .buffered(SUBJECTS_AT_ONCE);
+        let bring = |node| self.copy_attachments(route, node, 0);
+        let brought: Vec<_> = nodes.iter().map(|node| bring(&node.descriptor.digest)).collect();
+        let mut attached = iter(brought).buffered(SUBJECTS_AT_ONCE);
         while let Some(of_one) = attached.next().await {
             copied.add(of_one?);
         }
