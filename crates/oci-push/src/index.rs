@@ -347,6 +347,6 @@ mod tests {
         Index::parse(Bytes::from(text)).unwrap();
         // Half a second; comparing each with each takes minutes. A ratio of two short times would
         // fail on a busy machine.
-        assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
     }
 }

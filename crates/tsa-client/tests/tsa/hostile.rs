@@ -81,7 +81,7 @@ fn refused(name: &str, outcome: Result<impl std::fmt::Debug, Error>, started: In
     let error = outcome.expect_err(name);
     let text = host::with_causes(&error);
     assert!(text.len() < 1000 && !text.chars().any(host::is_unsafe), "{name}: {text:?}");
-    assert!(started.elapsed().as_secs() < 3, "{name}: {:?}", started.elapsed());
+    assert!(started.elapsed().as_secs() < 10, "{name}: {:?}", started.elapsed());
     text
 }
 

@@ -351,7 +351,7 @@ fn a_set_of_thousands_is_refused_before_it_is_sorted() {
     let started = std::time::Instant::now();
     let error = Timestamp::from_der(&response).unwrap_err();
     assert!(error.to_string().ends_with("a set of more than 64 members"), "{error}");
-    assert!(started.elapsed().as_secs() < 1, "{:?}", started.elapsed());
+    assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
 }
 
 /// Issuer, serial number and key are the same, the certificate is not: only the hash in the signed
