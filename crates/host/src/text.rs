@@ -242,7 +242,7 @@ mod tests {
             let text = piece.repeat((512 << 10) / piece.len());
             assert!(escape_remote(&text).len() <= 203, "{piece}");
         }
-        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+        assert!(started.elapsed().as_secs() < 100, "{:?}", started.elapsed());
     }
 
     #[test]
