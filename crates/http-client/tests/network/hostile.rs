@@ -170,7 +170,7 @@ async fn no_answer_hangs_floods_or_passes_for_another() {
 /// with another request must not get its answer.
 #[tokio::test]
 async fn an_answer_that_comes_before_its_question_answers_nothing() {
-    let pause = Duration::from_millis(100);
+    let pause = Duration::from_millis(600);
     for together in [true, false] {
         let address = raw(move |number, mut stream| async move {
             head(&mut stream).await;
