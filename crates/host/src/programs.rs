@@ -63,6 +63,8 @@ pub struct Invocation {
     pub without: Vec<String>,
     /// Variables that it gets although [`Self::without`] names them.
     pub keep: Vec<String>,
+    /// Variables that it gets in addition, in place of ours with the same name.
+    pub variables: Vec<(String, String)>,
     /// When it is ended, together with every process that it started and that did not leave its
     /// process group.
     pub deadline: Duration,
@@ -82,6 +84,7 @@ impl Invocation {
             stdin: Vec::new(),
             without: Vec::new(),
             keep: Vec::new(),
+            variables: Vec::new(),
             deadline: Duration::from_secs(30),
             output_cap: 1 << 20,
         }
@@ -112,6 +115,13 @@ impl Invocation {
     /// Whether it does not get the variable `name`.
     pub fn withholds(&self, name: &str) -> bool {
         names(&self.without, name) && !self.keep.iter().any(|kept| kept == name)
+    }
+
+    /// Gives it `variables` in addition. They are not for secrets: others can see them.
+    #[must_use]
+    pub fn with_variables(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.variables.extend(variables);
+        self
     }
 
     /// Ends it after `deadline`.

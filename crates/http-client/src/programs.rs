@@ -66,6 +66,7 @@ async fn run(invocation: Invocation) -> Result<ProgramOutput, ProgramError> {
         command.env_remove(name);
     }
     command
+        .envs(invocation.variables)
         .args(&invocation.args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

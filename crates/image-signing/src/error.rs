@@ -32,12 +32,17 @@ pub enum Error {
         source: Box<oci_push::Error>,
     },
     /// No rule of the policy file matches the image's repository.
-    #[error("no rule of the policy file matches {repository}, the repository of {image}")]
+    #[error(
+        "no rule of the policy file matches {repository}, the repository of {image}{}",
+        nearest_pattern(nearest.as_deref())
+    )]
     NoRule {
         /// The image as it was named.
         image: String,
         /// Its repository.
         repository: String,
+        /// The pattern that it misses by the least.
+        nearest: Option<String>,
     },
     /// Nothing of the kind that is looked for is attached to the image.
     #[error("{_0}")]
@@ -103,6 +108,11 @@ impl fmt::Display for Action {
             Self::Verify => "could not be verified",
         })
     }
+}
+
+/// The end of the error that no rule matches.
+pub(crate) fn nearest_pattern(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |nearest| format!("; the nearest pattern is {nearest:?}"))
 }
 
 impl Error {

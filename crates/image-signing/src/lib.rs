@@ -23,6 +23,7 @@ mod key_files;
 mod known;
 mod layout;
 pub mod moving;
+pub mod node;
 mod outcome;
 mod private_key;
 mod provenance;

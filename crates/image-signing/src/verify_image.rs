@@ -60,7 +60,9 @@ impl AcceptedSigners {
             Signers::File(file) => match file.rule(&repository) {
                 Some(rule) => rule,
                 None => {
-                    return Err(Error::NoRule { image: image.as_str().to_owned(), repository });
+                    let nearest = file.nearest(&repository).map(str::to_owned);
+                    let image = image.as_str().to_owned();
+                    return Err(Error::NoRule { image, repository, nearest });
                 }
             },
         };

@@ -1,24 +1,22 @@
-//! Policy files: which identities may sign which images, written down so that a team can keep it
-//! in its repository.
+//! Policy files: which identities may sign which images and files, written down so that a team can
+//! keep it in its repository.
 
-use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
-use keys::PublicKey;
-use serde::Deserialize;
-
-use crate::accepted::AcceptedSigner;
-use crate::glob::Glob;
+use crate::glob::{self, Glob};
+use crate::node_policy::NodePolicy;
+use crate::policy_document::{Document, NodeEntry, Patterned, bad, rules};
 use crate::policy_error::PolicyError;
-use crate::policy_text::{line, refuse_invisible, unique_keys};
-use crate::purpose::Formats;
+use crate::policy_text::{line, refuse_invisible, refuse_yaml};
 use crate::rule::Rule;
-use crate::string_match::StringMatch;
 
-/// Rules for images: which signers are acceptable for which images, and how many of them must have
-/// signed.
+/// Rules for images and files: which signers are acceptable for which of them, and how many of them
+/// must have signed.
 #[derive(Clone, Debug)]
 pub struct PolicyFile {
-    rules: Vec<(Vec<Glob>, Rule)>,
+    images: Vec<Patterned>,
+    files: Vec<Patterned>,
+    node: NodePolicy,
 }
 
 impl PolicyFile {
@@ -39,13 +37,14 @@ impl PolicyFile {
         }
     }
 
-    /// Reads a policy written in TOML.
+    /// Reads a policy written in TOML. YAML is named in the error.
     ///
     /// # Errors
     ///
     /// As [`PolicyFile::parse`].
     pub fn from_toml(text: &str) -> Result<Self, PolicyError> {
         refuse_invisible(text).map_err(|(place, reason)| bad(&place, reason))?;
+        refuse_yaml(text).map_err(|(place, reason)| bad(&place, reason))?;
         let document = toml::from_str(text).map_err(|error| PolicyError::File {
             place: error.span().map_or_else(|| THE_FILE.to_owned(), |span| line(text, span.start)),
             reason: error.message().to_owned(),
@@ -69,185 +68,84 @@ impl PolicyFile {
     /// The first rule for the image in `repository`, which is a registry's name and a path without
     /// tag or digest. Docker Hub has two names, which are equal.
     pub fn rule(&self, repository: &str) -> Option<&Rule> {
-        let other = match (repository.strip_prefix(HUB), repository.strip_prefix(HUB_INDEX)) {
-            (Some(path), _) => Some(format!("{HUB_INDEX}{path}")),
-            (None, Some(path)) => Some(format!("{HUB}{path}")),
-            (None, None) => None,
-        };
-        let matches = |pattern: &Glob| {
-            pattern.matches(repository)
-                || other.as_deref().is_some_and(|other| pattern.matches(other))
-        };
-        let found = self.rules.iter().find(|(patterns, _)| patterns.iter().any(matches));
-        found.map(|(_, rule)| rule)
+        first(&self.images, |pattern| glob::matches(pattern, repository))
     }
 
-    /// The patterns of all rules, in their order.
+    /// The first rule for the file at `path`. A pattern without a slash is one of the file's name,
+    /// any other one of the whole path as it is given, without `./` before it.
+    pub fn file_rule(&self, path: &Path) -> Option<&Rule> {
+        let text = path_text(path);
+        let name = text.rsplit('/').next().unwrap_or_default();
+        first(&self.files, |it| it.matches(if it.pattern().contains('/') { &text } else { name }))
+    }
+
+    /// The patterns of the rules for images, in their order.
     pub fn patterns(&self) -> impl Iterator<Item = &str> {
-        self.rules.iter().flat_map(|(patterns, _)| patterns).map(Glob::pattern)
+        self.images.iter().flat_map(|(patterns, _)| patterns).map(Glob::pattern)
+    }
+
+    /// The pattern that the image in `repository` misses by the fewest characters.
+    pub fn nearest(&self, repository: &str) -> Option<&str> {
+        nearest(&self.images, |_| repository)
+    }
+
+    /// The pattern that the file at `path` misses by the fewest characters.
+    pub fn nearest_of_files(&self, path: &Path) -> Option<&str> {
+        let text = path_text(path);
+        let name = text.rsplit('/').next().unwrap_or_default();
+        nearest(&self.files, |it| if it.pattern().contains('/') { &text } else { name })
+    }
+
+    /// What the file says of images at a node, beside the rules.
+    pub fn node(&self) -> &NodePolicy {
+        &self.node
     }
 
     fn new(document: Document) -> Result<Self, PolicyError> {
-        if document.images.is_empty() {
-            return Err(bad("images", "expected at least one rule"));
+        let Document { images, files, node } = document;
+        if images.is_none() && files.is_none() && node.is_none() {
+            return Err(bad(THE_FILE, "expected at least one rule, in [[images]] or [[files]]"));
         }
-        let rules = document.images.into_iter().enumerate();
-        let rules = rules.map(|(index, rule)| rule.read(&format!("images[{index}]")));
-        Ok(Self { rules: rules.collect::<Result<_, _>>()? })
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Document {
-    images: Vec<RuleEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RuleEntry {
-    patterns: Vec<String>,
-    threshold: Option<i64>,
-    formats: Option<String>,
-    #[serde(default, deserialize_with = "unique_keys")]
-    annotations: BTreeMap<String, String>,
-    identities: Vec<IdentityEntry>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct IdentityEntry {
-    identity: Option<String>,
-    identity_regexp: Option<String>,
-    spiffe_trust_domain: Option<String>,
-    spiffe_path_prefix: Option<String>,
-    issuer: Option<String>,
-    issuer_regexp: Option<String>,
-    key: Option<String>,
-    #[serde(default, deserialize_with = "unique_keys")]
-    extensions: BTreeMap<String, String>,
-}
-
-impl RuleEntry {
-    fn read(self, at: &str) -> Result<(Vec<Glob>, Rule), PolicyError> {
-        if self.patterns.is_empty() || self.identities.is_empty() {
-            return Err(bad(at, "expected at least one pattern and one identity"));
-        }
-        let threshold = match self.threshold {
-            None => 1,
-            Some(threshold) => {
-                usize::try_from(threshold).ok().filter(|t| *t > 0).ok_or_else(|| {
-                    let reason = format!("expected a number of at least 1, found {threshold}");
-                    bad(&format!("{at}.threshold"), reason)
-                })?
+        let node = node.map_or_else(|| Ok(NodePolicy::default()), NodeEntry::read)?;
+        let (images, files) = (rules("images", images)?, rules("files", files)?);
+        for (index, (_, rule)) in files.iter().enumerate() {
+            if !rule.annotations().is_empty() {
+                let place = format!("files[{index}].annotations");
+                return Err(bad(&place, "a signature of a file has no annotations"));
             }
-        };
-        let formats = match self.formats.as_deref() {
-            None => Formats::Any,
-            Some(name) => Formats::from_name(name).ok_or_else(|| {
-                let reason = format!("expected any, bundle or legacy, found {name:?}");
-                bad(&format!("{at}.formats"), reason)
-            })?,
-        };
-        let patterns = self.patterns.iter().map(|pattern| {
-            Glob::new(pattern).map_err(|reason| bad(&format!("{at}.patterns"), reason))
-        });
-        let patterns = patterns.collect::<Result<_, _>>()?;
-        let signers = signers(self.identities, at)?;
-        let rule = Rule::new(signers, threshold)
-            .map_err(|error| bad(&format!("{at}.threshold"), error.to_string()))?;
-        let annotations = self.annotations.into_iter();
-        let rule = annotations.fold(rule, |rule, (key, value)| rule.annotation(key, value));
-        Ok((patterns, rule.formats(formats)))
-    }
-}
-
-/// Reads the identities of a rule. One that is listed twice would count twice.
-fn signers(identities: Vec<IdentityEntry>, at: &str) -> Result<Vec<AcceptedSigner>, PolicyError> {
-    let mut listed: HashMap<String, usize> = HashMap::new();
-    let mut signers = Vec::new();
-    for (index, identity) in identities.into_iter().enumerate() {
-        let at = format!("{at}.identities[{index}]");
-        let name = format!("{identity:?}");
-        let signer = identity.read(&at)?;
-        let name = signer.public_key().map_or(name, PublicKey::to_pem);
-        if let Some(first) = listed.insert(name, index) {
-            return Err(bad(&at, format!("the same as identities[{first}]: list it once")));
-        }
-        signers.push(signer);
-    }
-    Ok(signers)
-}
-
-impl IdentityEntry {
-    fn read(self, at: &str) -> Result<AcceptedSigner, PolicyError> {
-        let subject = [
-            self.identity.as_ref().map(|text| Ok(StringMatch::exact(text))),
-            self.identity_regexp.as_deref().map(StringMatch::regexp),
-            self.spiffe_trust_domain
-                .as_deref()
-                .map(|domain| StringMatch::spiffe(domain, self.spiffe_path_prefix.as_deref())),
-        ];
-        let issuer = [
-            self.issuer.as_ref().map(|text| Ok(StringMatch::exact(text))),
-            self.issuer_regexp.as_deref().map(StringMatch::regexp),
-        ];
-        if self.spiffe_path_prefix.is_some() && self.spiffe_trust_domain.is_none() {
-            return Err(bad(at, "spiffe-path-prefix needs spiffe-trust-domain"));
-        }
-        if [&self.identity, &self.issuer].into_iter().any(|text| text.as_deref() == Some("")) {
-            return Err(bad(at, "expected an identity and an issuer that are not empty"));
-        }
-        let all = |matches: Vec<Result<StringMatch, PolicyError>>| {
-            let matches = matches.into_iter().collect::<Result<Vec<_>, _>>();
-            matches.map_err(|error| bad(at, error.to_string()))
-        };
-        let subject = all(subject.into_iter().flatten().collect())?;
-        let issuer = all(issuer.into_iter().flatten().collect())?;
-        let expected = "expected one of identity, identity-regexp and spiffe-trust-domain with one \
-                        of issuer and issuer-regexp, or a key alone";
-        let mut signer = match (<[_; 1]>::try_from(subject), <[_; 1]>::try_from(issuer), self.key) {
-            (Ok([subject]), Ok([issuer]), None) => AcceptedSigner::identity(subject, issuer),
-            (Err(subject), Err(issuer), Some(pem))
-                if subject.is_empty() && issuer.is_empty() && self.extensions.is_empty() =>
-            {
-                let key = PublicKey::from_pem(&pem);
-                AcceptedSigner::key(
-                    key.map_err(|error| bad(&format!("{at}.key"), error.to_string()))?,
-                )
+            if rule.threshold() > 1 {
+                let place = format!("files[{index}].threshold");
+                return Err(bad(&place, "a file is verified by one signature: expected 1"));
             }
-            _ => return Err(bad(at, expected)),
-        };
-        for (name, value) in self.extensions {
-            let oid = extension(&name).ok_or_else(|| {
-                let reason = format!("{name:?} is not the name of a certificate extension");
-                bad(&format!("{at}.extensions"), reason)
-            })?;
-            signer = signer.extension(oid, StringMatch::exact(value));
         }
-        Ok(signer)
+        Ok(Self { images, files, node })
     }
 }
 
-/// The object identifier of the extension that Fulcio calls `name`.
-fn extension(name: &str) -> Option<String> {
-    (1..=MOST_ARCS)
-        .map(|arc| format!("1.3.6.1.4.1.57264.1.{arc}"))
-        .find(|oid| x509::oid::name(oid) == Some(name))
+fn first(rules: &[Patterned], matches: impl Fn(&Glob) -> bool) -> Option<&Rule> {
+    let found = rules.iter().find(|(patterns, _)| patterns.iter().any(&matches));
+    found.map(|(_, rule)| rule)
 }
 
-fn bad(place: &str, reason: impl Into<String>) -> PolicyError {
-    PolicyError::File { place: place.to_owned(), reason: reason.into() }
+fn nearest<'a, 't>(rules: &'a [Patterned], of: impl Fn(&Glob) -> &'t str) -> Option<&'a str> {
+    let patterns = rules.iter().flat_map(|(patterns, _)| patterns).take(MOST_COMPARED);
+    patterns.min_by_key(|pattern| pattern.distance(of(pattern))).map(Glob::pattern)
+}
+
+/// A path with slashes, without `./` before it.
+fn path_text(path: &Path) -> String {
+    let text = path.to_string_lossy().replace('\\', "/");
+    text.strip_prefix("./").map(str::to_owned).unwrap_or(text)
 }
 
 const THE_FILE: &str = "the file";
-const HUB: &str = "docker.io/";
-const HUB_INDEX: &str = "index.docker.io/";
-/// More extensions than Fulcio has.
-const MOST_ARCS: usize = 64;
+/// Of more patterns than these, none is looked at to explain a refusal.
+const MOST_COMPARED: usize = 1000;
 
 #[cfg(test)]
 mod tests {
+    use crate::purpose::Formats;
+
     use super::*;
 
     const POLICY: &str = r#"
@@ -298,6 +196,72 @@ mod tests {
             assert!(file.rule("index.docker.io/library/nginx").is_some(), "{pattern}");
             assert!(file.rule("docker.io/library/nginx").is_some(), "{pattern}");
             assert!(file.rule("docker.io/library/nginx/x").is_none(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn files_go_by_their_names_and_by_their_paths() {
+        let text = "[[files]]\npatterns = ['*.tar', 'dist/**']\n\
+                    identities = [{identity='x',issuer='y'}]";
+        let file = PolicyFile::parse(text.as_bytes()).unwrap();
+        for path in ["app.tar", "./app.tar", "/tmp/out/app.tar", "dist/a/b", "./dist/a"] {
+            assert!(file.file_rule(Path::new(path)).is_some(), "{path}");
+        }
+        for path in ["app.zip", "app.tar/x", "other/dist/a", "-", ""] {
+            assert!(file.file_rule(Path::new(path)).is_none(), "{path}");
+        }
+        assert!(file.rule("dist/a").is_none(), "a rule for files is none for images");
+        assert_eq!(file.nearest_of_files(Path::new("out/app.tat")), Some("*.tar"));
+        for (line, said) in [
+            ("threshold = 2", "files[0].threshold: a file is verified by one signature"),
+            ("annotations = {a='b'}", "files[0].annotations: a signature of a file has no"),
+        ] {
+            let identities = "identities = [{identity='x',issuer='y'},{identity='z',issuer='y'}]";
+            let text = format!("[[files]]\npatterns = ['a']\n{line}\n{identities}");
+            let refused = PolicyFile::parse(text.as_bytes()).unwrap_err().to_string();
+            assert!(refused.starts_with(said), "{refused}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_pattern_is_the_one_that_is_missed_by_the_least() {
+        let file = PolicyFile::from_toml(POLICY).unwrap();
+        assert_eq!(file.nearest("ghcr.io/acme/team/app"), Some("ghcr.io/acme/*"));
+        assert_eq!(file.nearest("quay.io/acme/ap"), Some("quay.io/acme/app"));
+    }
+
+    #[test]
+    fn yaml_is_named_with_its_line() {
+        for (text, line) in [
+            ("images:\n- patterns: [a]", 1),
+            ("# ours\n\n---\nimages:\n", 3),
+            ("- a", 1),
+            ("apiVersion: v1", 1),
+        ] {
+            let refused = PolicyFile::parse(text.as_bytes()).unwrap_err().to_string();
+            assert!(refused.starts_with(&format!("line {line}: this is YAML")), "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_only_a_node_reads_is_in_a_table_of_its_own() {
+        let text = "[node]\nexempt = ['registry.k8s.io/*']\nunmatched = 'admit'\naudit = true\n\
+                    verdict-seconds = 60\ntimeout-seconds = 20";
+        let file = PolicyFile::parse(text.as_bytes()).unwrap();
+        assert_eq!(file.node().exempts("registry.k8s.io/pause"), Some("registry.k8s.io/*"));
+        assert_eq!(file.node().exempts("registry.k8s.io/a/b"), None);
+        assert!(file.node().admits_unmatched() && file.node().is_audit());
+        let seconds = (file.node().lifetime().as_secs(), file.node().timeout().as_secs());
+        assert_eq!(seconds, (60, 20));
+        let unsaid = PolicyFile::from_toml(POLICY).unwrap();
+        assert!(!unsaid.node().admits_unmatched() && !unsaid.node().is_audit());
+        for (line, said) in [
+            ("unmatched = 'allow'", "node.unmatched: expected refuse or admit, found \"allow\""),
+            ("verdict-seconds = 0", "node.verdict-seconds: expected a number from 1 to 2592000"),
+            ("exempt = ['a@b']", "node.exempt: expected a repository"),
+        ] {
+            let refused = PolicyFile::parse(format!("[node]\n{line}").as_bytes()).unwrap_err();
+            assert!(refused.to_string().starts_with(said), "{refused}");
         }
     }
 

@@ -47,6 +47,32 @@ pub(crate) fn refuse_invisible(text: &str) -> Result<(), (String, String)> {
     }
 }
 
+/// Names YAML as what it is: the parser of TOML would only say that it is not TOML.
+pub(crate) fn refuse_yaml(text: &str) -> Result<(), (String, String)> {
+    let is_content = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with('#');
+    let Some(first) = text.lines().find(is_content) else { return Ok(()) };
+    let is_key = |text: &str| {
+        let key = text.split_once(':').filter(|(_, rest)| rest.is_empty() || rest.starts_with(' '));
+        let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        key.is_some_and(|(key, _)| !key.is_empty() && key.chars().all(is_word))
+    };
+    let content = first.trim_end();
+    if content == "---"
+        || content.starts_with("%YAML")
+        || content.starts_with("- ")
+        || is_key(content)
+    {
+        let number = text.lines().take_while(|line| !is_content(line)).count() + 1;
+        return Err((
+            format!("line {number}"),
+            "this is YAML; a policy file is TOML (a rule begins with [[images]] or [[files]]) or \
+             JSON"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
 pub(crate) fn line(text: &str, offset: usize) -> String {
     let before = text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
     format!("line {}", before + 1)
