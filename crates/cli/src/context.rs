@@ -1,6 +1,7 @@
 //! What every command needs: the host, the console and the exit code so far.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use host::{Clock as _, Env, Host};
@@ -21,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) deadline: Arc<Deadline>,
     /// The trusted root that TUF keeps current, once it was loaded.
     pub(crate) trust: OnceCell<Arc<Trust>>,
+    /// At a node: kubelet's configuration of credential providers, and where their programs are.
+    pub(crate) providers: Option<(PathBuf, PathBuf)>,
     flags: RootFlags,
     arguments: Vec<OsString>,
     /// The flags that the command has.
@@ -35,10 +38,22 @@ impl Context {
             env: Arc::new(SystemEnv),
             deadline: Deadline::new(flags.timeout),
             trust: OnceCell::new(),
+            providers: None,
             flags,
             arguments,
             known: OnceLock::new(),
             worst: Mutex::new(Exit::Done),
+        }
+    }
+
+    /// The same surroundings, with the environment and the credential providers of a node.
+    pub(crate) fn at_node(&self, env: Arc<dyn Env>, providers: (PathBuf, PathBuf)) -> Self {
+        Self {
+            console: Arc::clone(&self.console),
+            env,
+            deadline: Arc::clone(&self.deadline),
+            providers: Some(providers),
+            ..Self::new(self.arguments.clone(), self.flags.clone())
         }
     }
 

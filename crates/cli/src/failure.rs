@@ -104,6 +104,13 @@ impl Failure {
         self
     }
 
+    /// What failed, why and what to do, in one line.
+    pub(crate) fn line(&self) -> String {
+        let causes = [std::slice::from_ref(&self.problem), &self.causes].concat().join(": ");
+        let hint = self.hints.first().map_or_else(String::new, |hint| format!("; {hint}"));
+        format!("{causes}{hint}").chars().take(LONGEST_LINE).collect()
+    }
+
     /// The same failure as the reason why `problem`.
     pub(crate) fn under(mut self, problem: impl Into<String>) -> Self {
         let cause = std::mem::replace(&mut self.problem, problem.into());
@@ -132,3 +139,6 @@ impl<T, E: Into<Failure>> OrFail<T> for Result<T, E> {
         self.map_err(|error| error.into().under(problem()))
     }
 }
+
+/// In characters. containerd reads 16 KiB.
+const LONGEST_LINE: usize = 4000;

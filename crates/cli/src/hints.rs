@@ -9,6 +9,7 @@ use fulcio_client::preflight::Refusal;
 use host::{FileError, TransportError, error_as as is, escape_remote as shown, shell_quote};
 use image_signing::file::{self, PairError};
 use image_signing::moving::Error as MovingError;
+use image_signing::node::NodeError;
 use image_signing::{
     IdentityError, KeyFileError, NoSignature, PrivateKeyError, PublicKeyError, Reason,
 };
@@ -71,6 +72,8 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
         MovingError::Digest { .. } => say("destination-digest"),
         MovingError::Occupied { .. } => say("occupied"),
         image_signing::Error::NoRule { .. } => say("no-rule"),
+        file::Error::NoRule { .. } => say("no-rule"),
+        NodeError::Unreadable { .. } => say("node-policy"),
         image_signing::Error::NoSignature(none) => others(none),
         image_signing::Error::NotAcceptable(found) => {
             let first = found.groups().into_iter().filter_map(|it| it.refusals.first().copied());

@@ -26,6 +26,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
+use image_signing::node::containerd_arguments;
 use tokio::runtime::Builder;
 
 use crate::command_line::Stop;
@@ -35,7 +36,8 @@ use crate::flags::{Command, Flags};
 
 /// Runs the program with `arguments`, the program's name first, and returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments: Vec<_> = arguments.into_iter().collect();
+    let arguments = containerd_arguments(arguments.into_iter().collect());
+    let is_verifier = arguments.iter().any(|it| it == "image-verifier");
     let parsed = command_line::parse(&arguments);
     let root = parsed.as_ref().map(|(flags, _)| flags.root.clone()).unwrap_or_default();
     let context = Arc::new(Context::new(arguments, root));
@@ -47,6 +49,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(Stop::Refused(failure)) => Err(failure),
         Err(Stop::Message(message, hints)) => {
             context.console.clap(&message, &hints);
+            if let (true, Some(line)) = (is_verifier, message.to_string().lines().next()) {
+                context.console.data(line);
+            }
             context.end_with(if message.use_stderr() { Exit::Usage } else { Exit::Done });
             Ok(())
         }
@@ -143,6 +148,7 @@ fn execute<'a>(
         Command::VerifyBlobAttestation(flags) => {
             Box::pin(commands::verify_blob_attestation(flags, context))
         }
+        Command::ImageVerifier(flags) => Box::pin(commands::image_verifier(flags, context)),
         Command::GenerateKeyPair(flags) => Box::pin(commands::generate_key_pair(flags, context)),
         Command::ImportKeyPair(flags) => Box::pin(commands::import_key_pair(flags, context)),
         Command::PublicKey(flags) => Box::pin(commands::public_key(flags, context)),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http_client::{ServerTls, Settings, danger};
 use image_signing::cloud_credentials::Keychain;
+use image_signing::node::CredentialProviders;
 use image_signing::{Image, ambient_credentials};
 use oci_push::{Credentials, Event, Options, Registry, Repository};
 use secrecy::ExposeSecret as _;
@@ -121,7 +122,11 @@ pub(crate) fn registry(
     }
     let host = context.host(&settings);
     let keychain = if flags.k8s_keychain { Keychain::Everything } else { Keychain::Place };
-    let options = options.with_ambient_credentials(ambient_credentials(&host, keychain));
+    let mut ambient = ambient_credentials(&host, keychain);
+    if let (Some((config, programs)), Some(image)) = (&context.providers, images.first()) {
+        ambient = Arc::new(CredentialProviders::new(&host, config, programs, image, ambient));
+    }
+    let options = options.with_ambient_credentials(ambient);
     Registry::new(host, options).map_err(|error| unusable(&error))
 }
 

@@ -3,6 +3,7 @@
 mod attachments;
 mod attest;
 mod identity;
+mod image_verifier;
 mod initialize;
 mod inspect;
 mod keys;
@@ -20,6 +21,7 @@ mod version;
 pub(crate) use self::attachments::{attach, clean, download, tree};
 pub(crate) use self::attest::{attest, attest_blob};
 pub(crate) use self::identity::identity;
+pub(crate) use self::image_verifier::image_verifier;
 pub(crate) use self::initialize::initialize;
 pub(crate) use self::inspect::inspect;
 pub(crate) use self::keys::{generate_key_pair, import_key_pair, public_key};

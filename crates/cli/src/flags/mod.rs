@@ -4,6 +4,7 @@ mod commands;
 mod groups;
 mod keys;
 mod moving;
+mod node;
 mod policy;
 mod trust;
 mod values;
@@ -16,6 +17,7 @@ pub(crate) use self::commands::*;
 pub(crate) use self::groups::*;
 pub(crate) use self::keys::*;
 pub(crate) use self::moving::*;
+pub(crate) use self::node::*;
 pub(crate) use self::policy::*;
 pub(crate) use self::trust::*;
 pub(crate) use self::values::{AuthFlow, Output, boolean};
@@ -89,6 +91,11 @@ pub(crate) enum Command {
     /// Asks the certificate authority (--fulcio-url, else the signing config's) which OIDC issuers
     /// it accepts. The token is not sent to it.
     Identity(IdentityCommandFlags),
+    /// Say whether a container runtime may use an image: containerd's image verifier.
+    ///
+    /// containerd runs it as ambisign-image-verifier, with -name, -digest and -stdin-media-type. It
+    /// admits the image with exit code 0 and blocks it with any other; stdout has the reason.
+    ImageVerifier(ImageVerifierFlags),
     /// Make a key pair for --key, and write it to files.
     GenerateKeyPair(GenerateKeyPairFlags),
     /// Encrypt a private key, and write the key pair to files.

@@ -8,6 +8,7 @@ use host::FileError;
 use signer::ForeignFormat;
 use x509::Certificate;
 
+use crate::error::nearest_pattern;
 use crate::identity_error::IdentityError;
 use crate::refusal::claimed_identity;
 
@@ -38,6 +39,18 @@ pub enum Error {
         swapped: bool,
         /// What is wrong with it.
         source: Box<dyn StdError + Send + Sync>,
+    },
+    /// No rule of the policy file matches the file.
+    #[error(
+        "no rule of the policy file matches {}{}",
+        file.display(),
+        nearest_pattern(nearest.as_deref())
+    )]
+    NoRule {
+        /// The file.
+        file: PathBuf,
+        /// The pattern that it misses by the least.
+        nearest: Option<String>,
     },
     /// The file has no bundle.
     #[error("no signature of {} found", file.display())]

@@ -10,13 +10,25 @@ use keys::{Digest, HashAlgorithm, KeyAlgorithm, PublicKey};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use trust_root::TrustedRoot;
-use verify::{AcceptedSigner, Policy, Verified};
+use verify::{AcceptedSigner, Policy, PolicyFile, Rule, Verified};
 
 use crate::accepted::SignerName;
 use crate::file::artifact::Artifact;
 use crate::file::error::Error;
 use crate::file::signature::FileSignature;
 use crate::report::facts;
+
+/// The rule of `policy` for `artifact`.
+///
+/// # Errors
+/// [`Error::NoRule`].
+pub fn rule_for(artifact: &Artifact, policy: &PolicyFile) -> Result<Rule, Error> {
+    let path = artifact.name();
+    policy.file_rule(path).cloned().ok_or_else(|| Error::NoRule {
+        file: path.to_owned(),
+        nearest: policy.nearest_of_files(path).map(str::to_owned),
+    })
+}
 
 /// Verifies files by one policy.
 #[derive(Clone)]

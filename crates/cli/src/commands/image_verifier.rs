@@ -1,0 +1,87 @@
+//! `ambisign image-verifier`: the verdict is the exit code, and its reason one line of stdout.
+
+use std::sync::Arc;
+
+use image_signing::node::{Admission, Node, NodeEnv, NodeRequest};
+use image_signing::{Error, ImageVerifier};
+
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::flags::{ImageVerifierFlags, TrustFlags};
+use crate::plan;
+
+pub(crate) async fn image_verifier(
+    flags: &ImageVerifierFlags,
+    context: &Arc<Context>,
+) -> Result<(), Failure> {
+    let env = Arc::new(NodeEnv::new(Arc::clone(&context.env), &flags.config));
+    let context = &context.at_node(env, flags.providers());
+    let mut audit = flags.audit;
+    let decided = decide(flags, &mut audit, context).await;
+    context.console.settle();
+    match decided {
+        Ok(admission) => {
+            admission.warnings.iter().for_each(|warning| context.console.warning(warning));
+            context.console.data(&admission.reason);
+            Ok(())
+        }
+        Err(failure) => {
+            let reason = failure.line();
+            if !audit {
+                context.console.data(&reason);
+                return Err(failure);
+            }
+            context.console.data(&format!("admitted by audit, would be refused: {reason}"));
+            context.console.warning(&format!("audit: {} would be refused: {reason}", flags.name));
+            Ok(())
+        }
+    }
+}
+
+async fn decide(
+    flags: &ImageVerifierFlags,
+    audit: &mut bool,
+    context: &Context,
+) -> Result<Admission, Failure> {
+    let request = NodeRequest::new(&flags.name, &flags.digest)?;
+    let host = context.host(&context.settings());
+    let node = Node::load(&flags.config.join("policy.toml"), &flags.cache, &host).await?;
+    *audit |= node.policy().is_audit();
+    let image = request.image();
+    let work = async {
+        request.check_descriptor(&flags.stdin_media_type, std::io::stdin()).await?;
+        let file = flags.config.join("trusted_root.json");
+        let trusted_root = file.exists().then_some(file);
+        let trust = TrustFlags { trusted_root, offline: true };
+        let root = Arc::new(plan::trusted_root(&trust, context).await?);
+        let registry = plan::registry(&flags.registry, &[image.clone()], None, context)?;
+        let verifier =
+            ImageVerifier::new(registry, Arc::clone(&root), host.clock.clone(), node.signers());
+        context.console.wait_for(&format!("waiting for the registry of {image}"));
+        node.admit(image, &root, verifier.verify(image))
+            .await
+            .map_err(|error| refused(error, flags))
+    };
+    let limit = node.policy().timeout().min(context.deadline.left());
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+        let failure = Failure::new(Exit::Failed, format!("no verdict about {image} in {limit:?}"));
+        let failure = context.console.unfinished().into_iter().fold(failure, Failure::cause);
+        Err(failure.hint(
+            "check the registry; or set timeout-seconds of [node] in policy.toml, and a greater \
+             per_verifier_timeout in containerd's configuration",
+        ))
+    })
+}
+
+fn refused(error: Error, flags: &ImageVerifierFlags) -> Failure {
+    let unauthorized = matches!(&error, Error::Registry { source, .. }
+        if matches!(**source, oci_push::Error::Unauthorized { .. }));
+    let mut failure = Failure::from(error);
+    if unauthorized {
+        failure.hints = vec![format!(
+            "put credentials into {}, or name a credential provider",
+            flags.config.join("config.json").display()
+        )];
+    }
+    failure
+}
