@@ -19,6 +19,7 @@ mod keys;
 mod leniency;
 mod moved;
 mod moving;
+mod node;
 mod record;
 mod slow_writers;
 mod together;

@@ -30,6 +30,7 @@ mod masks;
 mod misissued;
 mod moving;
 mod network;
+mod node;
 mod outputs;
 mod outside;
 mod policy;

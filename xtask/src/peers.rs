@@ -14,7 +14,8 @@ use xshell::{Shell, cmd};
 use crate::workspace;
 
 /// Package and the programs that must come out of it.
-const DEBIAN: [(&str, &[&str]); 10] = [
+const DEBIAN: [(&str, &[&str]); 11] = [
+    ("containerd", &["containerd", "ctr"]),
     ("cosign", &["cosign"]),
     ("oras", &["oras"]),
     ("docker-registry", &["docker-registry"]),

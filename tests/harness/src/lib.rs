@@ -11,6 +11,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod containerd;
 mod earlier;
 mod hostile;
 mod interop;
@@ -22,6 +23,7 @@ mod program;
 mod setup;
 mod skip;
 
+pub use crate::containerd::Containerd;
 pub use crate::earlier::{certificate_pem, rekor_bundle};
 pub use crate::hostile::{HostileServer, RawRequest, Reply};
 pub use crate::interop::{Identity, Interop, Library, RegistryKind, Signer};

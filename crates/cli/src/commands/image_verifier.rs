@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use image_signing::node::{Admission, Node, NodeEnv, NodeRequest};
+use image_signing::node::{Admission, Node, NodeEnv, NodeRequest, warn_system_log};
 use image_signing::{Error, ImageVerifier};
 
 use crate::context::Context;
@@ -31,8 +31,9 @@ pub(crate) async fn image_verifier(
                 context.console.data(&reason);
                 return Err(failure);
             }
-            context.console.data(&format!("admitted by audit, would be refused: {reason}"));
-            context.console.warning(&format!("audit: {} would be refused: {reason}", flags.name));
+            let line = format!("admitted by audit, would be refused: {reason}");
+            context.console.data(&line);
+            warn_system_log(&line);
             Ok(())
         }
     }

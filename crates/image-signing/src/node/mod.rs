@@ -13,6 +13,7 @@ mod judge;
 mod match_image;
 mod providers;
 mod request;
+mod system_log;
 mod yaml;
 
 pub use self::environment::NodeEnv;
@@ -20,3 +21,4 @@ pub use self::error::NodeError;
 pub use self::judge::{Admission, Node};
 pub use self::providers::CredentialProviders;
 pub use self::request::{NodeRequest, containerd_arguments};
+pub use self::system_log::warn_system_log;
