@@ -133,7 +133,7 @@ fn every_mistake_in_a_policy_file_is_told_with_its_place() {
     let rule = |rest: &str| format!("[[images]]\npatterns = [\"**\"]\n{rest}\n");
     let signer = "[[images.identities]]\nidentity = 'x'\nissuer = 'y'\n";
     for (text, said) in [
-        (String::new(), "missing field `images`"),
+        (String::new(), "expected at least one rule, in [[images]] or [[files]]"),
         ("images = []".to_owned(), "images: expected at least one rule"),
         ("[[images]\n".to_owned(), "line 1"),
         (rule("identities = []"), "images[0]: expected at least one pattern and one identity"),
@@ -184,6 +184,86 @@ fn every_mistake_in_a_policy_file_is_told_with_its_place() {
         .ends(2)
         .says(&["--identity-policy <FILE>' cannot be used with"]);
     verify().arg(&path).run().ends(10);
+}
+
+#[test]
+fn a_policy_file_says_who_may_sign_which_files() {
+    let setup = Setup::new();
+    let file = setup.write("release.tar", "content");
+    setup.job().args(["sign-blob"]).arg(&file).run().ends(0);
+    let write = |pattern: &str, identity: &str| {
+        let issuer = setup.sandbox.github_issuer();
+        let rule = format!(
+            "[[files]]\npatterns = [\"{pattern}\"]\n[[files.identities]]\n\
+             identity = \"{identity}\"\nissuer = \"{issuer}\"\n"
+        );
+        setup.write("policy.toml", rule)
+    };
+    let verify = |policy: &std::path::Path| {
+        let verify = setup.program().args(["verify-blob", "--identity-policy"]).arg(policy);
+        verify.arg("release.tar").run()
+    };
+    let signer = setup.sandbox.github_identity();
+    verify(&write("*.tar", &signer)).ends(0).says(&["Verified OK"]);
+    verify(&write("*.tar", "someone")).ends(12).says(&["identity: expected \"someone\""]);
+    verify(&write("dist/*.tar", &signer)).ends(1).says(&[
+        "no rule of the policy file matches release.tar; the nearest pattern is \"dist/*.tar\"",
+        "hint: add a rule whose patterns match",
+    ]);
+    let images = "[[images]]\npatterns = ['**']\nidentities = [{identity='x',issuer='y'}]";
+    verify(&setup.write("images.toml", images)).ends(1).says(&["no rule of the policy file"]);
+    let attest = setup.job().args(["attest-blob", "--predicate"]).arg(&file);
+    attest.args(["--bundle", "a.json"]).arg(&file).run().ends(0);
+    let verify = setup.program().args(["verify-blob-attestation", "--bundle", "a.json"]);
+    let policy = write("*.tar", &signer);
+    verify.arg("--identity-policy").arg(policy).arg("release.tar").run().ends(0);
+}
+
+#[test]
+fn yaml_and_the_nearest_pattern_are_named() {
+    let setup = Setup::new();
+    let image = setup.image("acme/team/app");
+    let verify = |text: &str| {
+        let policy = setup.write("policy", text);
+        setup.program().args(["verify", &image, "--identity-policy"]).arg(policy).run()
+    };
+    let yaml = "# ours\nimages:\n- patterns: ['**']\n";
+    verify(yaml).ends(2).says(&["line 2: this is YAML; a policy file is TOML"]);
+    let registry = setup.sandbox.registry();
+    let rule = format!(
+        "[[images]]\npatterns = ['quay.io/x', '{registry}/acme/*']\n\
+         identities = [{{identity='x',issuer='y'}}]"
+    );
+    let nearest = format!("the nearest pattern is \"{registry}/acme/*\"");
+    verify(&rule).ends(1).says(&[&format!("matches {registry}/acme/team/app"), &nearest]);
+}
+
+#[test]
+fn the_text_of_a_verification_has_a_line_for_each_signer_with_times_and_indexes() {
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    for _ in 0..3 {
+        setup.job().args(["sign", &image]).run().ends(0);
+    }
+    setup.workload().args(["sign", &image]).run().ends(0);
+    let verify = |policy: &[&str]| {
+        let verify = setup.program().args(["verify", "-o", "text", &image]).args(policy);
+        verify.run().ends(0).stdout
+    };
+    let job = setup.by_job();
+    let text = verify(&job.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(text.lines().count(), 1, "{text}");
+    let signer = format!(
+        "signed by {} ({}), 3 signatures ",
+        setup.sandbox.github_identity(),
+        setup.sandbox.github_issuer()
+    );
+    assert!(text.contains(&signer) && text.contains(", log indexes 0, 1, 2"), "{text}");
+    let text =
+        verify(&["--certificate-identity-regexp", ".*", "--certificate-oidc-issuer-regexp", ".*"]);
+    assert_eq!(text.lines().count(), 2, "{text}");
+    let workload = text.lines().find(|line| line.contains("spiffe://")).unwrap();
+    assert!(workload.contains(") at 20") && workload.ends_with("Z, log index 3"), "{workload}");
 }
 
 #[test]

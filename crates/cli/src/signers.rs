@@ -2,22 +2,31 @@
 
 use std::path::Path;
 
-use image_signing::AcceptedSigners;
+use image_signing::file::{Artifact, rule_for};
 use keys::PublicKey;
-use verify::{AcceptedSigner, Formats, Policy, PolicyFile, StringMatch};
+use verify::{AcceptedSigner, Formats, Policy, PolicyFile, Rule, StringMatch};
 
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _};
 use crate::files;
-use crate::flags::{PolicyFlags, SignerFlags};
+use crate::flags::{PolicyFlags, SignerFlags, VerifyFileFlags};
 
 /// The signers in the policy file of `--identity-policy`.
-pub(crate) async fn policy_file(
-    path: &Path,
-    context: &Context,
-) -> Result<AcceptedSigners, Failure> {
+pub(crate) async fn policy_file(path: &Path, context: &Context) -> Result<PolicyFile, Failure> {
     let file = files::parse("--identity-policy", path, POLICY_CAP, context, PolicyFile::parse);
-    file.await.map(AcceptedSigners::file)
+    file.await
+}
+
+/// Who must have signed `artifact`, from `--identity-policy` or the flags that name a signer.
+pub(crate) async fn of_file(
+    artifact: &Artifact,
+    flags: &VerifyFileFlags,
+    context: &Context,
+) -> Result<Rule, Failure> {
+    match &flags.file.identity_policy {
+        Some(path) => Ok(rule_for(artifact, &policy_file(path, context).await?)?),
+        None => signer(&flags.policy, context).await.map(Rule::from),
+    }
 }
 
 /// The signer that the flags name.

@@ -1,5 +1,6 @@
 //! Signatures that were verified.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use bundle::Envelope;
@@ -8,6 +9,7 @@ use verify::Verified;
 
 use crate::image::{Image, Target};
 use crate::refusal::Refusal;
+use crate::time::rfc3339;
 
 /// An image with as many acceptable signatures as are required.
 #[derive(Debug)]
@@ -27,17 +29,54 @@ pub struct VerifiedImage {
 }
 
 impl VerifiedImage {
-    /// What a program tells people: a line for each signature.
+    /// What a program tells people: a line for each signer, with the times and the log entries of
+    /// their signatures.
     pub fn lines(&self) -> Vec<String> {
         let (image, digest) = (&self.image, self.resolved.digest());
         let by_index = self.index.as_ref().map_or_else(String::new, |index| {
             format!(" by its index {} ({})", index.name(), index.resolved().digest())
         });
-        let line = |it: &VerifiedSignature| {
-            format!("verified {image} ({digest}){by_index} signed by {}", it.signer())
+        let mut signers: Vec<(SignerName, Vec<&Verified>)> = Vec::new();
+        for signature in &self.signatures {
+            let signer = signature.signer();
+            match signers.iter_mut().find(|(known, _)| *known == signer) {
+                Some((_, signatures)) => signatures.push(&signature.verified),
+                None => signers.push((signer, vec![&signature.verified])),
+            }
+        }
+        let line = |(signer, signatures): &(SignerName, Vec<&Verified>)| {
+            let when = when_and_where(signatures);
+            format!("verified {image} ({digest}){by_index} signed by {signer}{when}")
         };
-        self.signatures.iter().map(line).collect()
+        signers.iter().map(line).collect()
     }
+}
+
+/// The verified times of some signatures and the indexes of their log entries, as the end of a
+/// line.
+pub(crate) fn when_and_where(signatures: &[&Verified]) -> String {
+    let mut end = String::new();
+    if signatures.len() > 1 {
+        end.push_str(&format!(", {} signatures", signatures.len()));
+    }
+    let first = |it: &&Verified| it.times().iter().map(|time| time.time).min();
+    let times: BTreeSet<_> = signatures.iter().filter_map(first).map(rfc3339).collect();
+    match (times.first(), times.last()) {
+        (Some(first), Some(last)) if first != last => {
+            end.push_str(&format!(" from {first} to {last}"));
+        }
+        (Some(time), _) => end.push_str(&format!(" at {time}")),
+        _ => (),
+    }
+    let entries = signatures.iter().flat_map(|it| it.log_entries());
+    let indexes: BTreeSet<_> = entries.filter_map(|entry| entry.log_index).collect();
+    let indexes: Vec<_> = indexes.iter().map(ToString::to_string).collect();
+    match indexes.as_slice() {
+        [] => (),
+        [one] => end.push_str(&format!(", log index {one}")),
+        many => end.push_str(&format!(", log indexes {}", many.join(", "))),
+    }
+    end
 }
 
 /// A signature or attestation of an image that was verified.

@@ -21,5 +21,5 @@ pub use self::pairs::{PairError, Pairs, check_overwrites, pairs};
 pub use self::paths::{bundle_path, is_same_file, older_bundle_path};
 pub use self::sign::{FileSigningReport, FileToSign, SignedFile, danger};
 pub use self::signature::FileSignature;
-pub use self::verify::{FileVerificationReport, FileVerifier, VerifiedFile};
+pub use self::verify::{FileVerificationReport, FileVerifier, VerifiedFile, rule_for};
 pub use self::write::{check_writable, write_atomically};

@@ -51,7 +51,7 @@ impl Job<'_> {
         let Self { flags, context, .. } = self;
         let images = self.images()?;
         let signers = match &flags.file.identity_policy {
-            Some(path) => Ok(signers::policy_file(path, context).await?),
+            Some(path) => Ok(AcceptedSigners::file(signers::policy_file(path, context).await?)),
             None => signers::signer(&flags.policy, context).await.map(AcceptedSigners::rule),
         };
         if let (Err(failure), true) = (&signers, flags.policy.names_nobody()) {

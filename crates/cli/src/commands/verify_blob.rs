@@ -54,8 +54,9 @@ async fn verify(
     flags: &VerifyFileFlags,
     context: &Context,
 ) -> Result<(), Failure> {
-    let signer = signers::signer(&flags.policy, context).await;
-    if let (Err(failure), true) = (&signer, flags.policy.names_nobody()) {
+    let signer = signers::of_file(artifact, flags, context).await;
+    let is_nobody = flags.policy.names_nobody() && flags.file.identity_policy.is_none();
+    if let (Err(failure), true) = (&signer, is_nobody) {
         // Reported before any file is read. The signer of the file is then offered as a hint.
         context.fail(failure);
         let signature = signature.await?;

@@ -271,6 +271,8 @@ pub(crate) struct VerifyFileFlags {
     #[command(flatten)]
     pub(crate) policy: PolicyFlags,
     #[command(flatten)]
+    pub(crate) file: PolicyFileFlags,
+    #[command(flatten)]
     pub(crate) trust: TrustFlags,
 }
 

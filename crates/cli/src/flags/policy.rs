@@ -69,12 +69,12 @@ fn regexp(text: &str) -> Result<StringMatch, Box<dyn std::error::Error + Send + 
     Ok(StringMatch::regexp(&nonempty::<String>(text)?)?)
 }
 
-/// A file with the expected signers of many images.
+/// A file with the expected signers of many images and files.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Policy")]
 pub(crate) struct PolicyFileFlags {
-    /// A policy file (TOML or JSON): which identities may sign which images, and how many of them
-    /// must.
+    /// A policy file (TOML or JSON): which identities may sign which images and files, and how many
+    /// of them must.
     #[arg(long, value_name = "FILE")]
     #[arg(conflicts_with_all = ["SignerFlags", "ExtensionFlags", "key"])]
     pub(crate) identity_policy: Option<PathBuf>,
