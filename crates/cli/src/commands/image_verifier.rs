@@ -55,7 +55,7 @@ async fn decide(
         let trusted_root = file.exists().then_some(file);
         let trust = TrustFlags { trusted_root, offline: true };
         let root = Arc::new(plan::trusted_root(&trust, context).await?);
-        let registry = plan::registry(&flags.registry, &[image.clone()], None, context)?;
+        let registry = plan::registry(&flags.registry, std::slice::from_ref(image), None, context)?;
         let verifier =
             ImageVerifier::new(registry, Arc::clone(&root), host.clock.clone(), node.signers());
         context.console.wait_for(&format!("waiting for the registry of {image}"));
