@@ -1,185 +1,157 @@
-//! What ambisign costs, beside cosign, on the same machine in the same run.
+//! What ambisign costs, beside other programs, on the same machine in the same run.
+//!
+//! The programs run in turn, so that what disturbs the machine disturbs all of them; medians count,
+//! and ratios are taken pair by pair. `bench/scenarios.rs` is the table of what is measured.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+mod chart;
+mod in_process;
+mod lab;
+mod proxy;
+mod report;
+mod rounds;
+mod scenarios;
+mod traffic;
+mod work;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use xshell::cmd;
 
-use crate::measure::{Cost, cost};
-use crate::stage::{Registry, Stage};
+use self::lab::{Lab, Program};
+use self::report::{Report, Setting};
+use self::scenarios::SCENARIOS;
+use self::work::Bench;
 use crate::{peers, workspace};
 
-/// How often each command is run; the median counts.
-const RUNS: usize = 5;
+/// The scenario that is not in the table.
+const IN_PROCESS: &str = "in-process";
 
-/// How many images are signed in one call.
-const IMAGES: usize = 10;
-
-/// The size of the file that is signed, in bytes.
-const LARGE: u64 = 1 << 30;
-
-/// Who signs.
-const EMAIL: &str = "someone@example.org";
-
-/// The task.
-pub(crate) fn run() -> Result<()> {
-    let cosign = peers::fetch()?.join("usr/bin/cosign");
-    println!("Building the release program ...");
-    let ambisign = workspace::build_release()?;
-    let stage = Stage::set(Registry::Sandbox)?;
-    let bench = Bench { stage, programs: [("ambisign", ambisign), ("cosign", cosign)] };
-    bench.run()?;
-    bench.stage.strike()?;
-    println!("\nOne bundle verified in process, and the signature checks in it alone:\n");
+/// The task. Arguments are names of scenarios or beginnings of names; `--rounds N` is for all.
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    let asked = Asked::parse(arguments)?;
+    if asked.list {
+        SCENARIOS.iter().for_each(|one| println!("{:<30} {}", one.name, one.work.text()));
+        println!("{IN_PROCESS:<30} one bundle verified in process");
+        return Ok(());
+    }
     let shell = workspace::shell()?;
-    let verification =
-        cmd!(shell, "cargo bench --quiet --locked -p ambisign-verify --bench verification");
-    Ok(verification.quiet().run()?)
+    // The sandbox and the proxies are in this program: compiled for use, they cost little beside
+    // the programs that are measured.
+    if cfg!(debug_assertions) {
+        peers::fetch()?;
+        println!("Building ...");
+        cmd!(shell, "cargo run --quiet --locked --profile bench -p xtask -- bench {arguments...}")
+            .quiet()
+            .run()?;
+        return Ok(());
+    }
+    let ambisign = match &asked.program {
+        Some(program) => program.into(),
+        None => workspace::build_release()?,
+    };
+    let lab = Lab::open(ambisign)?;
+    let outcome = measure(&lab, &asked);
+    lab.stage.strike()?;
+    outcome
 }
 
-struct Bench {
-    stage: Stage,
-    programs: [(&'static str, PathBuf); 2],
+fn measure(lab: &Lab, asked: &Asked) -> Result<()> {
+    let directory = workspace::target().join("bench");
+    let setting = Setting { date: date()?, machine: machine()?, versions: versions(lab)? };
+    let mut report = Report { setting, outcomes: vec![], in_process: None, more: vec![] };
+    println!("{}", report.head());
+    let bench = Bench::new(lab);
+    for scenario in SCENARIOS.iter().filter(|one| asked.wants(one.name)) {
+        lab.stage.go_on()?;
+        let rounds = asked.rounds.unwrap_or(scenario.rounds);
+        let outcome = rounds::measure(&bench, scenario, rounds)?;
+        outcome.rows.iter().for_each(|row| print!("{}", report::line(&outcome, row)));
+        scenario.goals.iter().for_each(|goal| print!("{}", report::goal_line(&outcome, goal)));
+        report.outcomes.push(outcome);
+        // What was measured so far is there if the rest is interrupted.
+        report.write(&directory)?;
+    }
+    if asked.wants(IN_PROCESS) {
+        let in_process = in_process::run()?;
+        println!("{}", in_process.markdown());
+        report.in_process = Some(in_process);
+    }
+    report.write(&directory)?;
+    println!("\n{}", directory.join("report.md").display());
+    Ok(())
 }
 
-impl Bench {
-    fn run(&self) -> Result<()> {
-        let cores = std::thread::available_parallelism()?;
-        println!("\n{cores} cores, {}; the median of {RUNS} runs\n", std::env::consts::ARCH);
-        println!("| | | wall ms | CPU ms | memory MB | size MB |");
-        println!("|---|---|---:|---:|---:|---:|");
-        self.row("`version`", |_, program| {
-            let bytes = std::fs::metadata(program)?.len();
-            Ok((self.median(program, || Ok(vec!["version".to_owned()]))?, Some(bytes)))
-        })?;
-        self.identities()?;
-        for (version, what) in [
-            (sandbox::RekorVersion::V1, "`sign`, Rekor v1"),
-            (sandbox::RekorVersion::V2, "`sign`, Rekor v2"),
-        ] {
-            self.row(what, |name, program| {
-                let image = self.stage.push("bench/app", name, name)?;
-                let sign = || Ok([self.signing("sign", version)?, vec![image.clone()]].concat());
-                Ok((self.median(program, sign)?, None))
-            })?;
+/// What is asked for on the command line.
+#[derive(Default)]
+struct Asked {
+    names: Vec<String>,
+    rounds: Option<usize>,
+    program: Option<String>,
+    list: bool,
+}
+
+impl Asked {
+    fn parse(arguments: &[String]) -> Result<Self> {
+        let mut asked = Self::default();
+        let mut rest = arguments.iter();
+        while let Some(argument) = rest.next() {
+            match argument.as_str() {
+                "--list" => asked.list = true,
+                "--rounds" => {
+                    let number = rest.next().context("--rounds needs a number")?;
+                    let number: usize = number.parse().context("--rounds needs a number")?;
+                    asked.rounds = Some(number.clamp(1, 1000));
+                }
+                "--program" => {
+                    let path = rest.next().context("--program needs a file")?;
+                    let path = std::path::absolute(path)?;
+                    asked.program = Some(path.display().to_string());
+                }
+                flag if flag.starts_with('-') => bail!("there is no flag {flag}"),
+                name => asked.names.push(name.to_owned()),
+            }
         }
-        self.row(&format!("`sign` of {IMAGES} images"), |name, program| {
-            let push = |number| {
-                let repository = format!("bench/{name}{number}");
-                self.stage.push(&repository, "v1", &repository)
-            };
-            let images = (0..IMAGES).map(push).collect::<Result<Vec<_>>>()?;
-            let sign =
-                || Ok([self.signing("sign", sandbox::RekorVersion::V1)?, images.clone()].concat());
-            Ok((self.median(program, sign)?, None))
-        })?;
-        self.row("`verify`, one signature", |name, program| {
-            let greeting = format!("{name} once");
-            let image = self.stage.push("bench/once", name, &greeting)?;
-            let sign = self.signing("sign", sandbox::RekorVersion::V1)?;
-            self.once(program, &[sign, vec![image.clone()]].concat())?;
-            let verify = || Ok([self.verifying("verify"), vec![image.clone()]].concat());
-            Ok((self.median(program, verify)?, None))
-        })?;
-        let large = self.stage.home().join("large");
-        File::create(&large)?.set_len(LARGE)?;
-        let [large, bundle] =
-            [large, self.stage.home().join("bundle.json")].map(|path| path.display().to_string());
-        let target = || vec!["--bundle".to_owned(), bundle.clone(), large.clone()];
-        self.row("`sign-blob`, 1 GiB", |_, program| {
-            let sign =
-                || Ok([self.signing("sign-blob", sandbox::RekorVersion::V1)?, target()].concat());
-            Ok((self.median(program, sign)?, None))
-        })?;
-        self.row("`verify-blob`, 1 GiB", |_, program| {
-            let verify = || Ok([self.verifying("verify-blob"), target()].concat());
-            Ok((self.median(program, verify)?, None))
-        })
-    }
-
-    /// A row for each program, as Markdown.
-    fn row(
-        &self,
-        what: &str,
-        measure: impl Fn(&str, &Path) -> Result<(Cost, Option<u64>)>,
-    ) -> Result<()> {
-        for (name, program) in &self.programs {
-            let (cost, bytes) = measure(name, program)?;
-            print_row(what, name, &cost, bytes);
+        let known = |name: &String| {
+            IN_PROCESS.starts_with(name.as_str())
+                || SCENARIOS.iter().any(|one| one.name.starts_with(name.as_str()))
+        };
+        match asked.names.iter().find(|name| !known(name)) {
+            Some(name) => bail!("there is no scenario {name:?}: `cargo xtask bench --list`"),
+            None => Ok(asked),
         }
-        Ok(())
     }
 
-    /// From a cold start to a token and what its certificate will say. cosign has no such command.
-    fn identities(&self) -> Result<()> {
-        let [(name, program), _] = &self.programs;
-        for (place, what) in [
-            ("github", "a GitHub job"),
-            ("spiffe", "a SPIFFE workload"),
-            ("token-file", "a token file"),
-        ] {
-            let env = self.stage.running.platform_env(place)?;
-            let command = [program.display().to_string(), "identity".to_owned()];
-            let one = |_| cost(&command, &self.stage.env(&env));
-            let cost = median((0..RUNS).map(one).collect::<Result<Vec<_>>>()?)?;
-            print_row(&format!("`identity` of {what}"), name, &cost, None);
-        }
-        Ok(())
-    }
-
-    /// The beginning of a command that signs, with a new token.
-    fn signing(&self, command: &str, log: sandbox::RekorVersion) -> Result<Vec<String>> {
-        let sandbox = &self.stage.running;
-        let token = self.stage.home().join("token");
-        std::fs::write(&token, sandbox.email_token(EMAIL)?)?;
-        let config = sandbox.signing_config(log).display().to_string();
-        let token = token.display().to_string();
-        let arguments = [command, "--yes", "--signing-config", &config, "--identity-token", &token];
-        Ok(self.trusting(&arguments))
-    }
-
-    /// The beginning of a command that verifies.
-    fn verifying(&self, command: &str) -> Vec<String> {
-        let issuer = self.stage.running.endpoints().oidc.clone();
-        let identity = ["--certificate-identity", EMAIL, "--certificate-oidc-issuer", &issuer];
-        self.trusting(&[[command].as_slice(), &identity].concat())
-    }
-
-    fn trusting(&self, arguments: &[&str]) -> Vec<String> {
-        let root = self.stage.running.trusted_root().display().to_string();
-        let root = ["--trusted-root", &root];
-        [arguments, &root].concat().into_iter().map(str::to_owned).collect()
-    }
-
-    /// What one of several runs costs, as a rule.
-    fn median(&self, program: &Path, arguments: impl Fn() -> Result<Vec<String>>) -> Result<Cost> {
-        let one = |_| self.once(program, &arguments()?);
-        median((0..RUNS).map(one).collect::<Result<Vec<_>>>()?)
-    }
-
-    fn once(&self, program: &Path, arguments: &[String]) -> Result<Cost> {
-        self.stage.go_on()?;
-        let command = [&[program.display().to_string()], arguments].concat();
-        cost(&command, &self.stage.env(&[]))
+    /// A whole name means that scenario alone.
+    fn wants(&self, name: &str) -> bool {
+        let whole = |asked: &&String| SCENARIOS.iter().any(|one| one.name == **asked);
+        let by_name = |asked: &String| {
+            if whole(&asked) { asked == name } else { name.starts_with(asked.as_str()) }
+        };
+        self.names.is_empty() || self.names.iter().any(by_name)
     }
 }
 
-/// The median run, by wall time, with the most memory that any run was seen to need.
-fn median(mut costs: Vec<Cost>) -> Result<Cost> {
-    let memory = costs.iter().filter_map(|cost| cost.memory).max();
-    costs.sort_by_key(|cost| cost.wall);
-    let median = costs.get(costs.len() / 2).copied().context("nothing was measured")?;
-    Ok(Cost { memory, ..median })
+fn date() -> Result<String> {
+    let shell = workspace::shell()?;
+    Ok(cmd!(shell, "date -u +%Y-%m-%d").quiet().read()?)
 }
 
-/// One row of a table in Markdown.
-fn print_row(what: &str, name: &str, cost: &Cost, bytes: Option<u64>) {
-    let size = bytes.map_or_else(String::new, |bytes| format!("{:.1}", bytes as f64 / 1e6));
-    let wall = cost.wall.as_secs_f64() * 1e3;
-    let cpu = cost.cpu.as_secs_f64() * 1e3;
-    let memory = cost
-        .memory
-        .map_or_else(|| "?".to_owned(), |memory| format!("{:.1}", memory as f64 / 1024.0));
-    println!("| {what} | {name} | {wall:.1} | {cpu:.1} | {memory} | {size} |");
+fn machine() -> Result<String> {
+    let cores = std::thread::available_parallelism()?;
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name"));
+    let model = model.map_or("unknown processor", |line| line.trim_start_matches([' ', '\t', ':']));
+    Ok(format!("{cores} cores, {model}, {} {}", std::env::consts::OS, std::env::consts::ARCH))
+}
+
+fn versions(lab: &Lab) -> Result<Vec<String>> {
+    let ours = std::fs::metadata(lab.path(Program::Ambisign))?.len();
+    let ours = format!("ambisign {} ({:.1} MB)", env!("CARGO_PKG_VERSION"), ours as f64 / 1e6);
+    let unpacked = workspace::target().join("peers/usr/bin/versions");
+    let unpacked = std::fs::read_to_string(unpacked).unwrap_or_default();
+    let wanted = ["cosign", "oras", "docker-registry", "sigstore-go"];
+    let theirs = unpacked
+        .lines()
+        .filter(|line| wanted.iter().any(|name| line.split(' ').next() == Some(name)))
+        .map(str::to_owned);
+    Ok(std::iter::once(ours).chain(theirs).collect())
 }

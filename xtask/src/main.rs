@@ -36,8 +36,9 @@ usage: cargo xtask <task>
   conformance [--suite DIR]
                      the cases of sigstore-conformance in tests/fixtures, or of another directory of
                      that shape
-  bench              start, memory, size, images and a large file, beside cosign; one bundle in
-                     process
+  bench [NAME...] [--list] [--rounds N] [--program FILE]
+                     what the program costs, beside cosign and others, with and without delays;
+                     writes target/bench/report.md, report.json and charts
   tidy               the architecture's invariants
   codegen [--check]  generate the code of proto/, or compare it
   ci                 what has to pass before a change lands
@@ -66,7 +67,7 @@ fn run(arguments: &[String]) -> Result<()> {
         "test" => ci::test(rest),
         "peers" => peers::fetch().map(drop),
         "interop" => ci::interop(rest),
-        "bench" => bench::run(),
+        "bench" => bench::run(rest),
         // The last two are the suite's own commands: this program is the client it is given.
         "conformance" | "sign-bundle" | "verify-bundle" => conformance::run(task, rest),
         "tidy" => tidy::run(),

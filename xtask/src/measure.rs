@@ -3,7 +3,9 @@
 //! The kernel keeps the processor time of finished children as one number over all of them, so each
 //! measurement happens in a process of its own: this task.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -19,12 +21,14 @@ pub(crate) struct Cost {
     pub(crate) memory: Option<u64>,
 }
 
-/// Runs `command` in a process of its own and returns what it cost. Its output is discarded.
-pub(crate) fn cost(command: &[String], env: &[(String, String)]) -> Result<Cost> {
+/// Runs `command` in the directory `at`, in a process of its own, and returns what it cost. Its
+/// output is discarded.
+pub(crate) fn cost(command: &[String], env: &[(String, String)], at: &Path) -> Result<Cost> {
     let this = std::env::current_exe()?;
     let output = Command::new(this)
         .arg("measure")
         .args(command)
+        .current_dir(at)
         .env_clear()
         .envs(env.iter().cloned())
         .stdin(Stdio::null())
@@ -51,36 +55,44 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     use nix::sys::time::TimeValLike as _;
 
     let (program, rest) = arguments.split_first().context("nothing to measure")?;
+    let own = peak_memory(std::process::id());
     let start = Instant::now();
     let mut child = Command::new(program).args(rest).stdout(Stdio::null()).spawn()?;
-    let mut memory = None;
-    let status = loop {
-        memory = peak_memory(child.id()).max(memory);
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        // A program that is over in a moment must not be missed.
-        if start.elapsed() > MOMENT {
-            std::thread::sleep(Duration::from_micros(50));
-        }
-    };
-    let wall = start.elapsed();
+    let (process, ended) = (child.id(), AtomicBool::new(false));
+    let (status, wall, memory) = std::thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut memory = None;
+            while !ended.load(Ordering::Relaxed) {
+                memory = peak_memory(process).max(memory);
+                // Short enough for a program of a few milliseconds; a longer one, and the servers
+                // that it waits for, keep the processor.
+                let pause = if start.elapsed() < MOMENT { 100 } else { 2000 };
+                std::thread::sleep(Duration::from_micros(pause));
+            }
+            memory
+        });
+        let status = child.wait();
+        let wall = start.elapsed();
+        ended.store(true, Ordering::Relaxed);
+        (status, wall, watch.join().unwrap_or(None))
+    });
+    let status = status?;
     ensure!(status.success(), "{program} ended with {status}");
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let cpu = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    let memory = memory.map_or_else(String::new, |memory| memory.to_string());
+    // The kernel's own account of a finished child is no less than what its parent used when it
+    // started it; above that it is exact.
+    let kernel = u64::try_from(usage.max_rss()).ok().filter(|all| Some(*all) > own);
+    let memory = kernel.max(memory).map_or_else(String::new, |memory| memory.to_string());
     println!("{} {cpu} {memory}", wall.as_micros());
     Ok(())
 }
 
 #[cfg(unix)]
-const MOMENT: Duration = Duration::from_millis(50);
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// The peak of a running process so far, in KiB, where procfs tells it.
-///
-/// The kernel's own account of a finished child (`ru_maxrss`) is no less than what its parent used
-/// when it started it, which is more than a small program ever needs. So the process is watched;
-/// what grows in its last few microseconds is missed.
+/// What grows in its last few microseconds is missed.
 #[cfg(unix)]
 fn peak_memory(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;

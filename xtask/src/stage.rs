@@ -96,15 +96,30 @@ impl Stage {
 
     /// Pushes a small image for two platforms and returns its reference.
     pub(crate) fn push(&self, repository: &str, tag: &str, greeting: &str) -> Result<String> {
-        let host = self.registry.rsplit_once(':').map_or(self.registry.as_str(), |(host, _)| host);
+        self.push_to(&self.registry, repository, tag, &SampleImage::new(greeting))
+    }
+
+    /// Pushes `image` to `registry` and returns its reference.
+    pub(crate) fn push_to(
+        &self,
+        registry: &str,
+        repository: &str,
+        tag: &str,
+        image: &SampleImage,
+    ) -> Result<String> {
+        let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
         let loopback = ["127.0.0.1", "localhost", "[::1]"].contains(&host);
         let scheme = if loopback { "http" } else { "https" };
-        let base = Url::parse(&format!("{scheme}://{}/", self.registry))
-            .with_context(|| format!("{:?} is not the address of a registry", self.registry))?;
-        let image = SampleImage::new(greeting);
+        let base = Url::parse(&format!("{scheme}://{registry}/"))
+            .with_context(|| format!("{registry:?} is not the address of a registry"))?;
         let push = image.push(&self.http, &base, repository, tag);
         self.runtime.block_on(push).context("the image could not be pushed")?;
-        Ok(format!("{}/{repository}:{tag}", self.registry))
+        Ok(format!("{registry}/{repository}:{tag}"))
+    }
+
+    /// The runtime that the sandbox runs on.
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
     }
 
     /// A command in an environment that holds nothing but what is named: what this process found

@@ -21,12 +21,41 @@ use trust_root::TrustedRoot;
 use x509::{Certificate, precert_tbs, sct_signed_data};
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [task, what, threads] = arguments.as_slice()
+        && task == "rate"
+    {
+        return print_rate(what, threads.parse().expect("a number of threads"));
+    }
     divan::main();
     for (name, case) in [("rekor_v1", &*V1), ("rekor_v2_with_timestamp", &*V2)] {
         let ratio = case.ratio();
         println!("{name}: {ratio:.2} times its signature checks");
         assert!(ratio <= LIMIT, "{name} takes more than {LIMIT} times its signature checks");
     }
+}
+
+/// How often per second: for another program, which measures several of them in turn.
+fn print_rate(what: &str, threads: usize) {
+    let run = || match what {
+        "judge" => V1.judge(),
+        _ => V1.signatures.iter().for_each(Signature::check),
+    };
+    run();
+    let start = Instant::now();
+    let count = || {
+        let mut count = 0_u32;
+        while start.elapsed() < Duration::from_millis(500) {
+            run();
+            count += 1;
+        }
+        f64::from(count) / start.elapsed().as_secs_f64()
+    };
+    let rate: f64 = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(count)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("it ended")).sum()
+    });
+    println!("{rate}");
 }
 
 /// How much longer than the signature checks in it a verification may take.

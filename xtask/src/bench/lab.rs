@@ -1,0 +1,238 @@
+//! What the programs are measured with: services, registries, and proxies in front of both.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use sandbox::{RekorVersion, SampleImage};
+
+use super::proxy::{self, Log};
+use crate::measure;
+use crate::stage::{Registry, Stage};
+use crate::workspace;
+
+/// How long a registry behind a proxy takes for each request, in addition.
+pub(crate) const REGISTRY_DELAY: Duration = Duration::from_millis(20);
+
+/// The same of Fulcio, of Rekor and of the timestamp authority.
+pub(crate) const SERVICE_DELAY: Duration = Duration::from_millis(100);
+
+/// Who signs.
+const EMAIL: &str = "someone@example.org";
+
+/// A program that is measured.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Program {
+    Ambisign,
+    Cosign,
+    SigstoreGo,
+    SigstorePython,
+    Oras,
+    Openssl,
+    /// A process that does nothing.
+    True,
+}
+
+impl Program {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ambisign => "ambisign",
+            Self::Cosign => "cosign",
+            Self::SigstoreGo => "sigstore-go",
+            Self::SigstorePython => "sigstore-python",
+            Self::Oras => "oras",
+            Self::Openssl => "openssl",
+            Self::True => "true",
+        }
+    }
+}
+
+/// How far away services and registry are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Distance {
+    /// On this machine.
+    Near,
+    /// Behind the proxies.
+    Far,
+}
+
+/// Which registry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// docker-registry, which has no referrers API.
+    Tags,
+    /// The sandbox's, which has it.
+    Referrers,
+}
+
+/// Everything that runs while something is measured.
+pub(crate) struct Lab {
+    pub(crate) stage: Stage,
+    pub(crate) log: Log,
+    ambisign: PathBuf,
+    /// The addresses of the registries behind their proxies, by their own.
+    far: BTreeMap<String, String>,
+    far_config: PathBuf,
+}
+
+impl Lab {
+    /// Starts everything. `ambisign` is the release program.
+    pub(crate) fn open(ambisign: PathBuf) -> Result<Self> {
+        let stage = Stage::set(Registry::Docker)?;
+        let log = Log::default();
+        let front = |server: &str, delay| -> Result<String> {
+            let address = proxy::start(stage.runtime(), server, delay, &log)?;
+            Ok(address.to_string())
+        };
+        let mut far = BTreeMap::new();
+        for registry in [&stage.registry, stage.running.registry()] {
+            far.insert(registry.to_owned(), front(registry, REGISTRY_DELAY)?);
+        }
+        let config = stage.running.signing_config(RekorVersion::V1);
+        let mut text = std::fs::read_to_string(config)?;
+        let endpoints = stage.running.endpoints();
+        for url in [&endpoints.fulcio, &endpoints.rekor_v1, &endpoints.tsa] {
+            let server = url.strip_prefix("http://").context("a service without TLS")?;
+            let port = front(server, SERVICE_DELAY)?;
+            let port = port.rsplit(':').next().unwrap_or_default();
+            text = text.replace(url.as_str(), &format!("http://localhost:{port}"));
+        }
+        let far_config = stage.home().join("far_signing_config.json");
+        std::fs::write(&far_config, text)?;
+        Ok(Self { stage, log, ambisign, far, far_config })
+    }
+
+    /// The file of a program.
+    pub(crate) fn path(&self, program: Program) -> PathBuf {
+        let peers = workspace::target().join("peers");
+        match program {
+            Program::Ambisign => self.ambisign.clone(),
+            Program::Cosign => peers.join("usr/bin/cosign"),
+            Program::SigstoreGo => peers.join("usr/bin/sigstore-go-verification"),
+            Program::SigstorePython => peers.join("python/bin/python3"),
+            Program::Oras => peers.join("usr/bin/oras"),
+            Program::Openssl => PathBuf::from("/usr/bin/openssl"),
+            Program::True => PathBuf::from("/bin/true"),
+        }
+    }
+
+    /// The program as the first word of a command.
+    pub(crate) fn start(&self, program: Program) -> Vec<String> {
+        vec![self.path(program).display().to_string()]
+    }
+
+    /// Runs a command that is not measured.
+    pub(crate) fn quietly(&self, command: &[String]) -> Result<()> {
+        self.stage.go_on()?;
+        measure::cost(command, &self.stage.env(&[]), self.stage.home()).map(drop)
+    }
+
+    /// The beginning of a command that signs, with a new token.
+    pub(crate) fn signing(
+        &self,
+        program: Program,
+        command: &str,
+        distance: Distance,
+    ) -> Result<Vec<String>> {
+        let config = match distance {
+            Distance::Near => self.stage.running.signing_config(RekorVersion::V1),
+            Distance::Far => self.far_config.clone(),
+        };
+        let config = config.display().to_string();
+        let token = self.token()?.display().to_string();
+        let arguments = [command, "--yes", "--signing-config", &config, "--identity-token", &token];
+        Ok(self.trusting(program, &arguments))
+    }
+
+    /// A file with a new identity token.
+    pub(crate) fn token(&self) -> Result<PathBuf> {
+        let token = self.stage.home().join("token");
+        std::fs::write(&token, self.stage.running.email_token(EMAIL)?)?;
+        Ok(token)
+    }
+
+    /// The beginning of a command that verifies.
+    pub(crate) fn verifying(&self, program: Program, command: &str) -> Vec<String> {
+        let issuer = self.issuer();
+        let identity = ["--certificate-identity", EMAIL, "--certificate-oidc-issuer", &issuer];
+        self.trusting(program, &[[command].as_slice(), &identity].concat())
+    }
+
+    /// The identity of the signer, and its issuer.
+    pub(crate) fn identity(&self) -> (&'static str, String) {
+        (EMAIL, self.issuer())
+    }
+
+    fn issuer(&self) -> String {
+        self.stage.running.endpoints().oidc.clone()
+    }
+
+    fn trusting(&self, program: Program, arguments: &[&str]) -> Vec<String> {
+        let root = self.stage.running.trusted_root().display().to_string();
+        let mut command = self.start(program);
+        command.extend(arguments.iter().map(|&word| word.to_owned()));
+        command.extend(["--trusted-root".to_owned(), root]);
+        command
+    }
+
+    /// The registry's own address.
+    pub(crate) fn registry(&self, kind: Kind) -> &str {
+        match kind {
+            Kind::Tags => &self.stage.registry,
+            Kind::Referrers => self.stage.running.registry(),
+        }
+    }
+
+    /// The registry's address for a program that is measured.
+    pub(crate) fn registry_at(&self, kind: Kind, distance: Distance) -> &str {
+        let own = self.registry(kind);
+        match distance {
+            Distance::Near => own,
+            Distance::Far => self.far.get(own).map_or(own, String::as_str),
+        }
+    }
+
+    /// Pushes new images, `count` of them, and returns their names below the registry: repository
+    /// and digest.
+    pub(crate) fn push(&self, kind: Kind, group: &str, count: usize) -> Result<Vec<String>> {
+        let one = |number| {
+            self.stage.go_on()?;
+            let repository = format!("bench/{group}/{number}");
+            let image = SampleImage::new(&repository);
+            self.stage.push_to(self.registry(kind), &repository, "v1", &image)?;
+            Ok(format!("{repository}:v1@{}", image.digest()))
+        };
+        (0..count).map(one).collect()
+    }
+
+    /// A file of `size` bytes, all zero, that takes no room on the disk.
+    pub(crate) fn file(&self, size: u64) -> Result<PathBuf> {
+        let path = self.stage.home().join(format!("file-{size}"));
+        std::fs::File::create(&path)?.set_len(size)?;
+        Ok(path)
+    }
+
+    /// A directory of `count` different files of 1 KiB, and their paths.
+    pub(crate) fn files(&self, name: &str, count: usize) -> Result<Vec<PathBuf>> {
+        let directory = self.stage.home().join(name);
+        // Without the bundles of a run before.
+        if directory.exists() {
+            std::fs::remove_dir_all(&directory)?;
+        }
+        std::fs::create_dir(&directory)?;
+        let one = |number| {
+            let path = directory.join(format!("{number}"));
+            let mut content = format!("{number}\n").into_bytes();
+            content.resize(1024, b'.');
+            std::fs::write(&path, content)?;
+            Ok(path)
+        };
+        (0..count).map(one).collect()
+    }
+
+    /// The directory that everything is in.
+    pub(crate) fn home(&self) -> &Path {
+        self.stage.home()
+    }
+}

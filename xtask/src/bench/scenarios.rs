@@ -1,0 +1,272 @@
+//! The scenarios: a table, an entry each.
+
+use super::lab::Distance::{self, Far, Near};
+use super::lab::Kind::{self, Referrers, Tags};
+use super::lab::Program::{
+    self, Ambisign, Cosign, Openssl, Oras, SigstoreGo, SigstorePython, True,
+};
+
+/// Something that several programs do, measured in turn.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) work: Work,
+    pub(crate) kind: Kind,
+    pub(crate) distance: Distance,
+    pub(crate) rounds: usize,
+    /// The first one is ours.
+    pub(crate) programs: &'static [Program],
+    pub(crate) limit: Limit,
+    /// What ours must not exceed.
+    pub(crate) goals: &'static [Goal],
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Work {
+    Version,
+    /// Signs so many images in one call.
+    Sign(usize),
+    /// Signs an index with so many images.
+    Recursive(usize),
+    /// Attests a predicate of so many bytes.
+    Attest(usize),
+    /// Verifies so many images in one call, by tag.
+    Verify(usize),
+    /// Verifies one image by its digest.
+    VerifyDigest,
+    /// Verifies one image with so many signatures.
+    Signatures(usize),
+    /// Verifies one image with one signature among so many referrers.
+    OneAmong(usize),
+    /// Copies an image with its signature.
+    Copy,
+    /// Signs a file of so many bytes.
+    SignFile(u64),
+    /// Verifies a file of so many bytes.
+    VerifyFile(u64),
+    /// Signs so many files of 1 KiB: ours, and another program's, which may take fewer.
+    SignFiles(usize, usize),
+    /// Finds the identity of a place of the sandbox.
+    Identity(&'static str),
+}
+
+/// What no program can do better than.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    /// Another program of the scenario, which does the least that is needed.
+    Program(Program),
+    /// So many requests to the registry and to services that must follow one another.
+    Trips {
+        registry: u32,
+        services: u32,
+    },
+    None,
+}
+
+/// The most that a figure of ours may be, as a part of another program's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Goal {
+    pub(crate) figure: Figure,
+    pub(crate) of: Program,
+    pub(crate) most: f64,
+}
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Figure {
+    Wall,
+    Cpu,
+    Memory,
+    /// The size of the program.
+    Size,
+}
+
+const fn wall(most: f64) -> Goal {
+    Goal { figure: Figure::Wall, of: Cosign, most }
+}
+
+const fn memory(most: f64) -> Goal {
+    Goal { figure: Figure::Memory, of: Cosign, most }
+}
+
+const BOTH: &[Program] = &[Ambisign, Cosign];
+const GIB: u64 = 1 << 30;
+
+const fn near(name: &'static str, work: Work, kind: Kind, goals: &'static [Goal]) -> Scenario {
+    let (distance, rounds, programs) = (Near, 7, BOTH);
+    Scenario { name, work, kind, distance, rounds, programs, limit: Limit::None, goals }
+}
+
+const fn far(
+    name: &'static str,
+    work: Work,
+    kind: Kind,
+    (registry, services): (u32, u32),
+    goals: &'static [Goal],
+) -> Scenario {
+    let limit = Limit::Trips { registry, services };
+    Scenario { name, work, kind, distance: Far, rounds: 3, programs: BOTH, limit, goals }
+}
+
+/// To sign one image: find it, certificate, log, bundle, manifest, and without the referrers API
+/// the list of signatures, which is read before and after it is written.
+const SIGN: (u32, u32) = (3, 2);
+const SIGN_TAGS: (u32, u32) = (4, 2);
+
+/// To verify one by tag: the image, what refers to it, the manifest, the bundle.
+const VERIFY: (u32, u32) = (4, 0);
+const VERIFY_DIGEST: (u32, u32) = (3, 0);
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        rounds: 21,
+        programs: &[Ambisign, Cosign, True],
+        limit: Limit::Program(True),
+        ..near(
+            "start",
+            Work::Version,
+            Tags,
+            &[
+                Goal { figure: Figure::Cpu, of: Cosign, most: 1.0 / 8.0 },
+                memory(1.0 / 10.0),
+                Goal { figure: Figure::Size, of: Cosign, most: 1.0 / 11.0 },
+            ],
+        )
+    },
+    near("sign-1", Work::Sign(1), Tags, &[wall(3.0)]),
+    near("sign-1-referrers", Work::Sign(1), Referrers, &[wall(1.5)]),
+    near("sign-10", Work::Sign(10), Tags, &[wall(1.0 / 3.0)]),
+    near("sign-10-referrers", Work::Sign(10), Referrers, &[wall(1.0 / 3.0)]),
+    Scenario { rounds: 5, ..near("sign-50", Work::Sign(50), Tags, &[wall(1.0 / 3.0)]) },
+    Scenario {
+        rounds: 5,
+        ..near("sign-50-referrers", Work::Sign(50), Referrers, &[wall(1.0 / 3.0)])
+    },
+    Scenario { rounds: 3, ..near("sign-200", Work::Sign(200), Tags, &[memory(1.0 / 4.0)]) },
+    Scenario { rounds: 5, ..far("sign-1-far", Work::Sign(1), Tags, SIGN_TAGS, &[wall(1.0)]) },
+    Scenario {
+        rounds: 5,
+        ..far("sign-1-far-referrers", Work::Sign(1), Referrers, SIGN, &[wall(1.0)])
+    },
+    far("sign-10-far", Work::Sign(10), Tags, SIGN_TAGS, &[wall(1.0 / 8.0)]),
+    far("sign-10-far-referrers", Work::Sign(10), Referrers, SIGN, &[wall(1.0 / 8.0)]),
+    far("sign-50-far", Work::Sign(50), Tags, SIGN_TAGS, &[wall(1.0 / 8.0)]),
+    Scenario {
+        rounds: 1,
+        ..far("sign-200-far", Work::Sign(200), Tags, SIGN_TAGS, &[memory(1.0 / 4.0)])
+    },
+    near("verify-1", Work::Verify(1), Tags, &[]),
+    near("verify-10", Work::Verify(10), Tags, &[]),
+    near("verify-50", Work::Verify(50), Tags, &[]),
+    Scenario { rounds: 5, ..far("verify-1-far", Work::Verify(1), Tags, VERIFY, &[]) },
+    Scenario {
+        rounds: 5,
+        ..far("verify-digest-far", Work::VerifyDigest, Tags, VERIFY_DIGEST, &[wall(1.0 / 2.5)])
+    },
+    Scenario {
+        rounds: 5,
+        ..far(
+            "verify-digest-far-referrers",
+            Work::VerifyDigest,
+            Referrers,
+            VERIFY_DIGEST,
+            &[wall(1.0 / 2.5)],
+        )
+    },
+    Scenario {
+        rounds: 5,
+        ..far("verify-10-far", Work::Verify(10), Tags, VERIFY, &[wall(1.0 / 8.0)])
+    },
+    far("verify-50-far", Work::Verify(50), Tags, VERIFY, &[wall(1.0 / 8.0)]),
+    near("signatures-100", Work::Signatures(100), Referrers, &[wall(1.0 / 8.0)]),
+    far("signatures-100-far", Work::Signatures(100), Referrers, VERIFY_DIGEST, &[wall(1.0 / 8.0)]),
+    far("one-among-1000-far", Work::OneAmong(1000), Referrers, VERIFY_DIGEST, &[]),
+    far("recursive-20-far", Work::Recursive(20), Tags, SIGN_TAGS, &[]),
+    Scenario { rounds: 3, ..near("attest-1mb", Work::Attest(1_000_000), Tags, &[]) },
+    Scenario { rounds: 3, ..near("attest-40mb", Work::Attest(40_000_000), Tags, &[]) },
+    Scenario { programs: &[Ambisign, Oras], ..near("copy", Work::Copy, Referrers, &[]) },
+    near("sign-blob-1kib", Work::SignFile(1024), Tags, &[]),
+    Scenario {
+        rounds: 3,
+        programs: &[Ambisign, Openssl, Cosign],
+        limit: Limit::Program(Openssl),
+        ..near(
+            "sign-blob-1gib",
+            Work::SignFile(GIB),
+            Tags,
+            &[Goal { figure: Figure::Wall, of: Openssl, most: 1.1 }, memory(1.0 / 150.0)],
+        )
+    },
+    Scenario {
+        programs: &[Ambisign, Cosign, SigstoreGo, SigstorePython],
+        ..near("verify-blob-1kib", Work::VerifyFile(1024), Tags, &[])
+    },
+    Scenario {
+        rounds: 3,
+        programs: &[Ambisign, Openssl, Cosign, SigstoreGo],
+        limit: Limit::Program(Openssl),
+        ..near("verify-blob-1gib", Work::VerifyFile(GIB), Tags, &[])
+    },
+    Scenario {
+        rounds: 3,
+        programs: &[Ambisign, Cosign, SigstorePython],
+        ..near("files-10000", Work::SignFiles(10_000, 10), Tags, &[wall(1.0 / 20.0)])
+    },
+    identity("identity-github", "github"),
+    identity("identity-spiffe", "spiffe"),
+    identity("identity-token-file", "token-file"),
+];
+
+const fn identity(name: &'static str, place: &'static str) -> Scenario {
+    Scenario {
+        programs: &[Ambisign, True],
+        limit: Limit::Program(True),
+        ..near(name, Work::Identity(place), Tags, &[])
+    }
+}
+
+impl Work {
+    /// How many things one call of `program` does.
+    pub(crate) fn items(self, program: Program) -> usize {
+        match self {
+            Self::Sign(count) | Self::Verify(count) => count,
+            Self::SignFiles(ours, theirs) => {
+                if program == Ambisign {
+                    ours
+                } else {
+                    theirs
+                }
+            }
+            _ => 1,
+        }
+    }
+
+    /// In words.
+    pub(crate) fn text(self) -> String {
+        match self {
+            Self::Version => "`version`".to_owned(),
+            Self::Sign(1) => "`sign` of one image".to_owned(),
+            Self::Sign(count) => format!("`sign` of {count} images"),
+            Self::Recursive(count) => format!("`sign --recursive` of an index of {count} images"),
+            Self::Attest(bytes) => format!("`attest`, a predicate of {} MB", bytes / 1_000_000),
+            Self::Verify(1) => "`verify` of one image by tag".to_owned(),
+            Self::Verify(count) => format!("`verify` of {count} images"),
+            Self::VerifyDigest => "`verify` of one image by digest".to_owned(),
+            Self::Signatures(count) => format!("`verify` of one image with {count} signatures"),
+            Self::OneAmong(count) => {
+                format!("`verify` of one image with {count} referrers, one of them a signature")
+            }
+            Self::Copy => "`copy` of an image with its signature".to_owned(),
+            Self::SignFile(bytes) => format!("`sign-blob`, {}", size(bytes)),
+            Self::VerifyFile(bytes) => format!("`verify-blob`, {}", size(bytes)),
+            Self::SignFiles(ours, theirs) => {
+                format!("`sign-blob` of {ours} files of 1 KiB (others: {theirs}), each file")
+            }
+            Self::Identity(place) => format!("`identity` of {place}"),
+        }
+    }
+}
+
+fn size(bytes: u64) -> String {
+    if bytes >= GIB { format!("{} GiB", bytes >> 30) } else { format!("{} KiB", bytes >> 10) }
+}
