@@ -55,7 +55,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     use nix::sys::time::TimeValLike as _;
 
     let (program, rest) = arguments.split_first().context("nothing to measure")?;
-    let own = peak_memory(std::process::id());
     let start = Instant::now();
     let mut child = Command::new(program).args(rest).stdout(Stdio::null()).spawn()?;
     let (process, ended) = (child.id(), AtomicBool::new(false));
@@ -82,6 +81,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let cpu = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     // The kernel's own account of a finished child is no less than what its parent used when it
     // started it; above that it is exact.
+    let own = peak_memory(std::process::id());
     let kernel = u64::try_from(usage.max_rss()).ok().filter(|all| Some(*all) > own);
     let memory = kernel.max(memory).map_or_else(String::new, |memory| memory.to_string());
     println!("{} {cpu} {memory}", wall.as_micros());
