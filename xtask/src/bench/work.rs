@@ -44,7 +44,7 @@ impl<'a> Bench<'a> {
                 lab.start(program).and(&["dgst", "-sha256", &file])
             }
             (Program::Oras, Work::Copy) => {
-                let [from, to] = self.from_and_to(scenario, program, round)?;
+                let [from, to] = self.copy_between(scenario, program, round)?;
                 let plain = ["cp", "-r", "--from-plain-http", "--to-plain-http"];
                 lab.start(program).and(&plain).and(&[&from, &to])
             }
@@ -118,7 +118,7 @@ impl<'a> Bench<'a> {
                 self.verify_digest(scenario, program, &images)
             }
             Work::Copy => {
-                let [from, to] = self.from_and_to(scenario, program, round)?;
+                let [from, to] = self.copy_between(scenario, program, round)?;
                 lab.start(program).and(&["copy", &from, &to])
             }
             Work::SignFile(bytes) => {
@@ -225,7 +225,7 @@ impl<'a> Bench<'a> {
         self.lab.verifying(program, "verify").with(by_digest)
     }
 
-    fn from_and_to(
+    fn copy_between(
         &self,
         scenario: &Scenario,
         program: Program,
