@@ -13,27 +13,27 @@ use crate::failure::Failure;
 use crate::flags::{Flags, boolean};
 
 /// Why the command line asks for nothing that can be done.
-pub(crate) enum Stop {
+pub(crate) enum Refusal {
     /// A help text, or a syntax error in clap's words, and what else to say about it.
     Message(clap::Error, Vec<String>),
     /// Wrong usage in our words.
-    Refused(Failure),
+    Words(Failure),
 }
 
 /// The flags in `args`, whose first is the name of the program, and in the variables of flags; and
 /// a notice for each outdated flag that was accepted.
-pub(crate) fn parse(args: &[OsString]) -> Result<(Flags, Vec<String>), Stop> {
+pub(crate) fn parse(args: &[OsString]) -> Result<(Flags, Vec<String>), Refusal> {
     if let Some(name) = unreadable_variable() {
         let failure = Failure::usage(format!("the variable {name} is not UTF-8"));
-        return Err(Stop::Refused(failure.hint("unset it")));
+        return Err(Refusal::Words(failure.hint("unset it")));
     }
     let matches = parser(args).try_get_matches_from(args).map_err(|error| explain(error, args))?;
     let notices = match matches.subcommand() {
-        Some((name, matches)) => cosign::judge(name, matches).map_err(Stop::Refused)?,
+        Some((name, matches)) => cosign::judge(name, matches).map_err(Refusal::Words)?,
         None => Vec::new(),
     };
     let flags = Flags::from_arg_matches(&matches);
-    Ok((flags.map_err(|error| Stop::Message(error, Vec::new()))?, notices))
+    Ok((flags.map_err(|error| Refusal::Message(error, Vec::new()))?, notices))
 }
 
 /// The parser behind the help texts: with variables, `--flag=false` and cosign's outdated flags.
@@ -86,16 +86,16 @@ fn variable(arg: &Arg) -> Option<String> {
 }
 
 /// A help text, or what is wrong and where it was said.
-fn explain(mut error: clap::Error, args: &[OsString]) -> Stop {
+fn explain(mut error: clap::Error, args: &[OsString]) -> Refusal {
     let mut command = named(args);
     if error.kind() == ErrorKind::DisplayHelp {
-        return Stop::Message(help(command, args).unwrap_or(error), Vec::new());
+        return Refusal::Message(help(command, args).unwrap_or(error), Vec::new());
     }
     if let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand)
         && let Some(instead) = cosign::command(name)
     {
         let failure = Failure::usage(format!("ambisign has no command {name}"));
-        return Stop::Refused(failure.hint(instead));
+        return Refusal::Words(failure.hint(instead));
     }
     // Otherwise the usage line repeats flags that variables set.
     if error.get(ContextKind::Usage).is_some() {
@@ -114,7 +114,7 @@ fn explain(mut error: clap::Error, args: &[OsString]) -> Stop {
     if text.contains("'--output ") && command.get_name().starts_with("sign") {
         hints.push("to write the bundle to a file, use --bundle FILE".to_owned());
     }
-    Stop::Message(error, hints)
+    Refusal::Message(error, hints)
 }
 
 /// The help text of `command` as it is documented: without `=<BOOL>` and what variables change.

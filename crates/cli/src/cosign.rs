@@ -7,7 +7,7 @@
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Result};
 use crate::flags::boolean;
 
 /// A flag of cosign's. It counts only when it is given.
@@ -39,7 +39,7 @@ pub(crate) fn add_flags(command: Command) -> Command {
 
 /// The notices about the flags that were given, or the refusal of the first that cannot be
 /// accepted.
-pub(crate) fn judge(command: &str, matches: &ArgMatches) -> Result<Vec<String>, Failure> {
+pub(crate) fn judge(command: &str, matches: &ArgMatches) -> Result<Vec<String>> {
     let mut notices = Vec::new();
     for flag in flags_of(command) {
         let Ok(Some(mut values)) = matches.try_get_many::<String>(flag.name) else { continue };
@@ -68,7 +68,7 @@ pub(crate) fn command(name: &str) -> Option<&'static str> {
 
 fn flags_of(command: &str) -> Vec<Flag> {
     let mut flags = Vec::new();
-    for (effect, text, line) in rows() {
+    for (effect, text, line) in rows().filter(|(effect, ..)| *effect != "kind") {
         let Some((commands, written)) = line.split_once(": ") else { continue };
         if commands.split(' ').any(|word| is_of(command, word)) {
             flags.extend(written.split(' ').map(|flag| {
@@ -88,41 +88,22 @@ fn split(text: &str, mark: char) -> (&str, Option<&str>) {
     text.split_once(mark).map_or((text, None), |(text, rest)| (text, Some(rest)))
 }
 
-/// Whether the table's `word` stands for `command`.
+/// Whether `word` is the name of `command`, or stands for it: the kinds come first in the table.
 fn is_of(command: &str, word: &str) -> bool {
-    let signing = ["sign", "sign-blob", "attest", "attest-blob"].contains(&command);
-    let verifying = command.starts_with("verify");
-    let images = ["verify", "verify-attestation"].contains(&command);
-    match word {
-        "every" => !["trusted-root", "signing-config"].contains(&command),
-        "all" => signing || verifying,
-        "signing" => signing,
-        "verifying" => verifying,
-        "images" => images,
-        "registry" => {
-            images
-                || matches!(
-                    command,
-                    "sign"
-                        | "attest"
-                        | "inspect"
-                        | "copy"
-                        | "save"
-                        | "load"
-                        | "tree"
-                        | "attach"
-                        | "clean"
-                )
-        }
-        name => name == command,
-    }
+    let mut kinds = rows().take_while(|(effect, ..)| *effect == "kind");
+    let mut names = || {
+        let found = kinds.find_map(|(.., line)| line.strip_prefix(word)?.strip_prefix(": "));
+        found.unwrap_or_default().split(' ').any(|name| !name.is_empty() && is_of(command, name))
+    };
+    word == command || names()
 }
 
 /// The lines of the table below each line in brackets: the word in brackets, the text after it,
 /// and the line.
 fn rows() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     let (mut effect, mut text) = ("", "");
-    let lines = include_str!("../data/cosign.txt").lines().filter(|line| !line.starts_with('#'));
+    let lines = include_str!("../data/cosign.txt").lines();
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.filter_map(move |line| {
         if let Some((word, rest)) = line.strip_prefix('[').and_then(|it| it.split_once("] ")) {
             (effect, text) = (word, rest);

@@ -119,6 +119,9 @@ impl Failure {
     }
 }
 
+/// What a command does, or why not.
+pub(crate) type Result<T = (), E = Failure> = std::result::Result<T, E>;
+
 /// Every error of a library says in its first line what failed.
 impl<E: StdError + 'static> From<E> for Failure {
     fn from(error: E) -> Self {

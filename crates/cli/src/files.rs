@@ -5,7 +5,7 @@ use std::path::Path;
 use image_signing::file::FileArgument;
 
 use crate::context::Context;
-use crate::failure::{Failure, OrFail as _};
+use crate::failure::{Failure, OrFail as _, Result};
 
 /// `-`: stdin where something is read, stdout where something is written.
 pub(crate) fn is_standard(path: &Path) -> bool {
@@ -18,7 +18,7 @@ pub(crate) async fn read(
     path: &Path,
     cap: usize,
     context: &Context,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<Vec<u8>> {
     parse(flag, path, cap, context, |bytes| Ok::<_, Failure>(bytes.to_vec())).await
 }
 
@@ -29,7 +29,7 @@ pub(crate) async fn parse<T, E: Into<Failure>>(
     cap: usize,
     context: &Context,
     parse: impl FnOnce(&[u8]) -> Result<T, E>,
-) -> Result<T, Failure> {
+) -> Result<T> {
     context.console.wait_for(&format!("reading {flag} {}", path.display()));
     let bytes = match FileArgument::parse(path) {
         FileArgument::Standard => {

@@ -7,7 +7,7 @@ use image_signing::{GivenToken, IdentitySearch, SpiffeChoice};
 use secrecy::ExposeSecret as _;
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, Result};
 use crate::flags::IdentityFlags;
 use crate::output::Stream;
 
@@ -29,7 +29,7 @@ pub(crate) async fn search(
     mask: Stream,
     context: &Context,
     host: &Host,
-) -> Result<IdentitySearch, Failure> {
+) -> Result<IdentitySearch> {
     // Where no runner reads the output, the token would be shown.
     if flags.github_mask && !RUNNERS.iter().any(|it| context.env.var(it).as_deref() == Some("true"))
     {
@@ -62,11 +62,7 @@ pub(crate) async fn search(
     Ok(search)
 }
 
-async fn ambient(
-    flags: &IdentityFlags,
-    context: &Context,
-    host: &Host,
-) -> Result<IdentitySearch, Failure> {
+async fn ambient(flags: &IdentityFlags, context: &Context, host: &Host) -> Result<IdentitySearch> {
     let mut choice = SpiffeChoice::default();
     if let Some(spiffe) = &flags.spiffe {
         choice.endpoint.clone_from(&spiffe.spiffe_socket);

@@ -26,12 +26,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
+use http_client::Stop;
 use image_signing::node::containerd_arguments;
 use tokio::runtime::Builder;
 
-use crate::command_line::Stop;
+use crate::command_line::Refusal;
 use crate::context::Context;
-use crate::failure::{Exit, Failure, OrFail as _};
+use crate::failure::{Exit, Failure, OrFail as _, Result};
 use crate::flags::{Command, Flags};
 
 /// Runs the program with `arguments`, the program's name first, and returns its exit code.
@@ -46,8 +47,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             notices.iter().for_each(|notice| context.console.warning(notice));
             start(&flags, &context)
         }
-        Err(Stop::Refused(failure)) => Err(failure),
-        Err(Stop::Message(message, hints)) => {
+        Err(Refusal::Words(failure)) => Err(failure),
+        Err(Refusal::Message(message, hints)) => {
             context.console.clap(&message, &hints);
             if let (true, Some(line)) = (is_verifier, message.to_string().lines().next()) {
                 context.console.data(line);
@@ -68,7 +69,7 @@ pub fn command() -> clap::Command {
     <Flags as clap::CommandFactory>::command()
 }
 
-fn start(flags: &Flags, context: &Arc<Context>) -> Result<(), Failure> {
+fn start(flags: &Flags, context: &Arc<Context>) -> Result {
     if let Command::Version { json } = flags.command {
         commands::version(json, &context.console);
         return Ok(());
@@ -98,14 +99,13 @@ fn start(flags: &Flags, context: &Arc<Context>) -> Result<(), Failure> {
 
 /// A command is stopped by dropping its future. Files are renamed into place when they are whole, so
 /// that no half-written file is left.
-async fn until_done_or_stopped(
-    flags: &Flags,
-    signals: bool,
-    context: &Arc<Context>,
-) -> Result<(), Failure> {
+async fn until_done_or_stopped(flags: &Flags, signals: bool, context: &Arc<Context>) -> Result {
     let stopped = tokio::select! {
         result = execute(&flags.command, context) => return result,
-        (exit, what) = told_to_stop(), if signals => Failure::new(exit, what),
+        stop = http_client::told_to_stop(), if signals => match stop {
+            Stop::Interrupted => Failure::new(Exit::Interrupted, "interrupted"),
+            _ => Failure::new(Exit::Terminated, "terminated"),
+        },
         () = context.deadline.passed() => {
             Failure::new(Exit::Failed, format!("not done within {:?}", flags.root.timeout))
                 .hint("allow more time: --timeout 10m")
@@ -114,29 +114,8 @@ async fn until_done_or_stopped(
     Err(context.console.unfinished().into_iter().fold(stopped, Failure::cause))
 }
 
-/// Ctrl-C, or the signal by which a job is cancelled.
-async fn told_to_stop() -> (Exit, &'static str) {
-    let terminated = async {
-        #[cfg(unix)]
-        if let Ok(mut signals) =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        {
-            signals.recv().await;
-            return;
-        }
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        Ok(()) = tokio::signal::ctrl_c() => (Exit::Interrupted, "interrupted"),
-        () = terminated => (Exit::Terminated, "terminated"),
-    }
-}
-
 /// In a box, so that not every command reserves what the largest needs.
-fn execute<'a>(
-    command: &'a Command,
-    context: &'a Arc<Context>,
-) -> LocalBoxFuture<'a, Result<(), Failure>> {
+fn execute<'a>(command: &'a Command, context: &'a Arc<Context>) -> LocalBoxFuture<'a, Result> {
     match command {
         Command::Sign(flags) => Box::pin(commands::sign(flags, context)),
         Command::Attest(flags) => Box::pin(commands::attest(flags, context)),

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use trust_root::SigningConfig;
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, Result};
 use crate::files;
 use crate::flags::{AuthFlow, IdentityFlags, LoginFlags};
 use crate::output::Console;
@@ -23,7 +23,7 @@ pub(crate) async fn prepare(
     flags: &LoginFlags,
     identity: &IdentityFlags,
     context: &Context,
-) -> Result<Option<Login>, Failure> {
+) -> Result<Option<Login>> {
     let Some(flow) = flow(flags, identity, context)? else { return Ok(None) };
     let secret = match &flags.oidc_client_secret_file {
         Some(path) => Some(read_secret(path, context).await?),
@@ -40,11 +40,7 @@ pub(crate) async fn prepare(
     }
 }
 
-fn flow(
-    flags: &LoginFlags,
-    identity: &IdentityFlags,
-    context: &Context,
-) -> Result<Option<Flow>, Failure> {
+fn flow(flags: &LoginFlags, identity: &IdentityFlags, context: &Context) -> Result<Option<Flow>> {
     let (flow, asked) = match flags.fulcio_auth_flow {
         Some(AuthFlow::Token) => return Ok(None),
         Some(AuthFlow::Device) => (Flow::Device, true),
@@ -71,7 +67,7 @@ pub(crate) fn source(
     config: &SigningConfig,
     context: &Context,
     host: &Host,
-) -> Result<Option<Arc<InteractiveLogin>>, Failure> {
+) -> Result<Option<Arc<InteractiveLogin>>> {
     if flags.oidc_issuer.is_none() {
         login = match config.oidc(context.now()) {
             Ok(service) => login.with_issuer(service.url),
@@ -87,7 +83,7 @@ pub(crate) fn source(
     Ok(Some(Arc::new(login)))
 }
 
-async fn read_secret(named: &SecretString, context: &Context) -> Result<SecretString, Failure> {
+async fn read_secret(named: &SecretString, context: &Context) -> Result<SecretString> {
     let (path, flag) = (Path::new(named.expose_secret()), "--oidc-client-secret-file");
     // The value may be the secret itself.
     if path.symlink_metadata().is_err() {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use id_token::IdToken;
@@ -69,6 +69,14 @@ impl Console {
     pub(crate) fn data(&self, line: &str) {
         let line = host::escape(line);
         self.waiting.suspend(|| self.written(writeln!(io::stdout().lock(), "{line}")));
+    }
+
+    /// A result: as JSON in one line, or as lines of text.
+    pub(crate) fn result(&self, output: Output, report: &impl serde::Serialize, text: &str) {
+        match output {
+            Output::Json => self.data(&json_line(report)),
+            Output::Text => text.lines().for_each(|line| self.data(line)),
+        }
     }
 
     /// The first failure to write to stdout. A closed pipe is none: its reader has seen enough.
@@ -248,11 +256,6 @@ pub(crate) fn width(columns: Option<String>) -> usize {
     let terminal = terminal_size::terminal_size_of(io::stdout());
     let terminal = terminal.map(|(columns, _)| usize::from(columns.0));
     terminal.or_else(|| columns?.parse().ok()).unwrap_or(usize::MAX)
-}
-
-/// RFC 3339, UTC.
-pub(crate) fn rfc3339(time: SystemTime) -> String {
-    jiff::Timestamp::try_from(time).map_or_else(|_| "(out of range)".to_owned(), |t| t.to_string())
 }
 
 const TICK: Duration = Duration::from_millis(120);

@@ -188,13 +188,7 @@ fn credentials(flags: &RegistryFlags) -> Option<(Option<&str>, Credentials)> {
         return Some((None, Credentials::token(token.expose_secret())));
     }
     let (name, password) = (flags.registry_username.as_ref()?, flags.registry_password.as_ref()?);
-    // A user name may contain `=`; what looks like a host before it is one.
-    let is_host = |text: &str| text.contains(['.', ':']) || text == "localhost";
-    let (host, name) = match name.split_once('=') {
-        Some((host, name)) if is_host(host) => (Some(host), name),
-        _ => (None, name.as_str()),
-    };
-    Some((host, Credentials::basic(name, password.expose_secret())))
+    Some(Credentials::named(name, password.expose_secret()))
 }
 
 /// The largest configuration file, in bytes.

@@ -10,12 +10,12 @@ use keys::KeyPair;
 use zeroize::Zeroizing;
 
 use crate::context::Context;
-use crate::failure::{Failure, OrFail as _};
+use crate::failure::{Failure, OrFail as _, Result};
 
 type Password = Zeroizing<Vec<u8>>;
 
 /// Reads the private key that `name` names, with its password where it is encrypted.
-pub(crate) async fn private_key(name: &str, context: &Context) -> Result<Arc<KeyPair>, Failure> {
+pub(crate) async fn private_key(name: &str, context: &Context) -> Result<Arc<KeyPair>> {
     let problem = || format!("cannot use --key {name}");
     let key = PrivateKey::read(name, &*context.env).await.or_fail(problem)?;
     let password = match key.is_encrypted() {
@@ -26,13 +26,13 @@ pub(crate) async fn private_key(name: &str, context: &Context) -> Result<Arc<Key
 }
 
 /// The password of a new key file.
-pub(crate) async fn new_password(context: &Context) -> Result<Password, Failure> {
+pub(crate) async fn new_password(context: &Context) -> Result<Password> {
     let prompts = ["Password for the new private key: ", "The same password again: "];
     password(&prompts, context).await?.ok_or_else(|| PrivateKeyError::NoPassword.into())
 }
 
 /// The password in the environment, or what is typed at each of `prompts`, where there is a terminal.
-async fn password(prompts: &[&str], context: &Context) -> Result<Option<Password>, Failure> {
+async fn password(prompts: &[&str], context: &Context) -> Result<Option<Password>> {
     let variables = ["AMBISIGN_PASSWORD", "COSIGN_PASSWORD"];
     if let Some(given) = variables.iter().find_map(|name| context.env.var_os(name)) {
         return Ok(Some(Zeroizing::new(OsString::into_encoded_bytes(given))));

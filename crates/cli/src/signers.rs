@@ -7,12 +7,12 @@ use keys::PublicKey;
 use verify::{AcceptedSigner, Formats, Policy, PolicyFile, Rule, StringMatch};
 
 use crate::context::Context;
-use crate::failure::{Failure, OrFail as _};
+use crate::failure::{Failure, OrFail as _, Result};
 use crate::files;
 use crate::flags::{PolicyFlags, SignerFlags, VerifyFileFlags};
 
 /// The signers in the policy file of `--identity-policy`.
-pub(crate) async fn policy_file(path: &Path, context: &Context) -> Result<PolicyFile, Failure> {
+pub(crate) async fn policy_file(path: &Path, context: &Context) -> Result<PolicyFile> {
     let file = files::parse("--identity-policy", path, POLICY_CAP, context, PolicyFile::parse);
     file.await
 }
@@ -22,7 +22,7 @@ pub(crate) async fn of_file(
     artifact: &Artifact,
     flags: &VerifyFileFlags,
     context: &Context,
-) -> Result<Rule, Failure> {
+) -> Result<Rule> {
     match &flags.file.identity_policy {
         Some(path) => Ok(rule_for(artifact, &policy_file(path, context).await?)?),
         None => signer(&flags.policy, context).await.map(Rule::from),
@@ -30,10 +30,7 @@ pub(crate) async fn of_file(
 }
 
 /// The signer that the flags name.
-pub(crate) async fn signer(
-    flags: &PolicyFlags,
-    context: &Context,
-) -> Result<AcceptedSigner, Failure> {
+pub(crate) async fn signer(flags: &PolicyFlags, context: &Context) -> Result<AcceptedSigner> {
     if let Some(key) = &flags.key {
         return Ok(AcceptedSigner::key(public_key(key, context).await?));
     }
@@ -64,11 +61,7 @@ pub(crate) async fn signer(
 }
 
 /// A string given exactly by `flag`, or as a pattern by the flag of that name.
-fn one_of(
-    flag: &str,
-    exact: &Option<String>,
-    regexp: &Option<StringMatch>,
-) -> Result<StringMatch, Failure> {
+fn one_of(flag: &str, exact: &Option<String>, regexp: &Option<StringMatch>) -> Result<StringMatch> {
     let given = exact.as_ref().map(StringMatch::exact).or_else(|| regexp.clone());
     given.ok_or_else(|| {
         let problem =
@@ -80,7 +73,7 @@ fn one_of(
 }
 
 /// The public key of `--key`.
-pub(crate) async fn public_key(key: &str, context: &Context) -> Result<PublicKey, Failure> {
+pub(crate) async fn public_key(key: &str, context: &Context) -> Result<PublicKey> {
     context.console.wait_for(&format!("reading --key {key}"));
     let read = image_signing::public_key(key, &*context.env).await;
     context.console.settle();

@@ -8,18 +8,15 @@ use trust_root::{SigningConfig, TrustedRoot};
 use trust_update::Trust;
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure, OrFail as _};
+use crate::failure::{Exit, Failure, OrFail as _, Result};
 
 /// The current trusted root.
-pub(crate) async fn trusted_root(offline: bool, context: &Context) -> Result<TrustedRoot, Failure> {
+pub(crate) async fn trusted_root(offline: bool, context: &Context) -> Result<TrustedRoot> {
     Ok(current(offline, context).await?.trusted_root().clone())
 }
 
 /// The current signing config.
-pub(crate) async fn signing_config(
-    offline: bool,
-    context: &Context,
-) -> Result<SigningConfig, Failure> {
+pub(crate) async fn signing_config(offline: bool, context: &Context) -> Result<SigningConfig> {
     let config = current(offline, context).await?.signing_config().or_fail(problem)?;
     config.ok_or_else(|| {
         Failure::new(Exit::Failed, "the TUF repository has no signing config")
@@ -28,11 +25,11 @@ pub(crate) async fn signing_config(
 }
 
 /// What is in use, refreshed unless `offline`. Loaded once.
-pub(crate) async fn current(offline: bool, context: &Context) -> Result<Arc<Trust>, Failure> {
+pub(crate) async fn current(offline: bool, context: &Context) -> Result<Arc<Trust>> {
     context.trust.get_or_try_init(|| load(offline, context)).await.cloned()
 }
 
-async fn load(offline: bool, context: &Context) -> Result<Arc<Trust>, Failure> {
+async fn load(offline: bool, context: &Context) -> Result<Arc<Trust>> {
     let host = context.host(&context.settings());
     let console = Arc::clone(&context.console);
     let refreshing = move |mirror: &url::Url| {

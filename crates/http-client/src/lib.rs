@@ -32,6 +32,7 @@ mod redirect;
 mod roots;
 mod server_tls;
 mod settings;
+mod stop;
 mod stream;
 mod system;
 mod terminal;
@@ -47,6 +48,7 @@ pub use crate::loopback::{LoopbackListener, SystemLoopback};
 pub use crate::programs::SystemPrograms;
 pub use crate::server_tls::ServerTls;
 pub use crate::settings::{Roots, Settings};
+pub use crate::stop::{Stop, told_to_stop};
 pub use crate::system::{system_host, system_host_with};
 pub use crate::terminal::{HiddenInput, can_ask, read_line};
 

@@ -1,5 +1,7 @@
 //! What will be attested.
 
+use std::time::SystemTime;
+
 use host::Env;
 use serde_json::{Map, Value};
 use x509::Certificate;
@@ -7,6 +9,7 @@ use x509::Certificate;
 use crate::attestation::Attestation;
 use crate::error::Error;
 use crate::provenance::provenance;
+use crate::time::rfc3339;
 
 /// What will be attested once there is a certificate.
 #[derive(Clone, Debug)]
@@ -18,7 +21,52 @@ pub enum Claim {
     Provenance(Map<String, Value>),
 }
 
+/// What the bytes say of which a claim is made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ClaimInput {
+    /// They are the predicate.
+    Predicate,
+    /// They are a whole in-toto statement.
+    Statement,
+    /// They are a JSON object with more parameters of the provenance of this job.
+    ProvenanceParameters,
+}
+
 impl Claim {
+    /// The claim of the type `predicate_type` that `bytes` make, at the time `now`; without bytes, the
+    /// provenance of this job. `None` where there is nothing to attest.
+    ///
+    /// # Errors
+    /// As [`Attestation::predicate`] and [`Attestation::parse_statement`]; [`Error::Statement`]: a
+    /// text is not UTF-8, or the parameters are not a JSON object.
+    pub fn parse(
+        predicate_type: &str,
+        input: Option<(ClaimInput, Vec<u8>)>,
+        now: SystemTime,
+    ) -> Result<Option<Self>, Error> {
+        let wrong = |what: &str, error: &dyn std::error::Error| Error::Statement {
+            what: what.to_owned(),
+            reason: host::with_causes(error),
+        };
+        let attestation = match input {
+            None if predicate_type == PROVENANCE => return Ok(Some(Self::Provenance(Map::new()))),
+            None => return Ok(None),
+            Some((ClaimInput::ProvenanceParameters, bytes)) => {
+                let parameters = serde_json::from_slice(&bytes);
+                let parameters = parameters.map_err(|error| wrong("the provenance", &error))?;
+                return Ok(Some(Self::Provenance(parameters)));
+            }
+            Some((ClaimInput::Statement, bytes)) => Attestation::parse_statement(&bytes)?,
+            Some((ClaimInput::Predicate, bytes)) if predicate_type == CUSTOM => {
+                let text = String::from_utf8(bytes);
+                let text = text.map_err(|error| wrong("the predicate", &error))?;
+                Attestation::custom(&text, &rfc3339(now))
+            }
+            Some((ClaimInput::Predicate, bytes)) => Attestation::predicate(predicate_type, bytes)?,
+        };
+        Ok(Some(Self::Attestation(attestation)))
+    }
+
     /// What the owner of `certificate`, whose environment is `env`, attests.
     ///
     /// # Errors
@@ -39,5 +87,42 @@ impl Claim {
                 }),
             },
         }
+    }
+}
+
+/// cosign's type `custom`.
+const CUSTOM: &str = "https://cosign.sigstore.dev/attestation/v1";
+const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(
+        predicate_type: &str,
+        input: Option<(ClaimInput, &str)>,
+    ) -> Result<Option<Claim>, Error> {
+        let input = input.map(|(kind, text)| (kind, text.as_bytes().to_vec()));
+        Claim::parse(predicate_type, input, SystemTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn provenance_needs_no_input_and_takes_parameters() {
+        let Claim::Provenance(none) = parse(PROVENANCE, None).unwrap().unwrap() else { panic!() };
+        assert!(none.is_empty());
+        let parameters = (ClaimInput::ProvenanceParameters, r#"{"a":1}"#);
+        let claim = parse(PROVENANCE, Some(parameters)).unwrap().unwrap();
+        let Claim::Provenance(one) = claim else { panic!() };
+        assert_eq!(one["a"], 1);
+        assert!(parse(CUSTOM, None).unwrap().is_none(), "nothing else is attested without input");
+    }
+
+    #[test]
+    fn any_text_is_a_predicate_of_the_type_custom_only() {
+        let text = Some((ClaimInput::Predicate, "tested"));
+        let Claim::Attestation(custom) = parse(CUSTOM, text).unwrap().unwrap() else { panic!() };
+        assert_eq!(custom.predicate_type(), CUSTOM);
+        assert!(parse("https://example.test/claim", text).is_err());
+        assert!(parse(CUSTOM, Some((ClaimInput::Statement, "tested"))).is_err());
     }
 }

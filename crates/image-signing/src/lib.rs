@@ -48,7 +48,7 @@ pub use {
 
 pub use crate::accepted::{SignerName, VerifiedImage, VerifiedSignature};
 pub use crate::attestation::Attestation;
-pub use crate::claim::Claim;
+pub use crate::claim::{Claim, ClaimInput};
 pub use crate::earlier::{EarlierParts, check_earlier};
 pub use crate::error::{Action, Error};
 pub use crate::event::{Event, Listener};

@@ -29,6 +29,16 @@ impl Credentials {
         Self::from_pair(username.into(), SecretString::from(password.into()))
     }
 
+    /// As [`basic`](Self::basic), of a user written as `NAME` or `HOST=NAME`; and the host, where one
+    /// stands there. A user name may contain `=`: what looks like a host before it is one.
+    pub fn named<'a>(user: &'a str, password: &str) -> (Option<&'a str>, Self) {
+        let is_host = |text: &str| text.contains(['.', ':']) || text == "localhost";
+        match user.split_once('=') {
+            Some((host, name)) if is_host(host) => (Some(host), Self::basic(name, password)),
+            _ => (None, Self::basic(user, password)),
+        }
+    }
+
     /// An access token that is sent as it is.
     pub fn token(token: impl Into<String>) -> Self {
         Self::RegistryToken(SecretString::from(token.into()))
@@ -72,6 +82,15 @@ pub(crate) const TOKEN_USER: &str = "<token>";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_before_the_user_is_told_from_a_user_with_an_equals_sign() {
+        let host = |user| Credentials::named(user, "p").0;
+        assert_eq!(host("registry.test=me"), Some("registry.test"));
+        assert_eq!(host("localhost=me"), Some("localhost"));
+        assert_eq!(host("o=me"), None);
+        assert_eq!(host("me"), None);
+    }
 
     #[test]
     fn debug_shows_no_secret() {

@@ -62,6 +62,36 @@ impl TrustedRootBuilder {
         self
     }
 
+    /// Adds `authorities` to the certificate authorities that it began with, or replaces them unless
+    /// `keep`.
+    #[must_use]
+    pub fn certificate_authorities(self, keep: bool, authorities: &[CertificateAuthority]) -> Self {
+        let start = if keep { self } else { self.without_certificate_authorities() };
+        authorities.iter().cloned().fold(start, Self::certificate_authority)
+    }
+
+    /// Adds `authorities` to the timestamp authorities that it began with, or replaces them unless
+    /// `keep`.
+    #[must_use]
+    pub fn timestamp_authorities(self, keep: bool, authorities: &[CertificateAuthority]) -> Self {
+        let start = if keep { self } else { self.without_timestamp_authorities() };
+        authorities.iter().cloned().fold(start, Self::timestamp_authority)
+    }
+
+    /// Adds `logs` to the logs of signatures that it began with, or replaces them unless `keep`.
+    #[must_use]
+    pub fn tlogs(self, keep: bool, logs: &[Log]) -> Self {
+        let start = if keep { self } else { self.without_tlogs() };
+        logs.iter().cloned().fold(start, Self::tlog)
+    }
+
+    /// Adds `logs` to the logs of certificates that it began with, or replaces them unless `keep`.
+    #[must_use]
+    pub fn ctlogs(self, keep: bool, logs: &[Log]) -> Self {
+        let start = if keep { self } else { self.without_ctlogs() };
+        logs.iter().cloned().fold(start, Self::ctlog)
+    }
+
     /// Adds a certificate authority.
     #[must_use]
     pub fn certificate_authority(mut self, authority: CertificateAuthority) -> Self {
@@ -248,6 +278,34 @@ impl SigningConfigBuilder {
     pub fn without_tsa(mut self) -> Self {
         self.config.tsa.list.clear();
         self
+    }
+
+    /// Adds `services` to the certificate authorities that it began with, or replaces them unless `keep`.
+    #[must_use]
+    pub fn fulcio_services(self, keep: bool, services: &[Service]) -> Self {
+        let start = if keep { self } else { self.without_fulcio() };
+        services.iter().cloned().fold(start, Self::fulcio)
+    }
+
+    /// Adds `services` to the OIDC issuers that it began with, or replaces them unless `keep`.
+    #[must_use]
+    pub fn oidc_services(self, keep: bool, services: &[Service]) -> Self {
+        let start = if keep { self } else { self.without_oidc() };
+        services.iter().cloned().fold(start, Self::oidc)
+    }
+
+    /// Adds `services` to the logs that it began with, or replaces them unless `keep`.
+    #[must_use]
+    pub fn rekor_services(self, keep: bool, services: &[Service]) -> Self {
+        let start = if keep { self } else { self.without_rekor() };
+        services.iter().cloned().fold(start, Self::rekor)
+    }
+
+    /// Adds `services` to the timestamp authorities that it began with, or replaces them unless `keep`.
+    #[must_use]
+    pub fn tsa_services(self, keep: bool, services: &[Service]) -> Self {
+        let start = if keep { self } else { self.without_tsa() };
+        services.iter().cloned().fold(start, Self::tsa)
     }
 
     /// Adds a certificate authority.

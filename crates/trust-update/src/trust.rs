@@ -1,5 +1,5 @@
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
@@ -118,7 +118,8 @@ impl Trust {
             (it.name.to_owned(), status)
         };
         json!({
-            "local": self.directory,
+            // A path that is not UTF-8 is no JSON text.
+            "local": self.directory.as_deref().map(Path::to_string_lossy),
             "remote": self.mirror,
             "metadata": self.metadata.iter().map(of_role).collect::<Map<_, _>>(),
             "targets": self.targets().collect::<Vec<_>>(),

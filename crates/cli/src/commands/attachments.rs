@@ -9,27 +9,20 @@ use image_signing::Image;
 use image_signing::moving::{AttachReport, Attachments, Cleaning};
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure, OrFail as _};
+use crate::failure::{Exit, Failure, OrFail as _, Result};
 use crate::files;
-use crate::flags::{AttachFlags, CleanFlags, DownloadCommand, ImageFlags, Output, TreeFlags};
-use crate::output::json_line;
+use crate::flags::{AttachFlags, CleanFlags, DownloadCommand, ImageFlags, TreeFlags};
 use crate::plan;
 
-pub(crate) async fn tree(flags: &TreeFlags, context: &Arc<Context>) -> Result<(), Failure> {
+pub(crate) async fn tree(flags: &TreeFlags, context: &Arc<Context>) -> Result {
     let (attachments, image) = open(&flags.image, None, context)?;
     let tree = attachments.tree(&image).await?;
     context.console.settle();
-    match flags.output {
-        Output::Json => context.console.data(&json_line(&tree)),
-        Output::Text => tree.to_string().lines().for_each(|line| context.console.data(line)),
-    }
+    context.console.result(flags.output, &tree, &tree.to_string());
     Ok(())
 }
 
-pub(crate) async fn download(
-    what: &DownloadCommand,
-    context: &Arc<Context>,
-) -> Result<(), Failure> {
+pub(crate) async fn download(what: &DownloadCommand, context: &Arc<Context>) -> Result {
     let (flags, what, predicate_type) = match what {
         DownloadCommand::Signature(flags) => (flags, "signature", None),
         DownloadCommand::Attestation(flags) => {
@@ -50,16 +43,16 @@ pub(crate) async fn download(
     Ok(())
 }
 
-pub(crate) async fn attach(flags: &AttachFlags, context: &Arc<Context>) -> Result<(), Failure> {
+pub(crate) async fn attach(flags: &AttachFlags, context: &Arc<Context>) -> Result {
     let (attachments, image) = open(&flags.image, Some(flags.tags.signature_tags), context)?;
     for path in &flags.bundles {
         let attached = attach_one(&attachments, path, &image, context).await;
         context.console.settle();
-        match (attached, flags.output) {
-            (Err(failure), _) => context.fail(&failure),
-            (Ok(report), Output::Json) => context.console.data(&json_line(&report)),
-            (Ok(report), Output::Text) => {
-                context.console.data(&format!("{}: {report}", path.display()));
+        match attached {
+            Err(failure) => context.fail(&failure),
+            Ok(report) => {
+                let text = format!("{}: {report}", path.display());
+                context.console.result(flags.output, &report, &text);
             }
         }
     }
@@ -71,7 +64,7 @@ async fn attach_one(
     path: &Path,
     image: &Image,
     context: &Context,
-) -> Result<AttachReport, Failure> {
+) -> Result<AttachReport> {
     let name = path.display().to_string();
     let bytes = files::read("the bundle", path, SIZE_CAP, context).await;
     let bytes = bytes.map_err(|failure| match &*name {
@@ -84,7 +77,7 @@ async fn attach_one(
     Ok(attachments.attach(&name, &bytes, image).await?)
 }
 
-pub(crate) async fn clean(flags: &CleanFlags, context: &Arc<Context>) -> Result<(), Failure> {
+pub(crate) async fn clean(flags: &CleanFlags, context: &Arc<Context>) -> Result {
     if !flags.force && !io::stdin().is_terminal() {
         return Err(Failure::usage("cannot ask before removing: stdin is not a terminal")
             .hint("remove what is attached without being asked: --force"));
@@ -98,17 +91,13 @@ pub(crate) async fn clean(flags: &CleanFlags, context: &Arc<Context>) -> Result<
     }
     attachments.clean(&cleaning).await?;
     context.console.settle();
-    match flags.output {
-        Output::Json => context.console.data(&json_line(&cleaning)),
-        Output::Text => {
-            cleaning.lines().for_each(|line| context.console.data(&format!("removed {line}")));
-        }
-    }
+    let lines: Vec<_> = cleaning.lines().map(|line| format!("removed {line}")).collect();
+    context.console.result(flags.output, &cleaning, &lines.join("\n"));
     Ok(())
 }
 
 /// Asks at the terminal.
-async fn is_confirmed(cleaning: &Cleaning, context: &Context) -> Result<bool, Failure> {
+async fn is_confirmed(cleaning: &Cleaning, context: &Context) -> Result<bool> {
     cleaning.lines().for_each(|line| context.console.note(&format!("  {line}")));
     context.console.note(&format!("Remove this from {}? [y/N]", cleaning.image));
     let _paused = context.deadline.pause();
@@ -120,7 +109,7 @@ fn open(
     flags: &ImageFlags,
     signature_tags: Option<bool>,
     context: &Context,
-) -> Result<(Attachments, Image), Failure> {
+) -> Result<(Attachments, Image)> {
     let mut images = plan::images(std::slice::from_ref(&flags.image))?;
     let registry = plan::registry(&flags.registry, &images, signature_tags, context)?;
     let image = images.remove(0);

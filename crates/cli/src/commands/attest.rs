@@ -5,20 +5,20 @@ use std::sync::Arc;
 
 use bundle::SIZE_CAP;
 use image_signing::file::{Error, FileArgument, check_overwrites, check_writable};
-use image_signing::{Attestation, Claim, SignatureReport};
+use image_signing::{Claim, SignatureReport};
 use keys::{Digest, HashAlgorithm};
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::sign::Job;
 use super::signing::{Signing, report_stream};
 use crate::context::Context;
-use crate::failure::{Exit, Failure, OrFail as _};
+use crate::failure::{Exit, Failure, OrFail as _, Result};
 use crate::files;
 use crate::flags::{AttestBlobFlags, AttestFlags, ClaimFlags, Output, SigningFlags};
-use crate::output::{cannot_write, json_line, rfc3339, write};
+use crate::output::{cannot_write, json_line, write};
 
-pub(crate) async fn attest(flags: &AttestFlags, context: &Arc<Context>) -> Result<(), Failure> {
-    check_stdin(flags.claim.input().into_iter().map(|(_, path)| path), &flags.images.signing)?;
+pub(crate) async fn attest(flags: &AttestFlags, context: &Arc<Context>) -> Result {
+    check_stdin(flags.claim.input().into_iter().map(|(.., path)| path), &flags.images.signing)?;
     let claim = claim(&flags.claim, context).await?;
     let job = Job {
         flags: &flags.images,
@@ -31,13 +31,10 @@ pub(crate) async fn attest(flags: &AttestFlags, context: &Arc<Context>) -> Resul
     job.run(context).await
 }
 
-pub(crate) async fn attest_blob(
-    flags: &AttestBlobFlags,
-    context: &Arc<Context>,
-) -> Result<(), Failure> {
+pub(crate) async fn attest_blob(flags: &AttestBlobFlags, context: &Arc<Context>) -> Result {
     let path = flags.bundle.as_path();
     let report = report_stream(Some(path), flags.signing.output())?;
-    let claimed = flags.claim.input().map(|(_, path)| path);
+    let claimed = flags.claim.input().map(|(.., path)| path);
     let read = || flags.files.iter().map(AsRef::as_ref).chain(claimed);
     check_stdin(read(), &flags.signing)?;
     let inputs: Vec<_> = read().map(|input: &Path| ("an input", input.to_owned())).collect();
@@ -88,10 +85,7 @@ pub(crate) async fn attest_blob(
 }
 
 /// stdin can be read once.
-fn check_stdin<'a>(
-    read: impl Iterator<Item = &'a Path>,
-    signing: &SigningFlags,
-) -> Result<(), Failure> {
+fn check_stdin<'a>(read: impl Iterator<Item = &'a Path>, signing: &SigningFlags) -> Result {
     let uses = read.filter(|input| files::is_standard(input)).count();
     if uses + usize::from(signing.token_is_stdin()) < 2 {
         return Ok(());
@@ -101,34 +95,19 @@ fn check_stdin<'a>(
 }
 
 /// What the flags say is attested.
-async fn claim(flags: &ClaimFlags, context: &Context) -> Result<Claim, Failure> {
-    let predicate_type = flags.r#type.as_str();
-    let Some((flag, path)) = flags.input() else {
-        return match predicate_type == PROVENANCE {
-            true => Ok(Claim::Provenance(Map::new())),
-            false => Err(Failure::usage("there is nothing to attest").hint(
-                "give a predicate: --predicate FILE, or --type slsaprovenance1 for the provenance \
-                 of this job",
-            )),
-        };
+async fn claim(flags: &ClaimFlags, context: &Context) -> Result<Claim> {
+    let (input, problem) = match flags.input() {
+        Some((kind, flag, path)) => {
+            let bytes = files::read(flag, path, SIZE_CAP, context).await?;
+            (Some((kind, bytes)), format!("cannot use {flag} {}", path.display()))
+        }
+        None => (None, String::new()),
     };
-    let problem = || format!("cannot use {flag} {}", path.display());
-    let bytes = files::read(flag, path, SIZE_CAP, context).await?;
-    Ok(Claim::Attestation(match flags {
-        ClaimFlags { statement: Some(_), .. } => Attestation::parse_statement(&bytes)?,
-        ClaimFlags { predicate: None, .. } => {
-            let parameters = serde_json::from_slice(&bytes);
-            let wrong = |error| Failure::of(Exit::Usage, problem(), &error);
-            return parameters.map(Claim::Provenance).map_err(wrong);
-        }
-        _ if predicate_type == CUSTOM => {
-            let text = String::from_utf8(bytes).or_fail(problem)?;
-            Attestation::custom(&text, &rfc3339(context.now()))
-        }
-        _ => Attestation::predicate(predicate_type, bytes)?,
-    }))
+    let claim = Claim::parse(&flags.r#type, input, context.now()).or_fail(|| problem)?;
+    claim.ok_or_else(|| {
+        Failure::usage("there is nothing to attest").hint(
+            "give a predicate: --predicate FILE, or --type slsaprovenance1 for the provenance of \
+             this job",
+        )
+    })
 }
-
-/// Of the short name `custom`.
-const CUSTOM: &str = "https://cosign.sigstore.dev/attestation/v1";
-const PROVENANCE: &str = "https://slsa.dev/provenance/v1";

@@ -6,16 +6,13 @@ use fulcio_client::{Fulcio, Profiles};
 use host::Host;
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, Result};
 use crate::flags::{IdentityCommandFlags, Output};
 use crate::identity::{self, Login};
-use crate::output::{self, Stream, json_line};
+use crate::output::{self, Stream};
 use crate::{files, plan};
 
-pub(crate) async fn identity(
-    flags: &IdentityCommandFlags,
-    context: &Arc<Context>,
-) -> Result<(), Failure> {
+pub(crate) async fn identity(flags: &IdentityCommandFlags, context: &Arc<Context>) -> Result {
     let profiles = match &flags.issuer_profiles {
         Some(path) => {
             let flag = "--issuer-profiles";
@@ -45,14 +42,9 @@ pub(crate) async fn identity(
         console.warning(&format!("{url} does not publish which issuers it accepts: {error}"));
     }
     // The report is printed whatever the certificate authority says.
-    match flags.output {
-        Output::Json => console.data(&json_line(&report)),
-        Output::Text => {
-            let verbose = tracing::enabled!(tracing::Level::DEBUG);
-            let lines = report.text(verbose, output::width(context.env.var("COLUMNS")));
-            lines.iter().for_each(|line| console.data(line));
-        }
-    }
+    let verbose = tracing::enabled!(tracing::Level::DEBUG);
+    let text = report.text(verbose, output::width(context.env.var("COLUMNS"))).join("\n");
+    console.result(flags.output, &report, &text);
     if let Some(error) = report.error {
         let mut failure = Failure::from(error);
         // The text has the hints of the sources.
@@ -73,11 +65,7 @@ pub(crate) async fn identity(
     }
 }
 
-async fn fulcio(
-    flags: &IdentityCommandFlags,
-    host: &Host,
-    context: &Context,
-) -> Result<Fulcio, Failure> {
+async fn fulcio(flags: &IdentityCommandFlags, host: &Host, context: &Context) -> Result<Fulcio> {
     let config = plan::signing_config(&flags.services, false, context).await?;
     let url = config.fulcio(context.now()).map_err(signer::Error::from)?.url;
     context.console.wait_for(&format!("asking {url} which issuers it accepts"));

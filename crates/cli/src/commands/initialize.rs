@@ -5,15 +5,11 @@ use std::sync::Arc;
 use trust_update::{Checksum, Mirror};
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
-use crate::flags::{InitializeFlags, Output};
-use crate::output::json_line;
+use crate::failure::{Exit, Failure, Result};
+use crate::flags::InitializeFlags;
 use crate::trust;
 
-pub(crate) async fn initialize(
-    flags: &InitializeFlags,
-    context: &Arc<Context>,
-) -> Result<(), Failure> {
+pub(crate) async fn initialize(flags: &InitializeFlags, context: &Arc<Context>) -> Result {
     let host = context.host(&context.settings());
     let unusable = |error| Failure::of(Exit::Usage, "cannot start from this TUF root", &error);
     let url = flags.mirror.clone().unwrap_or_else(|| Mirror::public_good().url().clone());
@@ -33,10 +29,6 @@ pub(crate) async fn initialize(
     let trust = trust_update::initialize(mirror, &host).await?;
     context.console.settle();
     trust::warn(&trust, context);
-    let line = match flags.output {
-        Output::Json => json_line(&trust.status()),
-        Output::Text => format!("trusting {trust}"),
-    };
-    context.console.data(&line);
+    context.console.result(flags.output, &trust.status(), &format!("trusting {trust}"));
     Ok(())
 }

@@ -4,25 +4,19 @@ use image_signing::{KeyFiles, PrivateKey};
 use keys::{KeyPair, Sign as _};
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure, OrFail as _};
+use crate::failure::{Exit, Failure, OrFail as _, Result};
 use crate::files;
 use crate::flags::{GenerateKeyPairFlags, ImportKeyPairFlags, PublicKeyFlags};
 use crate::output::write;
 use crate::private_key::{new_password, private_key};
 
-pub(crate) async fn generate_key_pair(
-    flags: &GenerateKeyPairFlags,
-    context: &Context,
-) -> Result<(), Failure> {
+pub(crate) async fn generate_key_pair(flags: &GenerateKeyPairFlags, context: &Context) -> Result {
     let files = KeyFiles::new(&flags.output_key_prefix, false)?;
     let key = KeyPair::generate()?;
     keep(&files, key, context).await
 }
 
-pub(crate) async fn import_key_pair(
-    flags: &ImportKeyPairFlags,
-    context: &Context,
-) -> Result<(), Failure> {
+pub(crate) async fn import_key_pair(flags: &ImportKeyPairFlags, context: &Context) -> Result {
     let files = KeyFiles::new(&flags.output_key_prefix, flags.yes)?;
     let problem = || format!("cannot import --key {}", flags.key);
     let key = PrivateKey::read(&flags.key, &*context.env).await.or_fail(problem)?;
@@ -35,7 +29,7 @@ pub(crate) async fn import_key_pair(
     keep(&files, key.open(None).await.or_fail(problem)?, context).await
 }
 
-async fn keep(files: &KeyFiles, key: KeyPair, context: &Context) -> Result<(), Failure> {
+async fn keep(files: &KeyFiles, key: KeyPair, context: &Context) -> Result {
     let password = new_password(context).await?;
     files.write(key, password).await?;
     for (what, path) in [("private", files.private()), ("public", files.public())] {
@@ -44,7 +38,7 @@ async fn keep(files: &KeyFiles, key: KeyPair, context: &Context) -> Result<(), F
     Ok(())
 }
 
-pub(crate) async fn public_key(flags: &PublicKeyFlags, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn public_key(flags: &PublicKeyFlags, context: &Context) -> Result {
     let key = private_key(&flags.key, context).await?;
     let pem = key.public_key().to_pem();
     match flags.outfile.as_deref().filter(|path| !files::is_standard(path)) {

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use image_signing::moving::{ImageMover, MoveOptions, MoveReport};
 
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::Result;
 use crate::flags::{CopyFlags, LoadFlags, Output, PartFlags, SaveFlags};
-use crate::output::json_line;
 use crate::plan;
 
-pub(crate) async fn copy(flags: &CopyFlags, context: &Arc<Context>) -> Result<(), Failure> {
+pub(crate) async fn copy(flags: &CopyFlags, context: &Arc<Context>) -> Result {
     let images = plan::images(&[flags.source.clone(), flags.destination.clone()])?;
     let tags = Some(flags.target.tags.signature_tags);
     let mover = ImageMover::new(plan::registry(&flags.registry, &images, tags, context)?);
@@ -23,7 +22,7 @@ pub(crate) async fn copy(flags: &CopyFlags, context: &Arc<Context>) -> Result<()
     Ok(())
 }
 
-pub(crate) async fn save(flags: &SaveFlags, context: &Arc<Context>) -> Result<(), Failure> {
+pub(crate) async fn save(flags: &SaveFlags, context: &Arc<Context>) -> Result {
     let images = plan::images(slice::from_ref(&flags.image.image))?;
     let registry = plan::registry(&flags.image.registry, &images, None, context)?;
     context.console.wait_for(&format!("saving {}", images[0]));
@@ -33,7 +32,7 @@ pub(crate) async fn save(flags: &SaveFlags, context: &Arc<Context>) -> Result<()
     Ok(())
 }
 
-pub(crate) async fn load(flags: &LoadFlags, context: &Arc<Context>) -> Result<(), Failure> {
+pub(crate) async fn load(flags: &LoadFlags, context: &Arc<Context>) -> Result {
     let images = plan::images(slice::from_ref(&flags.image.image))?;
     let tags = Some(flags.target.tags.signature_tags);
     let registry = plan::registry(&flags.image.registry, &images, tags, context)?;
@@ -54,8 +53,5 @@ fn options(flags: &PartFlags, force: bool) -> MoveOptions {
 
 fn print(done: &str, report: &MoveReport, output: Output, context: &Context) {
     context.console.settle();
-    context.console.data(&match output {
-        Output::Json => json_line(report),
-        Output::Text => format!("{done} {report}"),
-    });
+    context.console.result(output, report, &format!("{done} {report}"));
 }

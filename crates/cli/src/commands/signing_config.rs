@@ -6,7 +6,7 @@ use std::sync::Arc;
 use trust_root::{SigningConfig, SigningConfigBuilder};
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, Result};
 use crate::flags::{CreateSigningConfigFlags, SigningConfigCommand};
 use crate::output::write;
 use crate::{plan, trust};
@@ -14,26 +14,17 @@ use crate::{plan, trust};
 pub(crate) async fn signing_config(
     SigningConfigCommand::Create(flags): &SigningConfigCommand,
     context: &Arc<Context>,
-) -> Result<(), Failure> {
+) -> Result {
     let create = &flags.create;
-    let mut builder = match base(flags, context).await? {
-        Some(config) => SigningConfigBuilder::from(config),
-        None => SigningConfigBuilder::default(),
-    };
-    for (without, remove) in [
-        (create.no_default_fulcio, SigningConfigBuilder::without_fulcio as fn(_) -> _),
-        (flags.no_default_oidc, SigningConfigBuilder::without_oidc),
-        (create.no_default_rekor, SigningConfigBuilder::without_rekor),
-        (create.no_default_tsa, SigningConfigBuilder::without_tsa),
-    ] {
-        builder = if without { remove(builder) } else { builder };
-    }
-    builder = flags.fulcio.iter().cloned().fold(builder, SigningConfigBuilder::fulcio);
-    builder = flags.oidc_provider.iter().cloned().fold(builder, SigningConfigBuilder::oidc);
-    builder = flags.rekor.iter().cloned().fold(builder, SigningConfigBuilder::rekor);
-    builder = flags.tsa.iter().cloned().fold(builder, SigningConfigBuilder::tsa);
-    builder = flags.rekor_config.into_iter().fold(builder, SigningConfigBuilder::rekor_selector);
-    builder = flags.tsa_config.into_iter().fold(builder, SigningConfigBuilder::tsa_selector);
+    let builder = base(flags, context).await?.map(SigningConfigBuilder::from).unwrap_or_default();
+    let builder = builder
+        .fulcio_services(!create.no_default_fulcio, &flags.fulcio)
+        .oidc_services(!flags.no_default_oidc, &flags.oidc_provider)
+        .rekor_services(!create.no_default_rekor, &flags.rekor)
+        .tsa_services(!create.no_default_tsa, &flags.tsa);
+    let builder =
+        flags.rekor_config.into_iter().fold(builder, SigningConfigBuilder::rekor_selector);
+    let builder = flags.tsa_config.into_iter().fold(builder, SigningConfigBuilder::tsa_selector);
     let out = create.out.as_deref().unwrap_or_else(|| Path::new("-"));
     write(out, &builder.build().to_json(), &context.console)
 }
@@ -41,7 +32,7 @@ pub(crate) async fn signing_config(
 async fn base(
     flags: &CreateSigningConfigFlags,
     context: &Context,
-) -> Result<Option<SigningConfig>, Failure> {
+) -> Result<Option<SigningConfig>> {
     if let Some(path) = &flags.base_config {
         return plan::signing_config_file("--base-config", path, context).await.map(Some);
     }

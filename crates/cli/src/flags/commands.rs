@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use image_signing::ClaimInput;
 use keys::{HashAlgorithm, KeyAlgorithm};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -79,14 +80,15 @@ pub(crate) struct ClaimFlags {
 }
 
 impl ClaimFlags {
-    /// The file that is read, and its flag.
-    pub(crate) fn input(&self) -> Option<(&'static str, &Path)> {
+    /// What is in the file that is read, its flag and its path.
+    pub(crate) fn input(&self) -> Option<(ClaimInput, &'static str, &Path)> {
+        let parameters = &self.provenance_parameters;
         let files = [
-            ("--predicate", &self.predicate),
-            ("--statement", &self.statement),
-            ("--provenance-parameters", &self.provenance_parameters),
+            (ClaimInput::Predicate, "--predicate", &self.predicate),
+            (ClaimInput::Statement, "--statement", &self.statement),
+            (ClaimInput::ProvenanceParameters, "--provenance-parameters", parameters),
         ];
-        files.into_iter().find_map(|(flag, path)| Some((flag, path.as_deref()?)))
+        files.into_iter().find_map(|(kind, flag, path)| Some((kind, flag, path.as_deref()?)))
     }
 }
 

@@ -88,7 +88,8 @@ pub(crate) fn boolean(text: &str) -> Result<bool, &'static str> {
 
 /// As Go's `time.ParseDuration`, without signs: `90s`, `3m0s`, `1.5h`.
 pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
-    let parsed = text.parse::<jiff::SignedDuration>().ok();
+    let written = Some(text).filter(|text| !text.contains(char::is_whitespace));
+    let parsed = written.and_then(|text| text.parse::<jiff::SignedDuration>().ok());
     let parsed = parsed.and_then(|it| Duration::try_from(it).ok()).filter(|it| !it.is_zero());
     // A longer one may overflow an instant.
     Ok(parsed.ok_or("expected a duration such as 90s or 3m")?.min(LONGEST))
