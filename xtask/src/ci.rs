@@ -48,6 +48,8 @@ fn test_quick(arguments: &[String]) -> Result<()> {
 pub(crate) fn interop(arguments: &[String]) -> Result<()> {
     peers::fetch()?;
     let shell = workspace::shell()?;
+    // The examples run the sandbox as a program of its own.
+    workspace::build_programs()?;
     cmd!(shell, "cargo test --locked -p ambisign --test interop {arguments...}").quiet().run()?;
     Ok(())
 }

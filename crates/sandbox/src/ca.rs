@@ -1,6 +1,5 @@
 //! The certificate authority behind Fulcio: an offline root, an intermediate that issues.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +16,7 @@ use x509_cert::name::Name;
 use crate::certificate::{self, Request, Role};
 use crate::ct::CtLog;
 use crate::key::{KeyKind, ServiceKey, encode_pem};
-use crate::{Error, Fault};
+use crate::{Error, Fault, Faults};
 
 const ROOT_NAME: &str = "CN=sandbox root,O=sigstore-sandbox";
 const INTERMEDIATE_NAME: &str = "CN=sandbox intermediate,O=sigstore-sandbox";
@@ -53,9 +52,17 @@ pub(crate) enum San {
     UserName(String),
 }
 
+impl San {
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Email(text) | Self::Uri(text) | Self::UserName(text) => text,
+        }
+    }
+}
+
 impl Identity {
     /// The identity as faults of Fulcio change it.
-    pub(crate) fn altered(mut self, faults: &BTreeSet<Fault>) -> Self {
+    pub(crate) fn altered(mut self, faults: &Faults) -> Self {
         if faults.contains(&Fault::CertificateForAnother) {
             self.san = match self.san {
                 San::Email(_) => San::Email("mallory@example.org".to_owned()),
@@ -229,6 +236,6 @@ mod tests {
         assert_eq!(issuer.san, identity.san);
         let mallory = || "https://mallory.example".to_owned();
         assert_eq!(issuer.extensions, [(1, mallory()), (8, mallory()), (9, "w".to_owned())]);
-        assert_eq!(identity.clone().altered(&BTreeSet::new()), identity);
+        assert_eq!(identity.clone().altered(&Faults::default()), identity);
     }
 }

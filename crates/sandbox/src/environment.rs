@@ -4,7 +4,10 @@
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Variables {
     set: Vec<(String, String)>,
-    unset: Vec<&'static str>,
+    unset: Vec<String>,
+    /// Comes first on the search path.
+    programs: Option<String>,
+    comments: Vec<String>,
 }
 
 impl Variables {
@@ -13,14 +16,28 @@ impl Variables {
         self
     }
 
-    pub(crate) fn unset(mut self, name: &'static str) -> Self {
-        self.unset.push(name);
+    pub(crate) fn unset(mut self, name: &str) -> Self {
+        self.unset.push(name.to_owned());
+        self
+    }
+
+    /// Puts the programs of `directory` before all others.
+    pub(crate) fn programs(mut self, directory: &str) -> Self {
+        self.programs = Some(directory.to_owned());
+        self
+    }
+
+    /// A line for people at the head of the file.
+    pub(crate) fn comment(mut self, text: &str) -> Self {
+        self.comments.push(text.replace('\n', " "));
         self
     }
 
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.set.extend(other.set);
         self.unset.extend(other.unset);
+        self.programs = other.programs.or(self.programs);
+        self.comments.extend(other.comments);
         self
     }
 
@@ -28,11 +45,19 @@ impl Variables {
         self.set
     }
 
-    /// A file for a POSIX shell.
+    /// A file for a POSIX shell. What an earlier such file put on the search path is taken off.
     pub(crate) fn to_shell(&self) -> String {
+        let comments = self.comments.iter().map(|text| format!("# {text}\n"));
+        let restore = "[ -z \"${SANDBOX_FORMER_PATH-}\" ] || PATH=$SANDBOX_FORMER_PATH\n\
+                       unset SANDBOX_FORMER_PATH\n";
+        let programs = self.programs.iter().map(|directory| {
+            let directory = quoted(directory);
+            format!("export SANDBOX_FORMER_PATH=\"$PATH\"\nexport PATH={directory}:\"$PATH\"\n")
+        });
         let unset = self.unset.iter().map(|name| format!("unset {name}\n"));
         let set = self.set.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value)));
-        unset.chain(set).collect()
+        let first = comments.chain([restore.to_owned()]);
+        first.chain(unset).chain(set).chain(programs).collect()
     }
 }
 

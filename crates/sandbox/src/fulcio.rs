@@ -7,8 +7,8 @@ mod proof;
 mod template;
 mod token;
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -20,12 +20,12 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use keys::PublicKey;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use self::issuer::Principal;
-use crate::ca::Authority;
+use crate::ca::{Authority, Identity};
 use crate::ct::CtLog;
-use crate::fault::Fault;
+use crate::fault::{Fault, Faults};
 use crate::issuer::IssuerKeys;
 use crate::key::encode_pem;
 use crate::service::{Service, answer, gateway_error, json_answer, not_found};
@@ -39,16 +39,27 @@ pub(crate) const BODY_CAP: usize = 4 << 20;
 /// Every leaf lives ten minutes.
 const LEAF_LIFE: Duration = Duration::from_secs(600);
 const HALF_AN_HOUR: Duration = Duration::from_secs(1800);
+/// How many issued certificates are remembered.
+const REMEMBERED: usize = 1000;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A Fulcio.
 pub struct Fulcio {
     authority: Authority,
     log: Arc<CtLog>,
-    faults: BTreeSet<Fault>,
+    faults: Faults,
     issuers: Vec<TrustedIssuer>,
     keys: Arc<dyn IssuerKeys>,
     clock: Arc<dyn Clock>,
+    issued: Mutex<VecDeque<Issued>>,
+}
+
+/// A certificate that was issued.
+#[derive(Clone, Debug)]
+pub(crate) struct Issued {
+    pub(crate) subject: String,
+    pub(crate) issuer: String,
+    pub(crate) not_before: SystemTime,
 }
 
 impl Fulcio {
@@ -61,12 +72,13 @@ impl Fulcio {
         keys: Arc<dyn IssuerKeys>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { authority, log, faults: BTreeSet::new(), issuers, keys, clock }
+        let (faults, issued) = (Faults::default(), Mutex::default());
+        Self { authority, log, faults, issuers, keys, clock, issued }
     }
 
     /// Misbehaves in those of `faults` that concern it.
     #[must_use]
-    pub fn with_faults(self, faults: &BTreeSet<Fault>) -> Self {
+    pub fn with_faults(self, faults: &Faults) -> Self {
         Self { faults: faults.clone(), ..self }
     }
 
@@ -85,6 +97,31 @@ impl Fulcio {
         &self.issuers
     }
 
+    /// The latest certificates, the newest first; at most [`REMEMBERED`].
+    pub(crate) fn issued(&self) -> Vec<Issued> {
+        let issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+        issued.iter().rev().cloned().collect()
+    }
+
+    /// What it certifies for the holder of a token of `issuer` with these claims, if it does.
+    pub(crate) fn subject(&self, issuer: &str, claims: &Map<String, Value>) -> Option<String> {
+        let trusted = self.issuers.iter().find(|trusted| trusted.matches(issuer))?;
+        let mut claims = claims.clone();
+        claims.insert("iss".to_owned(), issuer.into());
+        Some(trusted.principal(&claims)?.identity.ok()?.san.text().to_owned())
+    }
+
+    fn remember(&self, identity: &Identity, not_before: SystemTime) {
+        let issuer = identity.extensions.iter().find(|(arc, _)| *arc == 8);
+        let issuer = issuer.map(|(_, issuer)| issuer.clone()).unwrap_or_default();
+        let subject = identity.san.text().to_owned();
+        let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+        issued.push_back(Issued { subject, issuer, not_before });
+        while issued.len() > REMEMBERED {
+            issued.pop_front();
+        }
+    }
+
     fn sign(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, Refused> {
         if request.body().len() > BODY_CAP {
             return Err(Refused::invalid("http: request body too large"));
@@ -98,10 +135,12 @@ impl Fulcio {
         let has = |fault| self.faults.contains(&fault);
         let log = (!has(Fault::CertificatesUnlogged)).then_some(&*self.log);
         let identity = identity.altered(&self.faults);
+        let validity = self.validity();
         let leaf = self
             .authority
-            .issue(&identity, key.spki(), log, self.validity())
+            .issue(&identity, key.spki(), log, validity)
             .map_err(|_| Refused::internal())?;
+        self.remember(&identity, validity.0);
         let mut chain = vec![encode_pem("CERTIFICATE", &leaf)];
         chain.extend(self.authority.chain_pem().map_err(|_| Refused::internal())?);
         let chain: Vec<&str> = chain.iter().map(|pem| pem.trim()).collect();

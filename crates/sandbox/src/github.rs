@@ -1,6 +1,5 @@
 //! The endpoint at which a GitHub job asks for its identity token.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::issuer::{Issuer, random};
 use crate::platforms::misbehaviour::Misbehaviour;
 use crate::service::{Service, json_answer};
-use crate::{Error, Fault, State};
+use crate::{Error, Fault, Faults, State};
 
 /// A job of a workflow, as far as its token tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +106,7 @@ impl Github {
     pub fn new(
         issuer: Arc<Issuer>,
         job: GithubJob,
-        faults: &BTreeSet<Fault>,
+        faults: &Faults,
         clock: Arc<dyn Clock>,
         state: &State,
     ) -> Result<Self, Error> {

@@ -1,6 +1,5 @@
 //! One OIDC issuer: a key and the tokens that it signs.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -14,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::certificate::unix_seconds;
 use crate::key::{KeyKind, ServiceKey};
-use crate::{Error, Fault, State};
+use crate::{Error, Fault, Faults, State};
 
 /// The keys of issuers, as discovery would find them.
 pub trait IssuerKeys: Send + Sync {
@@ -32,7 +31,7 @@ pub struct Issuer {
     url: String,
     pair: EcdsaKeyPair,
     key_id: String,
-    faults: BTreeSet<Fault>,
+    faults: Faults,
 }
 
 impl Issuer {
@@ -53,12 +52,12 @@ impl Issuer {
         .map_err(|error| Error::make("an issuer's key")(error.to_string()))?;
         let id = keys::sha256(pair.public_key().as_ref());
         let key_id = URL_SAFE_NO_PAD.encode(&id[..16]);
-        Ok(Self { url: url.into(), pair, key_id, faults: BTreeSet::new() })
+        Ok(Self { url: url.into(), pair, key_id, faults: Faults::default() })
     }
 
     /// Lets the issuer misbehave in those of these ways that are its own.
     #[must_use]
-    pub fn with_faults(self, faults: &BTreeSet<Fault>) -> Self {
+    pub fn with_faults(self, faults: &Faults) -> Self {
         Self { faults: faults.clone(), ..self }
     }
 

@@ -17,7 +17,7 @@ pub(crate) struct Log {
 }
 
 /// One entry.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Entry {
     /// The canonical body: what the leaf hash is over.
     pub(crate) body: Vec<u8>,
@@ -45,6 +45,11 @@ impl Log {
 
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// The last `most` entries with their indices, the newest first.
+    pub(crate) fn latest(&self, most: usize) -> Vec<(usize, Entry)> {
+        self.entries.iter().cloned().enumerate().rev().take(most).collect()
     }
 
     pub(crate) fn find(&self, leaf: &Hash) -> Option<u64> {

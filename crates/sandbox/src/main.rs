@@ -2,10 +2,11 @@
 
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, ValueEnum};
 use sandbox::{Config, Error, Fault, GithubJob, LoginPage, Registration, Running, Sandbox};
 use serde_json::json;
@@ -70,9 +71,14 @@ struct Arguments {
     #[arg(long, value_name = "PAGE", default_value = "form")]
     login: Login,
 
-    /// Misbehave in this way; may be repeated
-    #[arg(long = "fault", value_name = "NAME", value_parser = str::parse::<Fault>)]
+    /// Misbehave in this way; may be repeated. The page at the first port switches most of them
+    /// while everything runs
+    #[arg(long = "fault", value_name = "NAME", value_parser = fault())]
     faults: Vec<Fault>,
+
+    /// Write the JSON of `--output json` to this file when everything is ready; removed at the end
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
 
     /// How to tell where things are
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
@@ -125,8 +131,14 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     // Before the start, so that a signal in between is not the end without cleaning up.
     let interrupted = interrupted()?;
-    let format = arguments.output;
+    let (format, ready) = (arguments.output, arguments.ready_file.clone());
+    if let Some(ready) = &ready {
+        remove(ready)?;
+    }
     let running = Sandbox::start(config(arguments)).await?;
+    if let Some(ready) = &ready {
+        write_whole(ready, &json_line(&running))?;
+    }
     let text = match format {
         Format::Json => json_line(&running),
         Format::Text => lines(&running),
@@ -136,6 +148,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     stdout.flush()?;
     interrupted.await;
     running.stop().await;
+    ready.map_or(Ok(()), |ready| remove(&ready))?;
     Ok(())
 }
 
@@ -160,6 +173,31 @@ fn config(arguments: Arguments) -> Config {
         checkpoint_interval: Duration::from_millis(arguments.checkpoint_interval),
         faults: arguments.faults.into_iter().collect(),
         ..Config::new(arguments.state)
+    }
+}
+
+/// The names of the faults, which `--help` lists with what they do.
+fn fault() -> impl TypedValueParser<Value = Fault> {
+    let names = Fault::ALL.map(|it| PossibleValue::new(it.name()).help(it.description()));
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Fault>())
+}
+
+/// A reader sees no file, or all of it.
+fn write_whole(path: &Path, content: &str) -> Result<(), Error> {
+    let error = |source| Error::File { path: path.to_owned(), source };
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}", std::process::id()));
+    std::fs::write(&draft, content).map_err(error)?;
+    std::fs::rename(&draft, path).map_err(error)
+}
+
+/// A file that an earlier run left behind would say that this one is ready.
+fn remove(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::File { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -189,6 +227,7 @@ fn lines(running: &Running) -> String {
     let identities: Vec<String> =
         running.registrations().iter().map(|it| it.spiffe_id.to_string()).collect();
     let rows = [
+        ("page", format!("{}/", running.oidc())),
         ("fulcio", endpoints.fulcio.clone()),
         ("rekor v1", endpoints.rekor_v1.clone()),
         ("rekor v2", endpoints.rekor_v2.clone()),
@@ -205,6 +244,7 @@ fn lines(running: &Running) -> String {
     text.push_str(&format!(
         "\nto sign as the GitHub job:      . {directory}/env\n\
          to sign as a SPIFFE workload:   . {directory}/env.spiffe\n\
+         as a job of another platform:   . {directory}/env.NAME\n\
          to end:                         Ctrl-C\n"
     ));
     text
@@ -217,6 +257,7 @@ fn json_line(running: &Running) -> String {
     };
     let document = json!({
         "directory": running.directory(),
+        "page": format!("{}/", running.oidc()),
         "fulcio": endpoints.fulcio,
         "oidc": running.oidc(),
         "rekor_v1": endpoints.rekor_v1,

@@ -1,6 +1,6 @@
 //! OIDC issuers: discovery, keys, and tokens for every caller.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,12 +11,14 @@ use serde_json::{Map, Value, json};
 use crate::issuer::{Issuer, IssuerKeys};
 use crate::login::{LoginPage, Logins};
 use crate::service::{Service, answer, json_answer, not_found};
-use crate::{Error, Fault, State};
+use crate::{Error, Faults, State};
 
 /// Several issuers at one address, told apart by the first segment of the path.
 pub struct Oidc {
     base: String,
     issuers: Vec<(String, Arc<Issuer>)>,
+    /// What tokens say unless they are asked for something else, by the name of the issuer.
+    claims: BTreeMap<String, Map<String, Value>>,
     logins: Logins,
     clock: Arc<dyn Clock>,
 }
@@ -24,14 +26,19 @@ pub struct Oidc {
 impl Oidc {
     /// Issuers below `base`, none yet.
     pub fn new(base: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
-        let logins = Logins::new(LoginPage::default(), &BTreeSet::new());
-        Self { base: base.into(), issuers: Vec::new(), logins, clock }
+        let logins = Logins::new(LoginPage::default(), &Faults::default());
+        Self { base: base.into(), issuers: Vec::new(), claims: BTreeMap::new(), logins, clock }
     }
 
     /// With this login page, and those of the faults that are its own.
     #[must_use]
-    pub fn with_login(self, page: LoginPage, faults: &BTreeSet<Fault>) -> Self {
+    pub fn with_login(self, page: LoginPage, faults: &Faults) -> Self {
         Self { logins: Logins::new(page, faults), ..self }
+    }
+
+    /// Tokens of the issuer `name` have these claims unless a caller asks for others.
+    pub fn set_claims(&mut self, name: &str, claims: Map<String, Value>) {
+        self.claims.insert(name.to_owned(), claims);
     }
 
     /// Adds the issuer `base/name`, with a key of its own.
@@ -41,7 +48,7 @@ impl Oidc {
     pub fn add(
         &mut self,
         name: &str,
-        faults: &BTreeSet<Fault>,
+        faults: &Faults,
         state: &State,
     ) -> Result<Arc<Issuer>, Error> {
         let url = format!("{}/{name}", self.base);
@@ -56,10 +63,11 @@ impl Oidc {
         self.issuers.iter().find(|(known, _)| known == name).map(|(_, issuer)| issuer)
     }
 
-    /// `GET /NAME/token?aud=sigstore&sub=...`: a token with the claims of the query, as text.
-    /// `true` and `false` are booleans, everything else is a string.
-    fn token(&self, issuer: &Issuer, query: &str) -> Response<Bytes> {
-        let mut claims = Map::new();
+    /// `GET /NAME/token?aud=sigstore&sub=...`: a token with the claims of the query, as text, and
+    /// those that the issuer's tokens usually have. `true` and `false` are booleans, everything
+    /// else is a string.
+    fn token(&self, name: &str, issuer: &Issuer, query: &str) -> Response<Bytes> {
+        let mut claims = self.claims.get(name).cloned().unwrap_or_default();
         let mut audience = json!("sigstore");
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             let value = match &*value {
@@ -105,7 +113,7 @@ impl Service for Oidc {
             }
             (&Method::GET, "keys") => json_answer(StatusCode::OK, &issuer.key_set()),
             (&Method::GET | &Method::POST, "token") => {
-                self.token(issuer, request.uri().query().unwrap_or_default())
+                self.token(name, issuer, request.uri().query().unwrap_or_default())
             }
             _ => not_found(),
         }
@@ -122,6 +130,7 @@ mod tests {
     use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 
     use super::*;
+    use crate::Fault;
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)

@@ -70,6 +70,8 @@ pub(crate) struct Builder<'a> {
     pub(crate) directory: PathBuf,
     pub(crate) fly_socket: &'a Path,
     pub(crate) spiffe_uri: String,
+    /// How long the tokens live that stand in variables and files, in seconds.
+    pub(crate) life: u64,
 }
 
 impl Builder<'_> {
@@ -79,7 +81,7 @@ impl Builder<'_> {
             Error::Config { reason: format!("there is no platform {name:?}, only {known}") }
         })?;
         let (issuer, claims) = self.identity(name);
-        let token = |audience: &Value| self.platforms.mint(issuer, audience, &claims, HOUR);
+        let token = |audience: &Value| self.platforms.mint(issuer, audience, &claims, self.life);
         let (secret, base) = (self.platforms.secret(), self.sandbox.platforms_url());
         let metadata = base.strip_prefix("http://").unwrap_or(base);
         let mut env: Vec<(&str, String)> = Vec::new();
@@ -315,9 +317,6 @@ impl Platform {
         }
     }
 }
-
-/// In seconds.
-const HOUR: u64 = 3600;
 
 /// Since version 3.104 the agent wants to keep the token out of the job's log first.
 const BUILDKITE_AGENT: &str = r#"#!/bin/sh

@@ -38,7 +38,6 @@ impl Service for Platforms {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::sync::Arc;
     use std::time::{Duration, SystemTime};
 
@@ -52,12 +51,12 @@ mod tests {
     use super::*;
     use crate::oidc::Oidc;
     use crate::rekor_v2::Delay;
-    use crate::{Fault, State};
+    use crate::{Fault, Faults, State};
 
     fn platforms(faults: &[Fault]) -> Platforms {
         let clock: Arc<dyn Clock> = Arc::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1000));
         let state = State::in_memory();
-        let faults: BTreeSet<Fault> = faults.iter().copied().collect();
+        let faults: Faults = faults.iter().copied().collect();
         let mut oidc = Oidc::new("http://localhost:9", Arc::clone(&clock));
         for name in ["email", "buildkite", "codefresh", "azure", "fly", "forgejo", "aws"] {
             oidc.add(name, &faults, &state).unwrap();

@@ -3,10 +3,10 @@
 //! Without the API it behaves as docker-registry 2.8 does, so that clients fall back to the tag.
 //! No client needs to log in.
 
+mod contents;
 mod route;
 mod store;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -17,11 +17,12 @@ use http::header::{
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
+pub(crate) use self::contents::HeldManifest;
 use self::route::{Route, is_digest, is_repository, is_tag};
 use self::store::{Store, StoreFull, digest_of, has_digest};
 use crate::issuer::random;
 use crate::service::{Service, answer, json_answer};
-use crate::{Error, Fault};
+use crate::{Error, Fault, Faults};
 
 /// The largest manifest, in bytes: the floor that the standard sets.
 const MANIFEST_CAP: usize = 4 << 20;
@@ -43,7 +44,7 @@ pub(crate) const BLOB_CAP: usize = 1 << 30;
 pub struct Registry {
     store: Mutex<Store>,
     referrers: bool,
-    faults: BTreeSet<Fault>,
+    faults: Faults,
     /// The largest blob, in bytes, also when it comes in pieces.
     blob_cap: usize,
 }
@@ -51,7 +52,7 @@ pub struct Registry {
 impl Registry {
     /// An empty registry in memory. `referrers` says whether it has the referrers API.
     pub fn in_memory(referrers: bool) -> Self {
-        Self { store: Mutex::default(), referrers, faults: BTreeSet::new(), blob_cap: BLOB_CAP }
+        Self { store: Mutex::default(), referrers, faults: Faults::default(), blob_cap: BLOB_CAP }
     }
 
     /// A registry that keeps a copy of everything in `directory`, and has what is there already.
@@ -60,12 +61,12 @@ impl Registry {
     /// The directory cannot be used, or holds something else.
     pub fn in_directory(directory: &Path, referrers: bool) -> Result<Self, Error> {
         let store = Mutex::new(Store::open(directory)?);
-        Ok(Self { store, referrers, faults: BTreeSet::new(), blob_cap: BLOB_CAP })
+        Ok(Self { store, referrers, faults: Faults::default(), blob_cap: BLOB_CAP })
     }
 
     /// Lets the registry misbehave in those of these ways that are its own.
     #[must_use]
-    pub fn with_faults(self, faults: &BTreeSet<Fault>) -> Self {
+    pub fn with_faults(self, faults: &Faults) -> Self {
         Self { faults: faults.clone(), ..self }
     }
 

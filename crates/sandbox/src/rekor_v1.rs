@@ -18,7 +18,7 @@ use self::refused::Refused;
 use crate::Error;
 use crate::certificate::unix_seconds;
 use crate::key::{KeyKind, ServiceKey};
-use crate::log::{Log, lock};
+use crate::log::{Entry, Log, lock};
 use crate::service::{Service, answer, json_line};
 
 /// The most items of one `retrieve` request.
@@ -55,6 +55,11 @@ impl RekorV1 {
     /// The key it signs with.
     pub fn key(&self) -> &ServiceKey {
         &self.key
+    }
+
+    /// The last `most` entries with their indices, the newest first.
+    pub(crate) fn latest(&self, most: usize) -> Vec<(usize, Entry)> {
+        lock(&self.log).latest(most)
     }
 
     fn create(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, Refused> {

@@ -16,7 +16,7 @@ use tlog::{Hash, NoteKey, Tree};
 use crate::Error;
 use crate::fulcio::BODY_CAP;
 use crate::key::{KeyKind, ServiceKey};
-use crate::log::{Log, lock};
+use crate::log::{Entry, Log, lock};
 use crate::service::{Service, answer, gateway_error, json_answer, not_found};
 
 /// The name of the log, which is the host name that clients reach it by.
@@ -71,6 +71,11 @@ impl RekorV2 {
     /// The key it signs with, under its name.
     pub fn note_key(&self) -> &NoteKey {
         &self.note_key
+    }
+
+    /// The last `most` entries with their indices, the newest first.
+    pub(crate) fn latest(&self, most: usize) -> Vec<(usize, Entry)> {
+        lock(&self.log).latest(most)
     }
 
     fn create(&self, request: &Request<Bytes>) -> Response<Bytes> {

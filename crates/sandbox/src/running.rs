@@ -1,5 +1,6 @@
 //! The sandbox on the ports of a machine.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,12 +12,13 @@ use tokio::task::JoinSet;
 use crate::environment::Variables;
 use crate::github::Github;
 use crate::issuer::Issuer;
-use crate::platform::{Builder, Platform};
-use crate::sandbox::{SERVICES, Sandbox, Urls};
+use crate::platform::{Builder, PLATFORMS, Platform};
+use crate::sandbox::Sandbox;
 use crate::server::Served;
 use crate::service::Service;
 use crate::state::{State, file_error};
 use crate::trust::{Endpoints, RekorVersion};
+use crate::urls::{SERVICES, Urls};
 use crate::{Config, Error, Registration, server, spiffe};
 
 impl Sandbox {
@@ -167,14 +169,7 @@ impl Running {
     /// # Errors
     /// There is no such platform, or its files cannot be written.
     pub fn platform(&self, name: &str) -> Result<Platform, Error> {
-        let builder = Builder {
-            sandbox: &self.sandbox,
-            platforms: self.sandbox.platforms(),
-            directory: self.directory.join("platforms"),
-            fly_socket: &self.fly_socket,
-            spiffe_uri: format!("unix://{}", uri_path(&self.socket)),
-        };
-        builder.build(name)
+        self.builder().build(name)
     }
 
     /// The variables of a job of the platform `name`; see [`Self::platform`].
@@ -224,24 +219,52 @@ impl Running {
         }
         let root = self.sandbox.tuf().first_root();
         state.publish("tuf_root.json", &String::from_utf8_lossy(&root))?;
-        let github = self.trust_variables().and(self.github_variables());
-        let spiffe = self.trust_variables().and(self.spiffe_variables());
-        state.publish("env", &github.to_shell())?;
-        state.publish("env.spiffe", &spiffe.to_shell())?;
-        // Those that ask for their tokens: what is written here is good for as long as we run.
-        for name in ["buildkite", "codefresh", "forgejo", "gce", "google-impersonation"] {
-            let none = Variables::default()
-                .unset("SPIFFE_ENDPOINT_SOCKET")
-                .unset("GITHUB_ACTIONS")
-                .unset("ACTIONS_ID_TOKEN_REQUEST_URL")
-                .unset("ACTIONS_ID_TOKEN_REQUEST_TOKEN");
-            let platform = self.platform(name)?;
-            let own =
-                platform.env.into_iter().fold(none, |own, (name, value)| own.set(&name, value));
-            let own = own.set("SANDBOX_ISSUER", platform.issuer);
-            state.publish(&format!("env.{name}"), &self.trust_variables().and(own).to_shell())?;
+        // What asks for its token is good for as long as we run; a token in a file is for a day.
+        let builder = Builder { life: DAY, ..self.builder() };
+        let platforms: Vec<Platform> =
+            PLATFORMS.iter().map(|name| builder.build(name)).collect::<Result<_, _>>()?;
+        for platform in &platforms {
+            let file = self.trust_variables().and(self.place(platform, &platforms)).to_shell();
+            if platform.name == "github" {
+                state.publish("env", &file)?;
+            }
+            state.publish(&format!("env.{}", platform.name), &file)?;
         }
         Ok(())
+    }
+
+    /// The variables of one platform, without those of the others.
+    fn place(&self, platform: &Platform, all: &[Platform]) -> Variables {
+        let others = all.iter().flat_map(|platform| &platform.env).map(|(name, _)| name.as_str());
+        let others: BTreeSet<&str> = others.filter(|name| *name != SEARCH_PATH).collect();
+        let mut place = Variables::default().unset("SANDBOX_IDENTITY");
+        for (wanted, kept) in &platform.files {
+            let (wanted, kept) = (wanted.display(), kept.display());
+            place = place.comment(&format!("a client looks for this at {wanted}: {kept}"));
+        }
+        place = others.into_iter().fold(place, Variables::unset);
+        for (name, value) in &platform.env {
+            place = match name == SEARCH_PATH {
+                true => place.programs(value.split_once(':').map_or(value, |(first, _)| first)),
+                false => place.set(name, value),
+            };
+        }
+        place = place.set("SANDBOX_ISSUER", &platform.issuer);
+        match self.sandbox.certified(&platform.issuer, &platform.claims) {
+            Some(identity) => place.set("SANDBOX_IDENTITY", identity),
+            None => place,
+        }
+    }
+
+    fn builder(&self) -> Builder<'_> {
+        Builder {
+            sandbox: &self.sandbox,
+            platforms: self.sandbox.platforms(),
+            directory: self.directory.join("platforms"),
+            fly_socket: &self.fly_socket,
+            spiffe_uri: format!("unix://{}", uri_path(&self.socket)),
+            life: HOUR,
+        }
     }
 
     fn trust_variables(&self) -> Variables {
@@ -280,6 +303,12 @@ impl Running {
             .set("SANDBOX_ISSUER", self.spiffe_issuer())
     }
 }
+
+/// How long the tokens live that stand in variables, in seconds.
+const HOUR: u64 = 3600;
+const DAY: u64 = 24 * HOUR;
+
+const SEARCH_PATH: &str = "PATH";
 
 impl Drop for Running {
     fn drop(&mut self) {

@@ -18,6 +18,8 @@ use crate::github::Github;
 use crate::issuer::{Issuer, random};
 use crate::key::ServiceKey;
 use crate::oidc::Oidc;
+use crate::page::{Observed, Page};
+use crate::platforms::claims;
 use crate::platforms::kubernetes::{ApiServer, ClusterTls};
 use crate::platforms::misbehaviour::Misbehaviour;
 use crate::platforms::{Platforms, UNTRUSTED_ISSUERS};
@@ -31,10 +33,8 @@ use crate::state::State;
 use crate::trust::{Endpoints, RekorVersion, TrustFiles};
 use crate::tsa::Tsa;
 use crate::tuf::{Tuf, TufKey, TufKeys};
-use crate::{Config, Error, Fault};
-
-/// How many services have a port.
-pub(crate) const SERVICES: usize = 10;
+use crate::urls::{SERVICES, Urls};
+use crate::{Config, Error, Fault, Faults};
 
 /// The names of the issuers that Fulcio believes. Each is at `$SANDBOX_OIDC/NAME`.
 pub const ISSUERS: [&str; 13] = [
@@ -53,18 +53,6 @@ pub const ISSUERS: [&str; 13] = [
     "spiffe",
 ];
 
-/// The number of the registry among the services.
-const REGISTRY: usize = 6;
-
-/// The number of the platforms' endpoints.
-const PLATFORMS: usize = 7;
-
-/// The number of the cluster's API server.
-const CLUSTER: usize = 8;
-
-/// The number of the TUF repository.
-const TUF: usize = 9;
-
 /// The first port that a sandbox without a network pretends to have.
 const PRETENDED_PORT: u16 = 5550;
 
@@ -77,6 +65,7 @@ pub struct Sandbox {
     urls: Urls,
     served: [Served; SERVICES],
     oidc: Arc<Oidc>,
+    fulcio: Arc<Fulcio>,
     github: Arc<Github>,
     agent: Arc<SpiffeAgent>,
     platforms: Arc<Platforms>,
@@ -104,7 +93,8 @@ impl Sandbox {
     }
 
     pub(crate) fn new(config: &Config, urls: Urls, state: &State) -> Result<Self, Error> {
-        let (clock, faults) = (&config.clock, &config.faults);
+        let clock = &config.clock;
+        let faults: &Faults = &config.faults.iter().copied().collect();
         let now = created(state, clock.now())?;
         let trust_domain = match config.registrations.first() {
             Some(first) => first.spiffe_id.trust_domain(),
@@ -133,6 +123,11 @@ impl Sandbox {
         }
         for name in others {
             oidc.add(name, faults, state)?;
+        }
+        let workload = config.registrations.first().map(|it| it.spiffe_id.to_string());
+        for name in ISSUERS.into_iter().chain(UNTRUSTED_ISSUERS) {
+            let workload = workload.as_deref().unwrap_or_default();
+            oidc.set_claims(name, claims::default(name, &config.github_job, workload));
         }
         let oidc = Arc::new(oidc);
         let job = config.github_job.clone();
@@ -195,18 +190,34 @@ impl Sandbox {
         ];
         let tuf = Arc::new(Tuf::of_documents(keys, &documents, (now, clock.now()), faults)?);
         let github = Arc::new(github);
-        let mut registry = Served::plain(Arc::new(registry.with_faults(faults)));
+        let registry = Arc::new(registry.with_faults(faults));
+        let (fulcio, rekor_v1, rekor_v2) =
+            (Arc::new(fulcio), Arc::new(rekor_v1), Arc::new(rekor_v2));
+        let observed = Observed {
+            services: urls.named(),
+            fulcio: Arc::clone(&fulcio),
+            rekor_v1: Arc::clone(&rekor_v1),
+            rekor_v2: Arc::clone(&rekor_v2),
+            registry: Arc::clone(&registry),
+            faults: faults.clone(),
+        };
+        let page = Page::new(observed, Arc::clone(&oidc) as Arc<dyn Service>);
+        let mut registry = Served::plain(registry);
         registry.body_cap = BLOB_CAP;
         let (platforms, cluster) = (Arc::new(platforms), Arc::new(cluster));
         let mut api_server = Served::plain(Arc::clone(&cluster) as Arc<dyn Service>);
         api_server.tls = Some(tls.config);
         Ok(Self {
             served: [
-                Served::plain(Arc::clone(&oidc) as Arc<dyn Service>),
+                Served::plain(Arc::new(page)),
                 Served::plain(Arc::clone(&github) as Arc<dyn Service>),
-                Served::failing(Arc::new(fulcio), faults, Fault::FulcioError),
-                Served::log(Arc::new(rekor_v1), faults),
-                Served::log(Arc::new(rekor_v2), faults),
+                Served::failing(
+                    Arc::clone(&fulcio) as Arc<dyn Service>,
+                    faults,
+                    Fault::FulcioError,
+                ),
+                Served::log(rekor_v1, faults),
+                Served::log(rekor_v2, faults),
                 Served::failing(Arc::new(tsa), faults, Fault::TsaError),
                 registry,
                 Served::plain(Arc::clone(&platforms) as Arc<dyn Service>),
@@ -219,6 +230,7 @@ impl Sandbox {
             cluster_authority: tls.authority,
             urls,
             oidc,
+            fulcio,
             github,
             agent: Arc::new(agent),
             trust,
@@ -293,6 +305,11 @@ impl Sandbox {
         self.token("email", &claims.into_iter().collect())
     }
 
+    /// The subject that Fulcio certifies for the holder of a token with these claims, if it does.
+    pub(crate) fn certified(&self, issuer: &str, claims: &Map<String, Value>) -> Option<String> {
+        self.fulcio.subject(issuer, claims)
+    }
+
     pub(crate) fn agent(&self) -> &Arc<SpiffeAgent> {
         &self.agent
     }
@@ -344,52 +361,6 @@ impl Transport for Sandbox {
             }),
         };
         Box::pin(std::future::ready(answer))
-    }
-}
-
-/// Where everything is.
-#[derive(Clone, Debug)]
-pub(crate) struct Urls {
-    ports: [u16; SERVICES],
-    endpoints: Endpoints,
-    oidc: String,
-    github: String,
-    registry: String,
-    platforms: String,
-    cluster: SocketAddr,
-    tuf: String,
-}
-
-impl Urls {
-    /// Services go by `localhost`, which is the origin of both logs. The registry goes by its
-    /// address: clients know that loopback addresses speak plain http.
-    pub(crate) fn new(address: impl Fn(usize) -> SocketAddr) -> Self {
-        let url = |number: usize| format!("http://localhost:{}", address(number).port());
-        let oidc = url(0);
-        let registry = address(REGISTRY);
-        Self {
-            ports: std::array::from_fn(|number| address(number).port()),
-            endpoints: Endpoints {
-                oidc: format!("{oidc}/email"),
-                fulcio: url(2),
-                rekor_v1: url(3),
-                rekor_v2: url(4),
-                tsa: url(5),
-            },
-            oidc,
-            github: url(1),
-            registry: match registry.ip().is_unspecified() {
-                true => format!("localhost:{}", registry.port()),
-                false => registry.to_string(),
-            },
-            platforms: url(PLATFORMS),
-            cluster: address(CLUSTER),
-            tuf: url(TUF),
-        }
-    }
-
-    fn issuer(&self, name: &str) -> String {
-        format!("{}/{name}", self.oidc)
     }
 }
 

@@ -1,6 +1,5 @@
 //! A service as it is served: with its limits, and with its faults.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,13 +8,13 @@ use bytes::Bytes;
 use host::Clock;
 use http::{Method, Request, StatusCode};
 
-use crate::Fault;
 use crate::server::Served;
 use crate::service::{Service, gateway_error};
+use crate::{Fault, Faults};
 
 impl Served {
     pub(crate) fn plain(service: Arc<dyn Service>) -> Self {
-        Self { service, body_cap: BODY_CAP, pause: Duration::ZERO, tls: None, clock: None }
+        Self { service, body_cap: BODY_CAP, slow: None, tls: None, clock: None }
     }
 
     /// The same with the `Date` of `clock` in its answers.
@@ -23,38 +22,40 @@ impl Served {
         Self { clock: Some(Arc::clone(clock)), ..self }
     }
 
-    /// A service that takes nothing new when `fault` is among the faults.
-    pub(crate) fn failing(
-        service: Arc<dyn Service>,
-        faults: &BTreeSet<Fault>,
-        fault: Fault,
-    ) -> Self {
-        if !faults.contains(&fault) {
-            return Self::plain(service);
-        }
+    /// A service that takes nothing new while `fault` is among the faults.
+    pub(crate) fn failing(service: Arc<dyn Service>, faults: &Faults, fault: Fault) -> Self {
+        let faults = faults.clone();
         Self::plain(Arc::new(move |request: Request<Bytes>| match *request.method() {
-            Method::POST => gateway_error(StatusCode::INTERNAL_SERVER_ERROR, 13, "injected fault"),
+            Method::POST if faults.contains(&fault) => {
+                gateway_error(StatusCode::INTERNAL_SERVER_ERROR, 13, "injected fault")
+            }
             _ => service.handle(request),
         }))
     }
 
     /// A transparency log.
-    pub(crate) fn log(service: Arc<dyn Service>, faults: &BTreeSet<Fault>) -> Self {
-        let pause = if faults.contains(&Fault::SlowLog) { SLOW_LOG } else { Duration::ZERO };
-        let service = match faults.contains(&Fault::LogAnswerLost) {
-            true => losing_its_first_answer(service),
-            false => service,
-        };
-        Self { pause, ..Self::failing(service, faults, Fault::RekorError) }
+    pub(crate) fn log(service: Arc<dyn Service>, faults: &Faults) -> Self {
+        let service = losing_its_first_answer(service, faults.clone());
+        Self { slow: Some(faults.clone()), ..Self::failing(service, faults, Fault::RekorError) }
+    }
+
+    /// How long a POST is held back now.
+    pub(crate) fn pause(&self) -> Option<Duration> {
+        self.slow.as_ref()?.contains(&Fault::SlowLog).then_some(SLOW_LOG)
     }
 }
 
-/// A service behind a gateway that gives up just before the first answer to a POST arrives.
-fn losing_its_first_answer(service: Arc<dyn Service>) -> Arc<dyn Service> {
+/// A service behind a gateway that gives up just before the first answer to a POST arrives, each
+/// time that the fault is switched on.
+fn losing_its_first_answer(service: Arc<dyn Service>, faults: Faults) -> Arc<dyn Service> {
     let lost = AtomicBool::new(false);
     Arc::new(move |request: Request<Bytes>| {
         let is_new = *request.method() == Method::POST;
         let answer = service.handle(request);
+        if !faults.contains(&Fault::LogAnswerLost) {
+            lost.store(false, Ordering::Relaxed);
+            return answer;
+        }
         match is_new && !lost.swap(true, Ordering::Relaxed) {
             true => gateway_error(StatusCode::SERVICE_UNAVAILABLE, 14, "injected fault"),
             false => answer,

@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 use tokio_rustls::{TlsAcceptor, rustls};
 
+use crate::Faults;
 use crate::rekor_v2::Delay;
 use crate::service::{Service, answer};
 
@@ -33,8 +34,8 @@ pub(crate) struct Served {
     pub(crate) service: Arc<dyn Service>,
     /// The largest request body, in bytes.
     pub(crate) body_cap: usize,
-    /// How long each POST is held back.
-    pub(crate) pause: Duration,
+    /// The faults under which each POST is held back, if there are any.
+    pub(crate) slow: Option<Faults>,
     /// How the service shows who it is, if it does not speak plain HTTP.
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     /// The clock of its answers' `Date`, if it is another than that of this machine.
@@ -93,8 +94,8 @@ async fn respond(
     let clock = served.clock.clone();
     let mut response = match receive(request, served.body_cap).await {
         Ok(request) => {
-            if request.method() == Method::POST && !served.pause.is_zero() {
-                tokio::time::sleep(served.pause).await;
+            if let Some(pause) = served.pause().filter(|_| request.method() == Method::POST) {
+                tokio::time::sleep(pause).await;
             }
             let service = served.service;
             // A handler computes; it must not hold up the sockets of the others.

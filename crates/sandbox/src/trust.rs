@@ -1,6 +1,5 @@
 //! The files that make clients trust this sandbox and nothing else.
 
-use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use base64::Engine as _;
@@ -13,7 +12,7 @@ use crate::fulcio::Fulcio;
 use crate::rekor_v1::RekorV1;
 use crate::rekor_v2::RekorV2;
 use crate::tsa::Tsa;
-use crate::{Error, Fault};
+use crate::{Error, Fault, Faults};
 
 const OPERATOR: &str = "sigstore-sandbox";
 
@@ -110,7 +109,7 @@ impl TrustFiles {
 
     /// As faults change the documents.
     #[must_use]
-    pub fn with_faults(mut self, faults: &BTreeSet<Fault>) -> Self {
+    pub fn with_faults(mut self, faults: &Faults) -> Self {
         if faults.contains(&Fault::TsaUntrusted) {
             self.root["timestampAuthorities"] = json!([]);
         }

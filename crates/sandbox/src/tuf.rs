@@ -1,6 +1,6 @@
 //! A TUF repository that serves the trust files as targets, and can be made to lie.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::certificate::unix_seconds;
 use crate::key::{KeyKind, ServiceKey};
 use crate::service::{Service, answer, not_found};
-use crate::{Error, Fault};
+use crate::{Error, Fault, Faults};
 
 /// A key of a TUF repository, under the id by which metadata calls it.
 #[derive(Clone, Debug)]
@@ -362,13 +362,13 @@ fn extend(metadata: &mut Value, members: &Value) {
 /// A repository as a service: `GET /1.root.json` and so on.
 pub struct Tuf {
     repository: Mutex<TufRepository>,
-    unavailable: bool,
+    faults: Faults,
 }
 
 impl Tuf {
     /// Serves `repository`.
     pub fn new(repository: TufRepository) -> Self {
-        Self { repository: Mutex::new(repository), unavailable: false }
+        Self { repository: Mutex::new(repository), faults: Faults::default() }
     }
 
     /// A key for such a repository.
@@ -382,7 +382,7 @@ impl Tuf {
         keys: TufKeys,
         documents: &[(&str, Value)],
         (created, now): (SystemTime, SystemTime),
-        faults: &BTreeSet<Fault>,
+        faults: &Faults,
     ) -> Result<Self, Error> {
         let mut repository = TufRepository::new(keys, created)?;
         for (name, document) in documents {
@@ -407,8 +407,7 @@ impl Tuf {
                 }
             }
         }
-        let unavailable = faults.contains(&Fault::TufUnavailable);
-        Ok(Self { repository: Mutex::new(repository), unavailable })
+        Ok(Self { repository: Mutex::new(repository), faults: faults.clone() })
     }
 
     /// Changes what is served from now on.
@@ -424,7 +423,7 @@ impl Tuf {
 
 impl Service for Tuf {
     fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
-        if self.unavailable {
+        if self.faults.contains(&Fault::TufUnavailable) {
             return answer(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "injected fault\n");
         }
         if request.method() != Method::GET {

@@ -11,6 +11,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod browser;
 mod containerd;
 mod earlier;
 mod hostile;
@@ -23,12 +24,13 @@ mod program;
 mod setup;
 mod skip;
 
+pub use crate::browser::Browser;
 pub use crate::containerd::Containerd;
 pub use crate::earlier::{certificate_pem, rekor_bundle};
 pub use crate::hostile::{HostileServer, RawRequest, Reply};
 pub use crate::interop::{Identity, Interop, Library, RegistryKind, Signer};
 pub use crate::namespace::has_namespaces;
-pub use crate::paths::{ambisign, target, workspace};
+pub use crate::paths::{ambisign, sandbox_program, target, workspace};
 pub use crate::peers::Peers;
 pub use crate::prediction::{assert_certified, assert_reported};
 pub use crate::program::{Outcome, Program};

@@ -11,6 +11,16 @@ pub fn ambisign() -> PathBuf {
         .map_or_else(|| profile().join("ambisign"), PathBuf::from)
 }
 
+/// The sandbox's program, which `cargo test --workspace` builds beside ours.
+///
+/// # Panics
+/// It was not built.
+pub fn sandbox_program() -> PathBuf {
+    let program = profile().join("sigstore-sandbox");
+    assert!(program.is_file(), "no {}: cargo build -p sigstore-sandbox", program.display());
+    program
+}
+
 /// The build directory, `target`.
 pub fn target() -> PathBuf {
     profile().parent().unwrap().to_owned()

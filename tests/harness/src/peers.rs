@@ -58,6 +58,16 @@ impl Peers {
         None
     }
 
+    /// Python, with the modules that the tests import.
+    pub fn python(&self) -> &Path {
+        &self.python
+    }
+
+    /// node.
+    pub fn node(&self) -> &Path {
+        &self.node
+    }
+
     /// cosign, for tests that need no other peer; where it is missing, the running test is skipped.
     pub fn cosign() -> Option<PathBuf> {
         let cosign = paths::target().join("peers/usr/bin/cosign");

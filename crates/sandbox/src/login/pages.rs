@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use super::progress::LOGIN_EMAIL;
+use crate::html::escape;
 use crate::service::answer;
 
 /// The login form. `name` and `value` are what it carries along; a code to enter is shown.
@@ -59,19 +60,4 @@ fn page(status: StatusCode, title: &str, content: &str) -> Response<Bytes> {
          <h1>{title}</h1>{content}</html>\n"
     );
     answer(status, "text/html; charset=utf-8", html)
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }

@@ -1,6 +1,6 @@
 //! Logins in progress, and what the endpoints have in common.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -11,9 +11,9 @@ use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use url::form_urlencoded::{byte_serialize, parse};
 
-use crate::Fault;
 use crate::issuer::Issuer;
 use crate::service::json_answer;
+use crate::{Fault, Faults};
 
 /// The names of the issuers at which people log in.
 pub const LOGIN_ISSUERS: [&str; 2] = ["email", "dex"];
@@ -43,7 +43,7 @@ pub enum LoginPage {
 /// What is in progress at the login pages.
 pub(crate) struct Logins {
     pub(super) page: LoginPage,
-    pub(super) faults: BTreeSet<Fault>,
+    pub(super) faults: Faults,
     pub(super) pending: Mutex<Pending>,
 }
 
@@ -95,7 +95,7 @@ impl Challenge {
 }
 
 impl Logins {
-    pub(crate) fn new(page: LoginPage, faults: &BTreeSet<Fault>) -> Self {
+    pub(crate) fn new(page: LoginPage, faults: &Faults) -> Self {
         Self { page, faults: faults.clone(), pending: Mutex::default() }
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;
 
@@ -11,6 +11,7 @@ use url::form_urlencoded::{Serializer, byte_serialize};
 
 use super::progress::authenticate;
 use super::*;
+use crate::Faults;
 use crate::oidc::Oidc;
 use crate::service::Service as _;
 use crate::state::State;
@@ -51,7 +52,7 @@ struct Setup {
 impl Setup {
     fn new(page: LoginPage, faults: &[Fault]) -> Self {
         let clock = ManualClock::default();
-        let faults: BTreeSet<Fault> = faults.iter().copied().collect();
+        let faults: Faults = faults.iter().copied().collect();
         let mut oidc =
             Oidc::new("http://localhost:9", Arc::new(clock.clone())).with_login(page, &faults);
         for name in ["dex", "github"] {

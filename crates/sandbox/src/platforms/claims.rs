@@ -13,6 +13,32 @@ pub(crate) const SIGNER: &str = "signer@sandbox-project.iam.gserviceaccount.com"
 /// Namespace and name of the pod's service account.
 pub(crate) const SERVICE_ACCOUNT: (&str, &str) = ("build", "signer");
 
+/// What the token of an issuer says unless it is asked for something else: enough for a
+/// certificate, where Fulcio issues one.
+pub(crate) fn default(issuer: &str, job: &GithubJob, workload: &str) -> Map<String, Value> {
+    match issuer {
+        "github" => github(job),
+        "forgejo" => forgejo(),
+        "gitlab" => gitlab(),
+        "buildkite" => buildkite(),
+        "circleci" => circleci(),
+        "codefresh" => codefresh(),
+        "buddy" => buddy(),
+        "kubernetes" => kubernetes(),
+        "chainguard" => chainguard(),
+        "email" => person(),
+        "dex" => {
+            let mut claims = person();
+            let connector = json!({ "connector_id": "https://github.com/login/oauth" });
+            claims.insert("federated_claims".to_owned(), connector);
+            claims
+        }
+        "spiffe" => subject(workload),
+        "uri" => subject("http://localhost/users/someone"),
+        _ => subject("someone"),
+    }
+}
+
 pub(crate) fn github(job: &GithubJob) -> Map<String, Value> {
     job.claims()
 }

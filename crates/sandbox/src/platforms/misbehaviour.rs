@@ -1,6 +1,5 @@
 //! Faults of the platforms' token endpoints.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -9,9 +8,9 @@ use http::header::{HOST, LOCATION};
 use http::{HeaderValue, Request, Response, StatusCode};
 use serde_json::json;
 
-use crate::Fault;
 use crate::rekor_v2::Delay;
 use crate::service::{answer, json_answer};
+use crate::{Fault, Faults};
 
 /// How many requests come too early under [`Fault::IdentityLate`].
 const TOO_EARLY: u32 = 2;
@@ -22,12 +21,12 @@ const FOREVER: Duration = Duration::from_secs(24 * 3600);
 /// The faults that every endpoint for tokens has.
 #[derive(Debug)]
 pub(crate) struct Misbehaviour {
-    faults: BTreeSet<Fault>,
+    faults: Faults,
     asked: AtomicU32,
 }
 
 impl Misbehaviour {
-    pub(crate) fn new(faults: &BTreeSet<Fault>) -> Self {
+    pub(crate) fn new(faults: &Faults) -> Self {
         Self { faults: faults.clone(), asked: AtomicU32::new(0) }
     }
 

@@ -1,6 +1,5 @@
 //! What the agent answers, apart from gRPC.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -14,7 +13,7 @@ use tonic::{Code, Status};
 use super::certificate::SvidAuthority;
 use crate::certificate::unix_seconds;
 use crate::issuer::Issuer;
-use crate::{Error, Fault, State};
+use crate::{Error, Fault, Faults, State};
 
 /// An identity that the agent hands out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +30,7 @@ pub struct SpiffeAgent {
     registrations: Vec<Registration>,
     pub(super) issuer: Arc<Issuer>,
     pub(super) authority: SvidAuthority,
-    faults: BTreeSet<Fault>,
+    faults: Faults,
     /// How many requests there were.
     asked: AtomicU32,
     pub(super) clock: Arc<dyn Clock>,
@@ -57,7 +56,7 @@ impl SpiffeAgent {
         trust_domain: TrustDomain,
         registrations: Vec<Registration>,
         issuer: Arc<Issuer>,
-        faults: &BTreeSet<Fault>,
+        faults: &Faults,
         clock: Arc<dyn Clock>,
         state: &State,
     ) -> Result<Self, Error> {

@@ -1,0 +1,68 @@
+//! The example projects whose test suites need nothing but the sandbox's program.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use harness::{Peers, Program, sandbox_program, skip, target, workspace};
+
+/// A cold Go compiles a few hundred packages.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+fn example(name: &str) -> PathBuf {
+    workspace().join("examples").join(name)
+}
+
+/// A suite with an empty home, no identity, and no network beyond this machine.
+fn suite(program: &Path, home: &Path) -> Program {
+    let suite = Program::at(program, home).within(PATIENCE);
+    let suite = suite.env("PATH", "/usr/bin:/bin").env("SIGSTORE_SANDBOX", sandbox_program());
+    ["HTTP_PROXY", "HTTPS_PROXY"].into_iter().fold(suite, |suite, name| {
+        suite.env(name, "http://127.0.0.1:9").env("NO_PROXY", "localhost,127.0.0.1")
+    })
+}
+
+#[test]
+fn the_suite_of_the_go_example_passes() {
+    let go = target().join("peers/go");
+    let Ok(program) = std::fs::read_to_string(go.join("program")) else {
+        return skip("no Go in target/peers/go; `cargo xtask peers` fetches it");
+    };
+    let home = tempfile::tempdir().unwrap();
+    let mut suite = suite(Path::new(program.trim()), home.path());
+    for (name, value) in [
+        ("GOMODCACHE", go.join("modules").display().to_string()),
+        ("GOCACHE", go.join("cache").display().to_string()),
+        ("GOPROXY", "off".to_owned()),
+        ("GOFLAGS", "-mod=readonly -buildvcs=false".to_owned()),
+        ("GOTOOLCHAIN", "local".to_owned()),
+        ("CGO_ENABLED", "0".to_owned()),
+    ] {
+        suite = suite.env(name, value);
+    }
+    suite.arg("test").arg("-C").arg(example("go")).arg("./...").run().succeeds().says(&["ok"]);
+}
+
+#[test]
+fn the_suite_of_the_python_example_passes() {
+    let Some(peers) = Peers::find() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let test = example("python").join("test_signing.py");
+    let suite = suite(peers.python(), home.path()).env("PYTHONDONTWRITEBYTECODE", "1");
+    suite.arg(test).run().succeeds().says(&["Ran 2 tests", "OK"]);
+}
+
+#[test]
+fn the_suite_of_the_javascript_example_passes() {
+    let Some(peers) = Peers::find() else { return };
+    // Its modules lie beside it, as `npm ci` leaves them.
+    let project = target().join("peers/example-javascript");
+    if !project.join("node_modules/@sigstore/sign").is_dir() {
+        return skip("no @sigstore/sign in target/peers; `cargo xtask peers` fetches it");
+    }
+    let test = "signing.test.js";
+    let wanted = std::fs::read(example("javascript").join(test)).unwrap();
+    std::fs::write(project.join(test), wanted).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let suite = suite(peers.node(), home.path());
+    suite.arg("--test").arg(project.join(test)).run().succeeds().says(&["pass 2", "fail 0"]);
+}
