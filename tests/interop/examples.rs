@@ -39,7 +39,9 @@ fn the_suite_of_the_go_example_passes() {
     ] {
         suite = suite.env(name, value);
     }
-    suite.arg("test").arg("-C").arg(example("go")).arg("./...").run().succeeds().says(&["ok"]);
+    let outcome =
+        suite.arg("test").arg("-C").arg(example("go")).args(["-count=1", "./..."]).run().succeeds();
+    assert!(outcome.stdout.starts_with("ok"), "{outcome:#?}");
 }
 
 #[test]
@@ -64,5 +66,6 @@ fn the_suite_of_the_javascript_example_passes() {
     std::fs::write(project.join(test), wanted).unwrap();
     let home = tempfile::tempdir().unwrap();
     let suite = suite(peers.node(), home.path());
-    suite.arg("--test").arg(project.join(test)).run().succeeds().says(&["pass 2", "fail 0"]);
+    let outcome = suite.arg("--test").arg(project.join(test)).run().succeeds();
+    assert!(outcome.stdout.contains("pass 2"), "{outcome:#?}");
 }

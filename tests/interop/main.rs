@@ -21,6 +21,7 @@ mod leniency;
 mod moved;
 mod moving;
 mod node;
+mod recipes;
 mod record;
 mod sandbox_page;
 mod slow_writers;

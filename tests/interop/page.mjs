@@ -39,7 +39,7 @@ const call = (method, params = {}) => new Promise((resolve) => {
   socket.send(JSON.stringify({ id: number, method, params }));
 });
 const evaluate = async (expression) =>
-  (await call("Runtime.evaluate", { expression, awaitPromise: true })).result.value;
+  (await call("Runtime.evaluate", { expression, awaitPromise: true }))?.result?.value;
 const until = async (expression) => {
   for (let round = 0; round < 300; round++) {
     if (await evaluate(expression)) return true;
@@ -50,7 +50,7 @@ const until = async (expression) => {
 
 const seen = {};
 await call("Page.navigate", { url: sandbox });
-seen.title = (await until("document.querySelector('#faults')")) && (await evaluate("document.title"));
+seen.title = (await until("!!document.querySelector('#faults')")) && (await evaluate("document.title"));
 await evaluate("document.getElementById('fulcio-error').click()");
 seen.switched_on = await until("document.getElementById('fulcio-error')?.value === 'false'");
 // A fault that another program switches is shown without a reload.
@@ -60,6 +60,7 @@ seen.follows = await until("document.getElementById('slow-log')?.value === 'fals
 await fetch(new URL("sandbox/faults/slow-log", sandbox), { method: "DELETE" });
 seen.styled = await evaluate("getComputedStyle(document.querySelector('.on')).fontWeight === '600'");
 await until("document.getElementById('slow-log')?.value === 'true'");
+await evaluate("scrollTo(0, 0)");
 const image = await call("Page.captureScreenshot", { format: "png" });
 writeFileSync(screenshot, Buffer.from(image.data, "base64"));
 

