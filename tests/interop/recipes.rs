@@ -69,7 +69,7 @@ impl Recipe {
         let archive = release(&setup);
         let [wanted_identity, wanted_issuer] = policy;
         let mut names = vec![
-            (wanted_issuer.to_owned(), platform.issuer.clone()),
+            (format!("\"{wanted_issuer}\""), format!("\"{}\"", platform.issuer)),
             (format!("{REGISTRY}/acme/"), format!("{}/acme/", setup.sandbox.registry())),
             (ZEROS.to_owned(), archive),
         ];
@@ -264,7 +264,7 @@ fn github_actions() {
 #[test]
 fn gitlab_ci() {
     let policy =
-        ["https://gitlab.com/acme/app//.gitlab-ci.yml@refs/heads/main", "https://gitlab.com\""];
+        ["https://gitlab.com/acme/app//.gitlab-ci.yml@refs/heads/main", "https://gitlab.com"];
     let Some(mut recipe) = Recipe::new("gitlab-ci", "gitlab", policy) else { return };
     recipe.names.extend([
         ("$[[ inputs.version ]]".to_owned(), "0.1.0".to_owned()),
@@ -367,6 +367,7 @@ fn air_gap() {
         "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main",
         "https://token.actions.githubusercontent.com",
     ];
+    let policy_issuer = policy[1];
     let Some(mut recipe) = Recipe::new("air-gap", "github", policy) else { return };
     let image = format!("{}/{IMAGE}:v1", recipe.setup.sandbox.registry());
     recipe.setup.job().args(["sign", &image]).run().ends(0);
@@ -375,5 +376,7 @@ fn air_gap() {
     let policy = std::fs::read_to_string(recipe.work.join("policy.toml")).unwrap();
     let policy = policy.replace(recipe.setup.sandbox.registry(), registry);
     std::fs::write(recipe.work.join("inner.toml"), policy).unwrap();
+    let issuer = recipe.platform.issuer.clone();
+    recipe.names.push((policy_issuer.to_owned(), issuer));
     recipe.run(&[("INNER_REGISTRY", registry)]);
 }

@@ -52,7 +52,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             let layout = image::write(&home, &programs, target)?;
             println!("{}", layout.display());
             if let Some(reference) = &options.push {
-                image::push(&programs, &layout, reference, options.sign)?;
+                let program = build::runnable(&home, &targets)?;
+                image::push(&program, &layout, reference, options.sign, &[])?;
             }
             continue;
         }

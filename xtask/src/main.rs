@@ -48,6 +48,7 @@ usage: cargo xtask <task>
                      image, and push it; sign: with the identity found here
   tidy               the architecture's invariants
   codegen [--check]  generate the code of proto/, or compare it
+  advisories         ask the database of advisories about every dependency; needs the network
   ci                 what has to pass before a change lands
 ";
 
@@ -80,6 +81,7 @@ fn run(arguments: &[String]) -> Result<()> {
         "dist" => dist::run(rest),
         "tidy" => tidy::run(),
         "codegen" => codegen::run(rest.iter().any(|argument| argument == "--check")),
+        "advisories" => ci::advisories(),
         "ci" => ci::run(),
         // Not a task for people: it runs a program and tells what it cost.
         "measure" => measure::run(rest),

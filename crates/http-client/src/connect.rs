@@ -15,6 +15,7 @@ use tower_service::Service;
 
 use crate::failure::ConnectFailure;
 use crate::proxy::{Proxies, Route};
+use crate::resolver::Resolver;
 use crate::settings::Settings;
 use crate::stream::{Io, Stream};
 use crate::tls::Tls;
@@ -32,14 +33,14 @@ pub(crate) struct Connector {
 
 /// What all connectors of a client have in common.
 pub(crate) struct Shared {
-    tcp: HttpConnector,
+    tcp: HttpConnector<Resolver>,
     tls: Tls,
     proxies: Proxies,
 }
 
 impl Shared {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let mut tcp = HttpConnector::new();
+        let mut tcp = HttpConnector::new_with_resolver(Resolver::new());
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));

@@ -29,6 +29,7 @@ mod programs;
 mod provider;
 mod proxy;
 mod redirect;
+mod resolver;
 mod roots;
 mod server_tls;
 mod settings;

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use sandbox::RekorVersion;
 use xshell::cmd;
 
 use super::archive::digest_of;
 use super::{PROGRAMS, archive};
+use crate::stage::{Registry, Stage};
 use crate::workspace;
 
 /// A target that this machine can build for.
@@ -135,21 +137,45 @@ pub(super) fn check(home: &Path, targets: &[Target]) -> Result<()> {
     Ok(())
 }
 
-/// Runs the program in a root directory that holds nothing else, where this process may do so.
+/// Signs and verifies in a root directory that holds nothing but the program, its configuration
+/// and the file, where this process may do so: no libraries, no `/etc`, no certificates. The
+/// services are found by name.
 pub(super) fn try_in_an_empty_root(programs: &Path) -> Result<()> {
-    let empty = tempfile::tempdir()?;
-    archive::put_program(&programs.join("ambisign"), &empty.path().join("ambisign"))?;
-    let run = Command::new("chroot").arg(empty.path()).args(["/ambisign", "version"]).output();
-    match run {
-        Ok(output) if output.status.success() => println!("runs in an empty root directory"),
-        // chroot itself ends with 125 where it may not.
-        Ok(output) if output.status.code() == Some(125) => {
-            println!("not tried in an empty root directory: {}", lossy(&output.stderr).trim());
+    let stage = Stage::set(Registry::Sandbox)?;
+    let root = tempfile::tempdir()?;
+    let put = |from: &Path, name: &str| archive::put_program(from, &root.path().join(name));
+    put(&programs.join("ambisign"), "ambisign")?;
+    put(&stage.running.trusted_root(), "trusted_root.json")?;
+    put(&stage.running.signing_config(RekorVersion::V1), "signing_config.json")?;
+    std::fs::write(root.path().join("file"), "a file")?;
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new("chroot");
+        command.arg(root.path()).arg("/ambisign").args(arguments).env_clear();
+        command.env("COSIGN_TRUSTED_ROOT", "/trusted_root.json").env("PATH", "/usr/sbin:/usr/bin");
+        command.env("COSIGN_SIGNING_CONFIG", "/signing_config.json");
+        command.envs(stage.running.github_env()).output()
+    };
+    let (identity, issuer) = (stage.running.github_identity(), stage.running.github_issuer());
+    let policy = ["--certificate-identity", &identity, "--certificate-oidc-issuer", &issuer];
+    for arguments in [vec!["sign-blob", "/file"], [&["verify-blob", "/file"], &policy[..]].concat()]
+    {
+        match run(&arguments) {
+            Ok(output) if output.status.success() => {}
+            // chroot itself ends with 125 where it may not.
+            Ok(output) if output.status.code() == Some(125) => {
+                let reason = lossy(&output.stderr);
+                println!("not tried in an empty root directory: {}", reason.trim());
+                return Ok(());
+            }
+            Ok(output) => bail!("in an empty root directory: {}", lossy(&output.stderr)),
+            Err(error) => {
+                println!("not tried in an empty root directory: {error}");
+                return Ok(());
+            }
         }
-        Ok(output) => bail!("in an empty root directory: {}", lossy(&output.stderr)),
-        Err(error) => println!("not tried in an empty root directory: {error}"),
     }
-    Ok(())
+    println!("signs and verifies in an empty root directory");
+    stage.strike()
 }
 
 fn lossy(bytes: &[u8]) -> String {

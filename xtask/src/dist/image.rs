@@ -70,17 +70,59 @@ fn write_layout(layout: &Path, program: &Path, architecture: &str) -> Result<()>
     Ok(())
 }
 
-/// Pushes the image by the program that is in it, which with `sign` signs it as well.
-pub(super) fn push(programs: &Path, layout: &Path, reference: &str, sign: bool) -> Result<()> {
-    let program = programs.join("ambisign");
+/// Pushes the image by the program that is in it, which with `sign` signs it as well. `env` is
+/// added to the environment of this process.
+pub(super) fn push(
+    program: &Path,
+    layout: &Path,
+    reference: &str,
+    sign: bool,
+    env: &[(String, String)],
+) -> Result<()> {
     let run = |command: &mut Command| -> Result<()> {
-        let status = command.status().context("ambisign could not be run")?;
+        let status =
+            command.envs(env.iter().cloned()).status().context("ambisign could not be run")?;
         ensure!(status.success(), "{command:?} failed");
         Ok(())
     };
-    run(Command::new(&program).arg("load").arg("--dir").arg(layout).arg(reference))?;
+    run(Command::new(program).arg("load").arg("--dir").arg(layout).arg(reference))?;
     if sign {
-        run(Command::new(&program).args(["sign", reference]))?;
+        run(Command::new(program).args(["sign", reference]))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::{Registry, Stage};
+    use crate::workspace;
+
+    #[test]
+    fn the_image_is_pushed_signed_and_verified_and_cosign_agrees() {
+        let programs = workspace::build_programs().unwrap();
+        let ambisign = programs.join("ambisign");
+        let stage = Stage::set(Registry::Sandbox).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let stand_in = directory.path().join("program");
+        std::fs::write(&stand_in, "a program").unwrap();
+        let layout = directory.path().join("image");
+        write_layout(&layout, &stand_in, "amd64").unwrap();
+        let first = std::fs::read(layout.join("index.json")).unwrap();
+        write_layout(&layout, &stand_in, "amd64").unwrap();
+        assert_eq!(std::fs::read(layout.join("index.json")).unwrap(), first, "built twice");
+
+        let github = stage.running.github_env();
+        let env = stage.env(&github);
+        let image = format!("{}/ambisign/ambisign:v1", stage.registry);
+        push(&ambisign, &layout, &image, true, &env).unwrap();
+        let (identity, issuer) = (stage.running.github_identity(), stage.running.github_issuer());
+        let policy = ["--certificate-identity", &identity, "--certificate-oidc-issuer", &issuer];
+        let cosign = workspace::target().join("peers/usr/bin/cosign");
+        for program in [ambisign, cosign].iter().filter(|program| program.is_file()) {
+            let mut command = stage.command(program, &[]);
+            let status = stage.run(command.arg("verify").args(policy).arg(&image)).unwrap();
+            assert!(status.success(), "{}", program.display());
+        }
+    }
 }
