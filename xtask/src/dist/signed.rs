@@ -104,7 +104,7 @@ mod tests {
                 assert!(run(program, &[&arguments[..], &policy].concat()), "{program:?} {kind}");
             }
         }
-        let listed = std::process::Command::new("tar").arg("-tzf").arg(&made[0]).output().unwrap();
+        let listed = Command::new("tar").arg("-tzf").arg(&made[0]).output().unwrap();
         let listed = String::from_utf8(listed.stdout).unwrap();
         for wanted in [
             "/ambisign\n",
