@@ -3,7 +3,7 @@
 //! Without the API it behaves as docker-registry 2.8 does, so that clients fall back to the tag.
 //! No client needs to log in.
 
-mod contents;
+pub(crate) mod contents;
 mod route;
 mod store;
 
@@ -17,7 +17,6 @@ use http::header::{
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
-pub(crate) use self::contents::HeldManifest;
 use self::route::{Route, is_digest, is_repository, is_tag};
 use self::store::{Store, StoreFull, digest_of, has_digest};
 use crate::issuer::random;
@@ -68,6 +67,11 @@ impl Registry {
     #[must_use]
     pub fn with_faults(self, faults: &Faults) -> Self {
         Self { faults: faults.clone(), ..self }
+    }
+
+    /// Its first `most` manifests.
+    pub(crate) fn contents(&self, most: usize) -> Vec<contents::HeldManifest> {
+        contents::list(&self.store(), most)
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {

@@ -1,6 +1,6 @@
 //! Archives whose bytes depend on nothing but their content.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,7 @@ pub(crate) fn tar_of_content(root: &Path, tar: &Path) -> Result<()> {
     let names = std::fs::read_dir(root)?.map(|entry| entry.map(|it| it.file_name()));
     let mut names = names.collect::<Result<Vec<_>, _>>()?;
     names.sort();
-    tar_of(root, &names.iter().map(|name| name.as_os_str()).collect::<Vec<_>>(), tar)
+    tar_of(root, &names.iter().map(OsString::as_os_str).collect::<Vec<_>>(), tar)
 }
 
 /// Compresses `tar`, without a time and a name in it, and returns the path of what replaced it.

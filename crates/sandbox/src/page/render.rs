@@ -29,7 +29,7 @@ fn services(observed: &Observed) -> String {
         };
         row(&[escape(name), place])
     });
-    section("services", "Services", &["service", "address"], rows.collect())
+    section("services", "Services", &["service", "address"], &rows.collect::<Vec<_>>())
 }
 
 fn certificates(observed: &Observed) -> String {
@@ -38,7 +38,7 @@ fn certificates(observed: &Observed) -> String {
         .into_iter()
         .map(|it| row(&[escape(&it.not_before), escape(&it.subject), escape(&it.issuer)]));
     let headings = ["valid from", "subject", "issuer"];
-    section("certificates", "Issued certificates", &headings, rows.collect())
+    section("certificates", "Issued certificates", &headings, &rows.collect::<Vec<_>>())
 }
 
 fn entries(observed: &Observed) -> String {
@@ -53,7 +53,7 @@ fn entries(observed: &Observed) -> String {
         ])
     });
     let headings = ["log", "index", "time", "kind", "SHA-256 of what was signed"];
-    section("entries", "Log entries", &headings, rows.collect())
+    section("entries", "Log entries", &headings, &rows.collect::<Vec<_>>())
 }
 
 fn manifests(observed: &Observed) -> String {
@@ -68,7 +68,7 @@ fn manifests(observed: &Observed) -> String {
         ])
     });
     let headings = ["repository", "tags", "digest", "kind", "attached to", "bytes"];
-    section("registry", "Registry", &headings, rows.collect())
+    section("registry", "Registry", &headings, &rows.collect::<Vec<_>>())
 }
 
 fn faults(observed: &Observed) -> String {
@@ -87,7 +87,7 @@ fn faults(observed: &Observed) -> String {
         let mark = format!("<span class=\"{state}\">{state}</span>");
         row(&[format!("<code>{name}</code>"), escape(it.description), mark, switch])
     });
-    section("faults", "Faults", &["name", "what happens", "now", ""], rows.collect())
+    section("faults", "Faults", &["name", "what happens", "now", ""], &rows.collect::<Vec<_>>())
 }
 
 fn row(cells: &[String]) -> String {
@@ -95,7 +95,7 @@ fn row(cells: &[String]) -> String {
     format!("<tr>{cells}</tr>\n")
 }
 
-fn section(id: &str, title: &str, headings: &[&str], rows: Vec<String>) -> String {
+fn section(id: &str, title: &str, headings: &[&str], rows: &[String]) -> String {
     if rows.is_empty() {
         return format!("<section id=\"{id}\"><h2>{title}</h2><p>None yet.</p></section>\n");
     }

@@ -11,7 +11,8 @@ use serde_json::Value;
 use crate::fault::{Fault, Faults};
 use crate::fulcio::Fulcio;
 use crate::log::Entry;
-use crate::registry::{HeldManifest, Registry};
+use crate::registry::Registry;
+use crate::registry::contents::HeldManifest;
 use crate::rekor_v1::RekorV1;
 use crate::rekor_v2::RekorV2;
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Registry;
+use super::store::Store;
 
 /// A manifest of a repository.
 #[derive(Clone, Debug, Serialize)]
@@ -48,29 +48,25 @@ impl HeldManifest {
     }
 }
 
-impl Registry {
-    /// The first `most` manifests, by repository and digest.
-    pub(crate) fn contents(&self, most: usize) -> Vec<HeldManifest> {
-        let store = self.store();
-        let named = store.repositories().filter_map(|name| Some((name, store.repository(name)?)));
-        let manifests = named.flat_map(|(name, repository)| {
-            let store = &store;
-            repository.manifests.keys().filter_map(move |digest| {
-                let manifest = store.manifest(name, digest)?;
-                let document: Value = serde_json::from_slice(manifest.content).unwrap_or_default();
-                let text = |value: &Value| value.as_str().map(str::to_owned);
-                let tags = repository.tags.iter().filter(|(_, tagged)| *tagged == digest);
-                Some(HeldManifest {
-                    repository: name.clone(),
-                    digest: digest.clone(),
-                    tags: tags.map(|(tag, _)| tag.clone()).collect(),
-                    media_type: manifest.media_type.to_owned(),
-                    artifact_type: text(&document["artifactType"]),
-                    subject: text(&document["subject"]["digest"]),
-                    size: manifest.content.len(),
-                })
+/// The first `most` manifests of `store`, by repository and digest.
+pub(super) fn list(store: &Store, most: usize) -> Vec<HeldManifest> {
+    let named = store.repositories().filter_map(|name| Some((name, store.repository(name)?)));
+    let manifests = named.flat_map(|(name, repository)| {
+        repository.manifests.keys().filter_map(move |digest| {
+            let manifest = store.manifest(name, digest)?;
+            let document: Value = serde_json::from_slice(manifest.content).unwrap_or_default();
+            let text = |value: &Value| value.as_str().map(str::to_owned);
+            let tags = repository.tags.iter().filter(|(_, tagged)| *tagged == digest);
+            Some(HeldManifest {
+                repository: name.clone(),
+                digest: digest.clone(),
+                tags: tags.map(|(tag, _)| tag.clone()).collect(),
+                media_type: manifest.media_type.to_owned(),
+                artifact_type: text(&document["artifactType"]),
+                subject: text(&document["subject"]["digest"]),
+                size: manifest.content.len(),
             })
-        });
-        manifests.take(most).collect()
-    }
+        })
+    });
+    manifests.take(most).collect()
 }
