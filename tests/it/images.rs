@@ -253,7 +253,10 @@ fn several_images_are_each_reported_and_the_worst_code_wins() {
         .run()
         .ends(10)
         .says(&["demo/missing:v1", "no signatures found", "demo/unsigned:v1"]);
-    assert_eq!(verified.json().len(), 1);
+    let lines = verified.json();
+    let failures: Vec<_> = lines[..2].iter().map(|line| (&line["image"], &line["exit"])).collect();
+    assert_eq!(failures, [(&json!(missing), &json!(11)), (&json!(unsigned), &json!(10))]);
+    assert!(lines.len() == 3 && lines[2].is_array(), "the order is that of the images");
     let other = by("somebody", "https://issuer.example");
     setup.program().args(["verify", &missing, &unsigned, &signed]).args(other).run().ends(12);
 }

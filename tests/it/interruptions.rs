@@ -14,7 +14,7 @@ fn the_timeout_says_what_was_being_waited_for() {
     setup.workload().args(["sign", "-t", "2s", &image]).run().ends(1).says(&[
         "not done within 2s",
         "waiting for the log",
-        &format!("not finished: {image}"),
+        &format!("not done:\n{image}"),
         "--timeout",
     ]);
 }
@@ -173,7 +173,7 @@ fn a_timeout_names_the_service_that_each_file_waits_for() {
     });
     let url = format!("http://{}/{path}", tsa.address());
     let sign = setup.workload().args(["sign-blob", "-t", "4s", "--timestamp-server-url", &url]);
-    let outcome = sign.args(&files).run().ends(1).says(&["not done within 4s", "not finished: "]);
+    let outcome = sign.args(&files).run().ends(1).says(&["not done within 4s", "not done:"]);
     let because = |text: &str| {
         let line = outcome.stderr.lines().find(|line| line.contains(text));
         line.unwrap_or_else(|| panic!("{text:?} is missing in {outcome:#?}")).to_owned()

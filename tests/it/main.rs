@@ -26,6 +26,7 @@ mod interruptions;
 mod json;
 mod keys;
 mod login;
+mod many;
 mod masks;
 mod misissued;
 mod moving;
@@ -37,6 +38,7 @@ mod policy;
 mod readme;
 mod recorded;
 mod registries;
+mod requests;
 #[cfg(unix)]
 mod terminals;
 mod trust;

@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
-use host::{Clock as _, Env, Host};
+use host::{Clock, Env, Host};
 use http_client::{Deadline, Settings, SystemClock, SystemEnv, danger};
 use tokio::sync::OnceCell;
 use trust_update::Trust;
@@ -36,7 +37,7 @@ impl Context {
         Self {
             console: Arc::new(Console::new()),
             env: Arc::new(SystemEnv),
-            deadline: Deadline::new(flags.timeout),
+            deadline: Deadline::with_allowance(flags.timeout(), flags.allowance()),
             trust: OnceCell::new(),
             providers: None,
             flags,
@@ -70,6 +71,10 @@ impl Context {
         let has = |flag: &str| failure.exit == Exit::Usage || known.iter().any(|it| it == flag);
         let hints = failure.hints.iter().filter(|hint| hints::applies(hint, has));
         self.console.failure(&failure.problem, &failure.causes, hints);
+        if !failure.names.is_empty() {
+            self.console.note("not done:");
+            failure.names.iter().for_each(|name| self.console.note(name));
+        }
         self.end_with(failure.exit);
     }
 
@@ -103,6 +108,15 @@ impl Context {
     /// before the first request.
     pub(crate) fn host(&self, settings: &Settings) -> Host {
         http_client::system_host_with(settings).with_env(Arc::clone(&self.env))
+    }
+
+    /// How long a service or registry that is down is waited for.
+    pub(crate) fn retry_for(&self) -> Duration {
+        self.flags.retry_for
+    }
+
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(SystemClock)
     }
 
     pub(crate) fn now(&self) -> std::time::SystemTime {

@@ -1,7 +1,6 @@
 //! How a command fails: the exit codes, and errors of the libraries as lines for people.
 
 use std::error::Error as StdError;
-use std::process::ExitCode;
 
 use image_signing::{Outcome, explain};
 
@@ -31,19 +30,19 @@ pub(crate) enum Exit {
     Usage,
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::Failed => 1,
-            Exit::Usage => 2,
-            Exit::NotSigned => 10,
-            Exit::NotFound => 11,
-            Exit::NotAcceptable => 12,
-            Exit::NoCertificate => 13,
-            Exit::Interrupted => 130,
-            Exit::Terminated => 143,
-        })
+impl Exit {
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotSigned => 10,
+            Self::NotFound => 11,
+            Self::NotAcceptable => 12,
+            Self::NoCertificate => 13,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
     }
 }
 
@@ -67,11 +66,14 @@ pub(crate) struct Failure {
     pub(crate) problem: String,
     pub(crate) causes: Vec<String>,
     pub(crate) hints: Vec<String>,
+    /// What is not done.
+    pub(crate) names: Vec<String>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, problem: impl Into<String>) -> Self {
-        Self { exit, problem: problem.into(), causes: Vec::new(), hints: Vec::new() }
+        let (causes, hints, names) = Default::default();
+        Self { exit, problem: problem.into(), causes, hints, names }
     }
 
     /// The command line asks for something that cannot be done.
@@ -127,7 +129,13 @@ impl<E: StdError + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         let mut causes = explain(&error);
         let problem = causes.remove(0);
-        Self { exit: Outcome::of(&error).into(), problem, causes, hints: hints::of(&error) }
+        Self {
+            exit: Outcome::of(&error).into(),
+            problem,
+            causes,
+            hints: hints::of(&error),
+            names: Vec::new(),
+        }
     }
 }
 

@@ -61,7 +61,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(error) = context.console.write_error() {
         context.fail(&Failure::of(Exit::Failed, "cannot write to stdout", &error));
     }
-    context.end_with(Exit::Done).into()
+    context.end_with(Exit::Done).code().into()
 }
 
 /// All commands and flags, for documentation.
@@ -101,17 +101,20 @@ fn start(flags: &Flags, context: &Arc<Context>) -> Result {
 /// that no half-written file is left.
 async fn until_done_or_stopped(flags: &Flags, signals: bool, context: &Arc<Context>) -> Result {
     let stopped = tokio::select! {
-        result = execute(&flags.command, context) => return result,
+        // First, so that a signal is caught before the command does anything.
+        biased;
         stop = http_client::told_to_stop(), if signals => match stop {
             Stop::Interrupted => Failure::new(Exit::Interrupted, "interrupted"),
             _ => Failure::new(Exit::Terminated, "terminated"),
         },
+        result = execute(&flags.command, context) => return result,
         () = context.deadline.passed() => {
-            Failure::new(Exit::Failed, format!("not done within {:?}", flags.root.timeout))
+            Failure::new(Exit::Failed, format!("not done within {:?}", flags.root.timeout()))
                 .hint("allow more time: --timeout 10m")
         }
     };
-    Err(context.console.unfinished().into_iter().fold(stopped, Failure::cause))
+    let (causes, names) = context.console.unfinished();
+    Err(commands::with_names(causes.into_iter().fold(stopped, Failure::cause), names))
 }
 
 /// In a box, so that not every command reserves what the largest needs.

@@ -30,6 +30,8 @@ struct State {
     /// Warnings, hints and masks, each of which is written once.
     said: BTreeSet<String>,
     waiting_for: Option<String>,
+    /// How far the command is.
+    progress: Option<String>,
     /// What is worked on, and what it waits for where that is known.
     unfinished: BTreeMap<String, Option<String>>,
     /// The first result that could not be written, unless its reader had gone.
@@ -157,15 +159,38 @@ impl Console {
     pub(crate) fn wait_for(&self, what: &str) {
         tracing::debug!("{what}");
         let mut state = self.state();
-        match TASK.try_with(|task| state.unfinished.get_mut(task)) {
-            Ok(Some(waiting)) => *waiting = Some(what.to_owned()),
-            _ => state.waiting_for = Some(what.to_owned()),
+        if let Ok(Some(waiting)) = TASK.try_with(|task| state.unfinished.get_mut(task)) {
+            *waiting = Some(what.to_owned());
         }
+        state.waiting_for = Some(what.to_owned());
+        self.show(state);
+    }
+
+    /// Sets how far the command is, such as `37/200`: shown on a terminal.
+    pub(crate) fn progress(&self, progress: Option<String>) {
+        let mut state = self.state();
+        state.progress = progress;
+        self.show(state);
+    }
+
+    /// Says how far the command is, where no terminal shows it.
+    pub(crate) fn heartbeat(&self) {
+        let state = self.state();
+        let (Some(progress), true) = (&state.progress, self.waiting.is_hidden()) else { return };
+        let wait = state.waiting_for.as_deref().unwrap_or("working");
+        let line = format!("{progress} done; {wait}");
+        drop(state);
+        self.note(&line);
+    }
+
+    fn show(&self, state: MutexGuard<'_, State>) {
+        let parts = [&state.progress, &state.waiting_for].into_iter().flatten();
+        let text = parts.map(String::as_str).collect::<Vec<_>>().join(" ");
         drop(state);
         if self.waiting.is_finished() {
             self.waiting.reset();
         }
-        self.waiting.set_message(what.to_owned());
+        self.waiting.set_message(text);
         self.waiting.enable_steady_tick(TICK);
     }
 
@@ -184,7 +209,7 @@ impl Console {
     }
 
     /// What was being waited for, and what was not finished, when the program is stopped.
-    pub(crate) fn unfinished(&self) -> Vec<String> {
+    pub(crate) fn unfinished(&self) -> (Vec<String>, Vec<String>) {
         let state = self.state();
         let mut waits: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (name, wait) in &state.unfinished {
@@ -198,12 +223,7 @@ impl Console {
         if let (true, Some(wait)) = (waits.is_empty(), &state.waiting_for) {
             waits.insert(wait, Vec::new());
         }
-        let mut causes: Vec<_> = waits.into_iter().map(wait).collect();
-        let names: Vec<_> = state.unfinished.keys().map(String::as_str).collect();
-        if !names.is_empty() {
-            causes.push(format!("not finished: {}", names.join(", ")));
-        }
-        causes
+        (waits.into_iter().map(wait).collect(), state.unfinished.keys().cloned().collect())
     }
 
     /// A help text or a syntax error in clap's words, and what else to say about it.

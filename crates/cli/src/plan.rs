@@ -7,14 +7,14 @@ use std::sync::Arc;
 use http_client::{ServerTls, Settings, danger};
 use image_signing::cloud_credentials::Keychain;
 use image_signing::node::CredentialProviders;
-use image_signing::{Image, ambient_credentials};
+use image_signing::{Image, Shard, ambient_credentials, image_list};
 use oci_push::{Credentials, Event, Options, Registry, Repository};
 use secrecy::ExposeSecret as _;
 use trust_root::{SigningConfig, TrustedRoot};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure, OrFail as _};
-use crate::flags::{RegistryFlags, ServiceFlags, TrustFlags};
+use crate::flags::{ManyFlags, RegistryFlags, ServiceFlags, TrustFlags};
 use crate::{files, trust};
 
 /// The annotations, each key once.
@@ -28,6 +28,21 @@ pub(crate) fn annotations(pairs: &[(String, String)]) -> Result<BTreeMap<String,
     Ok(annotations)
 }
 
+/// The images of a command: this process's part of those named, and of the file's.
+pub(crate) async fn many(flags: &ManyFlags, context: &Context) -> Result<Vec<Image>, Failure> {
+    let mut images = images(&flags.images)?;
+    if let Some(path) = &flags.from_file {
+        let read = |text: &[u8]| image_list(text).map_err(|error| wrong(&error));
+        images.extend(files::parse("--from-file", path, CAP, context, read).await?);
+    }
+    if images.is_empty() {
+        return Err(Failure::usage("--from-file names no image"));
+    }
+    let (shard, a_list) = (flags.shard.as_deref(), flags.from_file.is_some());
+    let part = Shard::select(shard, a_list, &*context.env, images);
+    part.map_err(|error| Failure::of(Exit::Usage, "--shard cannot be used", &error))
+}
+
 /// The images named.
 pub(crate) fn images(texts: &[String]) -> Result<Vec<Image>, Failure> {
     let parse = |text: &String| {
@@ -38,10 +53,13 @@ pub(crate) fn images(texts: &[String]) -> Result<Vec<Image>, Failure> {
                  with its registry",
             ));
         }
-        let image = Image::parse(text);
-        image.map_err(|error| Failure::of(Exit::Usage, "wrong image reference", &error))
+        Image::parse(text).map_err(|error| wrong(&error))
     };
     texts.iter().map(parse).collect()
+}
+
+fn wrong(error: &oci_push::Error) -> Failure {
+    Failure::of(Exit::Usage, "wrong image reference", error)
 }
 
 /// The trusted root of `--trusted-root`, or the current one.
@@ -96,15 +114,19 @@ pub(crate) fn registry(
     context: &Context,
 ) -> Result<Registry, Failure> {
     let settings = registry_settings(flags, images, context)?;
-    let console = Arc::clone(&context.console);
+    let (console, deadline) = (Arc::clone(&context.console), Arc::clone(&context.deadline));
     let mut options = Options::new()
         .with_http(flags.allow_http_registry || flags.allow_insecure_registry)
         .with_internal_addresses(flags.insecure_registry_redirects)
         .with_signature_tags(signature_tags.unwrap_or(true))
         .with_mirrors(signature_tags.is_none())
-        .with_patience(context.deadline.left())
+        .with_patience(context.deadline.most_left())
+        .with_retry_for(context.retry_for())
         .with_listener(move |event| match event {
-            Event::Waiting { .. } => console.note(&event.to_string()),
+            Event::Waiting { pause, .. } => {
+                deadline.allow_for(*pause);
+                console.note(&event.to_string());
+            }
             _ => console.warning(&event.to_string()),
         });
     // They are for one registry, and go to no other.

@@ -16,6 +16,10 @@ struct State {
     left: Duration,
     since: Instant,
     pauses: usize,
+    /// How much longer waits for services that are down may make it.
+    allowance: Duration,
+    /// Until when such a wait was allowed for.
+    allowed_until: Instant,
 }
 
 /// Stops the clock of a [`Deadline`] until it is dropped.
@@ -25,8 +29,35 @@ pub struct Paused(Arc<Deadline>);
 impl Deadline {
     /// The time is up after `timeout`.
     pub fn new(timeout: Duration) -> Arc<Self> {
-        let state = State { left: timeout, since: Instant::now(), pauses: 0 };
+        Self::with_allowance(timeout, Duration::ZERO)
+    }
+
+    /// The time is up after `timeout`, and after the time of all waits that are [allowed
+    /// for](Self::allow_for), which is `allowance` at most.
+    pub fn with_allowance(timeout: Duration, allowance: Duration) -> Arc<Self> {
+        let now = Instant::now();
+        let state = State { left: timeout, since: now, pauses: 0, allowance, allowed_until: now };
         Arc::new(Self(watch::Sender::new(state)))
+    }
+
+    /// Allows for a wait that begins now, for a service that is down. Waits at the same time count
+    /// once.
+    pub fn allow_for(&self, wait: Duration) {
+        self.0.send_modify(|state| {
+            let now = Instant::now();
+            let until = now.checked_add(wait).unwrap_or(now);
+            let more = until.saturating_duration_since(state.allowed_until.max(now));
+            let more = more.min(state.allowance);
+            state.allowance -= more;
+            state.left += more;
+            state.allowed_until = state.allowed_until.max(until);
+        });
+    }
+
+    /// The time that is left if every wait takes as long as is allowed for.
+    pub fn most_left(&self) -> Duration {
+        let allowance = self.0.borrow().allowance;
+        self.left().saturating_add(allowance)
     }
 
     /// Stops the clock. It runs again when every pause has ended.
@@ -81,6 +112,25 @@ impl Drop for Paused {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waits_at_the_same_time_are_allowed_for_once_and_no_longer_than_all_may_take() {
+        let minute = Duration::from_secs(60);
+        let deadline = Deadline::with_allowance(minute, minute);
+        let about = |seconds: u64| {
+            let left = deadline.left().as_secs_f64();
+            assert!((left - seconds as f64).abs() < 5.0, "{left}");
+        };
+        assert!(deadline.most_left() > minute);
+        deadline.allow_for(Duration::from_secs(30));
+        deadline.allow_for(Duration::from_secs(20));
+        about(90);
+        deadline.allow_for(Duration::from_secs(600));
+        about(120);
+        let strict = Deadline::new(minute);
+        strict.allow_for(minute);
+        assert!(strict.left() <= minute);
+    }
 
     #[tokio::test]
     async fn the_time_of_a_pause_does_not_count() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fulcio_client::Configuration;
+use futures_util::future::try_join;
 use host::{BoxFuture, FileError, Host};
 use id_token::{Audience, IdToken, Outcome, TokenSource};
 use oidc_ambient::{Audiences, Detected, Sources, Stage, Survey};
@@ -148,6 +149,11 @@ impl IdentitySearch {
         Self { on_token: Some(listener), ..self }
     }
 
+    /// Whether a person may be asked to log in.
+    pub fn may_log_in(&self) -> bool {
+        self.login.is_some()
+    }
+
     /// The sources, in order.
     pub fn sources(&self) -> &Sources {
         &self.sources
@@ -207,7 +213,11 @@ impl IdentitySearch {
     /// # Errors
     /// As of [`find`](Self::find).
     pub async fn session(&self, signer: Signer) -> Result<Session, IdentityError> {
-        let found = self.find(signer.configuration()).await?;
+        let ahead = async {
+            signer.ask_ahead().await;
+            Ok(())
+        };
+        let (found, ()) = try_join(self.find(signer.configuration()), ahead).await?;
         Ok(Session::new(signer.with_audience(found.audience), found.source))
     }
 

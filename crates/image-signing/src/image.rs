@@ -109,6 +109,15 @@ pub enum Parts {
 }
 
 impl Parts {
+    /// All where `recursive`, without those attestation manifests where they are `skipped`.
+    pub fn chosen(recursive: bool, skipped: bool) -> Self {
+        match (recursive, skipped) {
+            (true, false) => Self::All,
+            (true, true) => Self::Images,
+            (false, _) => Self::None,
+        }
+    }
+
     /// The manifests of `target`, which come after it.
     pub(crate) async fn of(
         self,

@@ -1,7 +1,11 @@
 //! A file with an image on each line.
 
+use std::io;
+use std::path::{Path, PathBuf};
+
 use oci_push::Error;
 
+use crate::file::write_atomically;
 use crate::image::Image;
 
 /// The images of a list: one on each line. Blank lines, and lines that begin with `#`, are left out;
@@ -28,9 +32,32 @@ pub fn image_list(text: &[u8]) -> Result<Vec<Image>, Error> {
     Ok(images)
 }
 
+/// Writes `names`, one on each line, to a new file in `directory`, for [`image_list`] to read. The
+/// name of the file tells the content: `ambisign-not-done-6f5902ac.txt`.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn keep_image_list(names: &[String], directory: &Path) -> io::Result<PathBuf> {
+    let text: String = names.iter().map(|name| format!("{name}\n")).collect();
+    let digest = keys::Digest::sha256(text.as_bytes()).to_hex();
+    let short: String = digest.chars().take(8).collect();
+    let path = directory.join(format!("ambisign-not-done-{short}.txt"));
+    write_atomically(&path, text.as_bytes())?;
+    Ok(path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_that_was_kept_is_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let names = ["r.example/a:v1", "r.example/b"].map(str::to_owned);
+        let path = keep_image_list(&names, directory.path()).unwrap();
+        let images = image_list(&std::fs::read(path).unwrap()).unwrap();
+        assert_eq!(images.iter().map(Image::as_str).collect::<Vec<_>>(), names);
+    }
 
     #[test]
     fn comments_blank_lines_windows_line_ends_and_a_byte_order_mark_are_left_out() {

@@ -3,6 +3,7 @@
 
 mod accepted;
 mod attestation;
+mod batch;
 mod claim;
 mod earlier;
 mod error;
@@ -32,6 +33,7 @@ mod refusal;
 mod registry_login;
 mod report;
 mod reserved;
+mod run;
 mod several;
 mod shard;
 mod sign;
@@ -48,6 +50,7 @@ pub use {
 
 pub use crate::accepted::{SignerName, VerifiedImage, VerifiedSignature};
 pub use crate::attestation::Attestation;
+pub use crate::batch::{FailedImage, Located, Place, SkippedImage};
 pub use crate::claim::{Claim, ClaimInput};
 pub use crate::earlier::{EarlierParts, check_earlier};
 pub use crate::error::{Action, Error};
@@ -60,7 +63,7 @@ pub use crate::identity_report::{
     SourceReport,
 };
 pub use crate::image::{Image, Parts, Target};
-pub use crate::image_list::image_list;
+pub use crate::image_list::{image_list, keep_image_list};
 pub use crate::inspect::Inspector;
 pub use crate::inspection::{
     CertificateInspection, CheckInspection, CheckResult, Checks, ContentInspection,
@@ -78,7 +81,8 @@ pub use crate::registry_login::ambient_credentials;
 pub use crate::report::{
     Claims, Critical, CriticalIdentity, CriticalImage, IndexReport, VerificationReport, facts,
 };
-pub use crate::several::Jobs;
+pub use crate::run::{Preparation, Ready, Run, Step, View};
+pub use crate::several::{Jobs, each};
 pub use crate::shard::{Shard, ShardError};
 pub use crate::sign::ImageSigner;
 pub use crate::signed::{SignatureReport, SignedImage, SigningReport};

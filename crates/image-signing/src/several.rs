@@ -1,9 +1,10 @@
 //! Doing several things at once, but not too many.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
 /// How many things are done at once, and whether a failure ends them.
@@ -60,6 +61,34 @@ impl Jobs {
     }
 }
 
+/// `work`, as a function of any item among those that live so long.
+pub fn each<'a, I: 'a, T>(
+    work: impl Fn(&'a I) -> BoxFuture<'a, T>,
+) -> impl Fn(&'a I) -> BoxFuture<'a, T> {
+    work
+}
+
+/// Finds `targets` and, at the same time unless `later`, does what `session` does. Without a target
+/// the result of `session` does not matter.
+pub(crate) async fn locate_beside<T, S>(
+    targets: impl Future<Output = Vec<T>>,
+    session: impl Future<Output = S>,
+    later: bool,
+) -> Option<(Vec<T>, S)> {
+    let (mut targets, session) = (pin!(targets), pin!(session));
+    let first = match later {
+        true => Either::Left((targets.as_mut().await, session)),
+        false => select(targets, session).await,
+    };
+    match first {
+        Either::Left((targets, _)) if targets.is_empty() => None,
+        Either::Left((targets, session)) => Some((targets, session.await)),
+        Either::Right((session, targets)) => {
+            Some((targets.await, session)).filter(|(targets, _)| !targets.is_empty())
+        }
+    }
+}
+
 /// Eight at once.
 impl Default for Jobs {
     fn default() -> Self {
@@ -97,6 +126,25 @@ mod tests {
         assert_eq!(found, [(0, Ok(5)), (1, Err(3)), (2, Ok(1)), (3, Ok(1))]);
         assert_eq!(most, 2);
         assert_eq!(results(Jobs::new(0), &[1, 1]).await.1, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_begins_beside_the_search_and_does_not_matter_where_nothing_is_found() {
+        use std::time::Duration;
+
+        let found = |number: usize| async move {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            vec![(); number]
+        };
+        let session = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
+        for (number, seconds, later, took) in
+            [(1, 3, false, 3), (1, 1, false, 2), (1, 3, true, 5), (0, 3, false, 2), (0, 1, true, 2)]
+        {
+            let start = tokio::time::Instant::now();
+            let both = locate_beside(found(number), session(seconds), later).await;
+            assert_eq!(both.is_some(), number > 0);
+            assert_eq!(start.elapsed(), Duration::from_secs(took), "{number} {seconds} {later}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -116,6 +116,24 @@ impl Shard {
         Self::new(index, total)
     }
 
+    /// The part of `items` that `text` names, as [`read`](Self::read) reads it. Without a text all of
+    /// them, and where they are `a_list` each once.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn select<T: Clone + Eq + Hash>(
+        text: Option<&str>,
+        a_list: bool,
+        env: &dyn Env,
+        items: Vec<T>,
+    ) -> Result<Vec<T>, ShardError> {
+        match text {
+            Some(text) => Ok(Self::read(text, env)?.part_of(items)),
+            None if a_list => Ok(Self::default().part_of(items)),
+            None => Ok(items),
+        }
+    }
+
     /// The distinct ones of `items` that this part has, in their order.
     pub fn part_of<T: Clone + Eq + Hash>(self, items: Vec<T>) -> Vec<T> {
         let mut known = HashSet::new();

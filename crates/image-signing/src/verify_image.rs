@@ -12,13 +12,14 @@ use trust_root::TrustedRoot;
 use verify::{Policy, PolicyFile, Purpose, Rule};
 
 use crate::accepted::VerifiedImage;
+use crate::batch::Located;
 use crate::error::{Action, Error};
 use crate::event::{Event, Listener};
 use crate::examiner::Examiner;
 use crate::image::{Image, Parts, Target, digest};
 use crate::judge::{Judge, Judged};
 use crate::refusal::{Reason, Refusal};
-use crate::several::Jobs;
+use crate::several::{Jobs, each};
 use crate::verdict::{NoSignature, NotAcceptable};
 
 /// Who must have signed an image, and how strictly it is checked.
@@ -217,6 +218,16 @@ impl ImageVerifier {
         self.parts.of(Target::new(image.clone(), resolved), &self.registry).await.map_err(failed)
     }
 
+    /// As [`locate`](Self::locate), for several images at once; each result with the position of its
+    /// image.
+    pub fn locate_all<'a>(
+        &'a self,
+        images: &'a [Image],
+    ) -> BoxStream<'a, (usize, Result<Vec<Target>, Error>)> {
+        let work = |image| -> BoxFuture<'a, _> { Box::pin(self.locate(image)) };
+        self.jobs.run(images, work)
+    }
+
     /// As [`verify`](Self::verify), for what [`locate`](Self::locate) found.
     ///
     /// # Errors
@@ -226,6 +237,22 @@ impl ImageVerifier {
         let policy = Arc::new(self.signers.policy(self.purpose.clone(), image)?);
         (self.listener)(&Event::Verifying(image));
         self.examiner(&policy).find_and_judge(image, target.resolved(), Action::Verify).await
+    }
+
+    /// As [`verify_located`](Self::verify_located), for several targets at once; each result with the
+    /// position of its target.
+    pub(crate) fn verify_all_located<'a>(
+        &'a self,
+        located: &'a [Located],
+    ) -> BoxStream<'a, (usize, Result<VerifiedImage, Error>)> {
+        let work = each(|(_, target): &Located| -> BoxFuture<'_, _> {
+            Box::pin(self.verify_located(target))
+        });
+        self.jobs.run(located, work)
+    }
+
+    pub(crate) fn wants_parts(&self) -> bool {
+        self.parts != Parts::None
     }
 
     /// Verifies `image` by the signatures of `index`. It is the image's policy that they must meet:

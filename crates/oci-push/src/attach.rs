@@ -134,7 +134,8 @@ impl Client {
         let own = self.options.signature_tags.then(|| OwnTag::new(subject, &referrer.digest));
         // Where there is no API, the manifest goes straight to its own tag.
         let by_digest = own.is_none()
-            || self.habits.with(repository, |habit| !habit.no_api || habit.no_own_tags);
+            || !self.habits.lacks_api(repository)
+            || self.habits.with(repository, |habit| habit.no_own_tags);
         if by_digest && self.put_by_digest(manifest, subject).await? {
             return Ok((How::Referrers, None));
         }
@@ -281,7 +282,8 @@ impl Client {
     }
 
     /// Whether the registry itself lists the referrer that it just stored. Some say so and do not
-    /// have the API, and some answer every path; so it is looked for.
+    /// have the API, and some answer every path; so it is looked for, until one was found in the
+    /// repository.
     async fn lists_referrer(
         &self,
         subject: &Digest,
@@ -293,6 +295,9 @@ impl Client {
             self.habits.with(repository, |habit| habit.no_api = true);
             return false;
         }
+        if self.habits.with(repository, |habit| habit.has_api) {
+            return true;
+        }
         let mut pause = FIRST_PAUSE;
         for _ in 0..MOST_LOOKS {
             let mut found = false;
@@ -302,7 +307,10 @@ impl Client {
                 })
                 .await;
             match listed {
-                _ if found => return true,
+                _ if found => {
+                    self.habits.with(repository, |habit| habit.has_api = true);
+                    return true;
+                }
                 Ok(true) => {}
                 Ok(false) => {
                     self.habits.with(repository, |habit| habit.no_api = true);

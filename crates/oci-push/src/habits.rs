@@ -9,26 +9,64 @@ use url::Url;
 use crate::locks::guard;
 use crate::repository::Repository;
 
-/// What is known of all repositories.
+/// What is known of all repositories, and of the registries that hold them.
 #[derive(Debug, Default)]
-pub(crate) struct Habits(Mutex<HashMap<Repository, Habit>>);
+pub(crate) struct Habits {
+    repositories: Mutex<HashMap<Repository, Habit>>,
+    registries: Mutex<HashMap<String, RegistryHabit>>,
+}
+
+/// What is known of one registry.
+#[derive(Debug, Default)]
+pub(crate) struct RegistryHabit {
+    /// There is no referrers API.
+    pub(crate) no_api: bool,
+    /// Whether it was asked for things that are asked once.
+    is_known: bool,
+}
 
 /// What is known of one repository.
 #[derive(Debug, Default)]
 pub(crate) struct Habit {
     /// A manifest with a subject was stored and not acknowledged: there is no referrers API.
     pub(crate) no_api: bool,
+    /// A manifest with a subject was stored, acknowledged, and then listed by the referrers API.
+    pub(crate) has_api: bool,
     /// A tag of a signature's own was refused, or is not in the list of tags.
     pub(crate) no_own_tags: bool,
-    /// Whether the two bytes `{}` are a blob of it.
-    pub(crate) has_empty_blob: Option<bool>,
+    /// The two bytes `{}` are a blob of it.
+    pub(crate) has_empty_blob: bool,
     /// Uploads that were opened to prove the right to push, and when.
     uploads: Vec<(Url, SystemTime)>,
+    /// An upload that was opened for those two bytes.
+    pub(crate) for_empty_blob: Option<Url>,
 }
 
 impl Habits {
     pub(crate) fn with<T>(&self, repository: &Repository, read: impl FnOnce(&mut Habit) -> T) -> T {
-        read(guard(&self.0).entry(repository.clone()).or_default())
+        read(guard(&self.repositories).entry(repository.clone()).or_default())
+    }
+
+    /// The same of the registry of `repository`.
+    pub(crate) fn with_registry<T>(
+        &self,
+        repository: &Repository,
+        read: impl FnOnce(&mut RegistryHabit) -> T,
+    ) -> T {
+        read(guard(&self.registries).entry(repository.registry().to_owned()).or_default())
+    }
+
+    /// Whether there is no referrers API, as far as is known.
+    pub(crate) fn lacks_api(&self, repository: &Repository) -> bool {
+        self.with(repository, |habit| habit.no_api)
+            || self.with_registry(repository, |habit| habit.no_api)
+    }
+}
+
+impl RegistryHabit {
+    /// Whether this is the first call.
+    pub(crate) fn is_new(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_known, true)
     }
 }
 

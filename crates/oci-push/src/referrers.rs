@@ -4,6 +4,7 @@ use http::header::ACCEPT;
 use http::{Method, StatusCode};
 use url::Url;
 
+use crate::answer::Answer;
 use crate::client::{Call, Client};
 use crate::digest::Digest;
 use crate::error::{Access, Error, not_json};
@@ -55,6 +56,20 @@ impl Client {
         Ok(exists)
     }
 
+    /// Whether the registry says that it does not have that API: not, that it does not know the
+    /// repository or the manifest.
+    pub(crate) async fn denies_referrers_api(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<bool, Error> {
+        let path = format!("referrers/{subject}");
+        let call = Call::new(Method::GET, repository, Access::Push, path);
+        let answer = self.call(&call.header(ACCEPT, INDEX_MEDIA_TYPE)).await?;
+        let unknown = ["NAME_UNKNOWN", "MANIFEST_UNKNOWN"].iter().any(|code| answer.has_code(code));
+        Ok(is_unsupported(&answer) && !unknown)
+    }
+
     /// The first page of the referrers API; `None` if the registry does not have that API.
     async fn referrers_page(
         &self,
@@ -73,15 +88,7 @@ impl Client {
         access: Access,
     ) -> Result<Option<Page>, Error> {
         let answer = self.call(&call.header(ACCEPT, INDEX_MEDIA_TYPE)).await?;
-        // How registries without this API say so.
-        let unsupported = [
-            StatusCode::BAD_REQUEST,
-            StatusCode::METHOD_NOT_ALLOWED,
-            StatusCode::NOT_ACCEPTABLE,
-            StatusCode::NOT_FOUND,
-            StatusCode::NOT_IMPLEMENTED,
-        ];
-        if !answer.is_transient() && unsupported.contains(&answer.status) {
+        if is_unsupported(&answer) {
             return Ok(None);
         }
         if !answer.status.is_success() {
@@ -97,6 +104,18 @@ impl Client {
         let next = self.next_page(repository, &answer)?;
         Ok(Some(Page { index, next }))
     }
+}
+
+/// How registries without this API say so.
+fn is_unsupported(answer: &Answer) -> bool {
+    let unsupported = [
+        StatusCode::BAD_REQUEST,
+        StatusCode::METHOD_NOT_ALLOWED,
+        StatusCode::NOT_ACCEPTABLE,
+        StatusCode::NOT_FOUND,
+        StatusCode::NOT_IMPLEMENTED,
+    ];
+    !answer.is_transient() && unsupported.contains(&answer.status)
 }
 
 /// Room for fifty thousand referrers.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::join3;
+use futures_util::future::{join, join_all, join3};
 use host::CallPolicy;
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{Method, StatusCode};
@@ -12,6 +12,7 @@ use url::Url;
 use crate::client::{Call, Client};
 use crate::digest::Digest;
 use crate::error::{Access, Error};
+use crate::habits::RegistryHabit;
 use crate::locks::jittered;
 use crate::manifest::{EMPTY_BLOB, empty_descriptor};
 use crate::reference::Reference;
@@ -27,30 +28,48 @@ impl Client {
     }
 
     /// Finds the image and opens an upload for its signature, at the same time. The upload is kept
-    /// for the first blob, and cancelled if there is no such image.
+    /// for the first blob, and cancelled if there is no such image. Of a registry that was not asked
+    /// for anything before, it is also asked whether it has the referrers API, and an upload is opened
+    /// for the other blob.
     pub(crate) async fn prepare(&self, reference: &Reference) -> Result<Resolved, Error> {
         let repository = self.signatures_of(reference.repository());
-        let (image, upload, empty) = join3(
+        let is_new = self.habits.with_registry(repository, RegistryHabit::is_new);
+        let (image, upload, ()) = join3(
             self.manifest(reference, Access::Pull),
             self.open_upload(repository),
-            self.has_empty_blob(repository),
+            self.get_to_know(repository, is_new),
         )
         .await;
-        if let Err(error) = empty {
-            tracing::debug!(%error, "whether the empty blob exists is not known");
-        }
+        let now = self.host.clock.now();
         match (image, upload) {
             (Ok((image, _)), Ok(upload)) => {
-                let now = self.host.clock.now();
                 self.habits.with(repository, |habit| habit.keep_upload(upload, now));
                 Ok(image)
             }
-            (Err(error), Ok(upload)) => {
-                self.cancel_upload(repository, upload).await;
+            (Err(error), upload) => {
+                let other = self.habits.with(repository, |habit| habit.for_empty_blob.take());
+                let cancel = |it| self.cancel_upload(repository, it);
+                join_all(upload.into_iter().chain(other).map(cancel)).await;
                 Err(error)
             }
-            (Err(error), Err(_)) | (Ok(_), Err(error)) => Err(error),
+            (Ok(_), Err(error)) => Err(error),
         }
+    }
+
+    /// What a new registry is asked for beside the image.
+    async fn get_to_know(&self, repository: &Repository, is_new: bool) {
+        if !is_new {
+            return;
+        }
+        // An API that exists answers for every digest.
+        let asked = empty_descriptor().digest;
+        let denied = self.denies_referrers_api(repository, &asked);
+        let (denied, upload) = join(denied, self.open_upload(repository)).await;
+        match denied {
+            Ok(denied) => self.habits.with_registry(repository, |habit| habit.no_api = denied),
+            Err(error) => tracing::debug!(%error, "whether it lists referrers is not known"),
+        }
+        self.habits.with(repository, |habit| habit.for_empty_blob = upload.ok());
     }
 
     async fn cancel_upload(&self, repository: &Repository, session: Url) {
@@ -69,23 +88,53 @@ impl Client {
     /// are known to be there.
     pub(crate) async fn put_empty_blob(&self, repository: &Repository) -> Result<(), Error> {
         let _alone = self.writers.hold(format!("{repository} the empty blob")).await;
-        if self.has_empty_blob(repository).await? {
+        if self.habits.with(repository, |habit| habit.has_empty_blob) {
             return Ok(());
         }
         let digest = empty_descriptor().digest;
-        self.put_blob(repository, &digest, Bytes::from_static(EMPTY_BLOB)).await?;
-        self.habits.with(repository, |habit| habit.has_empty_blob = Some(true));
+        let bytes = || Bytes::from_static(EMPTY_BLOB);
+        let opened = self.habits.with(repository, |habit| habit.for_empty_blob.take());
+        let opened = match opened {
+            Some(opened) => Some(opened),
+            None => match self.post_blob(repository, &digest, bytes()).await? {
+                Posted::Stored => None,
+                Posted::Opened(upload) => Some(upload),
+            },
+        };
+        if let Some(opened) = opened
+            && let Err(Interrupted::For(_, error) | Interrupted::ForGood(error)) =
+                self.finish_upload(repository, opened, &digest, |call| call.body(bytes())).await
+        {
+            tracing::debug!(%error, "the upload of the empty blob failed");
+            // It may have arrived although there was no answer.
+            if !self.has_blob(repository, &digest).await? {
+                self.put_blob(repository, &digest, bytes()).await?;
+            }
+        }
+        self.habits.with(repository, |habit| habit.has_empty_blob = true);
         Ok(())
     }
 
-    /// Whether `{}` is a blob of `repository`; asked once.
-    async fn has_empty_blob(&self, repository: &Repository) -> Result<bool, Error> {
-        if let Some(known) = self.habits.with(repository, |habit| habit.has_empty_blob) {
-            return Ok(known);
+    /// Opens an upload with the content. Registries that take it need no other request.
+    async fn post_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        bytes: Bytes,
+    ) -> Result<Posted, Error> {
+        let path = format!("blobs/uploads/?digest={digest}");
+        let call = Call::new(Method::POST, repository, Access::Push, path)
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .policy(CallPolicy::new().with_idempotent(true))
+            .body(bytes);
+        let answer = self.call(&call).await?;
+        match (answer.status, answer.header(&LOCATION)) {
+            (StatusCode::CREATED, _) => Ok(Posted::Stored),
+            (StatusCode::ACCEPTED, Some(location)) => {
+                self.follow(repository, &answer, location).map(Posted::Opened)
+            }
+            _ => self.open_upload(repository).await.map(Posted::Opened),
         }
-        let there = self.has_blob(repository, &empty_descriptor().digest).await?;
-        self.habits.with(repository, |habit| habit.has_empty_blob = Some(there));
-        Ok(there)
     }
 
     /// Stores `bytes` under `digest`, in two requests when all goes well, or in one where an upload
@@ -211,6 +260,13 @@ impl Client {
             .into_error(repository, Access::Push, || format!("the upload of the blob {digest}"));
         Err(if again { Interrupted::For(pause, error) } else { Interrupted::ForGood(error) })
     }
+}
+
+/// What a registry made of a request that opens an upload and holds the content.
+enum Posted {
+    Stored,
+    /// It ignored the content.
+    Opened(Url),
 }
 
 pub(crate) enum Interrupted {

@@ -94,7 +94,7 @@ impl Source {
     pub(crate) async fn begin(&self, signer: &Signer) -> Result<(), Error> {
         match self {
             Self::Identity { source, token, .. } => {
-                join(keep_token(&**source, token, signer), signer.authority()).await.0.map(drop)
+                join(keep_token(&**source, token, signer), signer.ask_ahead()).await.0.map(drop)
             }
             Self::Key(_) => Ok(()),
         }

@@ -4,6 +4,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use futures_util::future::{join, join_all};
 use host::CallPolicy;
 use http::{Request, StatusCode};
 use keys::PublicKey;
@@ -14,17 +15,28 @@ use url::Url;
 use crate::error::Error;
 use crate::services::{Log, Signer};
 
+impl Signer {
+    /// Asks the services now for what they publish: the issuers that the certificate authority accepts,
+    /// and the keys of logs that are not known by their URL. Nothing waits for that later.
+    pub async fn ask_ahead(&self) {
+        _ = join(self.authority(), check(self, self.clock.now())).await;
+    }
+}
+
 /// Refuses a log that the trusted root does not know. A log is known by its URL or, where it is
 /// reached by another one, by its key, for which it is asked. A log that gives no usable answer is
 /// not refused here.
 pub(crate) async fn check(signer: &Signer, now: SystemTime) -> Result<(), Error> {
-    for log in &signer.services.logs {
-        if !is_known(log, signer, now).await {
+    let logs = &signer.services.logs;
+    let ask = || join_all(logs.iter().map(|log| is_known(log, signer, now)));
+    let known = signer.known_logs.get_or_init(ask).await;
+    match logs.iter().zip(known).find(|(_, is_known)| !**is_known) {
+        None => Ok(()),
+        Some((log, _)) => {
             let reason = format!("the trusted root does not know the transparency log {}", log.url);
-            return Err(Error::Untrusted(reason.into()));
+            Err(Error::Untrusted(reason.into()))
         }
     }
-    Ok(())
 }
 
 pub(crate) async fn is_known(log: &Log, signer: &Signer, now: SystemTime) -> bool {

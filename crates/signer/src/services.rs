@@ -93,6 +93,8 @@ pub struct Signer {
     pub(crate) audience: Audience,
     patience: Patience,
     authority: Arc<OnceCell<Authority>>,
+    /// Which of the logs the trusted root knows, in their order.
+    pub(crate) known_logs: Arc<OnceCell<Vec<bool>>>,
     pub(crate) listener: Arc<dyn Fn(&Event<'_>) + Send + Sync>,
 }
 
@@ -115,7 +117,18 @@ impl Signer {
         let audience = Audience::sigstore();
         let (authority, listener) = (Arc::default(), Arc::new(|_: &Event<'_>| ()));
         let patience = Patience::default();
-        Ok(Self { services, root, http, clock, audience, patience, authority, listener })
+        let known_logs = Arc::default();
+        Ok(Self {
+            services,
+            root,
+            http,
+            clock,
+            audience,
+            patience,
+            authority,
+            known_logs,
+            listener,
+        })
     }
 
     /// Waits for a certificate authority, timestamp authority or log that is down, as `patience`

@@ -37,7 +37,9 @@ impl Program {
     pub fn new(directory: &Path) -> Self {
         let program = Self::at(&paths::ambisign(), directory);
         // It must not ask the metadata service of the machine that the tests run on.
-        program.env("NO_GCE_CHECK", "true").env("AWS_EC2_METADATA_DISABLED", "true")
+        let program = program.env("NO_GCE_CHECK", "true").env("AWS_EC2_METADATA_DISABLED", "true");
+        // Services that stay down are not waited for, unless a test says so.
+        program.env("AMBISIGN_RETRY_FOR", "0s")
     }
 
     /// Any program, with `directory` as its home and its working directory.

@@ -79,6 +79,21 @@ impl Setup {
         HostileServer::before(self.sandbox.registry(), rule)
     }
 
+    /// Pushes different images to `repository`, with the tags `v0`, `v1` and so on, and gives their
+    /// references.
+    pub fn images(&self, repository: &str, number: usize) -> Vec<String> {
+        let http: Arc<dyn Transport> = Arc::new(HttpClient::new(&Settings::new()));
+        let registry = self.sandbox.registry();
+        let base = format!("http://{registry}").parse().unwrap();
+        let push = |number: usize| {
+            let tag = format!("v{number}");
+            let image = SampleImage::new(&format!("{repository} {number}"));
+            self.runtime.block_on(image.push(&http, &base, repository, &tag)).unwrap();
+            format!("{registry}/{repository}:{tag}")
+        };
+        (0..number).map(push).collect()
+    }
+
     /// Puts a blob into `repository` of `registry` and gives its digest.
     pub fn put_blob(&self, registry: &str, repository: &str, content: &[u8]) -> String {
         let digest = format!("sha256:{}", keys::Digest::sha256(content).to_hex());

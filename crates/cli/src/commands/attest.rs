@@ -10,15 +10,17 @@ use keys::{Digest, HashAlgorithm};
 use serde_json::json;
 
 use super::sign::Job;
-use super::signing::{Signing, report_stream};
+use super::signing::{Signing, check_stdin, report_stream};
 use crate::context::Context;
 use crate::failure::{Exit, Failure, OrFail as _, Result};
 use crate::files;
-use crate::flags::{AttestBlobFlags, AttestFlags, ClaimFlags, Output, SigningFlags};
+use crate::flags::{AttestBlobFlags, AttestFlags, ClaimFlags, Output};
 use crate::output::{cannot_write, json_line, write};
 
 pub(crate) async fn attest(flags: &AttestFlags, context: &Arc<Context>) -> Result {
-    check_stdin(flags.claim.input().into_iter().map(|(.., path)| path), &flags.images.signing)?;
+    let claimed = flags.claim.input().map(|(.., path)| path);
+    let list = flags.images.many.from_file.as_deref();
+    check_stdin(claimed.into_iter().chain(list), &flags.images.signing)?;
     let claim = claim(&flags.claim, context).await?;
     let job = Job {
         flags: &flags.images,
@@ -82,16 +84,6 @@ pub(crate) async fn attest_blob(flags: &AttestBlobFlags, context: &Arc<Context>)
     };
     context.console.say(report, &line);
     Ok(())
-}
-
-/// stdin can be read once.
-fn check_stdin<'a>(read: impl Iterator<Item = &'a Path>, signing: &SigningFlags) -> Result {
-    let uses = read.filter(|input| files::is_standard(input)).count();
-    if uses + usize::from(signing.token_is_stdin()) < 2 {
-        return Ok(());
-    }
-    Err(Failure::usage("stdin is named for two inputs, and can be read once")
-        .hint("give one of them in a file"))
 }
 
 /// What the flags say is attested.

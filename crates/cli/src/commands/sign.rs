@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::FutureExt as _;
 use image_signing::file::check_writable;
-use image_signing::{Claim, Error, Image, ImageSigner, Parts, SignedImage, Target, check_earlier};
+use image_signing::{
+    Claim, Error, Image, ImageSigner, Located, Preparation, Ready, Run, SignedImage, check_earlier,
+    each,
+};
 
-use super::signing::{Signing, WIDTH, report_stream};
+use super::many::{failed, finish, reported, show};
+use super::signing::{Signing, check_stdin, not_signed, report_stream};
 use super::unattached::Unattached;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, OrFail as _};
 use crate::files;
 use crate::flags::{ImagesFlags, Output, SignFlags};
-use crate::output::{Stream, cannot_write, json_line, write};
+use crate::output::{cannot_write, json_line, write};
 use crate::plan;
 
 /// Images to sign, or to attest something of.
@@ -29,6 +33,7 @@ pub(super) struct Job<'a> {
 }
 
 pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<(), Failure> {
+    check_stdin(flags.images.many.from_file.as_deref(), &flags.images.signing)?;
     let job = Job {
         flags: &flags.images,
         annotations: &flags.annotations,
@@ -43,16 +48,16 @@ pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<()
 impl Job<'_> {
     pub(super) async fn run(self, context: &Arc<Context>) -> Result<(), Failure> {
         let flags = self.flags;
-        let images = plan::images(&flags.images)?;
-        self.check_outputs()?;
-        let report = report_stream(flags.bundle.as_deref(), flags.signing.output())?;
+        let images = plan::many(&flags.many, context).await?;
+        self.check_outputs(images.len())?;
+        let output = flags.signing.output();
+        let report = report_stream(flags.bundle.as_deref(), output)?;
         let tags = Some(flags.signature_tags);
         let registry = plan::registry(&flags.registry, &images, tags, context)?;
         let annotations = plan::annotations(self.annotations)?;
         let signer = ImageSigner::new(registry).with_annotations(annotations)?;
         let unattached = Unattached::new(flags.bundle.as_deref(), context);
-        let parts = if flags.recursive { Parts::All } else { Parts::None };
-        let signer = signer.parts(parts).attach(self.upload);
+        let signer = signer.parts(flags.many.parts()).jobs(flags.many.jobs()).attach(self.upload);
         let signer = signer.with_listener(unattached.listener());
         let signing = Signing::plan(&flags.signing, report, context).await?;
         let earlier = !flags.new_bundle_format;
@@ -60,78 +65,76 @@ impl Job<'_> {
             return Err(Failure::usage(host::with_causes(&error)));
         }
         let signer = signer.earlier_format(earlier);
-
-        // First what can be known without an identity: nothing is sent to Fulcio or Rekor for an
-        // image that does not exist or may not be written.
-        let (targets, unlocated) = locate(&signer, &images, context).await;
-        if targets.is_empty() {
-            return Ok(());
-        }
-        let names: Vec<_> = targets.iter().map(Target::name).collect();
-        let session = signing.session(&names).await?;
-        let signer = match &self.claim {
-            Some(claim) => {
-                let certificate = session.certificate().await?;
-                signer.with_attestation(claim.attestation(certificate.as_ref(), &*context.env)?)
+        let names: Vec<_> = images.iter().map(Image::as_str).collect();
+        let (claim, fail_fast) = (self.claim.clone(), flags.many.fail_fast);
+        let how = Preparation::new(flags.skip_signed, fail_fast, signing.may_log_in(), claim);
+        let shown = show(report, context);
+        let mut run = Run::new(self.done, &images, output == Output::Json, context.clock(), &shown);
+        let (begun, fail) = (signing.begin(), |error: Error| reported(&error.into(), context));
+        let ready = run.prepare(signer, &images, begun, &how, &*context.env, fail).await;
+        let ready = match ready.or_fail(|| not_signed(&names)) {
+            Ok(ready) => ready,
+            Err(failure) => {
+                run.abandon(&failed(&failure));
+                return Err(failure);
             }
-            None => signer,
         };
-        let sign = async |target| {
-            let signed = signer.sign_and_attach(target, &session);
-            (target, context.console.task(target.name(), signed).await)
-        };
-        let mut failed = unlocated;
-        let mut signed = stream::iter(&targets).map(sign).buffer_unordered(WIDTH);
-        while let Some((target, signed)) = signed.next().await {
-            context.console.end(target.name());
-            let written = match signed {
-                Ok(signed) => self.finish(&signed, report, &unattached, context),
-                Err(Error::NotAttached { signed, source }) => {
-                    let kept = signed.clone();
-                    let failure = Failure::from(Error::NotAttached { signed, source });
-                    Err(unattached.keep(&kept, failure))
+        if let Some(Ready { session, signer, targets, .. }) = &ready {
+            let sign = each(|(_, target): &Located| {
+                let signed = signer.sign_and_attach(target, session);
+                context.console.task(target.name(), signed).boxed()
+            });
+            let mut signed = flags.many.jobs().waiting_for_a_log().run(targets, sign);
+            while let Some((position, signed)) = run.next(&mut signed).await {
+                let Some((place, target)) = targets.get(position) else { continue };
+                let is_made = matches!(signed, Ok(_) | Err(Error::NotAttached { .. }));
+                match self.finish(signed, &unattached, context) {
+                    Ok(line) => run.end(*place, target.name(), vec![line]),
+                    Err(failure) => {
+                        run.failed(*place, target.name(), reported(&failure, context), is_made);
+                    }
                 }
-                Err(error) => Err(error.into()),
-            };
-            if let Err(failure) = written {
-                failed += 1;
-                context.fail(&failure);
             }
         }
-        context.console.tally(self.done, targets.len() + unlocated, failed);
+        finish(run, context);
         Ok(())
     }
 
-    /// Writes the bundle, unless it was written before it was attached, and reports.
+    /// Writes the bundle, unless it was written before it was attached, and gives the report.
     fn finish(
         &self,
-        signed: &SignedImage,
-        report: Stream,
+        signed: Result<SignedImage, Error>,
         unattached: &Unattached,
         context: &Context,
-    ) -> Result<(), Failure> {
+    ) -> Result<String, Failure> {
+        let signed = match signed {
+            Ok(signed) => signed,
+            Err(Error::NotAttached { signed, source }) => {
+                let kept = signed.clone();
+                let failure = Failure::from(Error::NotAttached { signed, source });
+                return Err(unattached.keep(&kept, failure));
+            }
+            Err(error) => return Err(error.into()),
+        };
         if let (Some(path), false) = (&self.flags.bundle, self.upload) {
             write(path, &signed.bundle_json, &context.console)
-                .map_err(|failure| unattached.keep(signed, failure))?;
+                .map_err(|failure| unattached.keep(&signed, failure))?;
         }
         let resolved = signed.target.resolved();
-        let line = match self.flags.signing.output() {
+        Ok(match self.flags.signing.output() {
             Output::Json => json_line(&signed.report()),
             Output::Text => format!("{} {resolved} {}", self.done, signed.signed.by()),
-        };
-        context.console.say(report, &line);
-        Ok(())
+        })
     }
 
-    fn check_outputs(&self) -> Result<(), Failure> {
+    fn check_outputs(&self, images: usize) -> Result<(), Failure> {
         let flags = self.flags;
-        if flags.bundle.is_some() && flags.images.len() > 1 {
+        if flags.bundle.is_some() && images > 1 {
             return Err(Failure::usage(format!(
-                "--bundle names one file, and {} images are to be signed",
-                flags.images.len()
+                "--bundle names one file, and {images} images are to be signed"
             )));
         }
-        if flags.bundle.is_some() && flags.recursive {
+        if flags.bundle.is_some() && flags.many.recursive {
             return Err(Failure::usage("--bundle names one file, and --recursive signs several"));
         }
         if !self.upload && flags.bundle.is_none() {
@@ -142,26 +145,4 @@ impl Job<'_> {
         }
         Ok(())
     }
-}
-
-/// The manifests of `images` that can be signed, and how many images cannot.
-async fn locate(signer: &ImageSigner, images: &[Image], context: &Context) -> (Vec<Target>, usize) {
-    let (mut targets, mut failed) = (Vec::new(), 0);
-    images.iter().for_each(|image| context.console.begin(image.as_str()));
-    context.console.wait_for("looking at the images");
-    let mut located = signer.locate_all(images);
-    while let Some((position, found)) = located.next().await {
-        images.get(position).iter().for_each(|image| context.console.end(image.as_str()));
-        match found {
-            Ok(found) => {
-                found.iter().for_each(|target| context.console.begin(target.name()));
-                targets.extend(found);
-            }
-            Err(error) => {
-                failed += 1;
-                context.fail(&error.into());
-            }
-        }
-    }
-    (targets, failed)
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use host::Host;
+use host::{Host, Patience};
 use image_signing::IdentitySearch;
 use keys::{KeyAlgorithm, KeyPair, Sign as _};
 use signer::{Event, Services, Session, Signer};
@@ -104,23 +104,47 @@ impl Signing {
         Err(Failure::usage(problem).hint("leave it out"))
     }
 
-    /// Gets a token and a certificate, or takes the key, with which `names` will be signed.
-    pub(super) async fn session(self, names: &[&str]) -> Result<Session, Failure> {
-        let prepared = async {
-            let session = match self.by {
-                By::Identity(search) => search.session(self.signer).await?,
-                By::Key(key) => Session::with_key(self.signer, key),
-            };
-            let session = session.with_algorithm(self.algorithm);
-            session.prepare().await?;
-            Ok::<_, Failure>(session)
+    /// Whether a person may be asked to log in.
+    pub(super) fn may_log_in(&self) -> bool {
+        matches!(&self.by, By::Identity(search) if search.may_log_in())
+    }
+
+    /// Gets a token, or takes the key, to sign with.
+    pub(super) async fn begin(self) -> Result<Session, Failure> {
+        let session = match self.by {
+            By::Identity(search) => search.session(self.signer).await?,
+            By::Key(key) => Session::with_key(self.signer, key),
         };
-        prepared.await.or_fail(|| match names {
-            [first, others @ ..] if !others.is_empty() => {
-                format!("{first} and {} more were not signed", others.len())
-            }
-            names => format!("{} was not signed", names.concat()),
-        })
+        Ok(session.with_algorithm(self.algorithm))
+    }
+
+    /// As [`begin`](Self::begin), and gets a certificate to sign `names`.
+    pub(super) async fn session(self, names: &[&str]) -> Result<Session, Failure> {
+        let session = self.begin().await.or_fail(|| not_signed(names))?;
+        session.prepare().await.or_fail(|| not_signed(names))?;
+        Ok(session)
+    }
+}
+
+/// stdin can be read once.
+pub(super) fn check_stdin<'a>(
+    read: impl IntoIterator<Item = &'a Path>,
+    signing: &SigningFlags,
+) -> Result<(), Failure> {
+    let uses = read.into_iter().filter(|input| files::is_standard(input)).count();
+    if uses + usize::from(signing.token_is_stdin()) < 2 {
+        return Ok(());
+    }
+    Err(Failure::usage("stdin is named for two inputs, and can be read once")
+        .hint("give one of them in a file"))
+}
+
+pub(super) fn not_signed(names: &[&str]) -> String {
+    match names {
+        [first, others @ ..] if !others.is_empty() => {
+            format!("{first} and {} more were not signed", others.len())
+        }
+        names => format!("{} was not signed", names.concat()),
     }
 }
 
@@ -140,7 +164,14 @@ fn signer(
              --insecure-ignore-tlog",
         );
     }
-    Ok(signer.with_listener(Arc::new(move |event| show(event, &console))))
+    let (deadline, patience) = (Arc::clone(&context.deadline), Patience::new(context.retry_for()));
+    let signer = signer.with_patience(patience);
+    Ok(signer.with_listener(Arc::new(move |event| {
+        if let Event::Waiting(outage) = event {
+            deadline.allow_for(outage.pause);
+        }
+        show(event, &console);
+    })))
 }
 
 /// Where the lines for people go: beside a bundle that goes to stdout, to stderr.
@@ -158,6 +189,7 @@ pub(super) fn report_stream(bundle: Option<&Path>, output: Output) -> Result<Str
 fn show(event: &Event<'_>, console: &Console) {
     match event {
         Event::Warning { text } => console.warning(text),
+        Event::Waiting(outage) => console.note(&outage.to_string()),
         event => match event.waits_for() {
             Some(wait) => console.wait_for(&wait),
             None => tracing::info!("{event:?}"),

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use image_signing::{AcceptedSigners, Image, ImageVerifier, VerifiedImage};
+use image_signing::{AcceptedSigners, Error, Image, ImageVerifier, Run, VerifiedImage};
 use oci_push::Layout;
 use verify::Verified;
 
+use super::many::{finish, reported, show};
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _};
 use crate::files;
 use crate::flags::{Output, VerifyAttestationFlags, VerifyFlags, VerifyImagesFlags};
 use crate::hints;
-use crate::output::json_line;
+use crate::output::{Stream, json_line};
 use crate::plan;
 use crate::signers;
 
@@ -49,14 +49,17 @@ struct Job<'a> {
 impl Job<'_> {
     async fn run(&self, annotations: BTreeMap<String, String>) -> Result<(), Failure> {
         let Self { flags, context, .. } = self;
-        let images = self.images()?;
+        let images = match flags.local_image {
+            true => Vec::new(),
+            false => plan::many(&flags.many, context).await?,
+        };
         let signers = match &flags.file.identity_policy {
             Some(path) => Ok(AcceptedSigners::file(signers::policy_file(path, context).await?)),
             None => signers::signer(&flags.policy, context).await.map(AcceptedSigners::rule),
         };
         if let (Err(failure), true) = (&signers, flags.policy.names_nobody()) {
             context.fail(failure);
-            _ = tokio::time::timeout(PATIENCE, self.name_signers()).await;
+            _ = tokio::time::timeout(PATIENCE, self.name_signers(&images)).await;
             return Ok(());
         }
         let strictness = signers::strictness(&flags.policy, context);
@@ -64,34 +67,20 @@ impl Job<'_> {
             let add = |policy: verify::Policy, (key, value)| policy.annotation(key, value);
             strictness(annotations.iter().fold(policy, add))
         });
-        let verifier = self.verifier(signers).await?;
+        let verifier = self.verifier(signers, &images).await?;
         if flags.local_image {
             return self.directories(&verifier).await;
         }
-        images.iter().for_each(|image| context.console.begin(image.as_str()));
-        context.console.wait_for("looking for signatures");
-        let mut lines = Lines { next: 0, waiting: BTreeMap::new(), context };
-        let mut failed = 0;
-        let mut results = verifier.verify_all(&images);
-        while let Some((position, result)) = results.next().await {
-            images.get(position).iter().for_each(|image| context.console.end(image.as_str()));
-            let found = result.map(|verified| self.report(&verified)).unwrap_or_else(|error| {
-                context.fail(&error.into());
-                failed += 1;
-                Vec::new()
-            });
-            lines.put(position, found);
-        }
-        context.console.tally("verified", images.len(), failed);
+        let shown = show(Stream::Stdout, context);
+        let is_json = flags.output == Output::Json;
+        let mut run = Run::new("verified", &images, is_json, context.clock(), &shown);
+        let report = |result: Result<VerifiedImage, Error>| match result {
+            Ok(verified) => Ok(self.report(&verified)),
+            Err(error) => Err(reported(&error.into(), context)),
+        };
+        run.verify(&verifier, &images, report).await;
+        finish(run, context);
         Ok(())
-    }
-
-    /// The images named; none where directories are.
-    fn images(&self) -> Result<Vec<Image>, Failure> {
-        match self.flags.local_image {
-            true => Ok(Vec::new()),
-            false => plan::images(&self.flags.images),
-        }
     }
 
     async fn directories(&self, verifier: &ImageVerifier) -> Result<(), Failure> {
@@ -100,7 +89,7 @@ impl Job<'_> {
         for path in &flags.bundle {
             bundles.push(files::read("--bundle", path, bundle::SIZE_CAP, context).await?.into());
         }
-        for directory in &flags.images {
+        for directory in &flags.many.images {
             let verified = async {
                 let layout = Layout::open(directory).await;
                 let layout = layout.or_fail(|| format!("{directory} could not be verified"))?;
@@ -116,13 +105,20 @@ impl Job<'_> {
         Ok(())
     }
 
-    async fn verifier(&self, signers: AcceptedSigners) -> Result<ImageVerifier, Failure> {
+    async fn verifier(
+        &self,
+        signers: AcceptedSigners,
+        images: &[Image],
+    ) -> Result<ImageVerifier, Failure> {
         let Self { flags, context, .. } = self;
-        let images = self.images()?;
-        let registry = plan::registry(&flags.registry, &images, None, context)?;
+        let index = plan::images(flags.index.as_slice())?;
+        let all = [images, &index].concat();
+        let registry = plan::registry(&flags.registry, &all, None, context)?;
         let root = Arc::new(plan::trusted_root(&flags.trust, context).await?);
-        let clock = context.host(&context.settings()).clock;
+        let clock = context.clock();
         let verifier = ImageVerifier::new(registry, root, clock, signers);
+        let verifier = verifier.parts(flags.many.parts()).jobs(flags.many.jobs());
+        let verifier = index.into_iter().fold(verifier, ImageVerifier::by_index);
         Ok(self.predicate_type.iter().fold(verifier, ImageVerifier::attestations))
     }
 
@@ -141,40 +137,16 @@ impl Job<'_> {
     }
 
     /// The flags name no signer. Who did sign is offered as a hint, as far as it can be verified.
-    async fn name_signers(&self) -> Result<(), Failure> {
-        let verifier = self.verifier(AcceptedSigners::rule(verify::danger::any_identity())).await?;
-        for image in self.images()?.iter().take(MOST_NAMED) {
+    async fn name_signers(&self, images: &[Image]) -> Result<(), Failure> {
+        let verifier =
+            self.verifier(AcceptedSigners::rule(verify::danger::any_identity()), images).await?;
+        for image in images.iter().take(MOST_NAMED) {
             self.context.console.wait_for(&format!("looking who signed {image}"));
             let Ok(verified) = verifier.verify(image).await else { continue };
             let hints = verified.signatures.iter().filter_map(|it| as_flags(&it.verified));
             hints.for_each(|hint| self.context.console.hint(&hint));
         }
         Ok(())
-    }
-}
-
-/// Prints results in the order of the command line, whatever order they come in.
-struct Lines<'a> {
-    next: usize,
-    waiting: BTreeMap<usize, Vec<String>>,
-    context: &'a Context,
-}
-
-impl Lines<'_> {
-    fn put(&mut self, position: usize, lines: Vec<String>) {
-        self.waiting.insert(position, lines);
-        while let Some(lines) = self.waiting.remove(&self.next) {
-            lines.iter().for_each(|line| self.context.console.data(line));
-            self.next += 1;
-        }
-    }
-}
-
-/// A deadline or a signal ends the command while an earlier image is waited for: what is known is
-/// printed nevertheless.
-impl Drop for Lines<'_> {
-    fn drop(&mut self) {
-        self.waiting.values().flatten().for_each(|line| self.context.console.data(line));
     }
 }
 

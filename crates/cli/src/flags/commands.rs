@@ -7,6 +7,7 @@ use keys::{HashAlgorithm, KeyAlgorithm};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::groups::{IdentityFlags, LoginFlags, RegistryFlags, ServiceFlags, TrustFlags};
+use super::many::ManyFlags;
 use super::policy::{PolicyFileFlags, PolicyFlags};
 use super::values::{
     Output, algorithm, annotation, argument, nonempty, predicate_type, signing_algorithm,
@@ -38,12 +39,11 @@ pub(crate) struct AttestFlags {
 /// The images that are signed or attested.
 #[derive(clap::Args)]
 pub(crate) struct ImagesFlags {
-    /// Images, by digest or by tag.
-    #[arg(required = true, value_name = "IMAGE", value_parser = argument::<String>)]
-    pub(crate) images: Vec<String>,
-    /// Include every image that an index lists, one for each platform.
-    #[arg(short, long)]
-    pub(crate) recursive: bool,
+    #[command(flatten)]
+    pub(crate) many: ManyFlags,
+    /// Leave alone what carries such a signature or attestation of this identity or key already.
+    #[arg(long)]
+    pub(crate) skip_signed: bool,
     /// Also write the bundle to this file; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
@@ -201,11 +201,14 @@ pub(crate) struct VerifyAttestationFlags {
 /// Flags of both commands that verify images.
 #[derive(clap::Args)]
 pub(crate) struct VerifyImagesFlags {
-    /// Images, by digest or by tag; directories with --local-image.
-    #[arg(required = true, value_name = "IMAGE", value_parser = argument::<String>)]
-    pub(crate) images: Vec<String>,
-    /// Verify the images in directories that are OCI layouts, as `ambisign save` writes them.
-    #[arg(long, conflicts_with = "identity_policy")]
+    #[command(flatten)]
+    pub(crate) many: ManyFlags,
+    /// Accept an image when this index lists it and is signed by who must have signed the image.
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["recursive", "local_image"])]
+    #[arg(value_parser = nonempty::<String>)]
+    pub(crate) index: Option<String>,
+    /// Name directories instead of images: OCI layouts, as `ambisign save` writes them.
+    #[arg(long, conflicts_with_all = ["identity_policy", "from_file", "recursive", "shard"])]
     pub(crate) local_image: bool,
     /// With --local-image: a bundle that came beside the directory; repeatable.
     #[arg(long, value_name = "FILE", requires = "local_image")]

@@ -3,6 +3,7 @@
 mod commands;
 mod groups;
 mod keys;
+mod many;
 mod moving;
 mod node;
 mod policy;
@@ -16,6 +17,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use self::commands::*;
 pub(crate) use self::groups::*;
 pub(crate) use self::keys::*;
+pub(crate) use self::many::*;
 pub(crate) use self::moving::*;
 pub(crate) use self::node::*;
 pub(crate) use self::policy::*;
@@ -37,17 +39,32 @@ pub(crate) struct Flags {
 /// Flags of every command.
 #[derive(clap::Args, Clone, Default)]
 pub(crate) struct RootFlags {
-    /// Stop after this time, such as 90s or 3m.
+    /// Stop after this time, such as 90s or 3m [default: 3m, longer if a service is down].
     #[arg(short, long, global = true, display_order = 900, value_name = "DURATION")]
-    #[arg(default_value = "3m", value_parser = values::duration)]
-    pub(crate) timeout: Duration,
+    #[arg(value_parser = values::duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Wait so long for a service or registry that is down; 0s: report it at once.
+    #[arg(long, global = true, display_order = 901, value_name = "DURATION")]
+    #[arg(default_value = "5m", value_parser = values::duration_or_none)]
+    pub(crate) retry_for: Duration,
     /// Log every step to stderr, without secrets.
-    #[arg(short = 'd', long, global = true, display_order = 901)]
+    #[arg(short = 'd', long, global = true, display_order = 902)]
     pub(crate) verbose: bool,
     /// Use plain http to the services of Sigstore, of clouds and of CI platforms where their URLs
     /// say so: others can read the tokens.
-    #[arg(long, global = true, display_order = 902)]
+    #[arg(long, global = true, display_order = 903)]
     pub(crate) allow_insecure_service: bool,
+}
+
+impl RootFlags {
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(Duration::from_secs(180))
+    }
+
+    /// How much longer a command may take when a service is down.
+    pub(crate) fn allowance(&self) -> Duration {
+        self.timeout.map_or(self.retry_for, |_| Duration::ZERO)
+    }
 }
 
 /// The commands.

@@ -95,4 +95,9 @@ pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
     Ok(parsed.ok_or("expected a duration such as 90s or 3m")?.min(LONGEST))
 }
 
+/// As [`duration`], or zero.
+pub(super) fn duration_or_none(text: &str) -> Result<Duration, &'static str> {
+    if ["0", "0s"].contains(&text) { Ok(Duration::ZERO) } else { duration(text) }
+}
+
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
