@@ -1,8 +1,12 @@
 //! Judging what is attached to an image, one candidate after the other.
 
+use std::io;
+use std::num::NonZero;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bundle::{Bundle, Content, Envelope, SIGN_PREDICATE_TYPE, Statement};
+use futures_util::future::join_all;
 use host::Clock;
 use host::bytes::Bytes;
 use oci_push::{Found, LegacyKind};
@@ -22,6 +26,34 @@ pub(crate) struct Judge {
     pub(crate) image: keys::Digest,
 }
 
+/// Something that may be a signature.
+#[derive(Clone)]
+enum Candidate {
+    Bundle { name: String, bytes: Bytes },
+    Legacy(Box<oci_push::LegacySignature>),
+}
+
+impl Candidate {
+    fn name(&self) -> String {
+        match self {
+            Self::Bundle { name, .. } => name.clone(),
+            Self::Legacy(signature) => signature.digest.to_string(),
+        }
+    }
+}
+
+/// Ends the work of the threads when nobody waits for it any more.
+#[derive(Default)]
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+const MOST_THREADS: usize = 8;
+
 /// What became of everything that is attached to an image.
 #[derive(Default)]
 pub(crate) struct Judged {
@@ -36,14 +68,13 @@ impl Judge {
     /// on a slow machine, and whoever can write to the repository decides how many there are.
     /// Deadlines and signals act meanwhile.
     pub(crate) async fn all(&self, found: &Found, judged: &mut Judged) {
-        for signature in &found.bundles {
-            self.one(&signature.digest.to_string(), signature.bytes.clone(), judged).await;
-        }
-        for signature in &found.legacy {
-            let (name, signature) = (signature.digest.to_string(), signature.clone());
-            let work = move |judge: &Self, judged: &mut _| judge.legacy(&signature, judged);
-            self.beside(name, work, judged).await;
-        }
+        let bundles = found.bundles.iter().map(|one| Candidate::Bundle {
+            name: one.digest.to_string(),
+            bytes: one.bytes.clone(),
+        });
+        let legacy = found.legacy.iter().map(|one| Candidate::Legacy(Box::new(one.clone())));
+        let candidates: Vec<Candidate> = bundles.chain(legacy).collect();
+        self.candidates(&candidates, judged).await;
         for unusable in &found.unusable {
             let reason = Reason::Unusable(unusable.reason.clone());
             judged.refused.push(Refusal::new(&unusable.what, reason));
@@ -56,31 +87,60 @@ impl Judge {
 
     /// Judges the bundle `name`, also beside the async runtime.
     pub(crate) async fn one(&self, name: &str, bundle: Bytes, judged: &mut Judged) {
-        let of = name.to_owned();
-        let work = move |judge: &Self, judged: &mut _| judge.bundle(&of, &bundle, judged);
-        self.beside(name.to_owned(), work, judged).await;
+        let candidate = Candidate::Bundle { name: name.to_owned(), bytes: bundle };
+        self.candidates(&[candidate], judged).await;
     }
 
-    /// Adds to `judged` what `work`, done on a thread of its own, finds of the candidate `name`.
+    /// Judges on as many threads as there are cores, a part of the candidates each, and adds what
+    /// they find to `judged` in the order of the candidates.
+    async fn candidates(&self, candidates: &[Candidate], judged: &mut Judged) {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let part = candidates.len().div_ceil(cores.min(MOST_THREADS)).max(1);
+        let stop = Stop::default();
+        let stop = &stop;
+        let parts = candidates.chunks(part).map(|part| async move {
+            let mut judged = Judged::default();
+            if self.beside(part, stop, &mut judged).await.is_ok() {
+                return judged;
+            }
+            // One that cannot be judged does not spoil the others.
+            for one in part {
+                if let Err(error) = self.beside(std::slice::from_ref(one), stop, &mut judged).await
+                {
+                    // It may be acceptable: it was not judged.
+                    let reason = Reason::Unreachable(Box::new(error));
+                    judged.refused.push(Refusal::new(one.name(), reason));
+                }
+            }
+            judged
+        });
+        join_all(parts).await.into_iter().for_each(|part| judged.add(part));
+    }
+
+    /// Judges `candidates` on a thread of their own.
     async fn beside(
         &self,
-        name: String,
-        work: impl FnOnce(&Self, &mut Judged) + Send + 'static,
+        candidates: &[Candidate],
+        stop: &Stop,
         judged: &mut Judged,
-    ) {
-        let judge = self.clone();
+    ) -> io::Result<()> {
+        let (judge, candidates) = (self.clone(), candidates.to_vec());
+        let stopped = Arc::clone(&stop.0);
         let work = move || {
             let mut judged = Judged::default();
-            work(&judge, &mut judged);
+            for candidate in &candidates {
+                if stopped.load(Ordering::Relaxed) {
+                    break;
+                }
+                match candidate {
+                    Candidate::Bundle { name, bytes } => judge.bundle(name, bytes, &mut judged),
+                    Candidate::Legacy(signature) => judge.legacy(signature, &mut judged),
+                }
+            }
             judged
         };
-        match host::off_thread(work).await {
-            Ok(one) => judged.add(one),
-            // It may be acceptable: it was not judged.
-            Err(error) => {
-                judged.refused.push(Refusal::new(name, Reason::Unreachable(Box::new(error))));
-            }
-        }
+        judged.add(host::off_thread(work).await?);
+        Ok(())
     }
 
     fn bundle(&self, name: &str, bytes: &[u8], judged: &mut Judged) {

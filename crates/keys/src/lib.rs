@@ -5,6 +5,7 @@
 
 mod algorithm;
 mod digest;
+mod ecdsa;
 mod encrypted;
 mod error;
 mod jwk;

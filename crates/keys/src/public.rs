@@ -8,11 +8,11 @@ use der::asn1::{AnyRef, BitStringRef};
 use der::oid::ObjectIdentifier;
 use der::{Decode as _, Encode as _};
 use ed25519_dalek::VerifyingKey as Ed25519Key;
-use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 
 use crate::algorithm::{KeyAlgorithm, Scheme};
-use crate::digest::{Digest, sha256};
+use crate::digest::sha256;
+use crate::ecdsa::{self, as_wide_as_p521, prehash_verifies};
 use crate::error::Error;
 use crate::payload::Payload;
 use crate::prehashed::Prehashed;
@@ -213,14 +213,18 @@ impl PublicKey {
         scheme.fits(self.algorithm())?;
         let verified = match &self.material {
             Material::P256(key) => {
-                let digest = scheme.digest(payload)?;
-                p256::ecdsa::Signature::from_der(signature)
-                    .is_ok_and(|signature| prehash_verifies(key, digest.as_bytes(), &signature))
+                let point = key.to_encoded_point(false);
+                ecdsa::verifies(scheme, point.as_bytes(), payload, signature, |digest| {
+                    p256::ecdsa::Signature::from_der(signature)
+                        .is_ok_and(|signature| prehash_verifies(key, digest, &signature))
+                })?
             }
             Material::P384(key) => {
-                let digest = scheme.digest(payload)?;
-                p384::ecdsa::Signature::from_der(signature)
-                    .is_ok_and(|signature| prehash_verifies(key, digest.as_bytes(), &signature))
+                let point = key.to_encoded_point(false);
+                ecdsa::verifies(scheme, point.as_bytes(), payload, signature, |digest| {
+                    p384::ecdsa::Signature::from_der(signature)
+                        .is_ok_and(|signature| prehash_verifies(key, digest, &signature))
+                })?
             }
             Material::P521(key) => {
                 let digest = as_wide_as_p521(&scheme.digest(payload)?);
@@ -320,19 +324,6 @@ fn is_canonical(raw: &[u8; 32]) -> bool {
 
 /// How SEC 1 marks a point with both coordinates.
 const UNCOMPRESSED: u8 = 4;
-
-fn prehash_verifies<S>(key: &impl PrehashVerifier<S>, digest: &[u8], signature: &S) -> bool {
-    key.verify_prehash(digest, signature).is_ok()
-}
-
-/// The digest with zeros on the left, which do not change its value.
-///
-/// The P-521 implementation refuses digests shorter than half its field, so SHA-256.
-fn as_wide_as_p521(digest: &Digest) -> Vec<u8> {
-    const FIELD: usize = 66;
-    let zeros = FIELD.saturating_sub(digest.as_bytes().len());
-    [&vec![0; zeros], digest.as_bytes()].concat()
-}
 
 fn ed25519_verifies(
     key: &Ed25519Key,
