@@ -4,6 +4,7 @@
 //! and ratios are taken pair by pair. `bench/scenarios.rs` is the table of what is measured.
 
 mod chart;
+mod growth;
 mod in_process;
 mod lab;
 mod proxy;
@@ -30,6 +31,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let asked = Asked::parse(arguments)?;
     if asked.list {
         SCENARIOS.iter().for_each(|one| println!("{:<30} {}", one.name, one.work.text()));
+        growth::names().for_each(|name| println!("{name:<30} time and memory"));
         println!("{IN_PROCESS:<30} one bundle verified in process");
         return Ok(());
     }
@@ -68,6 +70,12 @@ fn measure(lab: &Lab, asked: &Asked) -> Result<()> {
         scenario.goals.iter().for_each(|goal| print!("{}", report::goal_line(&outcome, goal)));
         report.outcomes.push(outcome);
         // What was measured so far is there if the rest is interrupted.
+        report.write(&directory)?;
+    }
+    for name in growth::names().filter(|name| asked.wants(name)) {
+        let section = growth::run(&bench, name, &directory)?;
+        println!("{section}");
+        report.more.push(section);
         report.write(&directory)?;
     }
     if asked.wants(IN_PROCESS) {
@@ -111,8 +119,9 @@ impl Asked {
             }
         }
         let known = |name: &String| {
-            IN_PROCESS.starts_with(name.as_str())
-                || SCENARIOS.iter().any(|one| one.name.starts_with(name.as_str()))
+            let others = growth::names().chain([IN_PROCESS]);
+            let all = SCENARIOS.iter().map(|one| one.name).chain(others);
+            all.into_iter().any(|one| one.starts_with(name.as_str()))
         };
         match asked.names.iter().find(|name| !known(name)) {
             Some(name) => bail!("there is no scenario {name:?}: `cargo xtask bench --list`"),

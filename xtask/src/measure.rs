@@ -100,6 +100,16 @@ fn peak_memory(process: u32) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
+/// The processor time of the process `process` so far, where procfs tells it: in hundredths of a
+/// second, as the kernel counts it there.
+pub(crate) fn processor_time(process: u32) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // Behind the name, which may hold anything: user and system time are the 12th and 13th.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut times = rest.split_whitespace().skip(11).map(|word| word.parse::<u64>().ok());
+    Some(Duration::from_millis(10 * (times.next()?? + times.next()??)))
+}
+
 /// Elsewhere there is no such measurement.
 #[cfg(not(unix))]
 pub(crate) fn run(_: &[String]) -> Result<()> {

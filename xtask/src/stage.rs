@@ -117,6 +117,11 @@ impl Stage {
         Ok(format!("{registry}/{repository}:{tag}"))
     }
 
+    /// The process of docker-registry, if it runs.
+    pub(crate) fn docker(&self) -> Option<u32> {
+        self.docker.as_ref().map(|docker| docker.child.id())
+    }
+
     /// The runtime that the sandbox runs on.
     pub(crate) fn runtime(&self) -> &Runtime {
         &self.runtime

@@ -1,4 +1,4 @@
-//! Charts as SVG.
+//! Charts as SVG: bars for programs, lines for growth.
 
 use std::fmt::Write as _;
 
@@ -30,6 +30,38 @@ pub(crate) fn bars(title: &str, bars: &[Bar]) -> String {
             y + 14,
         );
     }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+/// Points of (number, seconds) on logarithmic axes, joined by a line.
+pub(crate) fn growth(title: &str, points: &[(f64, f64)]) -> String {
+    let mut svg = head(640, 260, title);
+    let range = |values: Vec<f64>| {
+        let low = values.iter().copied().fold(f64::MAX, f64::min).log10().floor();
+        let high = values.iter().copied().fold(f64::MIN_POSITIVE, f64::max).log10().ceil();
+        (low, (high - low).max(1.0))
+    };
+    let (left, width) = range(points.iter().map(|point| point.0).collect());
+    let (low, height) = range(points.iter().map(|point| point.1).collect());
+    let x = |value: f64| 70.0 + (value.log10() - left) / width * 530.0;
+    let y = |value: f64| 220.0 - (value.log10() - low) / height * 170.0;
+    svg.push_str("<path d=\"M70 50V220H600\" fill=\"none\" stroke=\"#9aa5b1\"/>\n");
+    let mut line = String::new();
+    for (number, &(count, seconds)) in points.iter().enumerate() {
+        let (x, y) = (x(count), y(seconds));
+        let _ = write!(line, "{}{x:.1} {y:.1}", if number == 0 { 'M' } else { 'L' });
+        let time = time(seconds * 1e3);
+        let _ = writeln!(
+            svg,
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"#1a7f5a\"/>\
+             <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{time}</text>\
+             <text x=\"{x:.1}\" y=\"238\" text-anchor=\"middle\">{count:.0}</text>",
+            y - 10.0,
+        );
+    }
+    let _ =
+        writeln!(svg, "<path d=\"{line}\" fill=\"none\" stroke=\"#1a7f5a\" stroke-width=\"2\"/>");
     svg.push_str("</svg>\n");
     svg
 }
@@ -68,5 +100,11 @@ mod tests {
         let svg = bars("a < b", &[bar("quick", 10.0), bar("slow", 40.0)]);
         assert!(svg.contains("width=\"95.0\"") && svg.contains("width=\"380.0\""), "{svg}");
         assert!(svg.contains("a &lt; b"), "{svg}");
+    }
+
+    #[test]
+    fn growth_is_drawn_upwards() {
+        let svg = growth("images", &[(1.0, 0.01), (1000.0, 10.0)]);
+        assert!(svg.contains("M70.0 220.0L600.0 50.0"), "{svg}");
     }
 }

@@ -231,6 +231,12 @@ impl Lab {
         (0..count).map(one).collect()
     }
 
+    /// The processor time that services, proxies and registries have taken until now.
+    pub(crate) fn servers_time(&self) -> Duration {
+        let processes = [Some(std::process::id()), self.stage.docker()];
+        processes.into_iter().flatten().filter_map(measure::processor_time).sum()
+    }
+
     /// The directory that everything is in.
     pub(crate) fn home(&self) -> &Path {
         self.stage.home()

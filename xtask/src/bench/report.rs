@@ -102,15 +102,17 @@ impl Report {
             let items = outcome.scenario.work.items(Program::Ambisign) as f64;
             let _ = writeln!(
                 text,
-                "{:.1} ms, of these {:.1} ms of processor time; no request was under way for \
-                 {:.1} ms.\n",
+                "{:.1} ms; the program took {:.1} ms of processor time, services and registries \
+                 took {:.0} ms on the same cores.",
                 run.wall * items * 1e3,
                 run.cpu * items * 1e3,
-                milliseconds(run.traffic.idle),
+                milliseconds(run.servers),
             );
             if run.traffic.chain.is_empty() {
                 continue;
             }
+            let idle = milliseconds(run.traffic.idle);
+            let _ = writeln!(text, "No request was under way for {idle:.1} ms.\n");
             text.push_str("| began ms | took ms | request |\n|---:|---:|---|\n");
             for (what, begin, took) in run.traffic.chain.iter().take(40) {
                 let (begin, took) = (milliseconds(*begin), milliseconds(*took));
@@ -192,6 +194,7 @@ fn scenario(outcome: &Outcome) -> Value {
             "requests": row.traffic(|traffic| traffic.requests),
             "connections": row.traffic(|traffic| traffic.connections),
             "round_trips": row.traffic(|traffic| traffic.round_trips),
+            "servers_cpu_seconds": row.servers(),
             "rounds": row.runs.len(),
             "wall_ratio": outcome.ratio(Program::Ambisign, row.program, Figure::Wall),
             "cpu_ratio": outcome.ratio(Program::Ambisign, row.program, Figure::Cpu),

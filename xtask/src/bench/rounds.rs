@@ -18,6 +18,8 @@ pub(crate) struct Run {
     /// In bytes, of the whole run.
     pub(crate) memory: Option<f64>,
     pub(crate) traffic: Traffic,
+    /// The processor time of services and registries meanwhile, of the whole run.
+    pub(crate) servers: Duration,
 }
 
 /// The runs of one program.
@@ -70,16 +72,19 @@ fn once(bench: &Bench<'_>, scenario: &Scenario, program: Program, round: usize) 
     let command = bench.command(scenario, program, round)?;
     bench.lab.stage.go_on()?;
     bench.lab.log.take();
+    let servers = bench.lab.servers_time();
     let start = Instant::now();
     let Cost { wall, cpu, memory } =
         cost(&command.words, &bench.lab.stage.env(&command.env), bench.lab.home())?;
     let traffic = Traffic::of(bench.lab.log.take(), start, wall);
     let items = scenario.work.items(program) as f64;
+    let servers = bench.lab.servers_time().saturating_sub(servers);
     Ok(Run {
         wall: wall.as_secs_f64() / items,
         cpu: cpu.as_secs_f64() / items,
         memory: memory.map(|kib| kib as f64 * 1024.0),
         traffic,
+        servers,
     })
 }
 
@@ -107,6 +112,11 @@ impl Row {
     pub(crate) fn traffic(&self, what: impl Fn(&Traffic) -> usize) -> Option<usize> {
         let counts = self.runs.iter().map(|run| what(&run.traffic) as f64).collect();
         median(counts).map(|count| count.round() as usize)
+    }
+
+    /// The median of the processor time that the servers took, in seconds.
+    pub(crate) fn servers(&self) -> Option<f64> {
+        median(self.runs.iter().map(|run| run.servers.as_secs_f64()).collect())
     }
 
     /// The run whose wall time is the median.

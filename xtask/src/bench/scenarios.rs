@@ -241,6 +241,14 @@ impl Work {
         }
     }
 
+    /// What grows in a scenario of growth.
+    pub(crate) fn number(self) -> usize {
+        match self {
+            Self::OneAmong(count) => count,
+            other => other.items(Ambisign),
+        }
+    }
+
     /// In words.
     pub(crate) fn text(self) -> String {
         match self {
