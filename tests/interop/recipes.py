@@ -30,8 +30,8 @@ SCHEMAS = {
 checked = []
 
 
-def check(name, document, number):
-    schema = SCHEMAS.get(name)
+def check(name, document, number, schema=None):
+    schema = schema or SCHEMAS.get(name)
     # The head of a GitLab component is not of the pipeline's schema.
     if schema is None or "spec" in document and schema == "vendor.gitlab-ci":
         return
@@ -110,6 +110,8 @@ steps = []
 snippets(action["runs"]["steps"], {}, steps)
 for step, source in zip(steps, action["runs"]["steps"]):
     step["if"] = source.get("if", "")
-for file in (ROOT / ".github").rglob("*.yml"):
-    documents(file.read_text())
+for number, file in enumerate(sorted((ROOT / ".github").rglob("*.yml")), 100):
+    kinds = {"workflows": "github-workflows", "ISSUE_TEMPLATE": "github-issue-forms"}
+    kind = "github-issue-config" if file.stem == "config" else kinds[file.parent.name]
+    check(file.name, documents(file.read_text())[0], number, f"vendor.{kind}")
 print(json.dumps({"recipes": recipes, "action": steps, "checked": checked}))
