@@ -47,14 +47,16 @@ impl Context {
         }
     }
 
-    /// The same surroundings, with the environment and the credential providers of a node.
+    /// The same surroundings, with the environment and the credential providers of a node. A service
+    /// that is down is not waited for: the container runtime has no patience.
     pub(crate) fn at_node(&self, env: Arc<dyn Env>, providers: (PathBuf, PathBuf)) -> Self {
+        let flags = RootFlags { retry_for: Duration::ZERO, ..self.flags.clone() };
         Self {
             console: Arc::clone(&self.console),
             env,
             deadline: Arc::clone(&self.deadline),
             providers: Some(providers),
-            ..Self::new(self.arguments.clone(), self.flags.clone())
+            ..Self::new(self.arguments.clone(), flags)
         }
     }
 
