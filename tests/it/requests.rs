@@ -138,3 +138,27 @@ fn a_hundred_images_cost_one_token_one_certificate_and_few_requests_each() {
         assert!(took < Duration::from_secs(30), "{took:?}; an optimised program takes a third");
     }
 }
+
+/// What is public for ever is not made for an image that does not exist or may not be written.
+#[test]
+fn nothing_is_certified_stamped_or_logged_for_an_image_that_cannot_be_signed() {
+    let lab = Lab::new(true, RekorVersion::V1, 0, 0);
+    lab.setup.image("demo/app");
+    let there = format!("{}/demo/app", lab.registry.address());
+    let (tag, repository) = (format!("{there}:v2"), there.replace("demo/app", "demo/none:v1"));
+    let denied =
+        lab.setup.hostile_registry(|request| match request.is("POST", "/blobs/uploads/") {
+            true => Reply::refusal(403, "DENIED"),
+            false => Reply::Forward,
+        });
+    let denied = format!("{}/demo/app:v1", denied.address());
+    let unknown = lab.setup.hostile_registry(|_| Reply::refusal(401, "UNAUTHORIZED"));
+    let unknown = format!("{}/demo/app:v1", unknown.address());
+    for (image, code) in [(tag, 11), (repository, 11), (denied, 1), (unknown, 1)] {
+        lab.sign().arg(&image).run().ends(code);
+        for service in ["Fulcio", "Rekor", "the TSA"] {
+            assert_eq!(lab.count(service, "POST"), 0, "{service}, {image}");
+        }
+    }
+    assert_eq!(lab.setup.logged(), 0);
+}
