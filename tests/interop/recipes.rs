@@ -315,6 +315,28 @@ fn gke() {
 }
 
 #[test]
+fn kubernetes_job() {
+    let policy = ["spiffe://acme.example/ns/ci/sa/builder", "https://spire.acme.example"];
+    let Some(mut recipe) = Recipe::new("kubernetes-job", "spiffe", policy) else { return };
+    recipe.setup.image("acme/web");
+    let list = recipe.here("ghcr.io/acme/app:v1\nghcr.io/acme/web:v1\n");
+    std::fs::write(recipe.work.join("images.txt"), list).unwrap();
+    let images = recipe.work.join("images.txt").display().to_string();
+    let socket = recipe.setup.sandbox.spiffe_socket().display().to_string();
+    recipe.names.extend([
+        ("/images/images.txt".to_owned(), images),
+        ("/run/spire/agent.sock".to_owned(), socket),
+    ]);
+    let verify = recipe.steps.pop().unwrap();
+    for index in ["0", "1"] {
+        recipe.run(&[("JOB_COMPLETION_INDEX", index)]);
+    }
+    recipe.steps = vec![verify];
+    recipe.run(&[]);
+    recipe.is_signed();
+}
+
+#[test]
 fn tekton() {
     let policy = [
         "https://kubernetes.io/namespaces/build/serviceaccounts/signer",
