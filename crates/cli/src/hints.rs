@@ -75,10 +75,7 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
         file::Error::NoRule { .. } => say("no-rule"),
         NodeError::Unreadable { .. } => say("node-policy"),
         image_signing::Error::NoSignature(none) => others(none),
-        image_signing::Error::NotAcceptable(found) => {
-            let first = found.groups().into_iter().filter_map(|it| it.refusals.first().copied());
-            first.flat_map(refusal).collect()
-        },
+        image_signing::Error::NotAcceptable(found) => refusals(found),
 
         verify::Error::Refused(check) => match **check {
             Check::Chain { .. } | Check::NoAuthority { .. } | Check::UnknownAuthority { .. } =>
@@ -92,6 +89,7 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
         file::Error::Malformed { swapped: true, .. } => say("swapped"),
         file::Error::Malformed { .. } => say("not-a-bundle"),
         file::Error::NoSignature { .. } => say("name-the-bundle"),
+        file::Error::NotAcceptable(found) => refusals(found),
         file::Error::Read(FileError::NotFound { path }) if looks_like_an_image(path) =>
             say("an-image"),
         file::Error::Refused { certificate, source, .. } => refused(source, certificate.as_deref()),
@@ -177,6 +175,11 @@ fn group(name: &str) -> impl Iterator<Item = &'static str> {
 /// Whether the request was not sent: its own hint says what can be done.
 fn is_plain_http(error: &(dyn StdError + 'static)) -> bool {
     matches!(is(error), Some(TransportError::PlainHttp { .. }))
+}
+
+fn refusals(found: &image_signing::NotAcceptable) -> Vec<String> {
+    let first = found.groups().into_iter().filter_map(|it| it.refusals.first().copied());
+    first.flat_map(refusal).collect()
 }
 
 fn refusal(refusal: &image_signing::Refusal) -> Vec<String> {

@@ -15,7 +15,7 @@ use id_token::IdToken;
 use image_signing::file::{FileArgument, write_atomically};
 use indicatif::ProgressBar;
 
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, Result};
 use crate::flags::Output;
 
 /// stdout and stderr.
@@ -281,7 +281,7 @@ pub(crate) fn width(columns: Option<String>) -> usize {
 const TICK: Duration = Duration::from_millis(120);
 
 /// Writes `text` to the file at `path`, or prints it where that is `-`.
-pub(crate) fn write(path: &Path, text: &str, console: &Console) -> Result<(), Failure> {
+pub(crate) fn write(path: &Path, text: &str, console: &Console) -> Result<()> {
     if FileArgument::parse(path).is_standard() {
         console.data(text);
         return Ok(());

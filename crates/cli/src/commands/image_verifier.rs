@@ -6,14 +6,14 @@ use image_signing::node::{Admission, Node, NodeEnv, NodeRequest, warn_system_log
 use image_signing::{Error, ImageVerifier};
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, Result};
 use crate::flags::{ImageVerifierFlags, TrustFlags};
 use crate::plan;
 
 pub(crate) async fn image_verifier(
     flags: &ImageVerifierFlags,
     context: &Arc<Context>,
-) -> Result<(), Failure> {
+) -> Result<()> {
     let env = Arc::new(NodeEnv::new(Arc::clone(&context.env), &flags.config));
     let context = &context.at_node(env, flags.providers());
     let mut audit = flags.audit;
@@ -43,7 +43,7 @@ async fn decide(
     flags: &ImageVerifierFlags,
     audit: &mut bool,
     context: &Context,
-) -> Result<Admission, Failure> {
+) -> Result<Admission> {
     let request = NodeRequest::new(&flags.name, &flags.digest)?;
     let host = context.host(&context.settings());
     let node = Node::load(&flags.config.join("policy.toml"), &flags.cache, &host).await?;

@@ -8,12 +8,12 @@ use image_signing::{Inspection, Inspector};
 use oci_push::Reference;
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, Result};
 use crate::flags::{InspectFlags, Output};
 use crate::output::json_line;
 use crate::{plan, signers};
 
-pub(crate) async fn inspect(flags: &InspectFlags, context: &Arc<Context>) -> Result<(), Failure> {
+pub(crate) async fn inspect(flags: &InspectFlags, context: &Arc<Context>) -> Result<()> {
     let key = match &flags.key {
         Some(key) => Some(signers::public_key(key, context).await?),
         None => None,
@@ -25,9 +25,9 @@ pub(crate) async fn inspect(flags: &InspectFlags, context: &Arc<Context>) -> Res
         let reports = match is_file(what) {
             true => {
                 context.console.wait_for(&format!("reading {what}"));
-                let bundle = FileArgument::File(what.into());
-                let report = inspector.bundle_file(&bundle, artifact.as_ref()).await;
-                report.map(|report| vec![report]).map_err(Failure::from)
+                let file = FileArgument::File(what.into());
+                let reports = inspector.bundle_file(&file, artifact.as_ref()).await;
+                reports.map_err(Failure::from)
             }
             false => image(what, &inspector, flags, context).await,
         };
@@ -59,7 +59,7 @@ async fn image(
     inspector: &Inspector,
     flags: &InspectFlags,
     context: &Context,
-) -> Result<Vec<Inspection>, Failure> {
+) -> Result<Vec<Inspection>> {
     let images = plan::images(&[text.to_owned()])?;
     let registry = plan::registry(&flags.registry, &images, None, context)?;
     context.console.wait_for(&format!("looking for signatures of {text}"));

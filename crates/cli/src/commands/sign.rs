@@ -13,7 +13,7 @@ use super::many::{failed, finish, reported, show};
 use super::signing::{Signing, check_stdin, not_signed, report_stream};
 use super::unattached::Unattached;
 use crate::context::Context;
-use crate::failure::{Failure, OrFail as _};
+use crate::failure::{Failure, OrFail as _, Result};
 use crate::files;
 use crate::flags::{ImagesFlags, Output, SignFlags};
 use crate::output::{cannot_write, json_line, write};
@@ -32,7 +32,7 @@ pub(super) struct Job<'a> {
     pub(super) lost: &'static str,
 }
 
-pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<(), Failure> {
+pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<()> {
     check_stdin(flags.images.many.from_file.as_deref(), &flags.images.signing)?;
     let job = Job {
         flags: &flags.images,
@@ -46,7 +46,7 @@ pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<()
 }
 
 impl Job<'_> {
-    pub(super) async fn run(self, context: &Arc<Context>) -> Result<(), Failure> {
+    pub(super) async fn run(self, context: &Arc<Context>) -> Result<()> {
         let flags = self.flags;
         let images = plan::many(&flags.many, context).await?;
         self.check_outputs(images.len())?;
@@ -106,7 +106,7 @@ impl Job<'_> {
         signed: Result<SignedImage, Error>,
         unattached: &Unattached,
         context: &Context,
-    ) -> Result<String, Failure> {
+    ) -> Result<String> {
         let signed = match signed {
             Ok(signed) => signed,
             Err(Error::NotAttached { signed, source }) => {
@@ -127,7 +127,7 @@ impl Job<'_> {
         })
     }
 
-    fn check_outputs(&self, images: usize) -> Result<(), Failure> {
+    fn check_outputs(&self, images: usize) -> Result<()> {
         let flags = self.flags;
         if flags.bundle.is_some() && images > 1 {
             return Err(Failure::usage(format!(

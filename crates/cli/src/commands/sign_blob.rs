@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
-use image_signing::file::{self, FileArgument, FileToSign, Pairs, SignedFile};
+use image_signing::file::{self, FileArgument, FileToSign, Outputs, Pairs, SignedFile};
 
 use super::signing::{Signing, WIDTH, report_stream};
 use crate::context::Context;
@@ -19,8 +19,11 @@ pub(crate) async fn sign_blob(
     let console = &context.console;
     let files: Vec<_> = flags.files.iter().map(FileArgument::parse).collect();
     let bundle = flags.bundle.as_ref().map(FileArgument::parse);
-    let Pairs { pairs, skipped, .. } =
-        file::pairs(&files, bundle.as_ref(), &flags.signing.inputs())?;
+    let Pairs { pairs, skipped, .. } = file::pairs(
+        &files,
+        &bundle.map(Outputs::from).unwrap_or_default(),
+        &flags.signing.inputs(),
+    )?;
     for file in skipped.iter().map(|file| file.display()) {
         console.warning(&format!("not signing the bundle of {file}, which lies beside it"));
     }
@@ -80,7 +83,7 @@ pub(crate) async fn sign_blob(
         console.end(&name);
         match signed {
             Ok(signed) => {
-                if signed.bundle().is_standard() {
+                if signed.bundle().is_some_and(FileArgument::is_standard) {
                     console.data(&signed.bundle_json);
                 }
                 console.say(report, &line(&signed, flags.signing.output()));
@@ -99,7 +102,7 @@ fn line(signed: &SignedFile, output: Output) -> String {
     match output {
         Output::Json => json_line(&signed.report()),
         Output::Text => {
-            format!("signed {} {}: {}", signed.target.file(), signed.signed.by(), signed.bundle())
+            format!("signed {} {}: {}", signed.target.file(), signed.signed.by(), signed.output())
         }
     }
 }

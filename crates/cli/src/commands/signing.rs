@@ -10,7 +10,7 @@ use signer::{Event, Services, Session, Signer};
 use trust_root::TrustedRoot;
 
 use crate::context::Context;
-use crate::failure::{Failure, OrFail as _};
+use crate::failure::{Failure, OrFail as _, Result};
 use crate::files;
 use crate::flags::{Output, SigningFlags};
 use crate::identity::{self, Login};
@@ -37,7 +37,7 @@ impl Signing {
         flags: &SigningFlags,
         report: Stream,
         context: &Context,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self> {
         if let Some(name) = &flags.key {
             return Self::with_key(private_key(name, context).await?, flags, context).await;
         }
@@ -63,11 +63,7 @@ impl Signing {
         Ok(Self { signer, by: By::Identity(search), algorithm: KeyAlgorithm::EcdsaP256 })
     }
 
-    async fn with_key(
-        key: Arc<KeyPair>,
-        flags: &SigningFlags,
-        context: &Context,
-    ) -> Result<Self, Failure> {
+    async fn with_key(key: Arc<KeyPair>, flags: &SigningFlags, context: &Context) -> Result<Self> {
         let named = &flags.services;
         let stamped = named.signing_config.is_some() || named.timestamp_server_url.is_some();
         let (root, services) = match !named.tlog_upload && !stamped {
@@ -94,7 +90,7 @@ impl Signing {
     }
 
     /// Signs with a key of this kind, if one is named.
-    pub(super) fn with_algorithm(self, named: Option<KeyAlgorithm>) -> Result<Self, Failure> {
+    pub(super) fn with_algorithm(self, named: Option<KeyAlgorithm>) -> Result<Self> {
         let algorithm = named.unwrap_or(self.algorithm);
         let is_made = matches!(self.by, By::Identity(_)) && !algorithm.needs_message();
         if is_made || algorithm == self.algorithm {
@@ -110,7 +106,7 @@ impl Signing {
     }
 
     /// Gets a token, or takes the key, to sign with.
-    pub(super) async fn begin(self) -> Result<Session, Failure> {
+    pub(super) async fn begin(self) -> Result<Session> {
         let session = match self.by {
             By::Identity(search) => search.session(self.signer).await?,
             By::Key(key) => Session::with_key(self.signer, key),
@@ -119,7 +115,7 @@ impl Signing {
     }
 
     /// As [`begin`](Self::begin), and gets a certificate to sign `names`.
-    pub(super) async fn session(self, names: &[&str]) -> Result<Session, Failure> {
+    pub(super) async fn session(self, names: &[&str]) -> Result<Session> {
         let session = self.begin().await.or_fail(|| not_signed(names))?;
         session.prepare().await.or_fail(|| not_signed(names))?;
         Ok(session)
@@ -130,7 +126,7 @@ impl Signing {
 pub(super) fn check_stdin<'a>(
     read: impl IntoIterator<Item = &'a Path>,
     signing: &SigningFlags,
-) -> Result<(), Failure> {
+) -> Result<()> {
     let uses = read.into_iter().filter(|input| files::is_standard(input)).count();
     if uses + usize::from(signing.token_is_stdin()) < 2 {
         return Ok(());
@@ -148,12 +144,7 @@ pub(super) fn not_signed(names: &[&str]) -> String {
     }
 }
 
-fn signer(
-    services: Services,
-    root: TrustedRoot,
-    host: &Host,
-    context: &Context,
-) -> Result<Signer, Failure> {
+fn signer(services: Services, root: TrustedRoot, host: &Host, context: &Context) -> Result<Signer> {
     // What it made is judged by the clock of this machine, as others will judge it.
     let clock = context.host(&context.settings()).clock;
     let signer = Signer::new(services, Arc::new(root), host.http.clone(), clock)?;
@@ -175,7 +166,7 @@ fn signer(
 }
 
 /// Where the lines for people go: beside a bundle that goes to stdout, to stderr.
-pub(super) fn report_stream(bundle: Option<&Path>, output: Output) -> Result<Stream, Failure> {
+pub(super) fn report_stream(bundle: Option<&Path>, output: Output) -> Result<Stream> {
     match (bundle, output) {
         (Some(path), Output::Json) if files::is_standard(path) => {
             Err(Failure::usage("--output json and --bundle - both want stdout")

@@ -10,7 +10,7 @@ use verify::Verified;
 
 use super::many::{finish, reported, show};
 use crate::context::Context;
-use crate::failure::{Failure, OrFail as _};
+use crate::failure::{OrFail as _, Result};
 use crate::files;
 use crate::flags::{Output, VerifyAttestationFlags, VerifyFlags, VerifyImagesFlags};
 use crate::hints;
@@ -18,7 +18,7 @@ use crate::output::{Stream, json_line};
 use crate::plan;
 use crate::signers;
 
-pub(crate) async fn verify(flags: &VerifyFlags, context: &Arc<Context>) -> Result<(), Failure> {
+pub(crate) async fn verify(flags: &VerifyFlags, context: &Arc<Context>) -> Result<()> {
     let annotations = plan::annotations(&flags.annotations)?;
     let json = |verified: &VerifiedImage| vec![json_line(&verified.reports())];
     let job = Job { flags: &flags.images, predicate_type: None, json, context };
@@ -28,7 +28,7 @@ pub(crate) async fn verify(flags: &VerifyFlags, context: &Arc<Context>) -> Resul
 pub(crate) async fn verify_attestation(
     flags: &VerifyAttestationFlags,
     context: &Arc<Context>,
-) -> Result<(), Failure> {
+) -> Result<()> {
     let predicate_type = Some(flags.r#type.clone());
     let json = |verified: &VerifiedImage| {
         let envelopes = verified.signatures.iter().filter_map(|it| it.envelope.as_ref());
@@ -47,7 +47,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    async fn run(&self, annotations: BTreeMap<String, String>) -> Result<(), Failure> {
+    async fn run(&self, annotations: BTreeMap<String, String>) -> Result<()> {
         let Self { flags, context, .. } = self;
         let images = match flags.local_image {
             true => Vec::new(),
@@ -83,7 +83,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    async fn directories(&self, verifier: &ImageVerifier) -> Result<(), Failure> {
+    async fn directories(&self, verifier: &ImageVerifier) -> Result<()> {
         let Self { flags, context, .. } = self;
         let mut bundles = Vec::new();
         for path in &flags.bundle {
@@ -105,16 +105,12 @@ impl Job<'_> {
         Ok(())
     }
 
-    async fn verifier(
-        &self,
-        signers: AcceptedSigners,
-        images: &[Image],
-    ) -> Result<ImageVerifier, Failure> {
+    async fn verifier(&self, signers: AcceptedSigners, images: &[Image]) -> Result<ImageVerifier> {
         let Self { flags, context, .. } = self;
         let index = plan::images(flags.index.as_slice())?;
         let all = [images, &index].concat();
         let registry = plan::registry(&flags.registry, &all, None, context)?;
-        let root = Arc::new(plan::trusted_root(&flags.trust, context).await?);
+        let root = plan::verifying_root(&flags.trust, context).await?;
         let clock = context.clock();
         let verifier = ImageVerifier::new(registry, root, clock, signers);
         let verifier = verifier.parts(flags.many.parts()).jobs(flags.many.jobs());
@@ -137,7 +133,7 @@ impl Job<'_> {
     }
 
     /// The flags name no signer. Who did sign is offered as a hint, as far as it can be verified.
-    async fn name_signers(&self, images: &[Image]) -> Result<(), Failure> {
+    async fn name_signers(&self, images: &[Image]) -> Result<()> {
         let verifier =
             self.verifier(AcceptedSigners::rule(verify::danger::any_identity()), images).await?;
         for image in images.iter().take(MOST_NAMED) {

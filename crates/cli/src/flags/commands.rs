@@ -228,10 +228,10 @@ pub(crate) struct VerifyImagesFlags {
 
 #[derive(clap::Args)]
 pub(crate) struct VerifyBlobFlags {
-    /// The file, or its digest as sha256:HEX; `-` is stdin.
-    #[arg(value_name = "FILE", value_parser = argument::<PathBuf>)]
-    pub(crate) file: PathBuf,
-    /// A detached signature: a file, or base64. It proves less than a bundle.
+    /// Files, or their digests as sha256:HEX; `-` is stdin.
+    #[arg(required = true, value_name = "FILE", value_parser = argument::<PathBuf>)]
+    pub(crate) files: Vec<PathBuf>,
+    /// A detached signature: a file, or base64. Its log entry is looked up in the log.
     #[arg(long, value_name = "FILE|BASE64", conflicts_with = "bundle")]
     pub(crate) signature: Option<String>,
     /// The certificate of the signer, for --signature.
@@ -267,9 +267,9 @@ pub(crate) struct VerifyBlobAttestationFlags {
 /// Flags of both commands that verify a file.
 #[derive(clap::Args)]
 pub(crate) struct VerifyFileFlags {
-    /// The bundle of the file, also in cosign's older JSON [default: FILE.sigstore.json].
+    /// The bundle; repeatable. A file may hold many (JSON Lines) [default: FILE.sigstore.json].
     #[arg(long, value_name = "FILE")]
-    pub(crate) bundle: Option<PathBuf>,
+    pub(crate) bundle: Vec<PathBuf>,
     /// The format of the result.
     #[arg(short, long, default_value = "text")]
     pub(crate) output: Output,
@@ -283,10 +283,10 @@ pub(crate) struct VerifyFileFlags {
 
 #[derive(clap::Args)]
 pub(crate) struct InspectFlags {
-    /// Bundle files, or images.
+    /// Files with a bundle or many (JSON Lines), or images.
     #[arg(required = true, value_name = "BUNDLE|IMAGE", value_parser = argument::<String>)]
     pub(crate) what: Vec<String>,
-    /// The signed file, to check the signature of a bundle.
+    /// The signed file. Of many bundles, those of other files are passed over.
     #[arg(long, value_name = "FILE")]
     pub(crate) artifact: Option<PathBuf>,
     /// The public key (PEM) of a signature without a certificate.
