@@ -19,6 +19,7 @@ mod guarded;
 mod images;
 mod keys;
 mod leniency;
+mod lines;
 mod moved;
 mod moving;
 mod node;

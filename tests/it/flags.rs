@@ -80,3 +80,58 @@ fn a_bare_boolean_is_neither_an_image_nor_a_file() {
     program(&["sign", "false"], &[]).run().ends(2).says(&["--upload=false"]);
     program(&["sign-blob", "true"], &[]).run().ends(2).says(&["./true"]);
 }
+
+#[test]
+fn a_flag_with_one_dash_is_taken_with_a_notice_as_cosign_takes_it() {
+    let said = "-key has one dash: write --key";
+    program(&["verify", "-key", "none.pub", "r.invalid/a"], &[]).run().ends(1).says(&[said]);
+    // What short flags make together is no long flag.
+    let short = program(&["sign", "-yr", "--require-digest", "r.invalid/a"], &[]).run().ends(2);
+    assert!(!short.stderr.contains("one dash"), "{short:?}");
+}
+
+#[test]
+fn a_tag_is_refused_where_a_digest_is_required() {
+    let refused = program(&["sign", "--require-digest", "r.invalid/a:v1"], &[]).run().ends(2);
+    refused.says(&["r.invalid/a:v1 is named without a digest", "ambisign tree r.invalid/a:v1"]);
+}
+
+#[test]
+fn flags_about_the_earlier_format_have_no_effect_on_bundles_and_are_refused_with_it() {
+    for flag in ["--sign-container-identity=r/a", "--output-signature=s", "--output-certificate=c"]
+    {
+        let name = flag.split('=').next().unwrap();
+        let sign = |args: &[&str]| program(&[&["sign", flag] as &[_], args].concat(), &[]).run();
+        let taken = sign(&["--require-digest", "r.invalid/a"]).ends(2);
+        taken.says(&[&format!("{name} has no effect")]);
+        let refused = sign(&["--new-bundle-format=false", "r.invalid/a"]).ends(2);
+        refused.says(&[&format!("{name} is not supported"), "leave it out"]);
+    }
+}
+
+#[test]
+fn a_value_that_is_nearly_right_is_answered_with_the_right_one() {
+    for (args, nearest) in [
+        (
+            &["verify-attestation", "--type", "slsaprovnance", "r/a"][..],
+            "did you mean slsaprovenance",
+        ),
+        (&["sign-blob", "--signing-algorithm", "ecdsa-sha2-256-nistp265", "f"], "nistp256?"),
+        (&["verify", "--signature-format", "bundel", "r/a"], "'bundle'"),
+        (&["verify", "--output", "jsn", "r/a"], "'json'"),
+        (&["verfy", "r/a"], "'verify'"),
+    ] {
+        program(args, &[]).run().ends(2).says(&[nearest]);
+    }
+}
+
+#[test]
+fn a_key_that_comes_over_the_network_is_read_with_a_warning_also_with_offline() {
+    let url = "https://localhost:1/cosign.pub";
+    let verify = program(&["verify-blob", "--offline", "--key", url, "/etc/hostname"], &[]);
+    let verify = verify.env("AMBISIGN_BUNDLE", "/etc/hostname").run().ends(1);
+    verify.says(&["the key is read from https://localhost:1/cosign.pub", "could not connect"]);
+    let key = "k8s://chains/signing-secrets";
+    let outside = program(&["verify", "--key", key, "r.invalid/a"], &[]).run().ends(1);
+    outside.says(&["KUBERNETES_SERVICE_HOST is not set"]);
+}

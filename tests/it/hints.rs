@@ -153,3 +153,20 @@ fn the_hint_of_a_broken_source_is_shown_once() {
     let shown = format!("{}{}", job.stdout, job.stderr);
     assert_eq!(shown.matches("add `permissions").count(), 1, "{shown}");
 }
+
+#[test]
+fn every_group_of_hints_in_the_data_file_is_used_and_every_one_that_is_used_is_there() {
+    let code = include_str!("../../crates/cli/src/hints.rs").split("#[cfg(test)]").next().unwrap();
+    let used = code.split("say(\"").skip(1).filter_map(|it| it.split('"').next());
+    let used: Vec<_> = used.flat_map(|groups| groups.split(' ')).collect();
+    let data = include_str!("../../crates/cli/data/hints.txt");
+    let heads = data.lines().filter(|line| line.starts_with('['));
+    let names: Vec<_> = heads.flat_map(|head| head.trim_matches(['[', ']']).split(' ')).collect();
+    for name in &used {
+        assert!(names.contains(name), "{name} has no hints");
+    }
+    for name in names {
+        let is_used = used.contains(&name) || name.starts_with("claim:");
+        assert!(is_used, "no error has the hints of {name}");
+    }
+}

@@ -31,6 +31,7 @@ mod many;
 mod many_bundles;
 mod masks;
 mod misissued;
+mod mistakes;
 mod moving;
 mod network;
 mod node;

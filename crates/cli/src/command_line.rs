@@ -6,11 +6,12 @@ use std::ffi::{OsStr, OsString};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _};
-use terminal_size::{Width, terminal_size};
+use image_signing::is_text_variable;
 
 use crate::cosign;
 use crate::failure::Failure;
 use crate::flags::{Flags, boolean};
+use crate::output::width;
 
 /// Why the command line asks for nothing that can be done.
 pub(crate) enum Refusal {
@@ -27,13 +28,33 @@ pub(crate) fn parse(args: &[OsString]) -> Result<(Flags, Vec<String>), Refusal> 
         let failure = Failure::usage(format!("the variable {name} is not UTF-8"));
         return Err(Refusal::Words(failure.hint("unset it")));
     }
-    let matches = parser(args).try_get_matches_from(args).map_err(|error| explain(error, args))?;
-    let notices = match matches.subcommand() {
-        Some((name, matches)) => cosign::judge(name, matches).map_err(Refusal::Words)?,
-        None => Vec::new(),
-    };
+    let (args, mut notices) = with_two_dashes(args);
+    let matches =
+        parser(&args).try_get_matches_from(&args).map_err(|error| explain(error, &args))?;
+    if let Some((name, matches)) = matches.subcommand() {
+        notices.extend(cosign::judge(name, matches).map_err(Refusal::Words)?);
+    }
     let flags = Flags::from_arg_matches(&matches);
     Ok((flags.map_err(|error| Refusal::Message(error, Vec::new()))?, notices))
+}
+
+/// `-key` as `--key`, which cosign accepts as well, and a notice for each.
+fn with_two_dashes(args: &[OsString]) -> (Vec<OsString>, Vec<String>) {
+    let mut notices = Vec::new();
+    let is_short = |arg: &&OsString| matches!(arg.as_encoded_bytes(), [b'-', second, _, ..] if *second != b'-');
+    if !args.iter().any(|arg| is_short(&arg)) {
+        return (args.to_vec(), notices);
+    }
+    let command = cosign::add_flags(named(args));
+    let flags: Vec<_> = command.get_arguments().filter_map(Arg::get_long).collect();
+    let mut with_two = |arg: &OsString| {
+        let name = arg.to_str().filter(|_| is_short(&arg))?.trim_start_matches('-');
+        let flag = name.split('=').next().filter(|flag| flags.contains(flag))?;
+        notices.push(format!("-{flag} has one dash: write --{flag}"));
+        Some(OsString::from(format!("--{name}")))
+    };
+    let args = args.iter().map(|arg| with_two(arg).unwrap_or_else(|| arg.clone())).collect();
+    (args, notices)
 }
 
 /// The parser behind the help texts: with variables, `--flag=false` and cosign's outdated flags.
@@ -97,6 +118,9 @@ fn explain(mut error: clap::Error, args: &[OsString]) -> Refusal {
         let failure = Failure::usage(format!("ambisign has no command {name}"));
         return Refusal::Words(failure.hint(instead));
     }
+    if let Some(failure) = cosign::refusal(command.get_name(), args) {
+        return Refusal::Words(failure);
+    }
     // Otherwise the usage line repeats flags that variables set.
     if error.get(ContextKind::Usage).is_some() {
         error.insert(ContextKind::Usage, ContextValue::StyledStr(command.render_usage()));
@@ -122,11 +146,7 @@ fn help(command: clap::Command, args: &[OsString]) -> Option<clap::Error> {
     let is_long = args.iter().any(|arg| arg == "--help" || arg == "help");
     let flag = if is_long { "--help" } else { "-h" };
     // Two columns need room.
-    let columns = match terminal_size() {
-        Some((Width(columns), _)) => Some(columns),
-        None => std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()),
-    };
-    let command = command.next_line_help(columns.is_some_and(|columns| columns < NARROW));
+    let command = command.next_line_help(width(std::env::var("COLUMNS").ok()) < NARROW);
     command.no_binary_name(true).try_get_matches_from([flag]).err()
 }
 
@@ -142,27 +162,11 @@ pub(crate) fn named(args: &[OsString]) -> clap::Command {
     command
 }
 
-/// The name of a variable that this program may read as text and whose value is not UTF-8. It
-/// would count as another text, and so could select another identity or another trusted root.
+/// The name of a variable that is read as text and whose value is not UTF-8.
 fn unreadable_variable() -> Option<String> {
-    std::env::vars_os().find_map(|(name, value)| {
-        let name = name.into_string().ok().filter(|_| value.to_str().is_none())?;
-        let upper = name.to_ascii_uppercase();
-        let is_text = TEXTS.split_whitespace().any(|prefix| upper.starts_with(prefix));
-        (is_text && !PATHS.contains(&name.as_str())).then_some(name)
-    })
+    let mut unreadable = std::env::vars_os().filter(|(_, value)| value.to_str().is_none());
+    unreadable.find_map(|(name, _)| name.into_string().ok().filter(|it| is_text_variable(it)))
 }
 
 /// Below this width, descriptions stand under the flags and not beside them.
-const NARROW: u16 = 80;
-
-/// How the names of variables begin that are texts: those of this program, of the platforms whose
-/// identities it uses, and of proxies. Others that it reads, such as HOME, are paths: used byte for
-/// byte.
-const TEXTS: &str = "AMBISIGN_ COSIGN_ SIGSTORE_ SPIFFE_ TUF_ ACTIONS_ AWS_ AZURE_ \
-    AZURESUBSCRIPTION_ BITBUCKET_STEP_ BUILDKITE_AGENT_ CF_OIDC_ CIRCLE_OIDC_ CLOUDSDK_ \
-    GCE_METADATA_ GOOGLE_ IDENTITY_ KUBERNETES_SERVICE_ SYSTEM_ACCESSTOKEN SYSTEM_OIDC \
-    HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY";
-/// Paths among them.
-const PATHS: [&str; 4] =
-    ["CLOUDSDK_CONFIG", "GOOGLE_APPLICATION_CREDENTIALS", "TUF_ROOT", "TUF_ROOT_JSON"];
+const NARROW: usize = 80;

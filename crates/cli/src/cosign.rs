@@ -4,6 +4,8 @@
 //! working. A flag that would change the result is refused, and its replacement is named.
 //! `data/cosign.txt` is the table.
 
+use std::ffi::OsString;
+
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
@@ -17,7 +19,7 @@ struct Flag {
     is_switch: bool,
     /// The value that asks for what ambisign does anyway.
     accepted: Option<&'static str>,
-    is_refused: bool,
+    effect: &'static str,
     /// Why it has no effect, or what to do instead.
     text: &'static str,
 }
@@ -41,6 +43,8 @@ pub(crate) fn add_flags(command: Command) -> Command {
 /// accepted.
 pub(crate) fn judge(command: &str, matches: &ArgMatches) -> Result<Vec<String>> {
     let mut notices = Vec::new();
+    let new_format = matches.try_get_one::<bool>("new_bundle_format");
+    let makes_earlier = matches!(new_format, Ok(Some(false)));
     for flag in flags_of(command) {
         let Ok(Some(mut values)) = matches.try_get_many::<String>(flag.name) else { continue };
         let name = match matches.value_source(flag.name) {
@@ -48,16 +52,33 @@ pub(crate) fn judge(command: &str, matches: &ArgMatches) -> Result<Vec<String>> 
             _ => format!("--{}", flag.name),
         };
         let is_accepted = values.all(|value| flag.accepted == Some(value));
-        notices.push(match flag.is_refused {
-            false => format!("{name} has no effect: {}", flag.text),
-            true if is_accepted => format!("{name} has no effect: ambisign always does this"),
-            true => {
-                let failure = Failure::usage(format!("{name} is not supported"));
-                return Err(failure.hint(flag.text));
+        notices.push(match flag.effect {
+            "refuse" if is_accepted => format!("{name} has no effect: ambisign always does this"),
+            "refuse" => return Err(unsupported(&name).hint(flag.text)),
+            "earlier" if makes_earlier => {
+                let leave_out = format!("leave it out: {}", flag.text);
+                return Err(unsupported(&name).hint(leave_out));
             }
+            _ => format!("{name} has no effect: {}", flag.text),
         });
     }
     Ok(notices)
+}
+
+/// The refusal of the first flag in `args` that is refused whatever its value: it explains more than
+/// a syntax error beside it.
+pub(crate) fn refusal(command: &str, args: &[OsString]) -> Option<Failure> {
+    let is_given = |name: &str| {
+        let flag = format!("--{name}");
+        args.iter().any(|arg| arg.to_string_lossy().split('=').next() == Some(&flag))
+    };
+    let refused = |it: &Flag| it.effect == "refuse" && it.accepted.is_none() && is_given(it.name);
+    let flag = flags_of(command).into_iter().find(refused)?;
+    Some(unsupported(&format!("--{}", flag.name)).hint(flag.text))
+}
+
+fn unsupported(name: &str) -> Failure {
+    Failure::usage(format!("{name} is not supported"))
 }
 
 /// What to do instead of a command that only cosign has.
@@ -76,7 +97,7 @@ fn flags_of(command: &str) -> Vec<Flag> {
                 let (names, value) = split(flag, '=');
                 let (name, alias) = split(names, '|');
                 let is_switch = value.is_none() && accepted.is_none_or(|it| boolean(it).is_ok());
-                Flag { name, alias, is_switch, accepted, is_refused: effect == "refuse", text }
+                Flag { name, alias, is_switch, accepted, effect, text }
             }));
         }
     }

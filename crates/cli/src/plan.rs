@@ -19,13 +19,8 @@ use crate::{files, trust};
 
 /// The annotations, each key once.
 pub(crate) fn annotations(pairs: &[(String, String)]) -> Result<BTreeMap<String, String>> {
-    let mut annotations = BTreeMap::new();
-    for (key, value) in pairs {
-        if annotations.insert(key.clone(), value.clone()).is_some_and(|old| old != *value) {
-            return Err(Failure::usage(format!("--annotations gives {key:?} two values")));
-        }
-    }
-    Ok(annotations)
+    let twice = |key| Failure::usage(format!("--annotations gives {key:?} two values"));
+    image_signing::unique(pairs).map_err(twice)
 }
 
 /// The images of a command: this process's part of those named, and of the file's.
@@ -60,6 +55,16 @@ pub(crate) fn images(texts: &[String]) -> Result<Vec<Image>> {
 
 fn wrong(error: &oci_push::Error) -> Failure {
     Failure::of(Exit::Usage, "wrong image reference", error)
+}
+
+/// Refuses an image without a digest where one is `required`.
+pub(crate) fn check_digests(required: bool, images: &[Image]) -> Result<()> {
+    let named = |image: &&Image| image.reference().digest().is_none();
+    match images.iter().find(named).filter(|_| required) {
+        Some(image) => Err(Failure::usage(format!("{image} is named without a digest"))
+            .hint(format!("name it as NAME@sha256:...: see `ambisign tree {image}`"))),
+        None => Ok(()),
+    }
 }
 
 /// The trusted root of `--trusted-root`, or the current one.

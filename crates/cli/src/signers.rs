@@ -62,7 +62,14 @@ fn one_of(flag: &str, exact: &Option<String>, regexp: &Option<StringMatch>) -> R
 /// The public key of `--key`.
 pub(crate) async fn public_key(key: &str, context: &Context) -> Result<PublicKey> {
     context.console.wait_for(&format!("reading --key {key}"));
-    let read = image_signing::public_key(key, &*context.env).await;
+    if image_signing::is_remote_key(key) {
+        context.console.warning(&format!(
+            "the key is read from {key}: whoever controls that server decides which signatures \
+             verify; keep the key in a file to fix it"
+        ));
+    }
+    let host = context.host(&context.settings());
+    let read = image_signing::public_key(key, &host).await;
     context.console.settle();
     read.or_fail(|| format!("cannot use --key {key}"))
 }

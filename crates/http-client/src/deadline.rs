@@ -27,6 +27,26 @@ struct State {
 pub struct Paused(Arc<Deadline>);
 
 impl Deadline {
+    /// A duration as Go's `time.ParseDuration` reads it, without signs: `90s`, `3m0s`, `1.5h`. A longer
+    /// one than a year is a year: more may overflow an instant.
+    ///
+    /// # Errors
+    /// What was expected: it is written otherwise, or is zero.
+    pub fn parse(text: &str) -> Result<Duration, &'static str> {
+        let written = Some(text).filter(|text| !text.contains(char::is_whitespace));
+        let parsed = written.and_then(|text| text.parse::<jiff::SignedDuration>().ok());
+        let parsed = parsed.and_then(|it| Duration::try_from(it).ok()).filter(|it| !it.is_zero());
+        Ok(parsed.ok_or("expected a duration such as 90s or 3m")?.min(LONGEST))
+    }
+
+    /// As [`parse`](Self::parse), or zero.
+    ///
+    /// # Errors
+    /// As of [`parse`](Self::parse).
+    pub fn parse_or_zero(text: &str) -> Result<Duration, &'static str> {
+        if ["0", "0s"].contains(&text) { Ok(Duration::ZERO) } else { Self::parse(text) }
+    }
+
     /// The time is up after `timeout`.
     pub fn new(timeout: Duration) -> Arc<Self> {
         Self::with_allowance(timeout, Duration::ZERO)
@@ -108,6 +128,8 @@ impl Drop for Paused {
         });
     }
 }
+
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 #[cfg(test)]
 mod tests {

@@ -83,6 +83,13 @@ impl Target {
         self.image.as_str()
     }
 
+    /// What to say of an image that was named by a tag alone: which image that is now.
+    pub fn tag_notice(&self) -> Option<String> {
+        let (name, digest) = (self.name(), self.resolved.digest());
+        let is_tag = self.image.reference().digest().is_none();
+        is_tag.then(|| format!("{name} is a tag, which can move: it is {digest} now"))
+    }
+
     /// Repository, digest, media type and size.
     pub fn resolved(&self) -> &Resolved {
         &self.resolved

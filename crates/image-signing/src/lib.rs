@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 mod accepted;
+mod annotations;
 mod attestation;
 mod batch;
 mod claim;
@@ -29,8 +30,10 @@ mod outcome;
 mod private_key;
 mod provenance;
 mod public_key;
+mod public_key_error;
 mod refusal;
 mod registry_login;
+mod remote_key;
 mod report;
 mod reserved;
 mod run;
@@ -40,6 +43,7 @@ mod sign;
 mod signed;
 mod time;
 mod unattached;
+mod variables;
 mod verdict;
 mod verify_image;
 
@@ -49,6 +53,7 @@ pub use {
 };
 
 pub use crate::accepted::{SignerName, VerifiedImage, VerifiedSignature};
+pub use crate::annotations::unique;
 pub use crate::attestation::Attestation;
 pub use crate::batch::{FailedImage, Located, Place, SkippedImage};
 pub use crate::claim::{Claim, ClaimInput};
@@ -75,9 +80,11 @@ pub use crate::key_files::{KeyFileError, KeyFiles};
 pub use crate::outcome::{Outcome, explain};
 pub use crate::private_key::{PrivateKey, PrivateKeyError};
 pub use crate::provenance::provenance;
-pub use crate::public_key::{PublicKeyError, public_key};
-pub use crate::refusal::{Reason, Refusal, RefusalGroup};
+pub use crate::public_key::public_key;
+pub use crate::public_key_error::PublicKeyError;
+pub use crate::refusal::{Reason, Refusal, RefusalGroup, unexpected_signer};
 pub use crate::registry_login::ambient_credentials;
+pub use crate::remote_key::is_remote_key;
 pub use crate::report::{
     Claims, Critical, CriticalIdentity, CriticalImage, IndexReport, VerificationReport, facts,
 };
@@ -87,5 +94,6 @@ pub use crate::shard::{Shard, ShardError};
 pub use crate::sign::ImageSigner;
 pub use crate::signed::{SignatureReport, SignedImage, SigningReport};
 pub use crate::unattached::Unattached;
+pub use crate::variables::is_text_variable;
 pub use crate::verdict::{NoSignature, NotAcceptable};
 pub use crate::verify_image::{AcceptedSigners, ImageVerifier};

@@ -10,7 +10,7 @@ use crate::file::{self, PairError};
 use crate::identity_error::IdentityError;
 use crate::moving;
 use crate::private_key::PrivateKeyError;
-use crate::public_key::PublicKeyError;
+use crate::public_key_error::PublicKeyError;
 use crate::verdict::NotAcceptable;
 
 /// What an error says of the image or file that it is about.

@@ -19,6 +19,9 @@ pub enum PrivateKeyError {
     /// The content is not text.
     #[error("it is not PEM text")]
     NotText,
+    /// The key is to be encrypted, and is.
+    #[error("cosign or ambisign encrypted it already")]
+    Encrypted,
     /// The key is encrypted, and there is no password.
     #[error("it is encrypted, and no password is given")]
     NoPassword,
@@ -53,6 +56,17 @@ impl PrivateKey {
         let bytes = Zeroizing::new(bytes);
         let text = std::str::from_utf8(&bytes).map_err(|_| PrivateKeyError::NotText)?;
         Ok(Self(Zeroizing::new(text.to_owned())))
+    }
+
+    /// The private key that `name` names, which is not encrypted: to be encrypted.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read) and [`open`](Self::open); [`PrivateKeyError::Encrypted`].
+    pub async fn import(name: &str, env: &dyn Env) -> Result<KeyPair, PrivateKeyError> {
+        match Self::read(name, env).await? {
+            key if key.is_encrypted() => Err(PrivateKeyError::Encrypted),
+            key => key.open(None).await,
+        }
     }
 
     /// Whether [`open`](Self::open) needs a password.

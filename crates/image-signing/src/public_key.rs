@@ -2,52 +2,30 @@
 
 use std::path::Path;
 
-use host::{Env, FileError};
+use host::Host;
 use keys::PublicKey;
 
-/// Why a named public key cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PublicKeyError {
-    /// The file cannot be read.
-    #[error(transparent)]
-    File(FileError),
-    /// The text is not a public key.
-    #[error(transparent)]
-    Malformed(keys::Error),
-    /// The content is not text.
-    #[error("it is not PEM text")]
-    NotText,
-    /// A private key was named.
-    #[error("it is a private key; verifying needs the public key")]
-    Private,
-    /// A key management system was named, which only signing could need.
-    #[error("keys by {scheme}:// are not supported")]
-    Scheme {
-        /// What stands before `://`.
-        scheme: String,
-    },
-    /// The variable is not set.
-    #[error("{variable} is not set")]
-    Unset {
-        /// Its name.
-        variable: String,
-    },
-}
+use crate::public_key_error::PublicKeyError;
+use crate::remote_key;
 
-/// The public key that `name` names: a PEM file, or `env://VARIABLE`.
+/// The public key that `name` names: a PEM file, `env://VARIABLE`, `https://URL`, or
+/// `k8s://NAMESPACE/SECRET` in a pod of that cluster. Of a key that comes over the network
+/// ([`is_remote_key`](crate::is_remote_key)) the caller should say so: it is trusted as much as the
+/// server.
 ///
 /// # Errors
 /// [`PublicKeyError`].
-pub async fn public_key(name: &str, env: &dyn Env) -> Result<PublicKey, PublicKeyError> {
+pub async fn public_key(name: &str, host: &Host) -> Result<PublicKey, PublicKeyError> {
     let pem = match name.split_once("://") {
         Some(("env", variable)) => {
             let unset = || PublicKeyError::Unset { variable: variable.to_owned() };
-            env.var(variable).ok_or_else(unset)?
+            host.env.var(variable).ok_or_else(unset)?
         }
+        Some(("https" | "http", _)) => remote_key::from_web(name, host).await?,
+        Some(("k8s", secret)) => remote_key::from_cluster(secret, host).await?,
         Some((scheme, _)) => return Err(PublicKeyError::Scheme { scheme: scheme.to_owned() }),
         None => {
-            let bytes = env.read(Path::new(name), CAP).await.map_err(PublicKeyError::File)?;
+            let bytes = host.env.read(Path::new(name), CAP).await.map_err(PublicKeyError::File)?;
             String::from_utf8(bytes).map_err(|_| PublicKeyError::NotText)?
         }
     };

@@ -75,6 +75,23 @@ pub(crate) fn claimed_identity(
     Some(format!("the certificate names {subject}{}", issuer.unwrap_or_default()))
 }
 
+/// The subject and issuer in the certificate, unverified, where `error` says that another signer is
+/// expected.
+pub fn unexpected_signer(
+    error: &verify::Error,
+    certificate: Option<&Certificate>,
+) -> Option<(String, String)> {
+    let verify::Error::Refused(check) = error else { return None };
+    match **check {
+        Check::Identity { .. } | Check::Issuer { .. } | Check::NoAcceptedSigner { .. } => {
+            let certificate = certificate?;
+            let subject = certificate.subject_name().ok()?.as_str().to_owned();
+            Some((subject, certificate.oidc_issuer().ok().flatten()?))
+        }
+        _ => None,
+    }
+}
+
 /// Signatures that do not count for the same reason.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -104,6 +104,15 @@ impl KeyAlgorithm {
         }
     }
 
+    /// The names that [`from_signing_name`](Self::from_signing_name) knows.
+    pub const SIGNING_NAMES: [&'static str; 5] = [
+        "ecdsa-sha2-256-nistp256",
+        "ecdsa-sha2-384-nistp384",
+        "rsa-sign-pkcs1-2048-sha256",
+        "rsa-sign-pkcs1-3072-sha256",
+        "rsa-sign-pkcs1-4096-sha256",
+    ];
+
     /// The kind of key that Sigstore's algorithm registry calls `name`, of those that sign here.
     pub fn from_signing_name(name: &str) -> Option<Self> {
         match name {

@@ -83,6 +83,12 @@ impl Program {
         self
     }
 
+    /// Works in `directory` instead of its home.
+    pub fn in_directory(mut self, directory: &Path) -> Self {
+        self.command.current_dir(directory);
+        self
+    }
+
     /// stdin is a pipe that stays open.
     pub fn piped(mut self) -> Self {
         self.command.stdin(Stdio::piped());

@@ -4,7 +4,7 @@ use image_signing::{KeyFiles, PrivateKey};
 use keys::{KeyPair, Sign as _};
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure, OrFail as _, Result};
+use crate::failure::{OrFail as _, Result};
 use crate::files;
 use crate::flags::{GenerateKeyPairFlags, ImportKeyPairFlags, PublicKeyFlags};
 use crate::output::write;
@@ -18,15 +18,8 @@ pub(crate) async fn generate_key_pair(flags: &GenerateKeyPairFlags, context: &Co
 
 pub(crate) async fn import_key_pair(flags: &ImportKeyPairFlags, context: &Context) -> Result {
     let files = KeyFiles::new(&flags.output_key_prefix, flags.yes)?;
-    let problem = || format!("cannot import --key {}", flags.key);
-    let key = PrivateKey::read(&flags.key, &*context.env).await.or_fail(problem)?;
-    if key.is_encrypted() {
-        let failure = Failure::new(Exit::Failed, problem());
-        return Err(failure
-            .cause("cosign or ambisign encrypted it already")
-            .hint("use it as it is"));
-    }
-    keep(&files, key.open(None).await.or_fail(problem)?, context).await
+    let key = PrivateKey::import(&flags.key, &*context.env).await;
+    keep(&files, key.or_fail(|| format!("cannot import --key {}", flags.key))?, context).await
 }
 
 async fn keep(files: &KeyFiles, key: KeyPair, context: &Context) -> Result {

@@ -49,6 +49,7 @@ impl Job<'_> {
     pub(super) async fn run(self, context: &Arc<Context>) -> Result<()> {
         let flags = self.flags;
         let images = plan::many(&flags.many, context).await?;
+        plan::check_digests(flags.require_digest, &images)?;
         self.check_outputs(images.len())?;
         let output = flags.signing.output();
         let report = report_stream(flags.bundle.as_deref(), output)?;
@@ -80,6 +81,8 @@ impl Job<'_> {
             }
         };
         if let Some(Ready { session, signer, targets, .. }) = &ready {
+            let notices = targets.iter().filter_map(|(_, target)| target.tag_notice());
+            notices.for_each(|notice| context.console.note(&notice));
             let sign = each(|(_, target): &Located| {
                 let signed = signer.sign_and_attach(target, session);
                 context.console.task(target.name(), signed).boxed()

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use image_signing::ClaimInput;
+use image_signing::{ClaimInput, is_remote_key};
 use keys::{HashAlgorithm, KeyAlgorithm};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -44,6 +44,9 @@ pub(crate) struct ImagesFlags {
     /// Leave alone what carries such a signature or attestation of this identity or key already.
     #[arg(long)]
     pub(crate) skip_signed: bool,
+    /// Refuse an image that is named by a tag alone, which can move to another image.
+    #[arg(long)]
+    pub(crate) require_digest: bool,
     /// Also write the bundle to this file; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
@@ -279,6 +282,13 @@ pub(crate) struct VerifyFileFlags {
     pub(crate) file: PolicyFileFlags,
     #[command(flatten)]
     pub(crate) trust: TrustFlags,
+}
+
+impl VerifyFileFlags {
+    /// Whether the trusted root is refreshed, or a key comes over the network.
+    pub(crate) fn opens_sockets(&self) -> bool {
+        !self.trust.offline || self.policy.key.as_deref().is_some_and(is_remote_key)
+    }
 }
 
 #[derive(clap::Args)]

@@ -13,6 +13,7 @@ mod values;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use http_client::Deadline;
 
 pub(crate) use self::commands::*;
 pub(crate) use self::groups::*;
@@ -41,11 +42,11 @@ pub(crate) struct Flags {
 pub(crate) struct RootFlags {
     /// Stop after this time, such as 90s or 3m [default: 3m, longer if a service is down].
     #[arg(short, long, global = true, display_order = 900, value_name = "DURATION")]
-    #[arg(value_parser = values::duration)]
+    #[arg(value_parser = Deadline::parse)]
     pub(crate) timeout: Option<Duration>,
     /// Wait so long for a service or registry that is down; 0s: report it at once.
     #[arg(long, global = true, display_order = 901, value_name = "DURATION")]
-    #[arg(default_value = "5m", value_parser = values::duration_or_none)]
+    #[arg(default_value = "5m", value_parser = Deadline::parse_or_zero)]
     pub(crate) retry_for: Duration,
     /// Log every step to stderr, without secrets.
     #[arg(short = 'd', long, global = true, display_order = 902)]
@@ -139,8 +140,8 @@ impl Command {
     /// Whether the command needs a socket: not for a file with --offline.
     pub(crate) fn opens_sockets(&self) -> bool {
         match self {
-            Self::VerifyBlob(flags) => !flags.verify.trust.offline,
-            Self::VerifyBlobAttestation(flags) => !flags.verify.trust.offline,
+            Self::VerifyBlob(flags) => flags.verify.opens_sockets(),
+            Self::VerifyBlobAttestation(flags) => flags.verify.opens_sockets(),
             Self::GenerateKeyPair(_) | Self::ImportKeyPair(_) | Self::PublicKey(_) => false,
             Self::Version { .. } => false,
             _ => true,

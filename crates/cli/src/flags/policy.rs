@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use verify::{Formats, StringMatch};
 
 use super::values::nonempty;
@@ -12,7 +13,8 @@ use super::values::nonempty;
 pub(crate) struct PolicyFlags {
     #[command(flatten)]
     pub(crate) signer: Option<SignerFlags>,
-    /// The public key (PEM) of the expected signer, instead of an identity.
+    /// The public key (PEM) of the expected signer, instead of an identity; also https://URL, or
+    /// k8s://NAMESPACE/SECRET in a pod of that cluster.
     #[arg(long, value_name = "FILE|env://VAR", value_parser = nonempty::<String>)]
     #[arg(conflicts_with_all = ["SignerFlags", "ExtensionFlags"])]
     pub(crate) key: Option<String>,
@@ -29,12 +31,13 @@ pub(crate) struct PolicyFlags {
     pub(crate) insecure_ignore_sct: bool,
     /// Accept only signatures of this format: Sigstore bundles, or cosign's older formats. With
     /// `bundle`, a signature of a file cannot be passed off as one of an image.
-    #[arg(long, value_name = "bundle|legacy|any", default_value = "any", value_parser = formats)]
+    #[arg(long, value_name = "bundle|legacy|any", hide_possible_values = true, default_value = "any", value_parser = formats())]
     pub(crate) signature_format: Formats,
 }
 
-fn formats(name: &str) -> Result<Formats, &'static str> {
-    Formats::from_name(name).ok_or("expected bundle, legacy or any")
+fn formats() -> impl TypedValueParser<Value = Formats> {
+    let names = PossibleValuesParser::new(["bundle", "legacy", "any"]);
+    names.map(|name| Formats::from_name(&name).unwrap_or(Formats::Any))
 }
 
 /// The identity of the expected signer.

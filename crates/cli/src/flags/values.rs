@@ -1,7 +1,5 @@
 //! How flag values are written.
 
-use std::time::Duration;
-
 use bundle::predicate_type;
 use clap::ValueEnum;
 use keys::{HashAlgorithm, KeyAlgorithm};
@@ -52,8 +50,16 @@ pub(super) fn service_url(text: &str) -> Result<Url, &'static str> {
 pub(super) fn predicate_type(name: &str) -> Result<String, String> {
     predicate_type::resolve(name).map(str::to_owned).ok_or_else(|| {
         let names: Vec<_> = predicate_type::SHORT_NAMES.iter().map(|(name, _)| *name).collect();
-        format!("expected a URI, or one of {}", names.join(", "))
+        format!("expected a URI, or one of {}{}", names.join(", "), nearest(name, &names))
     })
+}
+
+/// Which of `names` may be meant, as the end of an error.
+fn nearest(text: &str, names: &[&str]) -> String {
+    let likeness = |name: &&&str| strsim::jaro_winkler(text, name);
+    let most = names.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let close = most.filter(|name| likeness(name) > 0.8);
+    close.map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }
 
 /// The algorithm of a digest.
@@ -62,11 +68,10 @@ pub(super) fn algorithm(name: &str) -> Result<HashAlgorithm, &'static str> {
 }
 
 /// cosign's names of the kinds of keys that are made.
-pub(super) fn signing_algorithm(name: &str) -> Result<KeyAlgorithm, &'static str> {
-    KeyAlgorithm::from_signing_name(name).ok_or(
-        "expected ecdsa-sha2-256-nistp256, ecdsa-sha2-384-nistp384, or \
-         rsa-sign-pkcs1-2048-sha256, -3072- or -4096-",
-    )
+pub(super) fn signing_algorithm(name: &str) -> Result<KeyAlgorithm, String> {
+    let names = KeyAlgorithm::SIGNING_NAMES;
+    let expected = || format!("expected {}{}", names.join(", "), nearest(name, &names));
+    KeyAlgorithm::from_signing_name(name).ok_or_else(expected)
 }
 
 /// `KEY=VALUE`; the value may contain `=`.
@@ -85,19 +90,3 @@ pub(crate) fn boolean(text: &str) -> Result<bool, &'static str> {
         _ => Err("expected true or false"),
     }
 }
-
-/// As Go's `time.ParseDuration`, without signs: `90s`, `3m0s`, `1.5h`.
-pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
-    let written = Some(text).filter(|text| !text.contains(char::is_whitespace));
-    let parsed = written.and_then(|text| text.parse::<jiff::SignedDuration>().ok());
-    let parsed = parsed.and_then(|it| Duration::try_from(it).ok()).filter(|it| !it.is_zero());
-    // A longer one may overflow an instant.
-    Ok(parsed.ok_or("expected a duration such as 90s or 3m")?.min(LONGEST))
-}
-
-/// As [`duration`], or zero.
-pub(super) fn duration_or_none(text: &str) -> Result<Duration, &'static str> {
-    if ["0", "0s"].contains(&text) { Ok(Duration::ZERO) } else { duration(text) }
-}
-
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
