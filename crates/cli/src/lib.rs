@@ -113,7 +113,7 @@ async fn until_done_or_stopped(flags: &Flags, signals: bool, context: &Arc<Conte
                 .hint("allow more time: --timeout 10m")
         }
     };
-    let (causes, names) = context.console.unfinished();
+    let (causes, names) = context.console.waits.unfinished();
     Err(commands::with_names(causes.into_iter().fold(stopped, Failure::cause), names))
 }
 

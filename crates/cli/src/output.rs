@@ -4,13 +4,14 @@
 //! `error:` with what failed, then `because:` with each cause, then `hint:` with the fix. Colour
 //! and progress appear only on a terminal.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use http_client::Waits;
 use id_token::IdToken;
 use image_signing::file::{FileArgument, write_atomically};
 use indicatif::ProgressBar;
@@ -22,6 +23,7 @@ use crate::flags::Output;
 pub(crate) struct Console {
     /// One line that says what is being waited for; hidden unless stderr is a terminal.
     waiting: ProgressBar,
+    pub(crate) waits: Waits,
     state: Mutex<State>,
 }
 
@@ -29,11 +31,8 @@ pub(crate) struct Console {
 struct State {
     /// Warnings, hints and masks, each of which is written once.
     said: BTreeSet<String>,
-    waiting_for: Option<String>,
     /// How far the command is.
     progress: Option<String>,
-    /// What is worked on, and what it waits for where that is known.
-    unfinished: BTreeMap<String, Option<String>>,
     /// The first result that could not be written, unless its reader had gone.
     unwritten: Option<io::Error>,
 }
@@ -56,14 +55,13 @@ impl Stream {
     }
 }
 
-tokio::task_local! {
-    /// What the running future works on, of several at once.
-    static TASK: String;
-}
-
 impl Console {
     pub(crate) fn new() -> Self {
-        Self { waiting: ProgressBar::new_spinner(), state: Mutex::default() }
+        Self {
+            waiting: ProgressBar::new_spinner(),
+            waits: Waits::default(),
+            state: Mutex::default(),
+        }
     }
 
     /// One line of data. Names from outside may stand in it: it stays one line, and cannot act on
@@ -158,72 +156,34 @@ impl Console {
     /// Sets what is being waited for: shown on a terminal, and when the time is up.
     pub(crate) fn wait_for(&self, what: &str) {
         tracing::debug!("{what}");
-        let mut state = self.state();
-        if let Ok(Some(waiting)) = TASK.try_with(|task| state.unfinished.get_mut(task)) {
-            *waiting = Some(what.to_owned());
-        }
-        state.waiting_for = Some(what.to_owned());
-        self.show(state);
+        self.waits.wait_for(what);
+        self.show();
     }
 
     /// Sets how far the command is, such as `37/200`: shown on a terminal.
     pub(crate) fn progress(&self, progress: Option<String>) {
-        let mut state = self.state();
-        state.progress = progress;
-        self.show(state);
+        self.state().progress = progress;
+        self.show();
     }
 
     /// Says how far the command is, where no terminal shows it.
     pub(crate) fn heartbeat(&self) {
-        let state = self.state();
-        let (Some(progress), true) = (&state.progress, self.waiting.is_hidden()) else { return };
-        let wait = state.waiting_for.as_deref().unwrap_or("working");
-        let line = format!("{progress} done; {wait}");
-        drop(state);
-        self.note(&line);
+        let (Some(progress), true) = (self.state().progress.clone(), self.waiting.is_hidden())
+        else {
+            return;
+        };
+        let wait = self.waits.last().unwrap_or_else(|| "working".to_owned());
+        self.note(&format!("{progress} done; {wait}"));
     }
 
-    fn show(&self, state: MutexGuard<'_, State>) {
-        let parts = [&state.progress, &state.waiting_for].into_iter().flatten();
-        let text = parts.map(String::as_str).collect::<Vec<_>>().join(" ");
-        drop(state);
+    fn show(&self) {
+        let parts = [self.state().progress.clone(), self.waits.last()];
+        let text = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
         if self.waiting.is_finished() {
             self.waiting.reset();
         }
         self.waiting.set_message(text);
         self.waiting.enable_steady_tick(TICK);
-    }
-
-    /// Work on `what` begins. Work that does not end is named when the program is stopped.
-    pub(crate) fn begin(&self, what: &str) {
-        self.state().unfinished.insert(what.to_owned(), None);
-    }
-
-    /// Does `work` on `what`, which began: what it waits for is kept apart from that of others.
-    pub(crate) async fn task<T>(&self, what: &str, work: impl Future<Output = T>) -> T {
-        TASK.scope(what.to_owned(), work).await
-    }
-
-    pub(crate) fn end(&self, what: &str) {
-        self.state().unfinished.remove(what);
-    }
-
-    /// What was being waited for, and what was not finished, when the program is stopped.
-    pub(crate) fn unfinished(&self) -> (Vec<String>, Vec<String>) {
-        let state = self.state();
-        let mut waits: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (name, wait) in &state.unfinished {
-            wait.iter().for_each(|wait| waits.entry(wait).or_default().push(name));
-        }
-        let several = waits.len() > 1;
-        let wait = |(wait, names): (&str, Vec<&str>)| match several {
-            true => format!("it was {wait}: {}", names.join(", ")),
-            false => format!("it was {wait}"),
-        };
-        if let (true, Some(wait)) = (waits.is_empty(), &state.waiting_for) {
-            waits.insert(wait, Vec::new());
-        }
-        (waits.into_iter().map(wait).collect(), state.unfinished.keys().cloned().collect())
     }
 
     /// A help text or a syntax error in clap's words, and what else to say about it.

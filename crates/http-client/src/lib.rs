@@ -39,6 +39,7 @@ mod system;
 mod terminal;
 mod tls;
 mod tunnel;
+mod waits;
 
 pub use crate::client::HttpClient;
 pub use crate::clock::SystemClock;
@@ -52,5 +53,6 @@ pub use crate::settings::{Roots, Settings};
 pub use crate::stop::{Stop, told_to_stop};
 pub use crate::system::{system_host, system_host_with};
 pub use crate::terminal::{HiddenInput, can_ask, read_line};
+pub use crate::waits::Waits;
 
 pub use host;

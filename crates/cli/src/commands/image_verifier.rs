@@ -66,7 +66,8 @@ async fn decide(
     let limit = node.policy().timeout().min(context.deadline.left());
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
         let failure = Failure::new(Exit::Failed, format!("no verdict about {image} in {limit:?}"));
-        let failure = context.console.unfinished().0.into_iter().fold(failure, Failure::cause);
+        let failure =
+            context.console.waits.unfinished().0.into_iter().fold(failure, Failure::cause);
         Err(failure.hint(
             "check the registry; or set timeout-seconds of [node] in policy.toml, and a greater \
              per_verifier_timeout in containerd's configuration",

@@ -12,8 +12,8 @@ use crate::output::Stream;
 pub(super) fn show(results: Stream, context: &Context) -> impl Fn(Step<'_>) {
     let console = &context.console;
     move |step| match step {
-        Step::Begin(name) => console.begin(name),
-        Step::End(name) => console.end(name),
+        Step::Begin(name) => console.waits.begin(name),
+        Step::End(name) => console.waits.end(name),
         Step::Progress(progress) => console.progress(progress),
         Step::Heartbeat => console.heartbeat(),
         Step::WaitFor(what) => console.wait_for(what),
@@ -39,7 +39,7 @@ pub(super) fn finish(run: Run<'_>, context: &Context) {
     if !run.finish() {
         let exit = context.end_with(Exit::Done);
         let stopped = Failure::new(exit, "stopped after the first failure (--fail-fast)");
-        context.fail(&with_names(stopped, context.console.unfinished().1));
+        context.fail(&with_names(stopped, context.console.waits.unfinished().1));
     }
 }
 

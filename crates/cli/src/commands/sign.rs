@@ -85,7 +85,7 @@ impl Job<'_> {
             notices.for_each(|notice| context.console.note(&notice));
             let sign = each(|(_, target): &Located| {
                 let signed = signer.sign_and_attach(target, session);
-                context.console.task(target.name(), signed).boxed()
+                context.console.waits.task(target.name(), signed).boxed()
             });
             let mut signed = flags.many.jobs().waiting_for_a_log().run(targets, sign);
             while let Some((position, signed)) = run.next(&mut signed).await {

@@ -52,7 +52,7 @@ pub(crate) async fn sign_blob(
     let (algorithm, all) = (signing.algorithm(), pairs.len());
     let mut targets = Vec::new();
     for (file, bundle) in pairs {
-        console.begin(&file.to_string());
+        console.waits.begin(&file.to_string());
         console.wait_for(&format!("reading {file}"));
         let _paused = file.is_standard().then(|| context.deadline.pause());
         let read = match any_content {
@@ -62,7 +62,7 @@ pub(crate) async fn sign_blob(
         match read {
             Ok(target) => targets.push(target),
             Err(error) => {
-                console.end(&file.to_string());
+                console.waits.end(&file.to_string());
                 context.fail(&error.into());
             }
         }
@@ -75,12 +75,12 @@ pub(crate) async fn sign_blob(
     let session = signing.session(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
     let sign = async |target: FileToSign| {
         let name = target.file().to_string();
-        let signed = console.task(&name, target.sign(&session)).await;
+        let signed = console.waits.task(&name, target.sign(&session)).await;
         (name, signed.and_then(|signed| signed.write().map(|()| signed)))
     };
     let mut results = stream::iter(targets).map(sign).buffer_unordered(WIDTH);
     while let Some((name, signed)) = results.next().await {
-        console.end(&name);
+        console.waits.end(&name);
         match signed {
             Ok(signed) => {
                 if signed.bundle().is_some_and(FileArgument::is_standard) {

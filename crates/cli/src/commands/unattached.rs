@@ -65,7 +65,7 @@ impl Drop for Unattached {
     fn drop(&mut self) {
         for signed in self.signatures.take() {
             let image = signed.target.name();
-            self.context.console.end(image);
+            self.context.console.waits.end(image);
             let problem =
                 format!("{image} was signed and logged, but the signature is not attached");
             let failure = Failure::new(Exit::Failed, problem);
