@@ -243,7 +243,7 @@ impl<'a> Fixtures<'a> {
         let variables = words.drain(..=command).take(command);
         let put_in = |word: String| self.put_in(&word, &name);
         let variables: Vec<_> = variables
-            .map(|it| put_in(it))
+            .map(&put_in)
             .map(|it| it.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())))
             .map(Option::unwrap)
             .collect();

@@ -31,8 +31,7 @@ pub(crate) async fn search(
     host: &Host,
 ) -> Result<IdentitySearch> {
     // Where no runner reads the output, the token would be shown.
-    if flags.github_mask && !RUNNERS.iter().any(|it| context.env.var(it).as_deref() == Some("true"))
-    {
+    if flags.github_mask && !oidc_ambient::masks_tokens(&*context.env) {
         return Err(Failure::usage("--github-mask would print the identity token here")
             .cause("this is not a GitHub job: GITHUB_ACTIONS is not `true`")
             .hint("leave it out: ambisign never prints a token"));
@@ -91,6 +90,3 @@ async fn ambient(flags: &IdentityFlags, context: &Context, host: &Host) -> Resul
     let unknown = "--oidc-provider names no identity source";
     search.only(provider).map_err(|error| Failure::of(Exit::Usage, unknown, &error))
 }
-
-/// Variables of the runners that obey GitHub's workflow commands.
-const RUNNERS: [&str; 3] = ["GITHUB_ACTIONS", "FORGEJO_ACTIONS", "GITEA_ACTIONS"];

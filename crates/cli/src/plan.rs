@@ -58,7 +58,7 @@ fn wrong(error: &oci_push::Error) -> Failure {
 }
 
 /// Refuses an image without a digest where one is `required`.
-pub(crate) fn check_digests(required: bool, images: &[Image]) -> Result<()> {
+pub(crate) fn check_digests(required: bool, images: &[Image]) -> Result {
     let named = |image: &&Image| image.reference().digest().is_none();
     match images.iter().find(named).filter(|_| required) {
         Some(image) => Err(Failure::usage(format!("{image} is named without a digest"))

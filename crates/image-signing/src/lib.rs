@@ -25,6 +25,7 @@ mod key_files;
 mod known;
 mod layout;
 pub mod moving;
+mod nearest;
 pub mod node;
 mod outcome;
 mod private_key;
@@ -77,6 +78,7 @@ pub use crate::inspection::{
 };
 pub use crate::instance::{Instance, sign_file, sign_image, verify_file, verify_image};
 pub use crate::key_files::{KeyFileError, KeyFiles};
+pub use crate::nearest::did_you_mean;
 pub use crate::outcome::{Outcome, explain};
 pub use crate::private_key::{PrivateKey, PrivateKeyError};
 pub use crate::provenance::provenance;

@@ -10,6 +10,13 @@ pub fn ci_marker(env: &dyn Env) -> Option<&'static str> {
     MARKERS.into_iter().find(is_set)
 }
 
+/// Whether the runner of this job obeys GitHub's workflow commands, such as `::add-mask::`, which hides
+/// a token in its log.
+pub fn masks_tokens(env: &dyn Env) -> bool {
+    let runners = ["GITHUB_ACTIONS", "FORGEJO_ACTIONS", "GITEA_ACTIONS"];
+    runners.iter().any(|name| env.var(name).as_deref() == Some("true"))
+}
+
 const MARKERS: [&str; 18] = [
     "CI",
     "GITHUB_ACTIONS",

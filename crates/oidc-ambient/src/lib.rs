@@ -34,7 +34,7 @@ mod testing;
 
 pub use crate::audiences::Audiences;
 pub use crate::cached::Cached;
-pub use crate::ci::ci_marker;
+pub use crate::ci::{ci_marker, masks_tokens};
 pub use crate::detect::{
     Detected, PassedOver, Report, State, Survey, detect, detect_for, survey, survey_for,
 };

@@ -28,7 +28,7 @@ pub use crate::current::{current, initialize, offline};
 pub use crate::directories::{Choice, Directories};
 pub use crate::error::Error;
 pub use crate::mirror::Mirror;
-pub use crate::root_file::{Checksum, read_root};
+pub use crate::root_file::{Checksum, mirror_with_root, read_root};
 pub use crate::trust::{Metadata, Trust};
 pub use crate::update::Updates;
 pub use crate::warning::Warning;

@@ -1,13 +1,14 @@
 use std::path::Path;
 use std::str::FromStr;
 
-use host::{Env, Transport};
+use host::{Env, Host, Transport};
 use keys::{Digest, HashAlgorithm};
 use url::Url;
 
 use crate::directories::ROOT_CAP;
 use crate::error::{Error, chain};
 use crate::fetch::get;
+use crate::mirror::Mirror;
 
 /// The expected checksum of a root: hexadecimal digits, of SHA-256 unless `sha512:` stands before
 /// them.
@@ -31,6 +32,22 @@ impl FromStr for Checksum {
             .map(Self)
             .map_err(|error| Error::Root { reason: format!("the checksum: {error}") })
     }
+}
+
+/// The mirror at `url` whose root metadata is read as [`read_root`] does, with the text of a
+/// [`Checksum`].
+///
+/// # Errors
+/// As of [`read_root`] and [`Mirror::new`]; the checksum cannot be read.
+pub async fn mirror_with_root(
+    url: Url,
+    location: &str,
+    checksum: Option<&str>,
+    host: &Host,
+) -> Result<Mirror, Error> {
+    let checksum = checksum.map(str::parse::<Checksum>).transpose()?;
+    let root = read_root(location, checksum.as_ref(), &*host.env, &*host.http).await?;
+    Mirror::new(url, &root)
 }
 
 /// Reads root metadata from a file or from an http or https URL. From a URL it is taken only with

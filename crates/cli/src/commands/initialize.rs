@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use trust_update::{Checksum, Mirror};
+use trust_update::Mirror;
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure, Result};
@@ -15,12 +15,11 @@ pub(crate) async fn initialize(flags: &InitializeFlags, context: &Arc<Context>) 
     let url = flags.mirror.clone().unwrap_or_else(|| Mirror::public_good().url().clone());
     let mirror = match &flags.root {
         Some(location) => {
-            let checksum = flags.root_checksum.as_deref().map(str::parse::<Checksum>);
-            let checksum = checksum.transpose().map_err(unusable)?;
             context.console.wait_for(&format!("reading {location}"));
-            let root =
-                trust_update::read_root(location, checksum.as_ref(), &*host.env, &*host.http).await;
-            Mirror::new(url, &root.map_err(unusable)?).map_err(unusable)?
+            let checksum = flags.root_checksum.as_deref();
+            trust_update::mirror_with_root(url, location, checksum, &host)
+                .await
+                .map_err(unusable)?
         }
         None if flags.staging => Mirror::staging(),
         None => Mirror::of_public_good(url).map_err(unusable)?,

@@ -8,14 +8,11 @@ use image_signing::file::{self, FileArgument, FileToSign, Outputs, Pairs, Signed
 
 use super::signing::{Signing, WIDTH, report_stream};
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Result};
 use crate::flags::{Output, SignBlobFlags};
 use crate::output::{Stream, json_line};
 
-pub(crate) async fn sign_blob(
-    flags: &SignBlobFlags,
-    context: &Arc<Context>,
-) -> Result<(), Failure> {
+pub(crate) async fn sign_blob(flags: &SignBlobFlags, context: &Arc<Context>) -> Result {
     let console = &context.console;
     let files: Vec<_> = flags.files.iter().map(FileArgument::parse).collect();
     let bundle = flags.bundle.as_ref().map(FileArgument::parse);

@@ -2,6 +2,7 @@
 
 use bundle::predicate_type;
 use clap::ValueEnum;
+use image_signing::did_you_mean;
 use keys::{HashAlgorithm, KeyAlgorithm};
 use url::Url;
 
@@ -50,16 +51,8 @@ pub(super) fn service_url(text: &str) -> Result<Url, &'static str> {
 pub(super) fn predicate_type(name: &str) -> Result<String, String> {
     predicate_type::resolve(name).map(str::to_owned).ok_or_else(|| {
         let names: Vec<_> = predicate_type::SHORT_NAMES.iter().map(|(name, _)| *name).collect();
-        format!("expected a URI, or one of {}{}", names.join(", "), nearest(name, &names))
+        format!("expected a URI, or one of {}{}", names.join(", "), did_you_mean(name, &names))
     })
-}
-
-/// Which of `names` may be meant, as the end of an error.
-fn nearest(text: &str, names: &[&str]) -> String {
-    let likeness = |name: &&&str| strsim::jaro_winkler(text, name);
-    let most = names.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    let close = most.filter(|name| likeness(name) > 0.8);
-    close.map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }
 
 /// The algorithm of a digest.
@@ -70,7 +63,7 @@ pub(super) fn algorithm(name: &str) -> Result<HashAlgorithm, &'static str> {
 /// cosign's names of the kinds of keys that are made.
 pub(super) fn signing_algorithm(name: &str) -> Result<KeyAlgorithm, String> {
     let names = KeyAlgorithm::SIGNING_NAMES;
-    let expected = || format!("expected {}{}", names.join(", "), nearest(name, &names));
+    let expected = || format!("expected {}{}", names.join(", "), did_you_mean(name, &names));
     KeyAlgorithm::from_signing_name(name).ok_or_else(expected)
 }
 
