@@ -145,7 +145,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_in_a_secret_of_the_cluster_is_read_beside_its_private_key() {
-        let url = "https://10.0.0.1:443/api/v1/namespaces/chains/secrets/signing";
+        let url = "https://10.0.0.1/api/v1/namespaces/chains/secrets/signing";
         let secret =
             r#"{"kind":"Secret","data":{"cosign.key":"c2VjcmV0","cosign.pub":"cHVibGlj"}}"#;
         let read = from_cluster("chains/signing", &host(200, secret, url)).await;
