@@ -29,7 +29,7 @@ pub(crate) enum Offered {
 
 impl Signatures {
     /// Reads the signatures of `artifact`: those in the files `bundles`, or the bundle beside the
-    /// file. A file holds a bundle, or many: JSON Lines, or one document behind the other.
+    /// file. A file holds a bundle, or many: JSON Lines, or documents that begin on lines of their own.
     ///
     /// # Errors
     /// As [`FileSignature::of`]; there are more than 10,000 bundles in a file.
@@ -123,9 +123,10 @@ fn parse_all(name: &str, bytes: &[u8]) -> Result<Vec<Offered>, Box<dyn StdError 
     Ok(all)
 }
 
-/// Where the JSON documents in `bytes` are. A damaged line of JSON Lines is a document as well; a
-/// damaged file of another kind is one document.
+/// Where the JSON documents in `bytes` are, each of which begins on a line of its own. A damaged line
+/// of JSON Lines is a document as well; a damaged file of another kind is one document.
 fn documents(bytes: &[u8]) -> Vec<Range<usize>> {
+    let whole = || std::iter::once(0..bytes.len()).collect();
     let mut stream = Deserializer::from_slice(bytes).into_iter::<IgnoredAny>();
     let mut found = Vec::new();
     loop {
@@ -135,6 +136,10 @@ fn documents(bytes: &[u8]) -> Vec<Range<usize>> {
             Some(Ok(_)) if found.len() <= MOST_BUNDLES => {
                 let blank = bytes.get(start..).unwrap_or_default();
                 let blank = blank.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+                let between = bytes.get(start..start + blank).unwrap_or_default();
+                if !found.is_empty() && !between.contains(&b'\n') {
+                    return whole();
+                }
                 found.push(start + blank..stream.byte_offset());
             }
             Some(Ok(_)) => return found,
@@ -153,7 +158,7 @@ fn documents(bytes: &[u8]) -> Vec<Range<usize>> {
     };
     match lines.iter().any(|(_, line)| is_bundle(line)) {
         true => lines.into_iter().map(|(range, _)| range).collect(),
-        false => std::iter::once(0..bytes.len()).collect(),
+        false => whole(),
     }
 }
 
@@ -169,9 +174,12 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_told_apart_in_lines_and_behind_one_another() {
+    fn documents_on_lines_of_their_own_are_told_apart() {
         assert_eq!(texts("{\"a\":1}\n\n{\"b\":2}\r\n"), ["{\"a\":1}", "{\"b\":2}"]);
-        assert_eq!(texts("{\n\"a\":\n1}{\"b\":2} [3]"), ["{\n\"a\":\n1}", "{\"b\":2}", "[3]"]);
+        assert_eq!(texts("{\n\"a\":\n1}\n{\"b\":2} \n [3]"), ["{\n\"a\":\n1}", "{\"b\":2}", "[3]"]);
+        for one in ["{\"a\":1}{\"b\":2}", "{\"a\":1} {\"b\":2}\n"] {
+            assert_eq!(texts(one), [one]);
+        }
         assert_eq!(texts("  {\"a\":1}"), ["{\"a\":1}"]);
         assert_eq!(texts(""), [""; 0]);
     }
