@@ -32,14 +32,17 @@ fn a_file_of_json_lines_verifies_each_of_its_files() {
     assert_eq!(files, ["a", "b", "c"]);
     all.says(&["verified 3 of 3, 0 failed"]);
 
-    // Documents behind one another, however they are laid out.
+    // Documents on lines of their own, however they are laid out.
     let pretty = bundles.iter().map(|it| serde_json::from_str::<Value>(it).unwrap());
     let pretty = pretty.fold(String::new(), |mut all, it| {
-        write!(all, "{it:#}").unwrap();
+        writeln!(all, "{it:#}").unwrap();
         all
     });
     setup.write("pretty.json", pretty);
     verify(&setup, &["--bundle", "pretty.json", "c"]).ends(0);
+    // No other tool takes this.
+    setup.write("together.json", bundles.concat());
+    verify(&setup, &["--bundle", "together.json", "c"]).ends(12);
 }
 
 #[test]
