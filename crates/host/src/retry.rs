@@ -16,9 +16,9 @@ pub fn is_transient(status: StatusCode) -> bool {
     }
 }
 
-/// How long to wait after failed attempt number `attempt` (the first is 1): doubling from
-/// [`FIRST_PAUSE`] up to [`LONGEST_PAUSE`], the upper half of it random so that many clients of one
-/// failure do not come back at the same moment.
+/// How long to wait after failed attempt number `attempt` (the first is 1): doubling from a quarter of
+/// a second up to eight, the upper half of it random so that many clients of one failure do not come
+/// back at the same moment.
 pub fn pause(attempt: u32) -> Duration {
     let doublings = attempt.saturating_sub(1).min(16);
     let full = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
