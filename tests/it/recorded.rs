@@ -396,7 +396,9 @@ fn a_key_is_verified_with_and_excludes_identities() {
     run("b", &["--key", "key.pub", unlogged])
         .ends(12)
         .says(&["signature: the signer's key did not sign"]);
-    run("a", &["--key", "key.pub"]).ends(12).says(&["transparency log: expected an entry"]);
+    run("a", &["--key", "key.pub", "--offline"])
+        .ends(12)
+        .says(&["transparency log: expected an entry"]);
     run("a", &["--key", "awskms:///alias/x"]).ends(2).says(&["not supported"]);
     run("a", &["--key", "env://NONE"]).ends(1).says(&["NONE is not set"]);
     run("a", &["--key", "key.pub", "--certificate-identity", "x"])
