@@ -30,17 +30,10 @@ pub(crate) fn build_programs() -> Result<PathBuf> {
     Ok(target().join("debug"))
 }
 
-/// Builds the release program and returns it. Alone, because together with the sandbox it would have
-/// features of dependencies that only the sandbox asks for.
+/// Builds the release program, as the README says, and returns it. Alone, because together with
+/// the sandbox it would have features of dependencies that only the sandbox asks for.
 pub(crate) fn build_release() -> Result<PathBuf> {
     let shell = shell()?;
-    let small = if cfg!(target_os = "linux") { WITHOUT_UNWINDING } else { [].as_slice() };
-    let build = ["rustc", "--quiet", "--release", "--locked", "--package=ambisign"];
-    cmd!(shell, "cargo {build...} --bin ambisign -- {small...}").quiet().run()?;
+    cmd!(shell, "cargo build --quiet --release --locked -p ambisign").quiet().run()?;
     Ok(target().join("release/ambisign"))
 }
-
-/// Leaves out the tables for unwinding. Not in the manifest or a build script, because not every
-/// linker knows linker scripts.
-const WITHOUT_UNWINDING: &[&str] =
-    &["-Clink-arg=-Wl,-T,crates/cli/release.ld", "-Clink-arg=-Wl,--no-eh-frame-hdr"];
