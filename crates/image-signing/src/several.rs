@@ -136,7 +136,8 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(2)).await;
             vec![(); number]
         };
-        let session = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
+        let session =
+            |seconds| async move { tokio::time::sleep(Duration::from_secs(seconds)).await };
         for (number, seconds, later, took) in
             [(1, 3, false, 3), (1, 1, false, 2), (1, 3, true, 5), (0, 3, false, 2), (0, 1, true, 2)]
         {
