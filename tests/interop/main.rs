@@ -13,6 +13,7 @@ mod ambient;
 mod attestations;
 mod blobs;
 mod clouds;
+mod detached;
 mod examples;
 mod guarded;
 mod images;

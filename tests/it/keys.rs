@@ -101,3 +101,23 @@ fn keyless_signing_makes_the_kind_of_key_that_is_named() {
     let verify = setup.program().arg("verify-blob").arg(&file).args(setup.by_workload());
     verify.run().ends(0);
 }
+
+#[cfg(unix)]
+#[test]
+fn the_key_is_read_once_for_all_images() {
+    let setup = Setup::new();
+    key_pair(&setup);
+    let images = ["demo/a", "demo/b", "demo/c"].map(|name| setup.image(name));
+    let pipe = setup.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let key = std::fs::read(setup.path("cosign.key")).unwrap();
+    // A second reader would wait for another writer.
+    let writer = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::write(pipe, key).unwrap()
+    });
+    let sign = keyed(&setup, "sign", &pipe).env("COSIGN_PASSWORD", PASSWORD).args(&images);
+    let signed = sign.within(std::time::Duration::from_secs(60)).run().ends(0);
+    writer.join().unwrap();
+    assert_eq!(signed.stdout.lines().count(), 3, "{signed:#?}");
+}

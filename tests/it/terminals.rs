@@ -9,20 +9,28 @@ use harness::{Program, Setup};
 /// Runs `program` at a terminal until it has written `text`, then presses Ctrl-C. Returns its exit
 /// code and everything that the terminal got.
 fn interrupted_at(program: Program, text: &str) -> (Option<i32>, String) {
+    typed_at(program, &[(text, "\x03")])
+}
+
+/// Runs `program` at a terminal and types each text when it has written the one before it. Returns
+/// its exit code and everything that the terminal got.
+fn typed_at(program: Program, typed: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut child = program.env("TERM", "xterm").at_a_terminal().spawn();
     let mut keyboard = child.stdin.take().unwrap();
     let mut screen = child.stdout.take().unwrap();
     let mut seen = Vec::new();
     let mut chunk = [0; 4096];
-    let holds = |seen: &[u8]| String::from_utf8_lossy(seen).contains(text);
-    while !holds(&seen) {
-        let read = screen.read(&mut chunk).unwrap();
-        assert_ne!(read, 0, "it ended: {}", String::from_utf8_lossy(&seen));
-        seen.extend_from_slice(&chunk[..read]);
+    let holds = |seen: &[u8], text| String::from_utf8_lossy(seen).contains(text);
+    for (text, keys) in typed {
+        while !holds(&seen, text) {
+            let read = screen.read(&mut chunk).unwrap();
+            assert_ne!(read, 0, "it ended: {}", String::from_utf8_lossy(&seen));
+            seen.extend_from_slice(&chunk[..read]);
+        }
+        // The line is drawn several times a second.
+        std::thread::sleep(Duration::from_millis(500));
+        keyboard.write_all(keys.as_bytes()).unwrap();
     }
-    // The line is drawn several times a second.
-    std::thread::sleep(Duration::from_millis(500));
-    keyboard.write_all(b"\x03").unwrap();
     screen.read_to_end(&mut seen).unwrap();
     (child.wait().unwrap().code(), String::from_utf8_lossy(&seen).into_owned())
 }
@@ -52,6 +60,32 @@ fn the_line_of_what_is_waited_for_is_cleared_after_an_interruption() {
         let left = lines.iter().find(|it| it.contains(waiting) && !it.contains("it was"));
         assert_eq!(left, None, "{seen:?}");
     }
+}
+
+#[test]
+fn the_password_of_a_key_is_asked_for_and_not_shown() {
+    let setup = Setup::new();
+    let file = setup.write("a", "content");
+    let generate = || setup.program().arg("generate-key-pair");
+    let asked = ["Password for the new private key", "The same password again"];
+    let differ = [(asked[0], "battery staple\n"), (asked[1], "another\n")];
+    let (code, seen) = typed_at(generate(), &differ);
+    assert_eq!(code, Some(2), "{seen}");
+    assert!(!setup.path("cosign.key").exists());
+    let (code, seen) = typed_at(generate(), &asked.map(|text| (text, "battery staple\n")));
+    assert_eq!(code, Some(0), "{seen}");
+    assert!(!seen.contains("battery"), "{seen}");
+
+    let sign = || setup.program().args(["sign-blob", "--key", "cosign.key"]).arg(&file);
+    let asked = "Password of the private key";
+    let (code, seen) = typed_at(sign(), &[(asked, "wrong\n")]);
+    assert_eq!(code, Some(1), "{seen}");
+    assert!(seen.contains("the password does not decrypt the private key"), "{seen}");
+    let (code, seen) = typed_at(sign(), &[(asked, "battery staple\n")]);
+    assert_eq!(code, Some(0), "{seen}");
+    assert!(!seen.contains("battery"), "{seen}");
+    let (code, seen) = typed_at(sign(), &[(asked, "\x03")]);
+    assert_eq!(code, Some(130), "{seen}");
 }
 
 #[test]

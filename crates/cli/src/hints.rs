@@ -92,6 +92,10 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
         file::Error::Malformed { swapped: true, .. } => say("swapped"),
         file::Error::Malformed { .. } => say("not-a-bundle"),
         file::Error::NoSignature { .. } => say("name-the-bundle"),
+        file::Error::NotAcceptable(found) => {
+            let first = found.groups().into_iter().filter_map(|it| it.refusals.first().copied());
+            first.flat_map(refusal).collect()
+        },
         file::Error::Read(FileError::NotFound { path }) if looks_like_an_image(path) =>
             say("an-image"),
         file::Error::Refused { certificate, source, .. } => refused(source, certificate.as_deref()),

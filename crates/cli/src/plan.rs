@@ -13,12 +13,12 @@ use secrecy::ExposeSecret as _;
 use trust_root::{SigningConfig, TrustedRoot};
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure, OrFail as _};
+use crate::failure::{Exit, Failure, OrFail as _, Result};
 use crate::flags::{RegistryFlags, ServiceFlags, TrustFlags};
 use crate::{files, trust};
 
 /// The annotations, each key once.
-pub(crate) fn annotations(pairs: &[(String, String)]) -> Result<BTreeMap<String, String>, Failure> {
+pub(crate) fn annotations(pairs: &[(String, String)]) -> Result<BTreeMap<String, String>> {
     let mut annotations = BTreeMap::new();
     for (key, value) in pairs {
         if annotations.insert(key.clone(), value.clone()).is_some_and(|old| old != *value) {
@@ -29,7 +29,7 @@ pub(crate) fn annotations(pairs: &[(String, String)]) -> Result<BTreeMap<String,
 }
 
 /// The images named.
-pub(crate) fn images(texts: &[String]) -> Result<Vec<Image>, Failure> {
+pub(crate) fn images(texts: &[String]) -> Result<Vec<Image>> {
     let parse = |text: &String| {
         // Without a registry in its name it would be looked up in Docker Hub.
         if !text.contains('/') && Path::new(text).is_file() {
@@ -45,14 +45,23 @@ pub(crate) fn images(texts: &[String]) -> Result<Vec<Image>, Failure> {
 }
 
 /// The trusted root of `--trusted-root`, or the current one.
-pub(crate) async fn trusted_root(
-    flags: &TrustFlags,
-    context: &Context,
-) -> Result<TrustedRoot, Failure> {
+pub(crate) async fn trusted_root(flags: &TrustFlags, context: &Context) -> Result<TrustedRoot> {
     let Some(path) = &flags.trusted_root else {
         return trust::trusted_root(flags.offline, context).await;
     };
     files::parse("--trusted-root", path, CAP, context, TrustedRoot::from_json).await
+}
+
+/// The trusted root to verify with.
+pub(crate) async fn verifying_root(
+    flags: &TrustFlags,
+    context: &Context,
+) -> Result<Arc<TrustedRoot>> {
+    let root = trusted_root(flags, context).await?;
+    if verify::is_without_logs(&root) {
+        context.console.warning("the trusted root names no logs: timestamps are required instead");
+    }
+    Ok(Arc::new(root))
 }
 
 /// The signing config of `--signing-config`, or the current one, with the services that flags name
@@ -61,7 +70,7 @@ pub(crate) async fn signing_config(
     flags: &ServiceFlags,
     offline: bool,
     context: &Context,
-) -> Result<SigningConfig, Failure> {
+) -> Result<SigningConfig> {
     let mut config = match &flags.signing_config {
         None => trust::signing_config(offline, context).await?,
         Some(path) => signing_config_file("--signing-config", path, context).await?,
@@ -84,7 +93,7 @@ pub(crate) async fn signing_config_file(
     flag: &str,
     path: &Path,
     context: &Context,
-) -> Result<SigningConfig, Failure> {
+) -> Result<SigningConfig> {
     files::parse(flag, path, CAP, context, SigningConfig::from_json).await
 }
 
@@ -94,7 +103,7 @@ pub(crate) fn registry(
     images: &[Image],
     signature_tags: Option<bool>,
     context: &Context,
-) -> Result<Registry, Failure> {
+) -> Result<Registry> {
     let settings = registry_settings(flags, images, context)?;
     let console = Arc::clone(&context.console);
     let mut options = Options::new()
@@ -134,7 +143,7 @@ fn registry_settings(
     flags: &RegistryFlags,
     images: &[Image],
     context: &Context,
-) -> Result<Settings, Failure> {
+) -> Result<Settings> {
     let mut settings = context.settings();
     if let Some(path) = &flags.registry_cacert {
         let problem = || format!("cannot use --registry-cacert {}", path.display());
@@ -162,7 +171,7 @@ fn registry_settings(
 }
 
 /// What the flags say of TLS with the registries of the images.
-fn server_tls(flags: &RegistryFlags) -> Result<Option<ServerTls>, Failure> {
+fn server_tls(flags: &RegistryFlags) -> Result<Option<ServerTls>> {
     let mut tls = None;
     if let (Some(certificate), Some(key)) =
         (&flags.registry_client_cert, &flags.registry_client_key)

@@ -2,31 +2,18 @@
 
 use std::path::Path;
 
-use image_signing::file::{Artifact, rule_for};
 use keys::PublicKey;
-use verify::{AcceptedSigner, Formats, Policy, PolicyFile, Rule, StringMatch};
+use verify::{AcceptedSigner, Formats, Policy, PolicyFile, StringMatch};
 
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _, Result};
 use crate::files;
-use crate::flags::{PolicyFlags, SignerFlags, VerifyFileFlags};
+use crate::flags::{PolicyFlags, SignerFlags};
 
 /// The signers in the policy file of `--identity-policy`.
 pub(crate) async fn policy_file(path: &Path, context: &Context) -> Result<PolicyFile> {
     let file = files::parse("--identity-policy", path, POLICY_CAP, context, PolicyFile::parse);
     file.await
-}
-
-/// Who must have signed `artifact`, from `--identity-policy` or the flags that name a signer.
-pub(crate) async fn of_file(
-    artifact: &Artifact,
-    flags: &VerifyFileFlags,
-    context: &Context,
-) -> Result<Rule> {
-    match &flags.file.identity_policy {
-        Some(path) => Ok(rule_for(artifact, &policy_file(path, context).await?)?),
-        None => signer(&flags.policy, context).await.map(Rule::from),
-    }
 }
 
 /// The signer that the flags name.

@@ -6,7 +6,11 @@
 
 mod argument;
 mod artifact;
+mod convert;
 mod error;
+mod lookup;
+pub(crate) mod offered;
+mod outputs;
 mod pairs;
 mod paths;
 mod sign;
@@ -16,10 +20,14 @@ mod write;
 
 pub use self::argument::FileArgument;
 pub use self::artifact::Artifact;
-pub use self::error::Error;
+pub use self::convert::{ConvertError, Converter};
+pub use self::error::{Error, Missing};
+pub use self::lookup::{LogSearch, Lookup};
+pub use self::offered::Signatures;
+pub use self::outputs::Outputs;
 pub use self::pairs::{PairError, Pairs, check_overwrites, pairs};
 pub use self::paths::{bundle_path, is_same_file, older_bundle_path};
 pub use self::sign::{FileSigningReport, FileToSign, SignedFile, danger};
 pub use self::signature::FileSignature;
-pub use self::verify::{FileVerificationReport, FileVerifier, VerifiedFile, rule_for};
+pub use self::verify::{FileVerificationReport, FileVerifier, VerifiedFile};
 pub use self::write::{check_writable, write_atomically};

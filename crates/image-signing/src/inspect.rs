@@ -1,5 +1,6 @@
 //! Inspecting signatures: what they say, and what of it holds, whoever signed.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,6 +14,7 @@ use verify::{Artifact, Examination, Finding, LegacySignature};
 use x509::Certificate;
 
 use crate::error::{Action, Error};
+use crate::file::offered::Offered;
 use crate::file::signature::Content as FileContent;
 use crate::file::{self, FileArgument, FileSignature};
 use crate::image::{self, Image};
@@ -54,23 +56,51 @@ impl Inspector {
         }
     }
 
-    /// Inspects the bundle at `path`; the signature is checked against `artifact` as in
-    /// [`file`](Self::file).
+    /// Inspects the bundles in the file at `path`: one, or many as JSON Lines. The signatures are
+    /// checked against `artifact` as in [`file`](Self::file); of many bundles, those that name the
+    /// digest of another file are left out.
     ///
     /// # Errors
-    /// [`Read`](crate::file::Error::Read) and [`Malformed`](crate::file::Error::Malformed).
+    /// [`Read`](crate::file::Error::Read), [`Malformed`](crate::file::Error::Malformed), and
+    /// [`NoSignature`](crate::file::Error::NoSignature) when all are left out.
     pub async fn bundle_file(
         &self,
         path: &FileArgument,
         artifact: Option<&FileArgument>,
-    ) -> Result<Inspection, file::Error> {
-        let file = FileSignature::read(path).await?;
-        let algorithm = file.hash_algorithm().unwrap_or(HashAlgorithm::Sha256);
+    ) -> Result<Vec<Inspection>, file::Error> {
+        let found = file::Signatures::read(path).await?;
+        let algorithm =
+            |file: &FileSignature| file.hash_algorithm().unwrap_or(HashAlgorithm::Sha256);
+        let algorithms: BTreeSet<_> = found.readable().map(algorithm).collect();
+        let algorithms: Vec<_> = algorithms.into_iter().collect();
         let digests = match artifact {
-            Some(artifact) => artifact.digests(&[algorithm]).await?,
+            Some(artifact) => artifact.digests(&algorithms).await?,
             None => Vec::new(),
         };
-        Ok(self.file(&file, digests.first()))
+        let about = Artifact::Digests(&digests);
+        let many = found.all().len() > 1 && artifact.is_some();
+        let mut reports = Vec::new();
+        for offered in found.all() {
+            reports.push(match offered {
+                Offered::Signature(file) if many && !file.may_be_about(&about) => continue,
+                Offered::Signature(file) => {
+                    let algorithm = algorithm(file);
+                    self.file(file, digests.iter().find(|it| it.algorithm() == algorithm))
+                }
+                Offered::Unreadable(name, reason) => unusable(name, reason.clone()),
+            });
+        }
+        match (reports.is_empty(), artifact) {
+            (true, Some(artifact)) => Err(file::Error::NoSignature {
+                file: artifact.as_path().to_owned(),
+                source: file::Missing::Among {
+                    bundles: found.all().len(),
+                    digest: digests.first().map(ToString::to_string).unwrap_or_default(),
+                    others: Vec::new(),
+                },
+            }),
+            _ => Ok(reports),
+        }
     }
 
     /// Inspects everything that is attached to `image`; nothing attached is an empty list.

@@ -1,5 +1,6 @@
 //! The common case, in one call.
 
+use std::error::Error as StdError;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -94,9 +95,13 @@ pub async fn sign_file(
 ) -> Result<SignedFile, file::Error> {
     let [file, bundle] = [path.to_owned(), file::bundle_path(path)].map(FileArgument::File);
     let target = FileToSign::read(file, bundle).await?;
-    let not_signed =
-        |source| file::Error::Signing { file: path.to_owned(), source: Box::new(source) };
-    let session = session(instance, host, not_signed, file::Error::Identity).await?;
+    let not_signed = |source: Box<dyn StdError + Send + Sync>| file::Error::Signing {
+        file: path.to_owned(),
+        source,
+    };
+    let failed = |error: signer::Error| not_signed(Box::new(error));
+    let nameless = |error: Box<IdentityError>| not_signed(error);
+    let session = session(instance, host, failed, nameless).await?;
     let signed = target.sign(&session).await?;
     signed.write()?;
     Ok(signed)

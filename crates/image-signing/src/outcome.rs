@@ -74,6 +74,7 @@ fn outcome(error: &(dyn StdError + 'static)) -> Option<Outcome> {
         match is::<file::Error>(error)? {
             file::Error::Malformed { .. } => Some(Outcome::NotAcceptable),
             file::Error::NoSignature { .. } => Some(Outcome::NotSigned),
+            file::Error::NotAcceptable(found) => Some(not_acceptable(found)),
             file::Error::Read(host::FileError::NotFound { .. }) => Some(Outcome::NotFound),
             _ => None,
         }
@@ -104,6 +105,8 @@ pub fn explain(error: &(dyn StdError + 'static)) -> Vec<String> {
         texts.push(none.where_looked());
     } else if let Some(Error::NotAcceptable(found)) = is(error) {
         texts.extend(found.groups().iter().map(ToString::to_string));
+    } else if let Some(file::Error::NotAcceptable(found)) = is(error) {
+        texts.extend(found.groups().iter().map(ToString::to_string));
     } else if let Some(error) = is::<file::Error>(error) {
         texts.extend(error.claimed_identity());
     } else if let Some(IdentityError::Search(error)) = is(error) {
@@ -123,7 +126,8 @@ mod tests {
         let missing = || host::FileError::NotFound { path: "a".into() };
         let read = file::Error::Read(missing());
         assert_eq!(Outcome::of(&read), Outcome::NotFound);
-        let bundle = file::Error::NoSignature { file: "a".into(), source: missing() };
+        let bundle =
+            file::Error::NoSignature { file: "a".into(), source: file::Missing::File(missing()) };
         assert_eq!(Outcome::of(&bundle), Outcome::NotSigned);
         assert_eq!(Outcome::of(&missing()), Outcome::Undecided);
     }

@@ -268,7 +268,61 @@ mod tests {
         let made = provenance(&certificate, &env, parameters).unwrap();
         assert_eq!(made.predicate_type(), PREDICATE_TYPE);
         let statement = made.statement(vec![bundle::Subject::default()]).unwrap();
-        (statement.predicate(), claims)
+        let predicate = statement.predicate();
+        let schema = include_str!("../../../tests/fixtures/slsa/provenance.json");
+        let schema: Value = serde_json::from_str(schema).unwrap();
+        conforms(&predicate, ".in_toto_attestation.predicates.provenance.v1.Provenance", &schema);
+        (predicate, claims)
+    }
+
+    /// Demands that `value` is a message of the type `name`: known fields with values of their types.
+    fn conforms(value: &Value, name: &str, schema: &Value) {
+        let message = match name {
+            ".google.protobuf.Struct" => return assert!(value.is_object(), "{value}"),
+            ".google.protobuf.Timestamp" => return assert!(value.is_string(), "{value}"),
+            name => message(name, schema).unwrap_or_else(|| panic!("{name} is not in the schema")),
+        };
+        let fields = message["field"].as_array().unwrap();
+        let Value::Object(members) = value else { panic!("{name}: {value}") };
+        if message["options"]["mapEntry"] == true {
+            return assert!(members.values().all(Value::is_string), "{value}");
+        }
+        for (member, value) in members {
+            let camel = |field: &&Value| {
+                let mut words = field["name"].as_str().unwrap().split('_');
+                let first = words.next().unwrap().to_owned();
+                words.fold(first, |all, word| all + &word[..1].to_uppercase() + &word[1..])
+                    == *member
+            };
+            let field = fields.iter().find(camel);
+            let field = field.unwrap_or_else(|| panic!("{name} has no field {member}"));
+            let Some(of) = field["typeName"].as_str() else {
+                assert!(value.is_string(), "{name}.{member}: {value}");
+                continue;
+            };
+            let is_map = message_is_map(of, schema);
+            match (field["label"] == "LABEL_REPEATED" && !is_map, value) {
+                (true, Value::Array(all)) => all.iter().for_each(|it| conforms(it, of, schema)),
+                (false, value) => conforms(value, of, schema),
+                (true, value) => panic!("{name}.{member}: {value}"),
+            }
+        }
+    }
+
+    fn message_is_map(name: &str, schema: &Value) -> bool {
+        message(name, schema).is_some_and(|message| message["options"]["mapEntry"] == true)
+    }
+
+    fn message<'a>(name: &str, schema: &'a Value) -> Option<&'a Value> {
+        schema.as_array()?.iter().find_map(|file| {
+            let rest = name.strip_prefix(&format!(".{}.", file["package"].as_str()?))?;
+            let mut names = rest.split('.');
+            let named = |list: &'a Value, name: &str| {
+                list.as_array()?.iter().find(|message| message["name"] == name)
+            };
+            let first = named(&file["messageType"], names.next()?);
+            names.fold(first, |found, name| named(&found?["nestedType"], name))
+        })
     }
 
     #[test]
@@ -348,6 +402,15 @@ mod tests {
             "c0ffee"
         );
         assert_eq!(cloud_build["buildDefinition"]["resolvedDependencies"], json!([]));
+    }
+
+    #[test]
+    #[should_panic(expected = "BuildDefinition has no field buildTypo")]
+    fn what_the_schema_does_not_know_is_noticed() {
+        let schema = include_str!("../../../tests/fixtures/slsa/provenance.json");
+        let schema = serde_json::from_str(schema).unwrap();
+        let wrong = json!({ "buildDefinition": { "buildTypo": "x" } });
+        conforms(&wrong, ".in_toto_attestation.predicates.provenance.v1.Provenance", &schema);
     }
 
     #[test]

@@ -69,12 +69,10 @@ pub(crate) fn claimed_identity(
     }
     let certificate = certificate?;
     let subject = certificate.subject_name().ok()?;
-    let issuer = certificate.oidc_issuer().ok().flatten().unwrap_or_default();
-    Some(format!(
-        "the certificate names {} by {}",
-        host::escape_remote(subject.as_str()),
-        host::escape_remote(&issuer)
-    ))
+    let issuer = certificate.oidc_issuer().ok().flatten();
+    let issuer = issuer.map(|issuer| format!(" by {}", host::escape_remote(&issuer)));
+    let subject = host::escape_remote(subject.as_str());
+    Some(format!("the certificate names {subject}{}", issuer.unwrap_or_default()))
 }
 
 /// Signatures that do not count for the same reason.

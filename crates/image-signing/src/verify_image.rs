@@ -1,6 +1,7 @@
 //! Verifying the signatures or attestations of images.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, try_join};
@@ -15,6 +16,7 @@ use crate::accepted::VerifiedImage;
 use crate::error::{Action, Error};
 use crate::event::{Event, Listener};
 use crate::examiner::Examiner;
+use crate::file;
 use crate::image::{Image, Parts, Target, digest};
 use crate::judge::{Judge, Judged};
 use crate::refusal::{Reason, Refusal};
@@ -68,6 +70,21 @@ impl AcceptedSigners {
         };
         Ok((self.adjust)(Policy::new(purpose, rule.clone())))
     }
+
+    /// The policy for the file at `path`.
+    ///
+    /// # Errors
+    /// [`NoRule`](file::Error::NoRule).
+    pub fn file_policy(&self, purpose: Purpose, path: &Path) -> Result<Policy, file::Error> {
+        let rule = match &self.signers {
+            Signers::Rule(rule) => rule,
+            Signers::File(file) => file.file_rule(path).ok_or_else(|| file::Error::NoRule {
+                file: path.to_owned(),
+                nearest: file.nearest_of_files(path).map(str::to_owned),
+            })?,
+        };
+        Ok((self.adjust)(Policy::new(purpose, rule.clone())))
+    }
 }
 
 /// Verifies images of one registry client.
@@ -85,7 +102,8 @@ pub struct ImageVerifier {
 }
 
 impl ImageVerifier {
-    /// Verifies that images have signatures of `signers`, trusting the authorities of `root`.
+    /// Verifies that images have signatures of `signers`, trusting the authorities of `root`. Where
+    /// `root` is of an instance without logs, policies are [suited to it](Policy::suited_to).
     pub fn new(
         registry: Registry,
         root: Arc<TrustedRoot>,
@@ -144,7 +162,7 @@ impl ImageVerifier {
     /// answer that says anything about signatures; [`Error::NoSignature`];
     /// [`Error::NotAcceptable`]. And [`Error::NoRule`], before anything is sent.
     pub async fn verify(&self, image: &Image) -> Result<VerifiedImage, Error> {
-        let policy = Arc::new(self.signers.policy(self.purpose.clone(), image)?);
+        let policy = self.policy(image)?;
         (self.listener)(&Event::Verifying(image));
         let failed = |source| Error::registry(image.as_str(), Action::Verify, source);
         let examiner = self.examiner(&policy);
@@ -171,7 +189,7 @@ impl ImageVerifier {
         let failed = |source| Error::registry(&shown, Action::Verify, source);
         let descriptor = layout.image(None).map_err(failed)?;
         let image = Image::in_layout(&shown, &descriptor.digest).map_err(failed)?;
-        let policy = Arc::new(self.signers.policy(self.purpose.clone(), &image)?);
+        let policy = self.policy(&image)?;
         let resolved = Resolved::new(image.reference().repository().clone(), descriptor);
         // The manifest is there and has this digest.
         let store = Store::Layout(layout.clone());
@@ -223,7 +241,7 @@ impl ImageVerifier {
     /// As [`verify`](Self::verify).
     pub async fn verify_located(&self, target: &Target) -> Result<VerifiedImage, Error> {
         let image = target.image();
-        let policy = Arc::new(self.signers.policy(self.purpose.clone(), image)?);
+        let policy = self.policy(image)?;
         (self.listener)(&Event::Verifying(image));
         self.examiner(&policy).find_and_judge(image, target.resolved(), Action::Verify).await
     }
@@ -251,6 +269,11 @@ impl ImageVerifier {
         let verified = examiner.find_and_judge(index, &signed, Action::Verify).await?;
         let index = Some(Target::new(index.clone(), signed));
         Ok(VerifiedImage { image: image.clone(), resolved: found, index, ..verified })
+    }
+
+    fn policy(&self, image: &Image) -> Result<Arc<Policy>, Error> {
+        let policy = self.signers.policy(self.purpose.clone(), image)?;
+        Ok(Arc::new(policy.suited_to(&self.root)))
     }
 
     fn examiner<'a>(&'a self, policy: &'a Arc<Policy>) -> Examiner<'a> {

@@ -165,6 +165,27 @@ impl RekorV1 {
         Ok(json_line(StatusCode::OK, &Value::from(entries)))
     }
 
+    /// The search index: the ids of the entries about a digest. It knows no other query.
+    fn search(&self, body: &[u8]) -> Result<Response<Bytes>, Refused> {
+        let query: Value = serde_json::from_slice(body)
+            .map_err(|error| Refused::invalid(400, &error.to_string()))?;
+        let Some(hash) = query.get("hash").and_then(Value::as_str) else {
+            return Err(Refused::invalid(602, "hash in body is required"));
+        };
+        let hex = hash.strip_prefix("sha256:").unwrap_or(hash).to_ascii_lowercase();
+        let is_about = |body: &Value| {
+            let value = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
+            [value("/spec/data/hash/value"), value("/spec/payloadHash/value")].contains(&Some(&hex))
+        };
+        let log = lock(&self.log);
+        let entries = (0_u64..).zip(log.entries());
+        let found = entries.filter(|(_, entry)| {
+            serde_json::from_slice(&entry.body).is_ok_and(|body: Value| is_about(&body))
+        });
+        let ids: Vec<_> = found.map(|(index, _)| self.entry_id(&log, index)).collect();
+        Ok(json_line(StatusCode::OK, &Value::from(ids)))
+    }
+
     fn info(&self) -> Result<Response<Bytes>, Refused> {
         let log = lock(&self.log);
         let info = json!({
@@ -294,10 +315,7 @@ impl RekorV1 {
             ("/ping", _) => Ok(answer(StatusCode::OK, "text/plain", ".")),
             (_, Some("retrieve")) => self.retrieve(request.body()),
             (_, Some(id)) => self.by_id(id),
-            _ => {
-                let message = "the search index is disabled".to_owned();
-                Err(Refused { status: 501, code: 501, message })
-            }
+            _ => self.search(request.body()),
         }
     }
 }

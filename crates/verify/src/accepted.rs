@@ -27,7 +27,9 @@ pub(crate) struct Identity {
 }
 
 impl AcceptedSigner {
-    /// A certificate whose subject (its one alternative name) and OIDC issuer match.
+    /// A certificate whose subject (its one alternative name) and OIDC issuer match. A certificate
+    /// without an issuer, as some private authorities issue them, has an empty one: an issuer that
+    /// is named does not match it, a pattern for any issuer does.
     pub fn identity(subject: StringMatch, issuer: StringMatch) -> Self {
         Self { kind: Kind::Identity { subject, issuer }, extensions: Vec::new() }
     }
@@ -76,7 +78,7 @@ impl AcceptedSigner {
             Kind::AnyIdentity => true,
             Kind::Identity { subject, issuer } => {
                 subject.matches_subject(&identity.subject)
-                    && identity.issuer.as_deref().is_some_and(|found| issuer.matches(found))
+                    && issuer.matches(identity.issuer.as_deref().unwrap_or_default())
             }
         };
         named
@@ -95,8 +97,7 @@ impl AcceptedSigner {
     /// Why `identity` is not acceptable.
     pub(crate) fn refusal(&self, identity: &Identity) -> Option<Check> {
         if let Kind::Identity { subject, issuer } = &self.kind {
-            let found_issuer = identity.issuer.as_deref();
-            let issuer_matches = found_issuer.is_some_and(|found| issuer.matches(found));
+            let issuer_matches = issuer.matches(identity.issuer.as_deref().unwrap_or_default());
             if !subject.matches_subject(&identity.subject) {
                 return Some(Check::Identity {
                     expected: subject.clone(),

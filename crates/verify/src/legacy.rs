@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use bundle::proto_json::{Message, decode_base64};
-use bundle::{Content, Envelope, LogEntry, VerificationMaterial};
+use bundle::{Bundle, Content, Envelope, LogEntry, MessageDigest, VerificationMaterial};
 use keys::{Digest, HashAlgorithm};
 use x509::Certificate;
 
@@ -113,11 +113,35 @@ impl LegacySignature {
         })
     }
 
-    /// The same signature with a log entry that was looked up. It is judged as any other is.
+    /// The same signature as a bundle v0.3, of a file with this digest; an attestation needs none.
+    /// Timestamps that are over something else than the signature are left out.
+    ///
+    /// # Errors
+    ///
+    /// What v0.3 demands is missing: the digest, or the inclusion proof of a log entry.
+    pub fn to_bundle(&self, digest: Option<&Digest>) -> Result<Bundle, bundle::Error> {
+        let stated = digest.map(|digest| MessageDigest {
+            algorithm: digest.algorithm().sigstore_name().to_owned(),
+            digest: digest.as_bytes().to_vec(),
+        });
+        let content = match &self.content {
+            Content::Message { signature, .. } => {
+                Content::Message { digest: stated, signature: signature.clone() }
+            }
+            envelope @ Content::Envelope(_) => envelope.clone(),
+        };
+        let timestamps = match self.stamped {
+            None => self.timestamps.clone(),
+            Some(_) => Vec::new(),
+        };
+        Bundle::new(self.material.clone(), content, self.entries.clone(), timestamps)
+    }
+
+    /// The same with other log entries, such as one that was looked up. They are judged as any other
+    /// is.
     #[must_use]
-    pub fn with_log_entry(mut self, entry: LogEntry) -> Self {
-        self.entries.push(entry);
-        self
+    pub fn with_log_entries(self, entries: Vec<LogEntry>) -> Self {
+        Self { entries, ..self }
     }
 
     /// The raw signature.

@@ -52,7 +52,7 @@ pub use crate::examine::{Examination, Finding, examine, examine_legacy};
 pub use crate::judge::{verify, verify_legacy};
 pub use crate::legacy::LegacySignature;
 pub use crate::node_policy::NodePolicy;
-pub use crate::policy::{Policy, danger};
+pub use crate::policy::{Policy, danger, is_without_logs};
 pub use crate::policy_error::PolicyError;
 pub use crate::policy_file::PolicyFile;
 pub use crate::purpose::{Formats, Purpose};

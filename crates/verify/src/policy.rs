@@ -1,3 +1,5 @@
+use trust_root::TrustedRoot;
+
 use crate::purpose::{Formats, Purpose};
 use crate::rule::Rule;
 
@@ -89,6 +91,17 @@ impl Policy {
         self
     }
 
+    /// Suits the policy to an instance without logs, whose trusted root names none of either kind: a
+    /// timestamp by one of its authorities is required in their place. The policy stays as it is for
+    /// every other root. The private instance of GitHub is one without logs.
+    #[must_use]
+    pub fn suited_to(self, root: &TrustedRoot) -> Self {
+        match is_without_logs(root) {
+            true => danger::ignore_sct(danger::ignore_tlog(self.use_signed_timestamps())),
+            false => self,
+        }
+    }
+
     /// Requires entries in this many different logs, at least 1.
     #[must_use]
     pub fn log_threshold(mut self, logs: usize) -> Self {
@@ -103,6 +116,12 @@ impl Policy {
         self.scts = logs.max(1);
         self
     }
+}
+
+/// Whether `root` is of an instance without logs. What [`Policy::suited_to`] then changes deserves a
+/// warning.
+pub fn is_without_logs(root: &TrustedRoot) -> bool {
+    root.tlogs().is_empty() && root.ctlogs().is_empty()
 }
 
 /// Switches checks off. Print a warning with every use.

@@ -8,12 +8,12 @@ use image_signing::{Inspection, Inspector};
 use oci_push::Reference;
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, Result};
 use crate::flags::{InspectFlags, Output};
 use crate::output::json_line;
 use crate::{plan, signers};
 
-pub(crate) async fn inspect(flags: &InspectFlags, context: &Arc<Context>) -> Result<(), Failure> {
+pub(crate) async fn inspect(flags: &InspectFlags, context: &Arc<Context>) -> Result<()> {
     let key = match &flags.key {
         Some(key) => Some(signers::public_key(key, context).await?),
         None => None,
@@ -21,15 +21,17 @@ pub(crate) async fn inspect(flags: &InspectFlags, context: &Arc<Context>) -> Res
     let inspector = Inspector::new(Arc::new(plan::trusted_root(&flags.trust, context).await?));
     let inspector = key.into_iter().fold(inspector, Inspector::with_key);
     let artifact = flags.artifact.as_ref().map(FileArgument::parse);
-    for what in &flags.what {
-        let reports = match is_file(what) {
+    let files = flags.bundle.iter().map(|path| (path.display().to_string(), true));
+    let what = flags.what.iter().map(|what| (what.clone(), is_file(what)));
+    for (what, is_file) in files.chain(what) {
+        let reports = match is_file {
             true => {
                 context.console.wait_for(&format!("reading {what}"));
-                let bundle = FileArgument::File(what.into());
-                let report = inspector.bundle_file(&bundle, artifact.as_ref()).await;
-                report.map(|report| vec![report]).map_err(Failure::from)
+                let file = FileArgument::File(what.into());
+                let reports = inspector.bundle_file(&file, artifact.as_ref()).await;
+                reports.map_err(Failure::from)
             }
-            false => image(what, &inspector, flags, context).await,
+            false => image(&what, &inspector, flags, context).await,
         };
         context.console.settle();
         match reports {
@@ -59,7 +61,7 @@ async fn image(
     inspector: &Inspector,
     flags: &InspectFlags,
     context: &Context,
-) -> Result<Vec<Inspection>, Failure> {
+) -> Result<Vec<Inspection>> {
     let images = plan::images(&[text.to_owned()])?;
     let registry = plan::registry(&flags.registry, &images, None, context)?;
     context.console.wait_for(&format!("looking for signatures of {text}"));

@@ -2,6 +2,7 @@
 
 mod attachments;
 mod attest;
+mod bundle;
 mod identity;
 mod image_verifier;
 mod initialize;
@@ -20,6 +21,7 @@ mod version;
 
 pub(crate) use self::attachments::{attach, clean, download, tree};
 pub(crate) use self::attest::{attest, attest_blob};
+pub(crate) use self::bundle::bundle;
 pub(crate) use self::identity::identity;
 pub(crate) use self::image_verifier::image_verifier;
 pub(crate) use self::initialize::initialize;

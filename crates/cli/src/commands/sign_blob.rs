@@ -4,23 +4,20 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
-use image_signing::file::{self, FileArgument, FileToSign, Pairs, SignedFile};
+use image_signing::file::{self, FileArgument, FileToSign, Outputs, Pairs, SignedFile};
 
 use super::signing::{Signing, WIDTH, report_stream};
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure, Result};
 use crate::flags::{Output, SignBlobFlags};
 use crate::output::{Stream, json_line};
 
-pub(crate) async fn sign_blob(
-    flags: &SignBlobFlags,
-    context: &Arc<Context>,
-) -> Result<(), Failure> {
+pub(crate) async fn sign_blob(flags: &SignBlobFlags, context: &Arc<Context>) -> Result<()> {
     let console = &context.console;
     let files: Vec<_> = flags.files.iter().map(FileArgument::parse).collect();
-    let bundle = flags.bundle.as_ref().map(FileArgument::parse);
-    let Pairs { pairs, skipped, .. } =
-        file::pairs(&files, bundle.as_ref(), &flags.signing.inputs())?;
+    let outputs = flags.outputs();
+    let is_told = outputs != Outputs::default();
+    let Pairs { pairs, skipped, .. } = file::pairs(&files, &outputs, &flags.signing.inputs())?;
     for file in skipped.iter().map(|file| file.display()) {
         console.warning(&format!("not signing the bundle of {file}, which lies beside it"));
     }
@@ -31,13 +28,16 @@ pub(crate) async fn sign_blob(
     let report = report_stream(flags.bundle.as_deref(), flags.signing.output())?;
     let report = match flags.bundle {
         // `sign-blob F > F.sig` expects a signature there, as older tools write it.
-        None if flags.signing.output.is_none() && !std::io::stdout().is_terminal() => {
+        None if !is_told && flags.signing.output.is_none() && !std::io::stdout().is_terminal() => {
             Stream::Stderr
         }
         _ => report,
     };
     let signing = Signing::plan(&flags.signing, report, context).await?;
     let signing = signing.with_algorithm(flags.signing_algorithm)?;
+    if let (true, Err(error)) = (is_told, outputs.check(signing.services())) {
+        return Err(Failure { exit: Exit::Usage, ..error.into() });
+    }
 
     let any_content = flags.danger_sign_foreign_format;
     if any_content {
@@ -48,13 +48,13 @@ pub(crate) async fn sign_blob(
     }
     let (algorithm, all) = (signing.algorithm(), pairs.len());
     let mut targets = Vec::new();
-    for (file, bundle) in pairs {
+    for (file, outputs) in pairs {
         console.begin(&file.to_string());
         console.wait_for(&format!("reading {file}"));
         let _paused = file.is_standard().then(|| context.deadline.pause());
         let read = match any_content {
-            true => file::danger::any_content(algorithm, file.clone(), bundle).await,
-            false => FileToSign::read_for(algorithm, file.clone(), bundle).await,
+            true => file::danger::any_content(algorithm, file.clone(), outputs).await,
+            false => FileToSign::read_for(algorithm, file.clone(), outputs).await,
         };
         match read {
             Ok(target) => targets.push(target),
@@ -80,7 +80,7 @@ pub(crate) async fn sign_blob(
         console.end(&name);
         match signed {
             Ok(signed) => {
-                if signed.bundle().is_standard() {
+                if signed.bundle().is_some_and(FileArgument::is_standard) {
                     console.data(&signed.bundle_json);
                 }
                 console.say(report, &line(&signed, flags.signing.output()));
@@ -99,7 +99,7 @@ fn line(signed: &SignedFile, output: Output) -> String {
     match output {
         Output::Json => json_line(&signed.report()),
         Output::Text => {
-            format!("signed {} {}: {}", signed.target.file(), signed.signed.by(), signed.bundle())
+            format!("signed {} {}: {}", signed.target.file(), signed.signed.by(), signed.output())
         }
     }
 }

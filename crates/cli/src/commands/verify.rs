@@ -120,7 +120,7 @@ impl Job<'_> {
         let Self { flags, context, .. } = self;
         let images = self.images()?;
         let registry = plan::registry(&flags.registry, &images, None, context)?;
-        let root = Arc::new(plan::trusted_root(&flags.trust, context).await?);
+        let root = plan::verifying_root(&flags.trust, context).await?;
         let clock = context.host(&context.settings()).clock;
         let verifier = ImageVerifier::new(registry, root, clock, signers);
         Ok(self.predicate_type.iter().fold(verifier, ImageVerifier::attestations))

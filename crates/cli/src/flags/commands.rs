@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use image_signing::ClaimInput;
+use image_signing::file::{FileArgument, Outputs};
 use keys::{HashAlgorithm, KeyAlgorithm};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -100,6 +101,18 @@ pub(crate) struct SignBlobFlags {
     /// Write the bundle to this file instead of FILE.sigstore.json; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
+    /// `false` writes cosign's older JSON to --bundle. Needs a log of version 1, or none.
+    #[arg(long, default_value_t = true)]
+    pub(crate) new_bundle_format: bool,
+    /// Write the signature alone, in base64. Without --bundle no bundle is written.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output_signature: Option<PathBuf>,
+    /// Write the certificate of the signer alone to this file, or the public key of --key.
+    #[arg(long, value_name = "FILE", alias = "output-cert")]
+    pub(crate) output_certificate: Option<PathBuf>,
+    /// Write the timestamp alone to this file, in cosign's JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rfc3161_timestamp: Option<PathBuf>,
     /// The kind of key: ecdsa-sha2-256-nistp256 (the default) or ecdsa-sha2-384-nistp384; with
     /// --key also rsa-sign-pkcs1-2048-sha256, -3072- or -4096-.
     #[arg(long, value_name = "NAME", value_parser = signing_algorithm)]
@@ -110,6 +123,19 @@ pub(crate) struct SignBlobFlags {
     pub(crate) danger_sign_foreign_format: bool,
     #[command(flatten)]
     pub(crate) signing: SigningFlags,
+}
+
+impl SignBlobFlags {
+    /// Where the signature goes, if flags say so.
+    pub(crate) fn outputs(&self) -> Outputs {
+        Outputs {
+            bundle: self.bundle.as_ref().map(FileArgument::parse),
+            earlier: !self.new_bundle_format,
+            signature: self.output_signature.clone(),
+            certificate: self.output_certificate.clone(),
+            timestamp: self.rfc3161_timestamp.clone(),
+        }
+    }
 }
 
 #[derive(clap::Args)]
@@ -225,10 +251,10 @@ pub(crate) struct VerifyImagesFlags {
 
 #[derive(clap::Args)]
 pub(crate) struct VerifyBlobFlags {
-    /// The file, or its digest as sha256:HEX; `-` is stdin.
-    #[arg(value_name = "FILE", value_parser = argument::<PathBuf>)]
-    pub(crate) file: PathBuf,
-    /// A detached signature: a file, or base64. It proves less than a bundle.
+    /// Files, or their digests as sha256:HEX; `-` is stdin.
+    #[arg(required = true, value_name = "FILE", value_parser = argument::<PathBuf>)]
+    pub(crate) files: Vec<PathBuf>,
+    /// A detached signature: a file, or base64. Its log entry is looked up in the log.
     #[arg(long, value_name = "FILE|BASE64", conflicts_with = "bundle")]
     pub(crate) signature: Option<String>,
     /// The certificate of the signer, for --signature.
@@ -264,9 +290,10 @@ pub(crate) struct VerifyBlobAttestationFlags {
 /// Flags of both commands that verify a file.
 #[derive(clap::Args)]
 pub(crate) struct VerifyFileFlags {
-    /// The bundle of the file, also in cosign's older JSON [default: FILE.sigstore.json].
+    /// The bundle of the file, also in cosign's older JSON; repeatable. A file may hold many bundles
+    /// (JSON Lines): those of other files are passed over [default: FILE.sigstore.json].
     #[arg(long, value_name = "FILE")]
-    pub(crate) bundle: Option<PathBuf>,
+    pub(crate) bundle: Vec<PathBuf>,
     /// The format of the result.
     #[arg(short, long, default_value = "text")]
     pub(crate) output: Output,
@@ -280,10 +307,14 @@ pub(crate) struct VerifyFileFlags {
 
 #[derive(clap::Args)]
 pub(crate) struct InspectFlags {
-    /// Bundle files, or images.
-    #[arg(required = true, value_name = "BUNDLE|IMAGE", value_parser = argument::<String>)]
+    /// Files with a bundle or many (JSON Lines), or images.
+    #[arg(required_unless_present = "bundle", value_name = "BUNDLE|IMAGE")]
+    #[arg(value_parser = argument::<String>)]
     pub(crate) what: Vec<String>,
-    /// The signed file, to check the signature of a bundle.
+    /// A file with a bundle or many, whatever its name looks like; repeatable.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Vec<PathBuf>,
+    /// The signed file. Of many bundles, those of other files are passed over.
     #[arg(long, value_name = "FILE")]
     pub(crate) artifact: Option<PathBuf>,
     /// The public key (PEM) of a signature without a certificate.

@@ -102,6 +102,9 @@ pub(crate) enum Command {
     ImportKeyPair(ImportKeyPairFlags),
     /// Print the public key of a private key.
     PublicKey(PublicKeyFlags),
+    /// Make bundles of older material.
+    #[command(subcommand)]
+    Bundle(BundleCommand),
     /// Fetch and cache the trusted root of a Sigstore instance, and keep it current from now on.
     Initialize(InitializeFlags),
     /// Create a trusted root file.

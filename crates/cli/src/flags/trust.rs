@@ -6,6 +6,7 @@ use clap::Subcommand;
 use trust_root::{CertificateAuthority, Error, Log, ReadFile, Selector, Service};
 use url::Url;
 
+use super::groups::TrustFlags;
 use super::values::Output;
 
 #[derive(clap::Args)]
@@ -115,6 +116,61 @@ pub(crate) struct CreateFlags {
     /// Write to this file instead of stdout.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum BundleCommand {
+    /// Create a bundle of a signature, its certificate or key, and its log entry.
+    Create(CreateBundleFlags),
+    /// Make a bundle of today of an older one, also of cosign's older JSON.
+    Upgrade(UpgradeBundleFlags),
+}
+
+#[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("signed").required(true)))]
+pub(crate) struct CreateBundleFlags {
+    /// The file that was signed, or its digest as sha256:HEX.
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["attestation", "bundle"])]
+    pub(crate) artifact: Option<PathBuf>,
+    /// The signature: a file, raw or in base64, or base64 itself.
+    #[arg(long, value_name = "FILE|BASE64", group = "signed")]
+    pub(crate) signature: Option<String>,
+    /// An attestation: a DSSE envelope.
+    #[arg(long, value_name = "FILE", group = "signed", conflicts_with = "rfc3161_timestamp")]
+    pub(crate) attestation: Option<PathBuf>,
+    /// A bundle in cosign's older JSON.
+    #[arg(long, value_name = "FILE", group = "signed")]
+    #[arg(conflicts_with_all = ["certificate", "rfc3161_timestamp"])]
+    pub(crate) bundle: Option<PathBuf>,
+    /// The certificate of the signer (PEM).
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["key", "bundle"])]
+    pub(crate) certificate: Option<PathBuf>,
+    /// The public key (PEM) of the signer, where there is no certificate.
+    #[arg(long, value_name = "FILE|env://VAR", conflicts_with = "certificate")]
+    pub(crate) key: Option<String>,
+    /// The timestamp of the signature.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rfc3161_timestamp: Option<PathBuf>,
+    /// Do not look for the log entry, for a signature that was never logged.
+    #[arg(long)]
+    pub(crate) ignore_tlog: bool,
+    /// Write to this file instead of stdout.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) trust: TrustFlags,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct UpgradeBundleFlags {
+    /// The bundle.
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundle: PathBuf,
+    /// Write to this file instead of stdout.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) trust: TrustFlags,
 }
 
 /// What a description says, with the content of the files that it names.

@@ -5,20 +5,18 @@ use std::io;
 use std::path::PathBuf;
 
 use host::FileError;
-use signer::ForeignFormat;
+use signer::{ForeignFormat, rekor_client};
+use verify::Check;
 use x509::Certificate;
 
 use crate::error::nearest_pattern;
-use crate::identity_error::IdentityError;
-use crate::refusal::claimed_identity;
+use crate::refusal::{Reason, claimed_identity};
+use crate::verdict::NotAcceptable;
 
 /// Why a file was not signed or verified.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The bundle exists and cannot be read.
-    #[error("cannot read the bundle")]
-    Bundle(#[source] FileError),
     /// The content is what another kind of signature is over.
     #[error("{} was not signed", file.display())]
     Content {
@@ -27,9 +25,12 @@ pub enum Error {
         /// What the content is.
         source: ForeignFormat,
     },
-    /// There is no identity to sign with.
-    #[error("there is no identity to sign with")]
-    Identity(#[source] Box<IdentityError>),
+    /// The parts of a detached signature cannot be read.
+    #[error("cannot read the signature")]
+    Detached(#[source] Box<verify::Error>),
+    /// The log could not be asked for the entry of a detached signature.
+    #[error("cannot look for the log entry of the signature")]
+    Log(#[source] Box<rekor_client::Error>),
     /// What should be a bundle is none.
     #[error("{} is not a Sigstore bundle", path.display())]
     Malformed {
@@ -52,15 +53,18 @@ pub enum Error {
         /// The pattern that it misses by the least.
         nearest: Option<String>,
     },
-    /// The file has no bundle.
+    /// The file has no bundle, or none of the bundles is about it.
     #[error("no signature of {} found", file.display())]
     NoSignature {
         /// The file.
         file: PathBuf,
-        /// Where its bundle would be.
-        source: FileError,
+        /// What was looked at.
+        source: Missing,
     },
-    /// The file does not exist or cannot be read.
+    /// Several signatures are about the file, and they are not enough.
+    #[error("{_0}")]
+    NotAcceptable(Box<NotAcceptable>),
+    /// The file or its bundle does not exist or cannot be read.
     #[error(transparent)]
     Read(#[from] FileError),
     /// A check of the signature failed, or could not be made.
@@ -73,13 +77,13 @@ pub enum Error {
         /// Which check.
         source: Box<verify::Error>,
     },
-    /// The signature could not be made.
+    /// The signature could not be made, or there is no identity to sign with.
     #[error("{} was not signed", file.display())]
     Signing {
         /// The file.
         file: PathBuf,
-        /// What went wrong.
-        source: Box<signer::Error>,
+        /// What went wrong: a [`signer::Error`] or an [`IdentityError`](crate::IdentityError).
+        source: Box<dyn StdError + Send + Sync>,
     },
     /// The signature is over the whole file, as pure Ed25519 signatures are, and the file cannot be
     /// held in memory.
@@ -100,7 +104,57 @@ pub enum Error {
     },
 }
 
+/// Why a file counts as unsigned.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Missing {
+    /// There is no bundle.
+    #[error(transparent)]
+    File(FileError),
+    /// There are bundles, and none is about the file for this purpose.
+    #[error("{}", among(*bundles, digest, others))]
+    Among {
+        /// How many there are.
+        bundles: usize,
+        /// The digest of the file.
+        digest: String,
+        /// What those that are about the file are instead: predicate types, each once. They are
+        /// not verified.
+        others: Vec<String>,
+    },
+}
+
+fn among(bundles: usize, digest: &str, others: &[String]) -> String {
+    if others.is_empty() {
+        return match bundles {
+            1 => format!("the bundle is not about {digest}"),
+            many => format!("none of {many} bundles is about {digest}"),
+        };
+    }
+    let others: Vec<_> = others.iter().map(|other| host::escape_remote(other)).collect();
+    format!("the bundles about {digest} are of another kind: {}", others.join(", "))
+}
+
 impl Error {
+    /// Whether a signature was refused because it has no log entry, or no verified time, which the
+    /// entry would have: one that can be looked up may help.
+    pub fn lacks_log_entry(&self) -> bool {
+        let lacks = |error: &verify::Error| match error {
+            verify::Error::Refused(check) => {
+                matches!(**check, Check::NoLogEntry { .. } | Check::NoTime { .. })
+            }
+            _ => false,
+        };
+        match self {
+            Self::Refused { source, .. } => lacks(source),
+            Self::NotAcceptable(found) => found
+                .refused
+                .iter()
+                .any(|refusal| matches!(&refusal.reason, Reason::Refused(error) if lacks(error))),
+            _ => false,
+        }
+    }
+
     /// The identity that the certificate of a refused signature claims, unless it is the reason.
     pub fn claimed_identity(&self) -> Option<String> {
         match self {

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use crate::file::argument::FileArgument;
+use crate::file::outputs::Outputs;
 use crate::file::paths::{bundle_path, file_of_bundle, is_same_file};
 
 /// Files to sign, and where their bundles go.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Pairs {
-    /// Each file with its bundle.
-    pub pairs: Vec<(FileArgument, FileArgument)>,
+    /// Each file with where its signature goes.
+    pub pairs: Vec<(FileArgument, Outputs)>,
     /// Files whose bundle was named among the files, and is not signed: a wildcard named it.
     pub skipped: Vec<PathBuf>,
 }
@@ -19,18 +20,25 @@ pub struct Pairs {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PairError {
+    /// The earlier format, and nothing to write it to.
+    #[error("--new-bundle-format=false needs --bundle or --output-signature")]
+    NoOutput,
     /// Nothing is to be signed.
     #[error("no file to sign is left")]
     NoFile,
-    /// One bundle, and several files.
-    #[error("--bundle names one file, and {files} files are to be signed")]
+    /// One output, and several files.
+    #[error("{flag} names one file, and {files} files are to be signed")]
     OneBundle {
+        /// The flag that names the output.
+        flag: &'static str,
         /// How many.
         files: usize,
     },
-    /// A bundle would be written over a file that is read.
-    #[error("the bundle would overwrite {what}: {}", file.display())]
+    /// An output would be written over a file that is read, or over another output.
+    #[error("{output} would overwrite {what}: {}", file.display())]
     Overwrites {
+        /// What would be written: "the bundle", or a flag.
+        output: &'static str,
         /// What the file is for.
         what: &'static str,
         /// The file.
@@ -47,8 +55,8 @@ pub enum PairError {
     },
 }
 
-/// Pairs `files` with their bundles: `bundle`, or the usual path beside each file. `inputs` are
-/// other files that are read, and what they are for.
+/// Pairs `files` with where their signatures go: to `outputs`, or where it names nothing to a bundle
+/// at the usual path beside each file. `inputs` are other files that are read, and what they are for.
 ///
 /// A run must not sign its own output: a bundle that lies beside its file is skipped, and every
 /// other overlap is refused.
@@ -57,17 +65,22 @@ pub enum PairError {
 /// [`PairError`].
 pub fn pairs(
     files: &[FileArgument],
-    bundle: Option<&FileArgument>,
+    outputs: &Outputs,
     inputs: &[(&'static str, PathBuf)],
 ) -> Result<Pairs, PairError> {
+    if outputs.earlier && outputs.files().next().is_none() {
+        return Err(PairError::NoOutput);
+    }
     let beside = |file: &FileArgument| file_of_bundle(file.as_path()).filter(|_| files.len() > 1);
     let skipped: Vec<_> = files.iter().filter_map(beside).collect();
     let kept: Vec<_> = files.iter().filter(|file| beside(file).is_none()).collect();
-    let destination = |file: &FileArgument| match (bundle, file) {
-        (Some(_), _) if kept.len() > 1 => Err(PairError::OneBundle { files: kept.len() }),
-        (Some(bundle), _) => Ok(bundle.clone()),
+    let destination = |file: &FileArgument| match (outputs.files().next(), file) {
+        (Some((flag, _)), _) if kept.len() > 1 => {
+            Err(PairError::OneBundle { flag, files: kept.len() })
+        }
+        (Some(_), _) => Ok(outputs.clone()),
         (None, FileArgument::Standard) => Err(PairError::Nameless),
-        (None, FileArgument::File(path)) => Ok(FileArgument::File(bundle_path(path))),
+        (None, FileArgument::File(path)) => Ok(FileArgument::File(bundle_path(path)).into()),
     };
     let pairs = kept.iter().map(|file| Ok(((*file).clone(), destination(file)?)));
     let pairs = pairs.collect::<Result<Vec<_>, _>>()?;
@@ -76,12 +89,16 @@ pub fn pairs(
     }
     let signed = pairs.iter().map(|(file, _)| ("the file to sign", file.as_path().to_owned()));
     let inputs: Vec<_> = inputs.iter().cloned().chain(signed).collect();
-    for (index, (file, bundle)) in pairs.iter().enumerate() {
+    for (index, (file, outputs)) in pairs.iter().enumerate() {
         let file = file.as_path();
         if pairs.iter().skip(index + 1).any(|(other, _)| is_same_file(file, other.as_path())) {
             return Err(PairError::Twice { file: file.to_owned() });
         }
-        check_overwrites(bundle, &inputs)?;
+        let mut taken = inputs.clone();
+        for (flag, output) in outputs.files() {
+            check_overwritten(if flag == "--bundle" { THE_BUNDLE } else { flag }, &output, &taken)?;
+            taken.push((flag, output.as_path().to_owned()));
+        }
     }
     Ok(Pairs { pairs, skipped })
 }
@@ -95,13 +112,23 @@ pub fn check_overwrites(
     bundle: &FileArgument,
     inputs: &[(&'static str, PathBuf)],
 ) -> Result<(), PairError> {
-    let FileArgument::File(bundle) = bundle else { return Ok(()) };
-    let is_bundle = |input: &Path| input.as_os_str() != "-" && is_same_file(bundle, input);
-    match inputs.iter().find(|(_, input)| is_bundle(input)) {
-        Some((what, file)) => Err(PairError::Overwrites { what, file: file.clone() }),
+    check_overwritten(THE_BUNDLE, bundle, inputs)
+}
+
+fn check_overwritten(
+    output: &'static str,
+    file: &FileArgument,
+    taken: &[(&'static str, PathBuf)],
+) -> Result<(), PairError> {
+    let FileArgument::File(path) = file else { return Ok(()) };
+    let is_it = |other: &Path| other.as_os_str() != "-" && is_same_file(path, other);
+    match taken.iter().find(|(_, other)| is_it(other)) {
+        Some((what, file)) => Err(PairError::Overwrites { output, what, file: file.clone() }),
         None => Ok(()),
     }
 }
+
+const THE_BUNDLE: &str = "the bundle";
 
 #[cfg(test)]
 mod tests {
@@ -116,10 +143,10 @@ mod tests {
             path
         };
         let files = ["a", "a.sigstore.json", "b.sigstore"].map(|it| FileArgument::parse(path(it)));
-        let found = pairs(&files, None, &[]).unwrap();
+        let found = pairs(&files, &Outputs::default(), &[]).unwrap();
         assert_eq!(found.skipped, [directory.path().join("a")]);
         let [(a, of_a), (b, _)] = found.pairs.as_slice() else { panic!("{found:?}") };
-        assert_eq!((a, of_a.as_path()), (&files[0], files[1].as_path()));
+        assert_eq!((a, of_a), (&files[0], &files[1].clone().into()));
         assert_eq!(b, &files[2]);
     }
 
@@ -127,10 +154,29 @@ mod tests {
     fn stdin_needs_a_bundle_and_one_bundle_is_for_one_file() {
         let (stdin, file) = (FileArgument::parse("-"), FileArgument::parse("a"));
         let one = std::slice::from_ref(&stdin);
-        assert_eq!(pairs(one, None, &[]), Err(PairError::Nameless));
-        assert!(pairs(one, Some(&stdin), &[]).is_ok());
+        let none = Outputs::default();
+        assert_eq!(pairs(one, &none, &[]), Err(PairError::Nameless));
+        assert!(pairs(one, &stdin.clone().into(), &[]).is_ok());
         let both = [stdin, file.clone()];
-        assert_eq!(pairs(&both, Some(&file), &[]), Err(PairError::OneBundle { files: 2 }));
-        assert_eq!(pairs(&[], None, &[]), Err(PairError::NoFile));
+        let error = pairs(&both, &file.into(), &[]).unwrap_err();
+        assert_eq!(error, PairError::OneBundle { flag: "--bundle", files: 2 });
+        assert_eq!(pairs(&[], &none, &[]), Err(PairError::NoFile));
+    }
+
+    #[test]
+    fn no_output_overwrites_another_one_or_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, output) = (directory.path().join("a"), directory.path().join("a.sig"));
+        let files = [FileArgument::parse(&file)];
+        let of = |signature: &Path, certificate: &Path| Outputs {
+            signature: Some(signature.to_owned()),
+            certificate: Some(certificate.to_owned()),
+            ..Outputs::default()
+        };
+        assert!(pairs(&files, &of(&output, &directory.path().join("a.pem")), &[]).is_ok());
+        let twice = pairs(&files, &of(&output, &output), &[]).unwrap_err().to_string();
+        assert!(twice.starts_with("--output-certificate would overwrite --output-sig"), "{twice}");
+        let itself = pairs(&files, &of(&file, &output), &[]).unwrap_err().to_string();
+        assert!(itself.starts_with("--output-signature would overwrite the file"), "{itself}");
     }
 }

@@ -1,7 +1,7 @@
 //! Signing files.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use host::FileError;
 use keys::KeyAlgorithm;
@@ -10,25 +10,26 @@ use signer::{FileDigest, FileHasher, ForeignFormat, Session, Signed};
 
 use crate::file::argument::FileArgument;
 use crate::file::error::Error;
+use crate::file::outputs::Outputs;
 use crate::file::write::{check_writable, write_atomically};
 use crate::signed::SignatureReport;
 
-/// A file that was read and whose bundle can be written: everything that can be known before a
+/// A file that was read and whose signature can be written: everything that can be known before a
 /// service is asked.
 #[derive(Clone, Debug)]
 pub struct FileToSign {
     file: FileArgument,
-    bundle: FileArgument,
+    outputs: Outputs,
     digest: FileDigest,
 }
 
 impl FileToSign {
-    /// Reads `file` once, as a stream. Its bundle will go to `bundle`.
+    /// Reads `file` once, as a stream. Its signature will go to `outputs`: a bundle, say.
     ///
     /// # Errors
     /// [`Error::Read`], [`Error::Write`] and [`Error::Content`].
-    pub async fn read(file: FileArgument, bundle: FileArgument) -> Result<Self, Error> {
-        Self::read_for(KeyAlgorithm::EcdsaP256, file, bundle).await
+    pub async fn read(file: FileArgument, outputs: impl Into<Outputs>) -> Result<Self, Error> {
+        Self::read_for(KeyAlgorithm::EcdsaP256, file, outputs).await
     }
 
     /// As [`read`](Self::read), to be signed by a key of the kind `algorithm`. Keys of RSA sign
@@ -39,15 +40,15 @@ impl FileToSign {
     pub async fn read_for(
         algorithm: KeyAlgorithm,
         file: FileArgument,
-        bundle: FileArgument,
+        outputs: impl Into<Outputs>,
     ) -> Result<Self, Error> {
-        Self::hash(algorithm, file, bundle, FileHasher::finish).await
+        Self::hash(algorithm, file, outputs.into(), FileHasher::finish).await
     }
 
     async fn hash(
         algorithm: KeyAlgorithm,
         file: FileArgument,
-        bundle: FileArgument,
+        outputs: Outputs,
         finish: impl FnOnce(FileHasher) -> Result<FileDigest, ForeignFormat> + Send + 'static,
     ) -> Result<Self, Error> {
         let path = file.as_path().to_owned();
@@ -56,8 +57,10 @@ impl FileToSign {
             if !file.is_standard() && !file.as_path().exists() {
                 return Err(failed(io::ErrorKind::NotFound.into()).into());
             }
-            if let FileArgument::File(path) = &bundle {
-                check_writable(path).map_err(|error| cannot_write(path, error))?;
+            for (_, output) in outputs.files() {
+                if let FileArgument::File(path) = &output {
+                    check_writable(path).map_err(|error| cannot_write(path, error))?;
+                }
             }
             let mut hasher = FileHasher::for_key(algorithm);
             file.feed(|chunk| hasher.update(chunk)).map_err(failed)?;
@@ -68,7 +71,7 @@ impl FileToSign {
                 let source = FileError::TooLarge { path: path.clone(), cap: MESSAGE_CAP };
                 return Err(Error::Whole { file: path, source });
             }
-            Ok(Self { file, bundle, digest })
+            Ok(Self { file, outputs, digest })
         };
         let done = host::off_thread(work).await;
         done.unwrap_or_else(|source| Err(FileError::from_io(&path, source).into()))
@@ -84,18 +87,21 @@ impl FileToSign {
     /// # Errors
     /// [`Error::Signing`].
     pub async fn sign(&self, session: &Session) -> Result<SignedFile, Error> {
-        let signed = session.sign_file(&self.digest).await.map_err(|source| {
+        let failed = |source| {
             let file = self.file.as_path().to_owned();
             Error::Signing { file, source: Box::new(source) }
-        })?;
-        let bundle_json = signed.bundle.to_json();
-        Ok(SignedFile { target: self.clone(), signed, bundle_json })
+        };
+        let signed = session.sign_file(&self.digest).await.map_err(failed)?;
+        let bundle_json = self.outputs.bundle_text(&signed).map_err(failed)?;
+        let parts = self.outputs.parts(&signed).map_err(failed)?;
+        let parts = parts.into_iter().map(|(path, text)| (path.to_owned(), text)).collect();
+        Ok(SignedFile { target: self.clone(), signed, bundle_json, parts })
     }
 }
 
 /// What switches a check off. Every use of it deserves a warning.
 pub mod danger {
-    use super::{Error, FileArgument, FileToSign, KeyAlgorithm};
+    use super::{Error, FileArgument, FileToSign, KeyAlgorithm, Outputs};
 
     /// As [`FileToSign::read_for`], whatever the content is: its signature may be usable as one of
     /// another kind.
@@ -105,10 +111,10 @@ pub mod danger {
     pub async fn any_content(
         algorithm: KeyAlgorithm,
         file: FileArgument,
-        bundle: FileArgument,
+        outputs: impl Into<Outputs>,
     ) -> Result<FileToSign, Error> {
         let finish = |hasher| Ok(signer::danger::finish(hasher));
-        FileToSign::hash(algorithm, file, bundle, finish).await
+        FileToSign::hash(algorithm, file, outputs.into(), finish).await
     }
 }
 
@@ -122,32 +128,46 @@ pub struct SignedFile {
     pub signed: Signed,
     /// The bundle: JSON of one line.
     pub bundle_json: String,
+    /// What goes to other files.
+    parts: Vec<(PathBuf, String)>,
 }
 
 impl SignedFile {
-    /// Where the bundle goes.
-    pub fn bundle(&self) -> &FileArgument {
-        &self.target.bundle
+    /// Where the bundle goes, if one is written.
+    pub fn bundle(&self) -> Option<&FileArgument> {
+        self.target.outputs.bundle.as_ref()
     }
 
-    /// Writes the bundle to its file. One that goes to stdout is left to the program.
+    /// The first file that is written: the bundle, if there is one.
+    pub fn output(&self) -> String {
+        self.target.outputs.first().map_or_else(String::new, |file| file.to_string())
+    }
+
+    /// Writes the signature to its files. A bundle that goes to stdout is left to the program.
     ///
     /// # Errors
     /// [`Error::Write`].
     pub fn write(&self) -> Result<(), Error> {
-        let FileArgument::File(path) = self.bundle() else { return Ok(()) };
-        let written = write_atomically(path, self.bundle_json.as_bytes());
-        written.map_err(|error| cannot_write(path, error))
+        let bundle = match self.bundle() {
+            Some(FileArgument::File(path)) => Some((path, &self.bundle_json)),
+            _ => None,
+        };
+        for (path, text) in self.parts.iter().map(|(path, text)| (path, text)).chain(bundle) {
+            let written = write_atomically(path, text.as_bytes());
+            written.map_err(|error| cannot_write(path, error))?;
+        }
+        Ok(())
     }
 
     /// What `ambisign sign-blob --output json` prints.
     pub fn report(&self) -> FileSigningReport {
-        let bundle_digest = keys::Digest::sha256(self.bundle_json.as_bytes()).to_hex();
+        let digest = keys::Digest::sha256(self.bundle_json.as_bytes()).to_hex();
+        let bundle = self.bundle();
         FileSigningReport {
             file: self.target.file.to_string(),
             digest: self.target.digest.digest().to_string(),
-            bundle: self.target.bundle.to_string(),
-            bundle_digest: format!("sha256:{bundle_digest}"),
+            bundle: bundle.map(ToString::to_string),
+            bundle_digest: bundle.map(|_| format!("sha256:{digest}")),
             signature: SignatureReport::new(&self.signed),
         }
     }
@@ -161,10 +181,12 @@ pub struct FileSigningReport {
     pub file: String,
     /// Its digest.
     pub digest: String,
-    /// Where the bundle is.
-    pub bundle: String,
+    /// Where the bundle is, if one is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<String>,
     /// The digest of the bundle.
-    pub bundle_digest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundle_digest: Option<String>,
     /// What is reported of any signature.
     #[serde(flatten)]
     pub signature: SignatureReport,

@@ -5,17 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bundle::proto_json::Message;
-use bundle::{Bundle, SIZE_CAP};
-use host::FileError;
+use bundle::proto_json::{Message, decode_base64};
+use bundle::{Bundle, Envelope, LogEntry, SIZE_CAP, Statement};
+use host::{Env, FileError};
 use keys::{Digest, HashAlgorithm};
 use trust_root::TrustedRoot;
-use verify::{LegacySignature, Policy, Verified};
+use verify::{LegacySignature, Policy, Purpose, Verified};
 use x509::Certificate;
 
 use crate::file::argument::FileArgument;
 use crate::file::artifact::Artifact;
-use crate::file::error::Error;
+use crate::file::error::{Error, Missing};
 use crate::file::paths::{bundle_path, older_bundle_path};
 
 /// A signature of a file: a Sigstore bundle, or what cosign wrote before there were bundles.
@@ -83,6 +83,42 @@ impl FileSignature {
         Ok(Self { name: "signature".to_owned(), content: Content::Legacy(Arc::new(legacy)) })
     }
 
+    /// A detached signature in files: `signature` names one, or is the signature itself in base64, as
+    /// cosign accepts it; the certificate and the timestamp are as in [`detached`](Self::detached).
+    ///
+    /// # Errors
+    /// [`Error::Read`] and [`Error::Detached`].
+    pub async fn in_files(
+        signature: &str,
+        certificate: Option<&Path>,
+        timestamp: Option<&Path>,
+        env: &dyn Env,
+    ) -> Result<Self, Error> {
+        let bytes = match env.read(Path::new(signature), SIZE_CAP).await {
+            Err(_) if decode_base64(signature).is_some() => signature.into(),
+            read => read?,
+        };
+        let read = async |path: Option<&Path>| match path {
+            Some(path) => env.read(path, SIZE_CAP).await.map(Some),
+            None => Ok(None),
+        };
+        let (certificate, timestamp) = (read(certificate).await?, read(timestamp).await?);
+        let read = Self::detached(bytes, certificate, timestamp).await;
+        read.map_err(|error| Error::Detached(Box::new(error)))
+    }
+
+    /// An envelope (DSSE, JSON) with an attestation, and the certificate of the signer (PEM; none for
+    /// a known key).
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    pub fn attested(envelope: &[u8], certificate: Option<&[u8]>) -> Result<Self, verify::Error> {
+        let pem = certificate.map(|it| String::from_utf8_lossy(it).into_owned());
+        let certificate = pem.map(|pem| ("dev.sigstore.cosign/certificate".to_owned(), pem));
+        let legacy = LegacySignature::attestation(envelope, &certificate.into_iter().collect())?;
+        Ok(Self { name: "attestation".to_owned(), content: Content::Legacy(Arc::new(legacy)) })
+    }
+
     /// Reads the bundle in `file`.
     ///
     /// # Errors
@@ -103,13 +139,13 @@ impl FileSignature {
     /// Reads the signature of `artifact`: `bundle`, or the bundle beside the file.
     ///
     /// # Errors
-    /// [`Error::NoSignature`]; [`Error::Read`] when there is neither a bundle nor the file;
-    /// [`Error::Bundle`] and [`Error::Malformed`].
+    /// [`Error::NoSignature`]; [`Error::Read`] when there is neither a bundle nor the file, or the
+    /// bundle cannot be read; [`Error::Malformed`].
     pub async fn of(artifact: &Artifact, bundle: Option<&FileArgument>) -> Result<Self, Error> {
         let (path, bytes) = read(artifact, bundle).await?;
         match Self::parse_apart(&path, bytes).await {
             Err(Error::Malformed { path, source, .. }) => {
-                let swapped = is_bundle(artifact).await;
+                let swapped = Self::is_bundle(artifact).await;
                 Err(Error::Malformed { path, swapped, source })
             }
             parsed => parsed,
@@ -143,6 +179,69 @@ impl FileSignature {
         }
     }
 
+    /// The log entries, not verified.
+    pub(crate) fn log_entries(&self) -> &[LogEntry] {
+        match &self.content {
+            Content::Bundle(bundle, _) => bundle.log_entries(),
+            Content::Legacy(legacy) => legacy.log_entries(),
+        }
+    }
+
+    /// The envelope of an attestation.
+    pub(crate) fn envelope(&self) -> Option<&Envelope> {
+        match &self.content {
+            Content::Bundle(bundle, _) => match bundle.content() {
+                bundle::Content::Envelope(envelope) => Some(envelope),
+                bundle::Content::Message { .. } => None,
+            },
+            Content::Legacy(legacy) => legacy.envelope(),
+        }
+    }
+
+    /// The raw signature.
+    pub(crate) fn signature(&self) -> &[u8] {
+        match &self.content {
+            Content::Bundle(bundle, _) => bundle.signature(),
+            Content::Legacy(legacy) => legacy.signature(),
+        }
+    }
+
+    /// The same with this log entry, of a signature that came without a bundle.
+    pub(crate) fn with_log_entry(mut self, entry: LogEntry) -> Self {
+        if let Content::Legacy(legacy) = self.content {
+            let logged = (*legacy).clone().with_log_entries(vec![entry]);
+            self.content = Content::Legacy(Arc::new(logged));
+        }
+        self
+    }
+
+    /// Whether it may be about the artifact, by the digests that it names; they are not verified.
+    pub(crate) fn may_be_about(&self, artifact: &verify::Artifact<'_>) -> bool {
+        match &self.content {
+            Content::Bundle(bundle, _) => verify::may_be_about(bundle, artifact),
+            Content::Legacy(_) => true,
+        }
+    }
+
+    /// What it is, by the predicate type of its statement, where that is not what `policy` is about.
+    pub(crate) fn other_purpose(&self, policy: &Policy) -> Option<String> {
+        let Some(envelope) = self.envelope() else {
+            let is_file = *policy.purpose() == Purpose::FileSignature;
+            return (!is_file).then(|| "a signature of the file".to_owned());
+        };
+        let statement = Statement::parse(&envelope.payload).ok()?;
+        let predicate_type = statement.predicate_type();
+        let is_it = policy.purpose().predicate_type() == Some(predicate_type);
+        (!is_it).then(|| predicate_type.to_owned())
+    }
+
+    /// Whether what should be verified is a bundle: the two were swapped.
+    pub(crate) async fn is_bundle(artifact: &Artifact) -> bool {
+        let Artifact::File(file @ FileArgument::File(_)) = artifact else { return false };
+        let Ok(bytes) = file.read(SIZE_CAP).await else { return false };
+        host::off_thread(move || Bundle::from_json(&bytes).is_ok()).await.unwrap_or(false)
+    }
+
     pub(crate) fn judge(
         &self,
         artifact: &verify::Artifact<'_>,
@@ -170,13 +269,13 @@ async fn read(
         match candidate.read(SIZE_CAP).await {
             Ok(bytes) => return Ok((candidate.as_path().to_owned(), bytes)),
             Err(error @ FileError::NotFound { .. }) => _ = missing.get_or_insert(error),
-            Err(error) => return Err(Error::Bundle(error)),
+            Err(error) => return Err(error.into()),
         }
     }
     let file = name.to_owned();
     match missing {
         Some(source) if bundle.is_some() || !is_missing(artifact) => {
-            Err(Error::NoSignature { file, source })
+            Err(Error::NoSignature { file, source: Missing::File(source) })
         }
         _ => Err(FileError::NotFound { path: file }.into()),
     }
@@ -184,11 +283,4 @@ async fn read(
 
 fn is_missing(artifact: &Artifact) -> bool {
     matches!(artifact, Artifact::File(FileArgument::File(path)) if !path.exists())
-}
-
-async fn is_bundle(artifact: &Artifact) -> bool {
-    let Artifact::File(file @ FileArgument::File(_)) = artifact else { return false };
-    let bytes = file.read(SIZE_CAP).await;
-    let Ok(bytes) = bytes else { return false };
-    host::off_thread(move || Bundle::from_json(&bytes).is_ok()).await.unwrap_or(false)
 }
