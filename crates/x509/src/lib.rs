@@ -11,6 +11,7 @@ pub mod oid;
 mod p521;
 mod path;
 mod raw;
+mod remembered;
 mod sct;
 mod sets;
 
