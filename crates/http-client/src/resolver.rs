@@ -9,9 +9,9 @@ use host::BoxFuture;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use tower_service::Service;
 
-/// The system's resolver, except that `localhost` and the names below it are this machine and nobody
-/// is asked (RFC 6761, 6.3): what may travel in clear to `localhost` must not leave the machine
-/// because a name server says so, and a root directory without `/etc/hosts` has services as well.
+/// The system's resolver. `localhost` and the names below it are resolved to the loopback addresses
+/// without a query (RFC 6761, 6.3). A name server can therefore not lead a request in clear to another
+/// machine, and `localhost` is resolved without `/etc/hosts` too.
 #[derive(Clone)]
 pub(crate) struct Resolver(GaiResolver);
 

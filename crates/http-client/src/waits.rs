@@ -36,7 +36,7 @@ impl Waits {
         TASK.scope(name.to_owned(), work).await
     }
 
-    /// The running task, or the program where there is no task, waits for `what`.
+    /// Records that the running task waits for `what`. Outside of a task, the program waits for it.
     pub fn wait_for(&self, what: &str) {
         let mut state = self.state();
         if let Ok(Some(waiting)) = TASK.try_with(|task| state.unfinished.get_mut(task)) {

@@ -253,7 +253,7 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(125);
         let summary = batch.summary(now);
         assert_eq!(summary, "signed 1, skipped 0, failed 0, not done 2, in 2 m 5 s");
-        let lines = batch.fail_the_rest(&FailedImage::new("", "there is no identity", &[], 1));
+        let lines = batch.fail_the_rest(&FailedImage::new("", "no identity was found", &[], 1));
         assert!(lines[0].contains("r.example/a") && lines[1].contains("r.example/b"), "{lines:?}");
         assert_eq!((batch.count(End::Failed), batch.progress()), (2, "3/3".to_owned()));
     }

@@ -26,7 +26,7 @@ pub struct Converter {
     logged: bool,
 }
 
-/// Why there is no bundle.
+/// Why the files could not be converted into a bundle.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConvertError {

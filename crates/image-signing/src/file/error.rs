@@ -77,7 +77,7 @@ pub enum Error {
         /// Which check.
         source: Box<verify::Error>,
     },
-    /// The signature could not be made, or there is no identity to sign with.
+    /// Signing failed, or no identity was found.
     #[error("{} was not signed", file.display())]
     Signing {
         /// The file.
@@ -108,7 +108,7 @@ pub enum Error {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Missing {
-    /// There is no bundle.
+    /// The bundle was not found, or could not be read.
     #[error(transparent)]
     File(FileError),
     /// There are bundles, and none is about the file for this purpose.

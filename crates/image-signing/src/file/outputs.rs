@@ -52,9 +52,9 @@ impl Outputs {
     /// Refuses services whose signatures could not be written so, before anything is signed.
     ///
     /// # Errors
-    /// [`SigningError::Unverifiable`]: the log is of a version whose entries the earlier format does
-    /// not hold, or of which nobody can look up the entry of a lone signature; or there is no
-    /// timestamp authority to give the timestamp.
+    /// [`SigningError::Unverifiable`]: a Rekor v2 log is configured. The earlier format cannot hold its
+    /// entries, and a verifier of a detached signature cannot look them up. Or a timestamp file is
+    /// asked for, and no timestamp authority is configured.
     pub fn check(&self, services: &Services) -> Result<(), SigningError> {
         if self.timestamp.is_some() && services.timestamp_authorities.is_empty() {
             return Err(no_timestamp());
@@ -94,6 +94,6 @@ impl Outputs {
 }
 
 fn no_timestamp() -> SigningError {
-    let reason = "there is no timestamp authority whose timestamp could be written to a file";
+    let reason = "a timestamp file is asked for, and no timestamp authority is configured";
     SigningError::Unverifiable { reason: reason.to_owned() }
 }
