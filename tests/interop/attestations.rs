@@ -59,3 +59,67 @@ fn we_verify_cosigns_attestation_of_an_image() {
     let verify = interop.ambisign("verify-attestation").args(["--type", "spdxjson", &image]);
     verify.args(signer.policy()).run().succeeds();
 }
+
+/// What cosign finds of the type `vuln`, by the job: the envelopes that it prints.
+fn found_by_cosign(interop: &Interop, image: &str, extra: &[&str]) -> usize {
+    let verify = interop.cosign("verify-attestation").args(["--type", "vuln"]).args(extra);
+    let found = verify.args(interop.identity(Signer::Job).policy()).arg(image).run().succeeds();
+    found.stdout.lines().filter(|line| line.contains("\"payload\"")).count()
+}
+
+#[test]
+fn cosign_and_oras_find_one_attestation_where_ours_replaced_the_others() {
+    for store in [RegistryKind::ReferrersApi, RegistryKind::FallbackTag] {
+        let Some(interop) = Interop::new(store, RekorVersion::V1) else { return };
+        let image = interop.image("demo/replaced");
+        let predicate = interop.write("p.json", r#"{"scanner":{}}"#);
+        let attest = |program: harness::Program, kind: &str| {
+            program.args(["--type", kind, "--predicate"]).arg(&predicate).arg(&image)
+        };
+        let ours = |kind: &str| attest(interop.ambisign_as(Signer::Job, "attest"), kind);
+        // One of cosign's, too, is replaced.
+        attest(interop.cosign_as(Signer::Job, "attest"), "vuln").run().succeeds();
+        ours("vuln").run().succeeds();
+        attest(interop.ambisign_as(Signer::Workload, "attest"), "vuln").run().succeeds();
+        assert_eq!(found_by_cosign(&interop, &image, &[]), 2);
+        // Others attest other types meanwhile, and lose nothing.
+        let others: Vec<_> = ["spdx", "cyclonedx", "link", "openvex"]
+            .into_iter()
+            .map(|kind| (kind, ours(kind).spawn()))
+            .collect();
+        ours("vuln").arg("--replace").run().succeeds();
+        for (kind, other) in others {
+            assert!(other.wait_with_output().unwrap().status.success(), "{kind}");
+            let verify = interop.cosign("verify-attestation").args(["--type", kind, &image]);
+            verify.args(interop.identity(Signer::Job).policy()).run().succeeds();
+        }
+        assert_eq!(found_by_cosign(&interop, &image, &[]), 1);
+        // That of the workload stays: another signer made it.
+        assert_eq!(interop.discover(&image, None).len(), 6);
+        let verify = interop.ambisign("verify-attestation").args(["--type", "vuln", &image]);
+        let found = verify.args(interop.identity(Signer::Job).policy()).run().succeeds();
+        assert_eq!(found.stdout.matches("\"payload\"").count(), 1, "{found:#?}");
+    }
+}
+
+#[test]
+fn cosign_finds_one_attestation_under_its_earlier_tag_where_ours_replaced_the_others() {
+    let Some(interop) = Interop::new(RegistryKind::FallbackTag, RekorVersion::V1) else { return };
+    let image = interop.image("demo/replaced");
+    let predicate = interop.write("p.json", r#"{"scanner":{}}"#);
+    let attest = |kind: &str, flags: &[&str]| {
+        let attest = interop.ambisign_as(Signer::Job, "attest").args(["--type", kind]);
+        let attest = attest.args(["--new-bundle-format=false"]).args(flags).arg("--predicate");
+        attest.arg(&predicate).arg(&image).run().succeeds();
+    };
+    let count = || found_by_cosign(&interop, &image, &["--new-bundle-format=false"]);
+    attest("vuln", &[]);
+    attest("spdx", &[]);
+    attest("vuln", &[]);
+    assert_eq!(count(), 2);
+    attest("vuln", &["--replace"]);
+    assert_eq!(count(), 1);
+    let verify = interop.cosign("verify-attestation").args(["--type", "spdx", &image]);
+    let verify = verify.arg("--new-bundle-format=false");
+    verify.args(interop.identity(Signer::Job).policy()).run().succeeds();
+}

@@ -127,3 +127,47 @@ fn what_cannot_be_attested_is_refused_before_anything_is_logged() {
     let first = setup.job().args(["sign", "-o", "json", &image]).run().ends(0);
     assert_eq!(first.json()[0]["log_index"], 0, "something was logged before");
 }
+
+/// What `verify-attestation` prints of `image`, by the identity of the job.
+fn reviews(setup: &Setup, image: &str, kind: &str) -> Vec<String> {
+    let verify = setup.program().args(["verify-attestation", "--type", kind, image]);
+    let printed = verify.args(setup.by_job()).run().ends(0);
+    let predicate = |envelope: &Value| {
+        let payload = STANDARD.decode(envelope["payload"].as_str().unwrap()).unwrap();
+        let statement: Value = serde_json::from_slice(&payload).unwrap();
+        statement["predicate"]["n"].to_string()
+    };
+    printed.json().iter().map(predicate).collect()
+}
+
+#[test]
+fn an_attestation_replaces_those_of_its_type_by_its_signer_and_no_others() {
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    let attest = |program: harness::Program, kind: &str, n: u32, flags: &[&str]| {
+        let file = setup.write(&format!("{n}.json"), format!(r#"{{"n":{n}}}"#));
+        let attest = program.args(["attest", "-o", "json", "--type", kind, "--predicate"]);
+        attest.arg(file).args(flags).arg(&image).run().ends(0).json().remove(0)
+    };
+    for earlier in [&[] as &[&str], &["--new-bundle-format=false"]] {
+        attest(setup.job(), "spdx", 1, earlier);
+        attest(setup.job(), "spdx", 2, earlier);
+        attest(setup.job(), "vuln", 3, earlier);
+        attest(setup.workload(), "spdx", 4, earlier);
+        let with = [earlier, &["--replace"]].concat();
+        let report = attest(setup.job(), "spdx", 5, &with);
+        assert_eq!(report["replaced"].as_array().unwrap().len(), 2, "{report}");
+        let formats = if earlier.is_empty() { "bundle" } else { "legacy" };
+        let count = |policy: [String; 4], kind: &str| {
+            let verify = setup.program().args(["verify-attestation", "--type", kind, &image]);
+            let verify = verify.args(["--signature-format", formats]).args(policy);
+            verify.run().ends(0).json().len()
+        };
+        assert_eq!(count(setup.by_job(), "spdx"), 1);
+        assert_eq!(count(setup.by_job(), "vuln"), 1);
+        assert_eq!(count(setup.by_workload(), "spdx"), 1);
+    }
+    assert_eq!(reviews(&setup, &image, "spdx"), ["5"]);
+    let first = attest(setup.job(), "https://example.com/p", 6, &["--replace"]);
+    assert!(first.get("replaced").is_none(), "there was nothing to replace: {first}");
+}

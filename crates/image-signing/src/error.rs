@@ -94,6 +94,8 @@ pub enum Error {
 pub enum Action {
     /// To inspect it.
     Inspect,
+    /// To take away the attestations that a new one, which is attached, replaces.
+    Replace,
     /// To sign it.
     Sign,
     /// To verify it.
@@ -104,6 +106,9 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Inspect => "could not be inspected",
+            Self::Replace => {
+                "was attested, but the attestations that this one replaces could not be removed"
+            }
             Self::Sign => "was not signed",
             Self::Verify => "could not be verified",
         })

@@ -35,6 +35,7 @@ mod public_key_error;
 mod refusal;
 mod registry_login;
 mod remote_key;
+mod replace;
 mod report;
 mod reserved;
 mod run;

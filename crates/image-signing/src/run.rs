@@ -57,6 +57,7 @@ pub struct Preparation {
     fail_fast: bool,
     later: bool,
     claim: Option<Claim>,
+    replace: bool,
 }
 
 impl Preparation {
@@ -64,7 +65,13 @@ impl Preparation {
     /// not found, whether the session begins only after the images were found (because a person is
     /// asked), and what is attested; without it the images are signed.
     pub fn new(skip_signed: bool, fail_fast: bool, later: bool, claim: Option<Claim>) -> Self {
-        Self { skip_signed, fail_fast, later, claim }
+        Self { skip_signed, fail_fast, later, claim, replace: false }
+    }
+
+    /// Whether older attestations are replaced: see [`ImageSigner::replace_older`].
+    #[must_use]
+    pub fn replace(self, replace: bool) -> Self {
+        Self { replace, ..self }
     }
 }
 
@@ -181,7 +188,10 @@ impl<'a> Run<'a> {
         }
         let session = session?;
         session.prepare().await?;
-        let signer = with_claim::<E>(&signer, how, &session, env).await?;
+        let mut signer = with_claim::<E>(&signer, how, &session, env).await?;
+        if how.replace {
+            signer = signer.replace_older(&session).await?;
+        }
         Ok(Some(Ready { session, signer, targets }))
     }
 

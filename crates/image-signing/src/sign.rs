@@ -1,6 +1,6 @@
 //! Signing images, or attesting something of them: found first, then signed, then attached.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use oci_push::{Registry, Resolved};
 use signer::Session;
-use verify::{Formats, Purpose};
+use verify::{Formats, Policy, Purpose};
 
 use crate::attestation::Attestation;
 use crate::earlier::{self, Layer};
@@ -18,6 +18,7 @@ use crate::error::{Action, Error};
 use crate::event::{Event, Listener};
 use crate::image::{Image, Parts, Target};
 use crate::known::Known;
+use crate::replace::Replacing;
 use crate::reserved::is_reserved;
 use crate::several::Jobs;
 use crate::signed::SignedImage;
@@ -35,6 +36,7 @@ pub struct ImageSigner {
     attach: bool,
     earlier: bool,
     known: Option<Arc<Known>>,
+    replacing: Option<Arc<Replacing>>,
     jobs: Jobs,
     /// As many signatures are attached at once as there are jobs.
     attaching: Arc<Semaphore>,
@@ -59,6 +61,7 @@ impl ImageSigner {
             attach: true,
             earlier: false,
             known: None,
+            replacing: None,
             jobs: Jobs::default(),
             attaching: Arc::new(Semaphore::new(Jobs::default().at_once())),
             listener: Arc::new(|_| ()),
@@ -121,6 +124,33 @@ impl ImageSigner {
     /// # Errors
     /// As of [`Session::expectation`].
     pub async fn skip_signed(self, session: &Session) -> Result<Self, signer::Error> {
+        let policy = self.expectation(session).await?;
+        let attestation = match &self.content {
+            Content::Attestation(attestation) => Some(attestation.clone()),
+            Content::Signature(_) => None,
+        };
+        let known = Known::new(self.registry.clone(), session.signer(), policy, attestation);
+        Ok(Self { known: Some(Arc::new(known)), ..self })
+    }
+
+    /// Takes away, once a new attestation is attached, those that it replaces: of the same predicate
+    /// type, by the identity or key of `session`, in the same format, which the image carried before
+    /// the new one was signed. Those of others stay. Call it after what is attested is set; signatures
+    /// replace nothing.
+    ///
+    /// # Errors
+    /// As of [`Session::expectation`].
+    pub async fn replace_older(self, session: &Session) -> Result<Self, signer::Error> {
+        let Content::Attestation(attestation) = &self.content else { return Ok(self) };
+        let policy = self.expectation(session).await?;
+        let (registry, signer) = (self.registry.clone(), session.signer());
+        let predicate_type = attestation.predicate_type();
+        let replacing = Replacing::new(registry, signer, policy, self.formats(), predicate_type);
+        Ok(Self { replacing: Some(Arc::new(replacing)), ..self })
+    }
+
+    /// What someone demands who expects what is to be signed, of `session`.
+    async fn expectation(&self, session: &Session) -> Result<Policy, signer::Error> {
         let (purpose, annotations) = match &self.content {
             Content::Signature(annotations) => (Purpose::ImageSignature, Some(annotations)),
             Content::Attestation(attestation) => {
@@ -128,17 +158,15 @@ impl ImageSigner {
                 (Purpose::Attestation { predicate_type }, None)
             }
         };
-        let formats = if self.earlier { Formats::Legacy } else { Formats::Bundle };
-        let mut policy = session.expectation(purpose).await?.formats(formats);
+        let mut policy = session.expectation(purpose).await?.formats(self.formats());
         for (name, value) in annotations.into_iter().flatten() {
             policy = policy.annotation(name, value);
         }
-        let attestation = match &self.content {
-            Content::Attestation(attestation) => Some(attestation.clone()),
-            Content::Signature(_) => None,
-        };
-        let known = Known::new(self.registry.clone(), session.signer(), policy, attestation);
-        Ok(Self { known: Some(Arc::new(known)), ..self })
+        Ok(policy)
+    }
+
+    fn formats(&self) -> Formats {
+        if self.earlier { Formats::Legacy } else { Formats::Bundle }
     }
 
     /// Calls `listener` with each step.
@@ -206,10 +234,14 @@ impl ImageSigner {
             return Ok(SignedImage::new(target.clone(), signed).in_earlier_format(layer));
         }
         let statement = self.content.statement(target.resolved())?;
+        let older = match &self.replacing {
+            Some(replacing) if self.attach => replacing.older(target).await?,
+            _ => BTreeSet::new(),
+        };
         let signed = session.sign_statement(&statement).await.map_err(failed)?;
         let layer = self.earlier.then(|| earlier::attestation(&signed, statement.predicate_type()));
         let layer = layer.transpose().map_err(failed)?;
-        let signed = SignedImage::new(target.clone(), signed);
+        let signed = SignedImage { older, ..SignedImage::new(target.clone(), signed) };
         Ok(match layer {
             Some(layer) => signed.in_earlier_format(layer),
             None => signed,
@@ -219,21 +251,32 @@ impl ImageSigner {
     /// Attaches a signature that [`sign`](Self::sign) made.
     ///
     /// # Errors
-    /// [`Error::NotAttached`], which holds the signature.
+    /// [`Error::NotAttached`], which holds the signature. [`Error::Registry`] when it is attached, and
+    /// what it replaces could not be taken away.
     pub async fn attach_signature(&self, mut signed: SignedImage) -> Result<SignedImage, Error> {
         (self.listener)(&Event::Attaching(&signed));
         let _turn = self.attaching.acquire().await;
         let (image, bundle) = (signed.target.resolved(), signed.bundle_json.as_bytes());
         let attached = match &signed.layer {
             Some(Layer { kind, payload, annotations }) => {
-                self.registry.attach_legacy(image, *kind, payload, annotations).await
+                let older = &signed.older;
+                self.registry.replace_legacy(image, *kind, payload, annotations, older).await
             }
             None => self.registry.attach(image, bundle, &BTreeMap::new()).await,
         };
         match attached {
             Ok(attached) => {
-                signed.attached = Some(attached);
+                let retires = signed.layer.is_none() && !signed.older.is_empty();
+                let attached = signed.attached.insert(attached).clone();
                 (self.listener)(&Event::Attached(&signed));
+                if retires {
+                    let retired = self.registry.retire(image, &attached, &signed.older).await;
+                    let image = signed.target.name().to_owned();
+                    let failed = |source| (Action::Replace, Box::new(source));
+                    if let Err((action, source)) = retired.map_err(failed) {
+                        return Err(Error::Registry { image, action, source });
+                    }
+                }
                 Ok(signed)
             }
             Err(source) => {

@@ -1,6 +1,8 @@
 //! A signature that was made, and what a program reports of it.
 
-use oci_push::Attached;
+use std::collections::BTreeSet;
+
+use oci_push::{Attached, Digest};
 use serde::Serialize;
 use signer::Signed;
 
@@ -22,12 +24,14 @@ pub struct SignedImage {
     pub attached: Option<Attached>,
     /// What is stored instead of the bundle, in an earlier format.
     pub(crate) layer: Option<Layer>,
+    /// The attestations that it replaces: their manifests or, in an earlier format, their layers.
+    pub(crate) older: BTreeSet<Digest>,
 }
 
 impl SignedImage {
     pub(crate) fn new(target: Target, signed: Signed) -> Self {
         let bundle_json = signed.bundle.to_json();
-        Self { target, signed, bundle_json, attached: None, layer: None }
+        Self { target, signed, bundle_json, attached: None, layer: None, older: BTreeSet::new() }
     }
 
     pub(crate) fn in_earlier_format(self, layer: Layer) -> Self {
@@ -48,6 +52,7 @@ impl SignedImage {
             bundle_digest: format!("sha256:{bundle}"),
             attached: self.attached.as_ref().map(|attached| attached.how.as_str()),
             repository: self.attached.as_ref().map(|attached| attached.repository.to_string()),
+            replaced: self.older.iter().map(Digest::to_string).collect(),
             signature: SignatureReport::new(&self.signed),
         }
     }
@@ -67,6 +72,10 @@ pub struct SigningReport {
     pub attached: Option<&'static str>,
     /// The repository that the signature was written to; `None` when it was not attached.
     pub repository: Option<String>,
+    /// The digests of the attestations that were taken away: of their manifests or, in an earlier
+    /// format, of their layers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<String>,
     /// What is reported of any signature.
     #[serde(flatten)]
     pub signature: SignatureReport,

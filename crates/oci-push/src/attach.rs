@@ -18,7 +18,7 @@ use crate::client::{Call, Client};
 use crate::digest::Digest;
 use crate::error::{Access, Error, not_json};
 use crate::event::Event;
-use crate::listing::{Listing, Outcome};
+use crate::listing::{Listing, NOTHING, Outcome};
 use crate::locks::jittered;
 use crate::manifest::{
     BUNDLE_MEDIA_TYPE_PREFIX, CREATED_ANNOTATION, Descriptor, MANIFEST_MEDIA_TYPE,
@@ -157,6 +157,7 @@ impl Client {
             artifact_type,
             annotations,
             own: own.as_ref(),
+            older: &NOTHING,
         };
         let outcome = self.list_under_tag(&listing, list).await;
         let own = self.conclude(&listing, outcome).await?.then_some(own).flatten();

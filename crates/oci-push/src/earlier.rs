@@ -5,7 +5,7 @@
 //! erase what others wrote. A signature is therefore read back after a pause, until nothing changes,
 //! and appended again where it was lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -74,6 +74,7 @@ impl Client {
         kind: LegacyKind,
         payload: &[u8],
         annotations: &BTreeMap<String, String>,
+        older: &BTreeSet<Digest>,
     ) -> Result<Attached, Error> {
         let repository = self.signatures_of(subject.repository());
         let (suffix, media_type) = match kind {
@@ -94,7 +95,7 @@ impl Client {
         let digest = Digest::sha256(payload);
         self.put_blob(repository, &digest, Bytes::copy_from_slice(payload)).await?;
         let _alone = self.writers.hold(reference.to_string()).await;
-        let manifest = self.keep_layer(&reference, &layer).await?;
+        let manifest = self.keep_layer(&reference, &layer, older).await?;
         Ok(Attached {
             digest: manifest,
             bundle_digest: digest,
@@ -104,13 +105,23 @@ impl Client {
         })
     }
 
-    /// Adds `layer` to the manifest, makes sure that it stays there, and gives the manifest's digest.
-    async fn keep_layer(&self, reference: &Reference, layer: &Layer) -> Result<Digest, Error> {
+    /// Adds `layer` to the manifest in place of those with the digests `older`, makes sure that it
+    /// stays there, and gives the manifest's digest.
+    async fn keep_layer(
+        &self,
+        reference: &Reference,
+        layer: &Layer,
+        older: &BTreeSet<Digest>,
+    ) -> Result<Digest, Error> {
+        let is_older =
+            |it: &Layer| it != layer && older.iter().any(|old| it.digest == old.as_str());
         let (mut writes, mut failures, mut settle) = (0, 0, SHORTEST_SETTLE);
         let mut last_seen: Option<Digest> = None;
         for _ in 0..MOST_READS {
-            let read = self.read_layers(reference).await?;
-            match (read.manifest.holds(layer), read.digest) {
+            let mut read = self.read_layers(reference).await?;
+            let is_done = read.manifest.holds(layer)
+                && !read.manifest.parsed_layers().any(|it| is_older(&it));
+            match (is_done, read.digest) {
                 // Nobody wrote during the pause.
                 (true, Some(digest)) if last_seen.as_ref() == Some(&digest) => return Ok(digest),
                 (true, digest) => last_seen = digest,
@@ -119,6 +130,10 @@ impl Client {
                         break;
                     }
                     writes += 1;
+                    read.manifest.layers.retain(|raw| {
+                        let parsed = serde_json::from_str(raw.get()).ok();
+                        parsed.is_none_or(|it: Layer| it != *layer && !is_older(&it))
+                    });
                     match self.append(reference, read.manifest, layer, &read.condition).await? {
                         Put::Written(digest) => last_seen = Some(digest),
                         Put::Contended => {}

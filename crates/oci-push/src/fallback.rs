@@ -3,6 +3,7 @@
 //!
 //! Conditions are sent with a PUT; most registries ignore them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,6 +37,19 @@ pub(crate) enum Tagged {
     },
     /// Something that is not a list.
     Other { media_type: String },
+}
+
+impl Tagged {
+    /// The list without the entries of `gone`.
+    pub(crate) fn without(self, gone: &BTreeSet<Digest>) -> Result<Self, Error> {
+        let Self::Index { index, etag, digest } = self else { return Ok(self) };
+        if index.digests().is_disjoint(gone) {
+            return Ok(Self::Index { index, etag, digest });
+        }
+        let (rest, _) = index.without(gone);
+        let index = Index::parse(Bytes::from(rest)).map_err(|error| not_serialised(&error))?;
+        Ok(Self::Index { index, etag, digest })
+    }
 }
 
 impl Client {

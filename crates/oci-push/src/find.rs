@@ -149,10 +149,15 @@ impl Client {
             .buffered(AT_ONCE);
         let mut skipped = 0_usize;
         while let Some(holds) = fetched.next().await {
-            match holds {
-                Some(holds) => found.extend(holds),
-                None => skipped += 1,
-            }
+            let Some(mut holds) = holds else {
+                skipped += 1;
+                continue;
+            };
+            // The tag of an attestation that was replaced may mean the one that came instead.
+            let known = &mut found.looked.manifests;
+            holds.bundles.retain(|one| !known.contains(&one.manifest));
+            known.extend(holds.bundles.iter().map(|one| one.manifest.clone()));
+            found.extend(holds);
         }
         note_skipped(repository, skipped, left_out, found);
     }

@@ -57,6 +57,7 @@ mod registry;
 mod remove;
 mod repository;
 mod resolved;
+mod retire;
 mod selection;
 mod shortlist;
 mod token;

@@ -32,7 +32,12 @@ pub(crate) struct Listing<'a> {
     pub(crate) annotations: &'a BTreeMap<String, String>,
     /// Its own tag, if it is stored under one.
     pub(crate) own: Option<&'a OwnTag>,
+    /// Manifests that it takes the place of: they leave the list.
+    pub(crate) older: &'a BTreeSet<Digest>,
 }
+
+/// For a signature that takes nobody's place.
+pub(crate) static NOTHING: BTreeSet<Digest> = BTreeSet::new();
 
 /// The list as it was read, and when it was asked for.
 pub(crate) struct Read {
@@ -89,7 +94,7 @@ impl Client {
         first: Read,
         own_tag_seen: &mut bool,
     ) -> Result<(), Error> {
-        let Listing { repository, subject, referrer, .. } = *listing;
+        let Listing { repository, subject, referrer, older, .. } = *listing;
         let reference = tag_reference(repository, subject)?;
         let own_entry = entry(referrer, listing.artifact_type, listing.annotations)?;
         let began = first.asked;
@@ -113,10 +118,12 @@ impl Client {
                 Tagged::Index { index, digest, .. } => (index.digests(), Some(digest.clone())),
                 _ => (BTreeSet::new(), None),
             };
-            present = listed.contains(&referrer.digest);
+            let outdated = !listed.is_disjoint(older);
+            present = listed.contains(&referrer.digest) && !outdated;
             let lacking: BTreeSet<OwnTag> = tags
                 .into_iter()
                 .filter(|tag| Some(tag) != listing.own && !tag.is_of_any(&listed))
+                .filter(|tag| !tag.is_of_any(older))
                 .filter(|tag| !matches!(others.entries.get(tag), Some(None)))
                 .collect();
             let late = *own_tag_seen && since(began, self.host.clock.now()) > LONGEST_LISTING;
@@ -165,13 +172,14 @@ impl Client {
             writes += 1;
             let added = abandoned.iter().filter_map(|tag| others.entries.get(tag)?.as_ref());
             let added = added.filter(|(digest, _)| !listed.contains(digest));
-            let own_entry = (!present).then_some(&own_entry);
+            let own_entry = (!listed.contains(&referrer.digest)).then_some(&own_entry);
             let entries = own_entry.into_iter().chain(added.map(|(_, entry)| entry));
             let entries: Vec<&RawValue> = entries.map(|entry| &**entry).collect();
-            if entries.is_empty() {
+            if entries.is_empty() && !outdated {
                 continue;
             }
-            written = match self.replace(&reference, tagged, entries).await? {
+            let rest = tagged.without(older)?;
+            written = match self.replace(&reference, rest, entries).await? {
                 Put::Written(digest) => Some(digest),
                 Put::Contended => None,
                 Put::Failed(error) => {

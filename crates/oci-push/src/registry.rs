@@ -1,6 +1,6 @@
 //! What a caller can do with a registry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -145,6 +145,22 @@ impl Registry {
         self.client.attach(subject, bundle_json, annotations).await
     }
 
+    /// Takes the manifests `older` away from `image`: [`Registry::attach`] put `newer` in their place.
+    /// Their entries leave the list under the rules that keep the newer one there, and so do their
+    /// own tags. A registry that deletes nothing has the own tag of an older one mean the newer one.
+    ///
+    /// # Errors
+    /// The registry does not delete manifests that its referrers API lists; as of
+    /// [`Registry::attach`]. What was not taken away is still found.
+    pub async fn retire(
+        &self,
+        image: &Resolved,
+        newer: &Attached,
+        older: &BTreeSet<Digest>,
+    ) -> Result<(), Error> {
+        self.client.retire(image, newer, older).await
+    }
+
     /// Attaches a signature in one of cosign's earlier formats: `payload` becomes a layer of the
     /// manifest under `sha256-<hex>.sig` or `.att`, with `annotations`. It is read back until it
     /// stays; another writer that is slow may still erase it later.
@@ -158,7 +174,22 @@ impl Registry {
         payload: &[u8],
         annotations: &BTreeMap<String, String>,
     ) -> Result<Attached, Error> {
-        self.client.attach_legacy(subject, kind, payload, annotations).await
+        self.replace_legacy(subject, kind, payload, annotations, &BTreeSet::new()).await
+    }
+
+    /// As [`Registry::attach_legacy`], in place of the layers with the digests `older`.
+    ///
+    /// # Errors
+    /// As [`Registry::attach_legacy`].
+    pub async fn replace_legacy(
+        &self,
+        subject: &Resolved,
+        kind: LegacyKind,
+        payload: &[u8],
+        annotations: &BTreeMap<String, String>,
+        older: &BTreeSet<Digest>,
+    ) -> Result<Attached, Error> {
+        self.client.attach_legacy(subject, kind, payload, annotations, older).await
     }
 
     /// Finds the bundles attached to `subject`, through the referrers API and the fallback tag.

@@ -122,7 +122,7 @@ impl Client {
     }
 
     /// Takes entries out of the list of signatures, and the list away when it is empty.
-    async fn unlist(
+    pub(crate) async fn unlist(
         &self,
         repository: &Repository,
         image: &Digest,
@@ -157,7 +157,7 @@ impl Client {
     }
 
     /// Deletes a manifest by tag or digest, if it is there; `false` if the registry cannot.
-    async fn delete(&self, repository: &Repository, name: &str) -> Result<bool, Error> {
+    pub(crate) async fn delete(&self, repository: &Repository, name: &str) -> Result<bool, Error> {
         let path = format!("manifests/{name}");
         let answer = self.call(&Call::new(Method::DELETE, repository, Access::Push, path)).await?;
         match answer.status {

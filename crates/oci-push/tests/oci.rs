@@ -29,6 +29,8 @@ mod own_tags;
 mod registries;
 #[path = "oci/resolve.rs"]
 mod resolve;
+#[path = "oci/retire.rs"]
+mod retire;
 #[path = "oci/schedules.rs"]
 mod schedules;
 #[path = "oci/serve.rs"]

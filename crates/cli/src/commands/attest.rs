@@ -26,6 +26,7 @@ pub(crate) async fn attest(flags: &AttestFlags, context: &Arc<Context>) -> Resul
         flags: &flags.images,
         annotations: &[],
         claim: Some(claim),
+        replace: flags.replace,
         upload: !flags.no_upload,
         done: "attested",
         lost: "with --no-upload the attestation would be lost",

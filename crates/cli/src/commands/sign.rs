@@ -25,6 +25,7 @@ pub(super) struct Job<'a> {
     pub(super) annotations: &'a [(String, String)],
     /// What is attested; `None`: the images are signed.
     pub(super) claim: Option<Claim>,
+    pub(super) replace: bool,
     pub(super) upload: bool,
     /// `signed` or `attested`.
     pub(super) done: &'static str,
@@ -38,6 +39,7 @@ pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<()
         flags: &flags.images,
         annotations: &flags.annotations,
         claim: None,
+        replace: false,
         upload: flags.upload,
         done: "signed",
         lost: "with --upload=false the signature would be lost",
@@ -69,6 +71,7 @@ impl Job<'_> {
         let names: Vec<_> = images.iter().map(Image::as_str).collect();
         let (claim, fail_fast) = (self.claim.clone(), flags.many.fail_fast);
         let how = Preparation::new(flags.skip_signed, fail_fast, signing.may_log_in(), claim);
+        let how = how.replace(self.replace);
         let shown = show(report, context);
         let mut run = Run::new(self.done, &images, output == Output::Json, context.clock(), &shown);
         let (begun, fail) = (signing.begin(), |error: Error| reported(&error.into(), context));

@@ -32,6 +32,9 @@ pub(crate) struct AttestFlags {
     /// Do not attach the attestation to the image. Needs --bundle.
     #[arg(long)]
     pub(crate) no_upload: bool,
+    /// Take away older attestations of this type by this identity or key once the new one is there.
+    #[arg(long)]
+    pub(crate) replace: bool,
     #[command(flatten)]
     pub(crate) images: ImagesFlags,
 }
