@@ -117,7 +117,7 @@ fn what_cannot_be_attested_is_refused_before_anything_is_logged() {
     let empty = empty.to_str().unwrap();
     blob(&["--predicate", empty, "--bundle", empty, "x"]).ends(2).says(&["would overwrite"]);
     blob(&["--predicate", "-", "--bundle", "b", "-"]).ends(2).says(&["stdin is named for two"]);
-    blob(&["--predicate", empty, "--bundle", "b", "--hash", "00", "x", "y"])
+    blob(&["--predicate", empty, "--bundle", "b", "--hash", &"00".repeat(32), "x", "y"])
         .ends(2)
         .says(&["--hash is the digest of one file"]);
     assert_eq!(std::fs::read_to_string(empty).unwrap(), "{}");

@@ -70,7 +70,8 @@ impl Context {
                 .filter_map(|arg| Some(format!("--{}", arg.get_long()?)))
                 .collect()
         });
-        let has = |flag: &str| failure.exit == Exit::Usage || known.iter().any(|it| it == flag);
+        let has =
+            |flag: &str| failure.exit == Exit::WrongArguments || known.iter().any(|it| it == flag);
         let hints = failure.hints.iter().filter(|hint| hints::applies(hint, has));
         self.console.failure(&failure.problem, &failure.causes, hints);
         if !failure.names.is_empty() {

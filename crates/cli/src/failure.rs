@@ -1,63 +1,11 @@
-//! How a command fails: the exit codes, and errors of the libraries as lines for people.
+//! How a command fails: errors of the libraries as lines for people.
 
 use std::error::Error as StdError;
 
-use image_signing::{Outcome, explain};
+pub(crate) use image_signing::Outcome as Exit;
+use image_signing::explain;
 
 use crate::hints;
-
-/// How the program ends. Ordered by severity: of several results the greatest is the exit code.
-/// An end by a signal counts as "could not decide" and so stands above what is known of others,
-/// but not above a signature that was refused.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) enum Exit {
-    Done,
-    /// The image, tag or file does not exist.
-    NotFound,
-    /// No signature found.
-    NotSigned,
-    /// Could not decide, or could not do.
-    Failed,
-    /// Ended by Ctrl-C.
-    Interrupted,
-    /// Ended by a signal to terminate.
-    Terminated,
-    /// A signature without the certificate that was required.
-    NoCertificate,
-    /// Signatures exist, none acceptable.
-    NotAcceptable,
-    /// The command line is wrong.
-    Usage,
-}
-
-impl Exit {
-    pub(crate) fn code(self) -> u8 {
-        match self {
-            Self::Done => 0,
-            Self::Failed => 1,
-            Self::Usage => 2,
-            Self::NotSigned => 10,
-            Self::NotFound => 11,
-            Self::NotAcceptable => 12,
-            Self::NoCertificate => 13,
-            Self::Interrupted => 130,
-            Self::Terminated => 143,
-        }
-    }
-}
-
-impl From<Outcome> for Exit {
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::NotFound => Self::NotFound,
-            Outcome::NotSigned => Self::NotSigned,
-            Outcome::NotAcceptable => Self::NotAcceptable,
-            Outcome::NoCertificate => Self::NoCertificate,
-            Outcome::WrongArguments => Self::Usage,
-            _ => Self::Failed,
-        }
-    }
-}
 
 /// What failed, why, and what can be done; and how the program then ends.
 #[derive(Debug)]
@@ -78,18 +26,10 @@ impl Failure {
 
     /// The command line asks for something that cannot be done.
     pub(crate) fn usage(problem: impl Into<String>) -> Self {
-        Self::new(Exit::Usage, problem)
+        Self::new(Exit::WrongArguments, problem)
     }
 
-    /// `error` with its causes and hints, under the heading `problem`.
-    pub(crate) fn of(
-        exit: Exit,
-        problem: impl Into<String>,
-        error: &(dyn StdError + 'static),
-    ) -> Self {
-        Self::new(exit, problem).because(error)
-    }
-
+    /// Adds `error` with its causes and hints.
     pub(crate) fn because(mut self, error: &(dyn StdError + 'static)) -> Self {
         self.causes.extend(explain(error));
         self.hints.extend(hints::of(error));
@@ -130,7 +70,7 @@ impl<E: StdError + 'static> From<E> for Failure {
         let mut causes = explain(&error);
         let problem = causes.remove(0);
         Self {
-            exit: Outcome::of(&error).into(),
+            exit: Exit::of(&error),
             problem,
             causes,
             hints: hints::of(&error),
@@ -143,11 +83,18 @@ impl<E: StdError + 'static> From<E> for Failure {
 pub(crate) trait OrFail<T> {
     /// The exit code is that of the error.
     fn or_fail(self, problem: impl FnOnce() -> String) -> Result<T, Failure>;
+
+    /// The error is that of a flag's value.
+    fn or_usage(self, problem: &str) -> Result<T, Failure>;
 }
 
 impl<T, E: Into<Failure>> OrFail<T> for Result<T, E> {
     fn or_fail(self, problem: impl FnOnce() -> String) -> Result<T, Failure> {
         self.map_err(|error| error.into().under(problem()))
+    }
+
+    fn or_usage(self, problem: &str) -> Result<T, Failure> {
+        self.map_err(|error| Failure { exit: Exit::WrongArguments, ..error.into().under(problem) })
     }
 }
 

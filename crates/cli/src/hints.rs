@@ -3,7 +3,6 @@
 //! Their texts are in `data/hints.txt`, which says how a hint is written.
 
 use std::error::Error as StdError;
-use std::path::Path;
 
 use fulcio_client::preflight::Refusal;
 use host::{FileError, TransportError, error_as as is, escape_remote as shown, shell_quote};
@@ -11,13 +10,12 @@ use image_signing::file::{self, PairError};
 use image_signing::moving::Error as MovingError;
 use image_signing::node::NodeError;
 use image_signing::{
-    IdentityError, KeyFileError, NoSignature, PrivateKeyError, PublicKeyError, Reason,
-    unexpected_signer,
+    IdentityError, Image, KeyFileError, PrivateKeyError, PublicKeyError, Reason, unexpected_signer,
 };
 use oci_push::{Access, Error as RegistryError};
 use oidc_ambient::Error as SearchError;
 use oidc_interactive::{Error as LoginError, Untrusted};
-use signer::{Error as SigningError, rekor_client};
+use signer::{Error as SigningError, ForeignFormat, rekor_client};
 use trust_update::Error as TrustError;
 use verify::Check;
 use x509::Certificate;
@@ -75,7 +73,7 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
         image_signing::Error::NoRule { .. } => say("no-rule"),
         file::Error::NoRule { .. } => say("no-rule"),
         NodeError::Unreadable { .. } => say("node-policy"),
-        image_signing::Error::NoSignature(none) => others(none),
+        image_signing::Error::NoSignature(none) => none.others_to_verify(),
         image_signing::Error::NotAcceptable(found) => refusals(found),
 
         verify::Error::Refused(check) => match **check {
@@ -86,12 +84,12 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
             Check::Sct { .. } => say("sct"),
             _ => Vec::new(),
         },
-        file::Error::Content { .. } => say("foreign-content"),
+        ForeignFormat { .. } => say("foreign-content"),
         file::Error::Malformed { swapped: true, .. } => say("swapped"),
         file::Error::Malformed { .. } => say("not-a-bundle"),
         file::Error::NoSignature { .. } => say("name-the-bundle"),
         file::Error::NotAcceptable(found) => refusals(found),
-        file::Error::Read(FileError::NotFound { path }) if looks_like_an_image(path) =>
+        file::Error::Read(FileError::NotFound { path }) if Image::is_likely(&path.to_string_lossy()) =>
             say("an-image"),
         file::Error::Refused { certificate, source, .. } => refused(source, certificate.as_deref()),
         file::Error::Whole { .. } => say("whole"),
@@ -105,6 +103,7 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
             if matches!(**source, rekor_client::Error::Http { status: 404, .. }) =>
             say("rekor-v2"),
         SigningError::IdentityBroken { broken, .. } => Vec::from_iter(broken.hint.clone()),
+        PrivateKeyError::Algorithm { .. } => say("leave-out-algorithm"),
         PrivateKeyError::Encrypted => say("encrypted-here"),
         PrivateKeyError::NoPassword => say("password"),
         PrivateKeyError::Key(keys::Error::WrongPassword) => say("password"),
@@ -208,31 +207,6 @@ pub(crate) fn signer(subject: &str, issuer: &str) -> Option<String> {
         "if this is the expected signer, use --certificate-identity {subject} \
          --certificate-oidc-issuer {issuer}"
     ))
-}
-
-/// What else is attached to an image without the signature that was asked for.
-fn others(none: &NoSignature) -> Vec<String> {
-    let Some(image) = shell_quote(&none.image) else { return Vec::new() };
-    let signature = || format!("verify its signature: `ambisign verify {image}`");
-    let attestation = |predicate_type| {
-        format!(
-            "verify its attestation, which is not an approval: \
-             `ambisign verify-attestation --type {predicate_type} {image}`"
-        )
-    };
-    let hint = |other: &String| match other == bundle::SIGN_PREDICATE_TYPE {
-        true => Some(signature()),
-        false => shell_quote(other).map(attestation),
-    };
-    none.others.iter().filter_map(hint).collect()
-}
-
-/// `HOST/NAME:TAG` or `HOST/NAME@DIGEST`, with a dot or a port in the host.
-fn looks_like_an_image(path: &Path) -> bool {
-    let text = path.to_string_lossy();
-    let host = text.split_once('/').map(|(host, _)| host).unwrap_or_default();
-    let is_host = host.trim_start_matches('.').contains(['.', ':']);
-    is_host && text.parse::<oci_push::Reference>().is_ok()
 }
 
 #[cfg(test)]

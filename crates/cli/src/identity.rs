@@ -7,25 +7,16 @@ use image_signing::{GivenToken, IdentitySearch, SpiffeChoice};
 use secrecy::ExposeSecret as _;
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure, Result};
-use crate::flags::IdentityFlags;
+use crate::failure::{Failure, OrFail as _, Result};
+use crate::flags::{IdentityFlags, LoginFlags, SpiffeFlags};
 use crate::output::Stream;
 
-/// Whether the user may log in.
-#[derive(Clone, Copy, Eq, PartialEq)]
-pub(crate) enum Login {
-    Impossible,
-    /// When no other identity is found.
-    Possible,
-    /// A flag asks for it: no other identity may be used.
-    Only,
-}
-
-/// Where the flags let the identity come from; the caller adds the login. Nothing is sent. What
-/// hides tokens in a log (`--github-mask`) goes to `mask`; the runner reads both streams.
+/// Where the flags let the identity come from; the caller adds the login, where there
+/// are flags of one. Nothing is sent. What hides tokens in a log (`--github-mask`) goes to `mask`; the
+/// runner reads both streams.
 pub(crate) async fn search(
     flags: &IdentityFlags,
-    login: Login,
+    login: Option<&LoginFlags>,
     mask: Stream,
     context: &Context,
     host: &Host,
@@ -36,17 +27,20 @@ pub(crate) async fn search(
             .cause("this is not a GitHub job: GITHUB_ACTIONS is not `true`")
             .hint("leave it out: ambisign never prints a token"));
     }
-    let mut search = match (&flags.identity_token, login) {
-        (Some(token), _) => {
+    // A flag that asks for a login rules out every other identity.
+    let is_asked = login.is_some_and(|login| login.fulcio_auth_flow.is_some());
+    let mut search = match &flags.identity_token {
+        Some(token) => {
             context.console.wait_for("reading the identity token");
             let token = GivenToken::read(token.expose_secret(), host).await;
             context.console.settle();
             IdentitySearch::empty(host).with_token(token?)
         }
-        (None, Login::Only) => IdentitySearch::empty(host),
-        (None, _) if !flags.oidc_disable_ambient_providers => ambient(flags, context, host).await?,
-        (None, Login::Possible) => IdentitySearch::empty(host),
-        (None, Login::Impossible) => {
+        None if !is_asked && !flags.oidc_disable_ambient_providers => {
+            ambient(flags, context, host).await?
+        }
+        None if login.is_some() => IdentitySearch::empty(host),
+        None => {
             let problem = "--oidc-disable-ambient-providers leaves no identity to sign with";
             return Err(Failure::usage(problem).hint("give a token: --identity-token FILE"));
         }
@@ -63,10 +57,8 @@ pub(crate) async fn search(
 
 async fn ambient(flags: &IdentityFlags, context: &Context, host: &Host) -> Result<IdentitySearch> {
     let mut choice = SpiffeChoice::default();
-    if let Some(spiffe) = &flags.spiffe {
-        choice.endpoint.clone_from(&spiffe.spiffe_socket);
-        choice.id.clone_from(&spiffe.spiffe_id);
-        choice.hint.clone_from(&spiffe.spiffe_hint);
+    if let Some(SpiffeFlags { spiffe_id, spiffe_hint, spiffe_socket }) = flags.spiffe.clone() {
+        (choice.id, choice.hint, choice.endpoint) = (spiffe_id, spiffe_hint, spiffe_socket);
     }
     let mut search = IdentitySearch::with_spiffe(host, &choice);
     if let Some(error) = search.declare_default(host).await? {
@@ -88,5 +80,5 @@ async fn ambient(flags: &IdentityFlags, context: &Context, host: &Host) -> Resul
         (name, _) => name.unwrap_or(SpiffeChoice::PROVIDER),
     };
     let unknown = "--oidc-provider names no identity source";
-    search.only(provider).map_err(|error| Failure::of(Exit::Usage, unknown, &error))
+    search.only(provider).or_usage(unknown)
 }

@@ -53,15 +53,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             if let (true, Some(line)) = (is_verifier, message.to_string().lines().next()) {
                 context.console.data(line);
             }
-            context.end_with(if message.use_stderr() { Exit::Usage } else { Exit::Done });
+            context.end_with(if message.use_stderr() { Exit::WrongArguments } else { Exit::Done });
             Ok(())
         }
     };
     done.unwrap_or_else(|failure| context.fail(&failure));
     if let Some(error) = context.console.write_error() {
-        context.fail(&Failure::of(Exit::Failed, "cannot write to stdout", &error));
+        context.fail(&Failure::from(error).under("cannot write to stdout"));
     }
-    context.end_with(Exit::Done).code().into()
+    context.end_with(Exit::Done).exit_code().into()
 }
 
 /// All commands and flags, for documentation.
@@ -109,7 +109,7 @@ async fn until_done_or_stopped(flags: &Flags, signals: bool, context: &Arc<Conte
         },
         result = execute(&flags.command, context) => return result,
         () = context.deadline.passed() => {
-            Failure::new(Exit::Failed, format!("not done within {:?}", flags.root.timeout()))
+            Failure::new(Exit::Undecided, format!("not done within {:?}", flags.root.timeout()))
                 .hint("allow more time: --timeout 10m")
         }
     };

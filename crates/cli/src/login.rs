@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use trust_root::SigningConfig;
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure, Result};
+use crate::failure::{Failure, OrFail as _, Result};
 use crate::files;
 use crate::flags::{AuthFlow, IdentityFlags, LoginFlags};
 use crate::output::Console;
@@ -33,10 +33,9 @@ pub(crate) async fn prepare(
     let login = Login::new(issuer).with_flow(flow).with_client(&flags.oidc_client_id, secret);
     match &flags.oidc_redirect_url {
         None => Ok(Some(login)),
-        Some(redirect) => login
-            .with_redirect(redirect)
-            .map(Some)
-            .map_err(|error| Failure::of(Exit::Usage, "cannot use --oidc-redirect-url", &error)),
+        Some(redirect) => {
+            login.with_redirect(redirect).map(Some).or_usage("cannot use --oidc-redirect-url")
+        }
     }
 }
 

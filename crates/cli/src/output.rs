@@ -16,7 +16,7 @@ use id_token::IdToken;
 use image_signing::file::{FileArgument, write_atomically};
 use indicatif::ProgressBar;
 
-use crate::failure::{Exit, Failure, Result};
+use crate::failure::{OrFail as _, Result};
 use crate::flags::Output;
 
 /// stdout and stderr.
@@ -246,9 +246,5 @@ pub(crate) fn write(path: &Path, text: &str, console: &Console) -> Result<()> {
         console.data(text);
         return Ok(());
     }
-    write_atomically(path, text.as_bytes()).map_err(|error| cannot_write(path, &error))
-}
-
-pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> Failure {
-    Failure::of(Exit::Failed, format!("cannot write {}", path.display()), error)
+    write_atomically(path, text.as_bytes()).or_fail(|| format!("cannot write {}", path.display()))
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::slice;
 use std::sync::Arc;
 
-use http_client::{ServerTls, Settings, danger};
+use http_client::{Settings, danger};
 use image_signing::cloud_credentials::Keychain;
 use image_signing::node::CredentialProviders;
 use image_signing::{Image, Shard, ambient_credentials, image_list};
@@ -13,7 +14,7 @@ use secrecy::ExposeSecret as _;
 use trust_root::{SigningConfig, TrustedRoot};
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure, OrFail as _, Result};
+use crate::failure::{Failure, OrFail as _, Result};
 use crate::flags::{ManyFlags, RegistryFlags, ServiceFlags, TrustFlags};
 use crate::{files, trust};
 
@@ -27,7 +28,7 @@ pub(crate) fn annotations(pairs: &[(String, String)]) -> Result<BTreeMap<String,
 pub(crate) async fn many(flags: &ManyFlags, context: &Context) -> Result<Vec<Image>> {
     let mut images = images(&flags.images)?;
     if let Some(path) = &flags.from_file {
-        let read = |text: &[u8]| image_list(text).map_err(|error| wrong(&error));
+        let read = |text: &[u8]| image_list(text).or_usage(WRONG_IMAGE);
         images.extend(files::parse("--from-file", path, CAP, context, read).await?);
     }
     if images.is_empty() {
@@ -35,26 +36,35 @@ pub(crate) async fn many(flags: &ManyFlags, context: &Context) -> Result<Vec<Ima
     }
     let (shard, a_list) = (flags.shard.as_deref(), flags.from_file.is_some());
     let part = Shard::select(shard, a_list, &*context.env, images);
-    part.map_err(|error| Failure::of(Exit::Usage, "--shard cannot be used", &error))
+    part.or_usage("--shard cannot be used")
 }
 
 /// The images named.
 pub(crate) fn images(texts: &[String]) -> Result<Vec<Image>> {
-    let parse = |text: &String| {
-        // Without a registry in its name it would be looked up in Docker Hub.
-        if !text.contains('/') && Path::new(text).is_file() {
-            return Err(Failure::usage(format!("{text} is a file, not an image")).hint(
-                "for a file, use `ambisign sign-blob` or `ambisign verify-blob`; name an image \
-                 with its registry",
-            ));
-        }
-        Image::parse(text).map_err(|error| wrong(&error))
-    };
-    texts.iter().map(parse).collect()
+    texts.iter().map(|text| parse(text)).collect()
 }
 
-fn wrong(error: &oci_push::Error) -> Failure {
-    Failure::of(Exit::Usage, "wrong image reference", error)
+fn parse(text: &str) -> Result<Image> {
+    // Without a registry in its name it would be looked up in Docker Hub.
+    if !text.contains('/') && Path::new(text).is_file() {
+        return Err(Failure::usage(format!("{text} is a file, not an image")).hint(
+            "for a file, use `ambisign sign-blob` or `ambisign verify-blob`; name an image with its \
+             registry",
+        ));
+    }
+    Image::parse(text).or_usage(WRONG_IMAGE)
+}
+
+/// The image named, and access to its registry.
+pub(crate) fn image(
+    text: &str,
+    flags: &RegistryFlags,
+    signature_tags: Option<bool>,
+    context: &Context,
+) -> Result<(Image, Registry)> {
+    let image = parse(text)?;
+    let registry = registry(flags, slice::from_ref(&image), signature_tags, context)?;
+    Ok((image, registry))
 }
 
 /// Refuses an image without a digest where one is `required`.
@@ -94,21 +104,16 @@ pub(crate) async fn signing_config(
     offline: bool,
     context: &Context,
 ) -> Result<SigningConfig> {
-    let mut config = match &flags.signing_config {
+    let config = match &flags.signing_config {
         None => trust::signing_config(offline, context).await?,
         Some(path) => signing_config_file("--signing-config", path, context).await?,
     };
-    if let Some(url) = &flags.fulcio_url {
-        config = config.with_fulcio_url(url.clone());
-    }
-    if let Some(url) = &flags.timestamp_server_url {
-        config = config.with_tsa_urls(vec![url.clone()]);
-    }
-    match &flags.rekor_url {
-        _ if !flags.tlog_upload => Ok(config.with_rekor_urls(Vec::new())),
-        Some(url) => Ok(config.with_rekor_urls(vec![url.clone()])),
-        None => Ok(config),
-    }
+    let config = flags.fulcio_url.iter().cloned().fold(config, SigningConfig::with_fulcio_url);
+    let stamped = flags.timestamp_server_url.iter().map(|url| vec![url.clone()]);
+    let config = stamped.fold(config, SigningConfig::with_tsa_urls);
+    let no_log = (!flags.tlog_upload).then(Vec::new);
+    let logged = no_log.or_else(|| flags.rekor_url.clone().map(|url| vec![url]));
+    Ok(logged.into_iter().fold(config, SigningConfig::with_rekor_urls))
 }
 
 /// The signing config in the file that `flag` names.
@@ -145,7 +150,15 @@ pub(crate) fn registry(
         });
     // They are for one registry, and go to no other.
     let first = images.first().map(|image| image.reference().repository().registry());
-    if let Some((named, credentials)) = credentials(flags)
+    let (user, password) = (&flags.registry_username, &flags.registry_password);
+    let given = match (&flags.registry_token, user, password) {
+        (Some(token), ..) => Some((None, Credentials::token(token.expose_secret()))),
+        (None, Some(user), Some(password)) => {
+            Some(Credentials::named(user, password.expose_secret()))
+        }
+        _ => None,
+    };
+    if let Some((named, credentials)) = given
         && let Some(registry) = named.or(first)
     {
         options = options.with_credentials(registry, credentials);
@@ -163,7 +176,7 @@ pub(crate) fn registry(
         ambient = Arc::new(CredentialProviders::new(&host, config, programs, image, ambient));
     }
     let options = options.with_ambient_credentials(ambient);
-    Registry::new(host, options).map_err(|error| unusable(&error))
+    Registry::new(host, options).or_usage(UNUSABLE)
 }
 
 fn registry_settings(
@@ -176,17 +189,24 @@ fn registry_settings(
         let problem = || format!("cannot use --registry-cacert {}", path.display());
         settings = settings.with_ca_file(path).or_fail(problem)?;
     }
-    if let Some(tls) = server_tls(flags)? {
-        for image in images {
-            settings = settings.with_server(image.reference().repository().registry(), tls.clone());
-        }
+    let mut tls = flags.registry_server_name.clone();
+    if let (Some(certificate), Some(key)) =
+        (&flags.registry_client_cert, &flags.registry_client_key)
+    {
+        let with = tls.unwrap_or_default().with_client_certificate(certificate, key);
+        tls = Some(with.or_fail(|| "cannot use --registry-client-cert".to_owned())?);
+    }
+    let registries = images.iter().map(|image| image.reference().repository());
+    for (registry, tls) in
+        registries.clone().flat_map(|it| tls.iter().map(|tls| (it.registry(), tls)))
+    {
+        settings = settings.with_server(registry, tls.clone());
     }
     if flags.allow_insecure_registry {
         // Signatures may be in another one.
         let stored = oci_push::signature_repository(&*context.env);
-        let stored = stored.map_err(|error| unusable(&error))?;
-        let repositories = images.iter().map(|image| image.reference().repository());
-        for registry in repositories.chain(&stored).map(Repository::registry) {
+        let stored = stored.or_usage(UNUSABLE)?;
+        for registry in registries.chain(&stored).map(Repository::registry) {
             context.console.warning(&format!(
                 "the identity of the registry {registry} is not checked \
                  (--allow-insecure-registry): whoever is on the way can read the credentials"
@@ -197,35 +217,8 @@ fn registry_settings(
     Ok(settings)
 }
 
-/// What the flags say of TLS with the registries of the images.
-fn server_tls(flags: &RegistryFlags) -> Result<Option<ServerTls>> {
-    let mut tls = None;
-    if let (Some(certificate), Some(key)) =
-        (&flags.registry_client_cert, &flags.registry_client_key)
-    {
-        let with = ServerTls::new().with_client_certificate(certificate, key);
-        tls = Some(with.or_fail(|| "cannot use --registry-client-cert".to_owned())?);
-    }
-    if let Some(name) = &flags.registry_server_name {
-        let problem = "cannot use --registry-server-name";
-        let with = tls.unwrap_or_default().with_name(name);
-        tls = Some(with.map_err(|error| Failure::of(Exit::Usage, problem, &error))?);
-    }
-    Ok(tls)
-}
-
-fn unusable(error: &oci_push::Error) -> Failure {
-    Failure::of(Exit::Usage, "the registry cannot be used", error)
-}
-
-/// The credentials that flags give, and the registry they are for if it is named.
-fn credentials(flags: &RegistryFlags) -> Option<(Option<&str>, Credentials)> {
-    if let Some(token) = &flags.registry_token {
-        return Some((None, Credentials::token(token.expose_secret())));
-    }
-    let (name, password) = (flags.registry_username.as_ref()?, flags.registry_password.as_ref()?);
-    Some(Credentials::named(name, password.expose_secret()))
-}
+const UNUSABLE: &str = "the registry cannot be used";
+const WRONG_IMAGE: &str = "wrong image reference";
 
 /// The largest configuration file, in bytes.
 const CAP: usize = 16 << 20;

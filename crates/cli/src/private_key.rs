@@ -1,10 +1,7 @@
 //! The private key of `--key`, and passwords.
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
-use std::sync::Arc;
 
-use http_client::HiddenInput;
 use image_signing::{PrivateKey, PrivateKeyError};
 use keys::KeyPair;
 use zeroize::Zeroizing;
@@ -15,14 +12,14 @@ use crate::failure::{Failure, OrFail as _, Result};
 type Password = Zeroizing<Vec<u8>>;
 
 /// Reads the private key that `name` names, with its password where it is encrypted.
-pub(crate) async fn private_key(name: &str, context: &Context) -> Result<Arc<KeyPair>> {
+pub(crate) async fn private_key(name: &str, context: &Context) -> Result<KeyPair> {
     let problem = || format!("cannot use --key {name}");
     let key = PrivateKey::read(name, &*context.env).await.or_fail(problem)?;
     let password = match key.is_encrypted() {
         true => password(&["Password of the private key: "], context).await?,
         false => None,
     };
-    key.open(password).await.map(Arc::new).or_fail(problem)
+    key.open(password).await.or_fail(problem)
 }
 
 /// The password of a new key file.
@@ -44,21 +41,12 @@ async fn password(prompts: &[&str], context: &Context) -> Result<Option<Password
     let mut typed: Option<Password> = None;
     for prompt in prompts {
         context.console.settle();
-        let line = ask(prompt).await.or_fail(|| "no password was read".to_owned())?;
+        let line = http_client::ask_hidden(prompt).await;
+        let line = line.or_fail(|| "no password was read".to_owned())?;
         if typed.as_ref().is_some_and(|first| *first != line) {
             return Err(Failure::usage("the two passwords differ"));
         }
         typed = Some(line);
     }
     Ok(typed)
-}
-
-/// What is typed, which is not shown.
-async fn ask(prompt: &str) -> io::Result<Password> {
-    let hidden = HiddenInput::begin()?;
-    write!(io::stderr(), "{prompt}")?;
-    let line = http_client::read_line().await?;
-    drop(hidden);
-    writeln!(io::stderr())?;
-    Ok(Zeroizing::new(line.as_bytes().to_vec()))
 }

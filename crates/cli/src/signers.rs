@@ -1,23 +1,45 @@
 //! The accepted signers, from the policy flags or a policy file.
 
-use std::path::Path;
-
+use image_signing::{AcceptedSigners, VerifiedSignature};
 use keys::PublicKey;
 use verify::{AcceptedSigner, Formats, Policy, PolicyFile, StringMatch};
 
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _, Result};
-use crate::files;
-use crate::flags::{PolicyFlags, SignerFlags};
+use crate::flags::{PolicyFileFlags, PolicyFlags, SignerFlags};
+use crate::{files, hints};
 
-/// The signers in the policy file of `--identity-policy`.
-pub(crate) async fn policy_file(path: &Path, context: &Context) -> Result<PolicyFile> {
-    let file = files::parse("--identity-policy", path, POLICY_CAP, context, PolicyFile::parse);
-    file.await
+/// The signers in the policy file, or the one that flags name, as strict as flags want it.
+pub(crate) async fn accepted(
+    flags: &PolicyFlags,
+    file: &PolicyFileFlags,
+    context: &Context,
+) -> Result<AcceptedSigners> {
+    let signers = match &file.identity_policy {
+        Some(path) => {
+            let (flag, parse) = ("--identity-policy", PolicyFile::parse);
+            AcceptedSigners::file(files::parse(flag, path, POLICY_CAP, context, parse).await?)
+        }
+        None => AcceptedSigners::rule(signer(flags, context).await?),
+    };
+    Ok(signers.adjust(strictness(flags, context)))
+}
+
+/// Any signer at all: for hints only.
+pub(crate) fn anybody() -> AcceptedSigners {
+    AcceptedSigners::rule(verify::danger::any_identity())
+}
+
+/// Offers the signer of each of `signatures` as the flags that ask for exactly it.
+pub(crate) fn offer(signatures: &[VerifiedSignature], context: &Context) {
+    let named =
+        signatures.iter().filter_map(|it| it.verified.subject_name().zip(it.verified.issuer()));
+    let hints = named.filter_map(|(subject, issuer)| hints::signer(subject.as_str(), issuer));
+    hints.for_each(|hint| context.console.hint(&hint));
 }
 
 /// The signer that the flags name.
-pub(crate) async fn signer(flags: &PolicyFlags, context: &Context) -> Result<AcceptedSigner> {
+async fn signer(flags: &PolicyFlags, context: &Context) -> Result<AcceptedSigner> {
     if let Some(key) = &flags.key {
         return Ok(AcceptedSigner::key(public_key(key, context).await?));
     }
@@ -75,10 +97,7 @@ pub(crate) async fn public_key(key: &str, context: &Context) -> Result<PublicKey
 }
 
 /// What the flags add to a policy or leave out of it. Warns about each check that is left out.
-pub(crate) fn strictness(
-    flags: &PolicyFlags,
-    context: &Context,
-) -> impl Fn(Policy) -> Policy + use<> {
+fn strictness(flags: &PolicyFlags, context: &Context) -> impl Fn(Policy) -> Policy + use<> {
     let (ignore_tlog, ignore_sct) = (flags.insecure_ignore_tlog, flags.insecure_ignore_sct);
     let timestamps = flags.use_signed_timestamps;
     if ignore_tlog {

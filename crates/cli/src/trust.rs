@@ -19,7 +19,7 @@ pub(crate) async fn trusted_root(offline: bool, context: &Context) -> Result<Tru
 pub(crate) async fn signing_config(offline: bool, context: &Context) -> Result<SigningConfig> {
     let config = current(offline, context).await?.signing_config().or_fail(problem)?;
     config.ok_or_else(|| {
-        Failure::new(Exit::Failed, "the TUF repository has no signing config")
+        Failure::new(Exit::Undecided, "the TUF repository has no signing config")
             .hint("name the services: --signing-config FILE")
     })
 }

@@ -52,7 +52,7 @@ pub use crate::server_tls::ServerTls;
 pub use crate::settings::{Roots, Settings};
 pub use crate::stop::{Stop, told_to_stop};
 pub use crate::system::{system_host, system_host_with};
-pub use crate::terminal::{HiddenInput, can_ask, read_line};
+pub use crate::terminal::{ask_hidden, can_ask, read_line};
 pub use crate::waits::Waits;
 
 pub use host;

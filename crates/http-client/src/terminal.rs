@@ -1,6 +1,6 @@
 //! What a user types at a terminal.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
 use zeroize::Zeroizing;
 
@@ -27,11 +27,25 @@ pub async fn read_line() -> io::Result<Zeroizing<String>> {
     host::off_thread(read).await?
 }
 
+/// What a user types after `prompt`, which stderr shows: one line, which the terminal does not show.
+///
+/// # Errors
+/// As [`read_line`]; stdin is not a terminal.
+#[expect(clippy::disallowed_methods, reason = "the prompt belongs to the terminal")]
+pub async fn ask_hidden(prompt: &str) -> io::Result<Zeroizing<Vec<u8>>> {
+    let hidden = HiddenInput::begin()?;
+    write!(io::stderr(), "{prompt}")?;
+    let line = read_line().await?;
+    drop(hidden);
+    writeln!(io::stderr())?;
+    Ok(Zeroizing::new(line.as_bytes().to_vec()))
+}
+
 /// The terminal does not show what is typed until this is dropped, whatever ends the program. What
 /// was typed before is discarded.
 #[cfg(unix)]
 #[derive(Debug)]
-pub struct HiddenInput(rustix::termios::Termios);
+struct HiddenInput(rustix::termios::Termios);
 
 #[cfg(unix)]
 impl HiddenInput {
@@ -39,7 +53,7 @@ impl HiddenInput {
     ///
     /// # Errors
     /// stdin is not a terminal.
-    pub fn begin() -> io::Result<Self> {
+    fn begin() -> io::Result<Self> {
         use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
         let before = tcgetattr(io::stdin())?;
@@ -62,7 +76,7 @@ impl Drop for HiddenInput {
 /// The terminal of this system cannot hide what is typed.
 #[cfg(not(unix))]
 #[derive(Debug)]
-pub struct HiddenInput;
+struct HiddenInput;
 
 #[cfg(not(unix))]
 impl HiddenInput {
@@ -70,7 +84,7 @@ impl HiddenInput {
     ///
     /// # Errors
     /// Always.
-    pub fn begin() -> io::Result<Self> {
+    fn begin() -> io::Result<Self> {
         Err(io::Error::other("the terminal of this system cannot hide what is typed"))
     }
 }

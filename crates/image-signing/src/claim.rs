@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use host::Env;
 use serde_json::{Map, Value};
+use signer::Session;
 use x509::Certificate;
 
 use crate::attestation::Attestation;
@@ -65,6 +66,22 @@ impl Claim {
             Some((ClaimInput::Predicate, bytes)) => Attestation::predicate(predicate_type, bytes)?,
         };
         Ok(Some(Self::Attestation(attestation)))
+    }
+
+    /// What `session` attests. Its certificate is asked for only where it matters.
+    ///
+    /// # Errors
+    /// As [`Session::certificate`] and [`attestation`](Self::attestation).
+    pub async fn attested_by<E: From<signer::Error> + From<Error>>(
+        &self,
+        session: &Session,
+        env: &dyn Env,
+    ) -> Result<Attestation, E> {
+        let certificate = match self {
+            Self::Attestation(_) => None,
+            Self::Provenance(_) => session.certificate().await?,
+        };
+        Ok(self.attestation(certificate.as_ref(), env)?)
     }
 
     /// What the owner of `certificate`, whose environment is `env`, attests.

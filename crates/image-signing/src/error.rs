@@ -121,6 +121,14 @@ pub(crate) fn nearest_pattern(nearest: Option<&str>) -> String {
 }
 
 impl Error {
+    /// The signature that was made and could not be attached.
+    pub fn unattached(&self) -> Option<&SignedImage> {
+        match self {
+            Self::NotAttached { signed, .. } => Some(signed),
+            _ => None,
+        }
+    }
+
     /// The error of a registry that was asked about `image`.
     pub(crate) fn registry(image: &str, action: Action, source: oci_push::Error) -> Self {
         let (image, source) = (image.to_owned(), Box::new(source));

@@ -15,6 +15,7 @@ mod pairs;
 mod paths;
 mod sign;
 pub(crate) mod signature;
+mod source;
 mod verify;
 mod write;
 
@@ -29,5 +30,6 @@ pub use self::pairs::{PairError, Pairs, check_overwrites, pairs};
 pub use self::paths::{bundle_path, is_same_file, older_bundle_path};
 pub use self::sign::{FileSigningReport, FileToSign, SignedFile, danger};
 pub use self::signature::FileSignature;
+pub use self::source::SignatureSource;
 pub use self::verify::{FileVerificationReport, FileVerifier, VerifiedFile};
 pub use self::write::{check_writable, write_atomically};

@@ -14,6 +14,14 @@ pub struct Image {
 }
 
 impl Image {
+    /// Whether `text` names an image rather than a file: `HOST/NAME:TAG` or `HOST/NAME@DIGEST`, with a
+    /// dot or a port in the host.
+    pub fn is_likely(text: &str) -> bool {
+        let host = text.split_once('/').map(|(host, _)| host).unwrap_or_default();
+        let is_host = host.trim_start_matches('.').contains(['.', ':']);
+        is_host && text.parse::<Reference>().is_ok()
+    }
+
     /// Reads a reference such as `registry.example/app:v1`.
     ///
     /// # Errors

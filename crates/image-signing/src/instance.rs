@@ -102,9 +102,7 @@ pub async fn sign_file(
     let failed = |error: signer::Error| not_signed(Box::new(error));
     let nameless = |error: Box<IdentityError>| not_signed(error);
     let session = session(instance, host, failed, nameless).await?;
-    let signed = target.sign(&session).await?;
-    signed.write()?;
-    Ok(signed)
+    target.sign_and_write(&session).await
 }
 
 /// Verifies that `signer` signed the file at `path`, trusting the authorities of `root`. The bundle

@@ -28,6 +28,7 @@ pub mod moving;
 mod nearest;
 pub mod node;
 mod outcome;
+mod planned;
 mod private_key;
 mod provenance;
 mod public_key;
@@ -81,6 +82,7 @@ pub use crate::instance::{Instance, sign_file, sign_image, verify_file, verify_i
 pub use crate::key_files::{KeyFileError, KeyFiles};
 pub use crate::nearest::did_you_mean;
 pub use crate::outcome::{Outcome, explain};
+pub use crate::planned::PlannedSession;
 pub use crate::private_key::{PrivateKey, PrivateKeyError};
 pub use crate::provenance::provenance;
 pub use crate::public_key::public_key;
@@ -92,11 +94,11 @@ pub use crate::report::{
     Claims, Critical, CriticalIdentity, CriticalImage, IndexReport, VerificationReport, facts,
 };
 pub use crate::run::{Preparation, Ready, Run, Step, View};
-pub use crate::several::{Jobs, each};
+pub use crate::several::{Jobs, Results};
 pub use crate::shard::{Shard, ShardError};
 pub use crate::sign::ImageSigner;
 pub use crate::signed::{SignatureReport, SignedImage, SigningReport};
-pub use crate::unattached::Unattached;
+pub use crate::unattached::{Kept, Unattached};
 pub use crate::variables::is_text_variable;
 pub use crate::verdict::{NoSignature, NotAcceptable};
 pub use crate::verify_image::{AcceptedSigners, ImageVerifier};

@@ -1,4 +1,4 @@
-//! What an error says of the image or file that it is about.
+//! What became of an image or file, by its error; and how a program then ends.
 
 use std::error::Error as StdError;
 
@@ -13,25 +13,50 @@ use crate::private_key::PrivateKeyError;
 use crate::public_key_error::PublicKeyError;
 use crate::verdict::NotAcceptable;
 
-/// What an error says of the image or file that it is about.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// What became of the image or file that an error is about, and of a program that works on several.
+///
+/// Ordered by severity: of several outcomes the greatest is that of the program. An end by a signal
+/// counts as "could not decide" and so stands above what is known of others, but not above a signature
+/// that was refused.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Outcome {
+    /// It is done: no error says this.
+    Done,
     /// The image, tag or file does not exist.
     NotFound,
     /// There is no signature.
     NotSigned,
-    /// There are signatures, and none is acceptable.
-    NotAcceptable,
-    /// There is a signature without the certificate that is required.
-    NoCertificate,
     /// It could not be decided, or could not be done.
     Undecided,
+    /// Ctrl-C ended the program: no error says this.
+    Interrupted,
+    /// A signal to terminate ended the program: no error says this.
+    Terminated,
+    /// There is a signature without the certificate that is required.
+    NoCertificate,
+    /// There are signatures, and none is acceptable.
+    NotAcceptable,
     /// What was asked for cannot be done with anything: the arguments are wrong.
     WrongArguments,
 }
 
 impl Outcome {
+    /// The exit code of a program that ends so: `ambisign` and, as far as it tells them apart, cosign.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Undecided => 1,
+            Self::WrongArguments => 2,
+            Self::NotSigned => 10,
+            Self::NotFound => 11,
+            Self::NotAcceptable => 12,
+            Self::NoCertificate => 13,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
     /// Of `error`, an error of this crate or of one below it, and its causes: the outermost that
     /// says something decides.
     pub fn of(error: &(dyn StdError + 'static)) -> Self {
@@ -51,7 +76,9 @@ fn outcome(error: &(dyn StdError + 'static)) -> Option<Outcome> {
         Some(Outcome::WrongArguments)
     } else if let Some(PublicKeyError::Scheme { .. } | PublicKeyError::Private) = is(error) {
         Some(Outcome::WrongArguments)
-    } else if let Some(PrivateKeyError::Elsewhere(_)) = is(error) {
+    } else if let Some(PrivateKeyError::Elsewhere(_) | PrivateKeyError::Algorithm { .. }) =
+        is(error)
+    {
         Some(Outcome::WrongArguments)
     } else if let Some(moving::Error::Digest { .. }) = is(error) {
         Some(Outcome::WrongArguments)

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use host::{Env, FileError};
-use keys::KeyPair;
+use keys::{KeyAlgorithm, KeyPair};
 use zeroize::Zeroizing;
 
 /// Why a named private key cannot be used.
@@ -25,6 +25,14 @@ pub enum PrivateKeyError {
     /// The key is encrypted, and there is no password.
     #[error("it is encrypted, and no password is given")]
     NoPassword,
+    /// Keys of another kind are asked for than the key is of that signs.
+    #[error("--signing-algorithm is {asked}, the key is {found}")]
+    Algorithm {
+        /// What is asked for.
+        asked: KeyAlgorithm,
+        /// The kind of the key.
+        found: KeyAlgorithm,
+    },
     /// A key that is elsewhere was named: in a key management system, in Kubernetes, in a token.
     #[error("{0}")]
     Elsewhere(&'static str),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures_util::future::{Either, select};
+use futures_util::future::{BoxFuture, Either, FutureExt as _, select};
 use futures_util::{Stream, StreamExt as _};
 use host::{Clock, Env};
 use signer::Session;
@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::image::{Image, Target};
 use crate::several::locate_beside;
 use crate::sign::ImageSigner;
+use crate::signed::SignedImage;
 use crate::verify_image::ImageVerifier;
 
 /// What a program shows of a [`Run`].
@@ -33,6 +34,8 @@ pub enum Step<'a> {
     WaitFor(&'a str),
     /// A line of results.
     Result(&'a str),
+    /// Something to know about an image.
+    Note(String),
     /// The last line, which counts the images.
     Summary(String),
 }
@@ -195,6 +198,34 @@ impl<'a> Run<'a> {
         Ok(Some(Ready { session, signer, targets }))
     }
 
+    /// Signs what is `ready`, many at once, and attaches the signatures. `task` does the work on what
+    /// has this name; `report` makes the line of a result, or reports why there is none.
+    pub async fn sign<'b, W>(
+        &mut self,
+        ready: &'b Ready,
+        task: impl Fn(&'b str, BoxFuture<'b, Result<SignedImage, Error>>) -> W + Send + 'b,
+        report: impl Fn(Result<SignedImage, Error>) -> Result<String, FailedImage>,
+    ) where
+        W: Future<Output = Result<SignedImage, Error>> + Send + 'b,
+    {
+        let Ready { session, signer, targets } = ready;
+        let notices = targets.iter().filter_map(|(_, target)| target.tag_notice());
+        notices.for_each(|notice| (self.view)(Step::Note(notice)));
+        let jobs = signer.signing_jobs();
+        let mut results = jobs.run(targets, move |(_, target)| {
+            task(target.name(), signer.sign_and_attach(target, session).boxed())
+        });
+        while let Some((position, signed)) = self.next(&mut results).await {
+            let Some((place, target)) = targets.get(position) else { continue };
+            // What is signed and not attached is not done again.
+            let is_over = matches!(signed, Ok(_) | Err(Error::NotAttached { .. }));
+            match report(signed) {
+                Ok(line) => self.end(*place, target.name(), vec![line]),
+                Err(failed) => self.failed(*place, target.name(), failed, is_over),
+            }
+        }
+    }
+
     /// Verifies `images`, and their parts where `verifier` wants those. `report` makes the lines of a
     /// result, or reports why there is none; an image whose exit code is 1 stays among what is not
     /// done.
@@ -273,11 +304,7 @@ async fn with_claim<E: From<signer::Error> + From<Error>>(
 ) -> Result<ImageSigner, E> {
     let signer = signer.clone();
     let Some(claim) = &how.claim else { return Ok(signer) };
-    let certificate = match claim {
-        Claim::Attestation(_) => None,
-        Claim::Provenance(_) => session.certificate().await?,
-    };
-    Ok(signer.with_attestation(claim.attestation(certificate.as_ref(), env)?))
+    Ok(signer.with_attestation(claim.attested_by::<E>(session, env).await?))
 }
 
 impl Drop for Run<'_> {

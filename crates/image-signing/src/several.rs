@@ -4,8 +4,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_util::future::{BoxFuture, Either, select};
+use futures_util::future::{Either, FutureExt as _, select};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
+
+use crate::error::Error;
+
+/// The results of work on several things, each with the position of its thing when it is there.
+pub type Results<'a, T, E = Error> = BoxStream<'a, (usize, Result<T, E>)>;
 
 /// How many things are done at once, and whether a failure ends them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,17 +44,20 @@ impl Jobs {
     }
 
     /// The results of `work` on each of `items`, with its position among them, each when it is done.
-    pub fn run<'a, I: Sync, T: Send + 'a, E: Send + 'a>(
+    pub fn run<'a, I: Sync, T: Send + 'a, E: Send + 'a, W>(
         self,
         items: &'a [I],
-        work: impl Fn(&'a I) -> BoxFuture<'a, Result<T, E>> + Send + 'a,
-    ) -> BoxStream<'a, (usize, Result<T, E>)> {
+        work: impl Fn(&'a I) -> W + Send + 'a,
+    ) -> Results<'a, T, E>
+    where
+        W: Future<Output = Result<T, E>> + Send + 'a,
+    {
         let failed = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&failed);
         let goes_on = move |_: &_| !(self.fail_fast && seen.load(Ordering::Relaxed));
         stream::iter(items.iter().enumerate().take_while(goes_on))
             .map(move |(position, item)| {
-                let (done, failed) = (work(item), Arc::clone(&failed));
+                let (done, failed) = (work(item).boxed(), Arc::clone(&failed));
                 async move {
                     let result = done.await;
                     failed.fetch_or(result.is_err(), Ordering::Relaxed);
@@ -59,13 +67,6 @@ impl Jobs {
             .buffer_unordered(self.at_once)
             .boxed()
     }
-}
-
-/// `work`, as a function of any item among those that live so long.
-pub fn each<'a, I: 'a, T>(
-    work: impl Fn(&'a I) -> BoxFuture<'a, T>,
-) -> impl Fn(&'a I) -> BoxFuture<'a, T> {
-    work
 }
 
 /// Finds `targets` and, at the same time unless `later`, does what `session` does. Without a target
@@ -106,15 +107,14 @@ mod tests {
 
     async fn results(jobs: Jobs, items: &[u8]) -> (Vec<(usize, Result<u8, u8>)>, usize) {
         let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let work = |item: &u8| -> BoxFuture<'_, Result<u8, u8>> {
-            let (item, now, most) = (*item, &now, &most);
-            Box::pin(async move {
-                most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
-                tokio::time::sleep(std::time::Duration::from_secs(item.into())).await;
-                now.fetch_sub(1, Ordering::Relaxed);
-                if item == 3 { Err(item) } else { Ok(item) }
-            })
+        let (now, most) = (&now, &most);
+        let work = async |item: &u8| {
+            most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            tokio::time::sleep(std::time::Duration::from_secs(u64::from(*item))).await;
+            now.fetch_sub(1, Ordering::Relaxed);
+            if *item == 3 { Err(*item) } else { Ok(*item) }
         };
+        let work = |item| work(item);
         let mut results: Vec<_> = jobs.run(items, work).collect().await;
         results.sort_by_key(|(position, _)| *position);
         (results, most.load(Ordering::Relaxed))

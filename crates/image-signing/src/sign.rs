@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use async_lock::Semaphore;
 use bundle::{SIGN_PREDICATE_TYPE, Statement, Subject};
-use futures_util::future::BoxFuture;
-use futures_util::stream::{BoxStream, StreamExt as _};
+use futures_util::stream::StreamExt as _;
 use oci_push::{Registry, Resolved};
 use signer::Session;
 use verify::{Formats, Policy, Purpose};
@@ -20,7 +19,7 @@ use crate::image::{Image, Parts, Target};
 use crate::known::Known;
 use crate::replace::Replacing;
 use crate::reserved::is_reserved;
-use crate::several::Jobs;
+use crate::several::{Jobs, Results};
 use crate::signed::SignedImage;
 
 /// Signs images and attaches the signatures.
@@ -190,8 +189,8 @@ impl ImageSigner {
         let target = Target::new(image.clone(), resolved.map_err(failed)?);
         let mut targets = self.parts.of(target, &self.registry).await.map_err(failed)?;
         let Some(known) = &self.known else { return Ok(targets) };
-        let work = |target| -> BoxFuture<'_, _> { Box::pin(known.is_signed(target)) };
-        let looked: Vec<_> = self.jobs.run(&targets, work).collect().await;
+        let looked = self.jobs.run(&targets, |target| known.is_signed(target));
+        let looked: Vec<_> = looked.collect().await;
         for (position, is_signed) in looked {
             let is_signed = is_signed?;
             targets.get_mut(position).into_iter().for_each(|it| it.is_signed = is_signed);
@@ -206,12 +205,8 @@ impl ImageSigner {
 
     /// As [`locate`](Self::locate), for several images at once; each result with the position of its
     /// image.
-    pub fn locate_all<'a>(
-        &'a self,
-        images: &'a [Image],
-    ) -> BoxStream<'a, (usize, Result<Vec<Target>, Error>)> {
-        let work = |image| -> BoxFuture<'a, _> { Box::pin(self.locate(image)) };
-        self.jobs.run(images, work)
+    pub fn locate_all<'a>(&'a self, images: &'a [Image]) -> Results<'a, Vec<Target>> {
+        self.jobs.run(images, |image| self.locate(image))
     }
 
     /// Signs `target`: the result is logged and verified, and not attached yet.
@@ -305,10 +300,13 @@ impl ImageSigner {
         &'a self,
         targets: &'a [Target],
         session: &'a Session,
-    ) -> BoxStream<'a, (usize, Result<SignedImage, Error>)> {
-        let work =
-            move |target| -> BoxFuture<'a, _> { Box::pin(self.sign_and_attach(target, session)) };
-        self.jobs.waiting_for_a_log().run(targets, work)
+    ) -> Results<'a, SignedImage> {
+        self.signing_jobs().run(targets, |target| self.sign_and_attach(target, session))
+    }
+
+    /// How many are signed at once.
+    pub(crate) fn signing_jobs(&self) -> Jobs {
+        self.jobs.waiting_for_a_log()
     }
 }
 

@@ -3,56 +3,106 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::{fs, io};
+use std::{fmt, fs, io};
 
 use crate::event::{Event, Listener};
 use crate::file::write_atomically;
 use crate::signed::SignedImage;
 
-/// The signatures that would be lost if the program ended now.
-#[derive(Clone, Debug, Default)]
-pub struct Unattached(Arc<Mutex<Vec<SignedImage>>>);
+/// The signatures that would be lost if the program ended now. When this is dropped, they are kept.
+pub struct Unattached {
+    signatures: Arc<Mutex<Vec<SignedImage>>>,
+    bundle: Option<PathBuf>,
+    report: Box<Report>,
+}
+
+type Report = dyn Fn(&SignedImage, Kept) + Send + Sync;
+
+/// Where a signature is kept that is not attached: in a sentence, by `Display`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Kept {
+    /// The file with its bundle, or why it could not be written.
+    pub file: io::Result<PathBuf>,
+    /// The shell command that attaches it later; `None` without a file, and when a name cannot be
+    /// quoted.
+    pub command: Option<String>,
+    bundle_json: String,
+}
 
 impl Unattached {
-    /// Learns of each signature before it is attached and after; for
+    /// Nothing is signed yet. The program writes the bundle to `bundle`, if at all. `report` learns of
+    /// each signature that was not attached when this is dropped, because a deadline or a signal ended
+    /// the work.
+    pub fn new(
+        bundle: Option<PathBuf>,
+        report: impl Fn(&SignedImage, Kept) + Send + Sync + 'static,
+    ) -> Self {
+        Self { signatures: Arc::default(), bundle, report: Box::new(report) }
+    }
+
+    /// Learns of each signature before it is attached and after, and then tells `next`; for
     /// [`ImageSigner::with_listener`](crate::ImageSigner::with_listener).
-    pub fn listener(&self) -> Listener {
-        let unattached = self.clone();
-        Arc::new(move |event| match event {
-            Event::Attaching(signed) => unattached.signatures().push((*signed).clone()),
-            Event::Attached(signed) => unattached.forget(signed),
-            _ => {}
+    pub fn listener(&self, next: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Listener {
+        let signatures = Arc::clone(&self.signatures);
+        Arc::new(move |event| {
+            match event {
+                Event::Attaching(signed) => lock(&signatures).push((*signed).clone()),
+                Event::Attached(signed) => forget(&signatures, signed),
+                _ => {}
+            }
+            next(event);
         })
     }
 
-    /// Keeps the bundle of `signed`, which is not attached: in `bundle` if it was written there,
-    /// else in a new file of the current directory.
-    ///
-    /// # Errors
-    /// As [`SignedImage::keep`].
-    pub fn keep(&self, signed: &SignedImage, bundle: Option<&Path>) -> io::Result<PathBuf> {
-        self.forget(signed);
-        let is_there = |path: &&Path| {
+    /// Keeps the bundle of `signed`, which is not attached: where the program wrote it, else in a new
+    /// file of the current directory.
+    pub fn keep(&self, signed: &SignedImage) -> Kept {
+        forget(&self.signatures, signed);
+        let is_there = |path: &&PathBuf| {
             path.is_file() && fs::read_to_string(path).is_ok_and(|it| it == signed.bundle_json)
         };
-        match bundle.filter(is_there) {
-            Some(path) => Ok(path.to_owned()),
+        let file = match self.bundle.as_ref().filter(is_there) {
+            Some(path) => Ok(path.clone()),
             None => signed.keep(Path::new("")),
+        };
+        let command = file.as_ref().ok().and_then(|file| signed.attach_command(file));
+        Kept { file, command, bundle_json: signed.bundle_json.clone() }
+    }
+}
+
+impl Drop for Unattached {
+    fn drop(&mut self) {
+        let left = std::mem::take(&mut *lock(&self.signatures));
+        left.iter().for_each(|signed| (self.report)(signed, self.keep(signed)));
+    }
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            Ok(file) => write!(f, "the signature is not lost: it is in {}", file.display()),
+            Err(_) => write!(
+                f,
+                "the signature could not be written to a file, so here it is: {}",
+                self.bundle_json
+            ),
         }
     }
+}
 
-    fn forget(&self, signed: &SignedImage) {
-        self.signatures().retain(|other| other.bundle_json != signed.bundle_json);
+impl fmt::Debug for Unattached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unattached").field("bundle", &self.bundle).finish_non_exhaustive()
     }
+}
 
-    /// Takes the signatures that are not attached.
-    pub fn take(&self) -> Vec<SignedImage> {
-        std::mem::take(&mut *self.signatures())
-    }
+fn forget(signatures: &Mutex<Vec<SignedImage>>, signed: &SignedImage) {
+    lock(signatures).retain(|other| other.bundle_json != signed.bundle_json);
+}
 
-    fn signatures(&self) -> MutexGuard<'_, Vec<SignedImage>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(signatures: &Mutex<Vec<SignedImage>>) -> MutexGuard<'_, Vec<SignedImage>> {
+    signatures.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl SignedImage {

@@ -52,6 +52,23 @@ impl NoSignature {
     }
 }
 
+impl NoSignature {
+    /// How to verify what is attached instead: a sentence for each, with a command to paste.
+    pub fn others_to_verify(&self) -> Vec<String> {
+        let Some(image) = host::shell_quote(&self.image) else { return Vec::new() };
+        let hint = |other: &String| match other == bundle::SIGN_PREDICATE_TYPE {
+            true => Some(format!("verify its signature: `ambisign verify {image}`")),
+            false => host::shell_quote(other).map(|predicate_type| {
+                format!(
+                    "verify its attestation, which is not an approval: \
+                     `ambisign verify-attestation --type {predicate_type} {image}`"
+                )
+            }),
+        };
+        self.others.iter().filter_map(hint).collect()
+    }
+}
+
 impl NotAcceptable {
     /// Whether signatures that could not be fetched might have been enough.
     pub fn is_undecided(&self) -> bool {

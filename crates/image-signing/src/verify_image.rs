@@ -4,8 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use futures_util::future::{BoxFuture, try_join};
-use futures_util::stream::BoxStream;
+use futures_util::future::try_join;
 use host::Clock;
 use host::bytes::Bytes;
 use oci_push::{Layout, Registry, Resolved, Store};
@@ -21,7 +20,7 @@ use crate::file;
 use crate::image::{Image, Parts, Target, digest};
 use crate::judge::{Judge, Judged};
 use crate::refusal::{Reason, Refusal};
-use crate::several::{Jobs, each};
+use crate::several::{Jobs, Results};
 use crate::verdict::{NoSignature, NotAcceptable};
 
 /// Who must have signed an image, and how strictly it is checked.
@@ -218,12 +217,8 @@ impl ImageVerifier {
 
     /// As [`verify`](Self::verify), for several images at once; each result with the position of its
     /// image.
-    pub fn verify_all<'a>(
-        &'a self,
-        images: &'a [Image],
-    ) -> BoxStream<'a, (usize, Result<VerifiedImage, Error>)> {
-        let work = |image| -> BoxFuture<'a, _> { Box::pin(self.verify(image)) };
-        self.jobs.run(images, work)
+    pub fn verify_all<'a>(&'a self, images: &'a [Image]) -> Results<'a, VerifiedImage> {
+        self.jobs.run(images, |image| self.verify(image))
     }
 
     /// Finds `image`, and the parts of it that must be signed as well.
@@ -238,12 +233,8 @@ impl ImageVerifier {
 
     /// As [`locate`](Self::locate), for several images at once; each result with the position of its
     /// image.
-    pub fn locate_all<'a>(
-        &'a self,
-        images: &'a [Image],
-    ) -> BoxStream<'a, (usize, Result<Vec<Target>, Error>)> {
-        let work = |image| -> BoxFuture<'a, _> { Box::pin(self.locate(image)) };
-        self.jobs.run(images, work)
+    pub fn locate_all<'a>(&'a self, images: &'a [Image]) -> Results<'a, Vec<Target>> {
+        self.jobs.run(images, |image| self.locate(image))
     }
 
     /// As [`verify`](Self::verify), for what [`locate`](Self::locate) found.
@@ -262,11 +253,8 @@ impl ImageVerifier {
     pub(crate) fn verify_all_located<'a>(
         &'a self,
         located: &'a [Located],
-    ) -> BoxStream<'a, (usize, Result<VerifiedImage, Error>)> {
-        let work = each(|(_, target): &Located| -> BoxFuture<'_, _> {
-            Box::pin(self.verify_located(target))
-        });
-        self.jobs.run(located, work)
+    ) -> Results<'a, VerifiedImage> {
+        self.jobs.run(located, |(_, target)| self.verify_located(target))
     }
 
     pub(crate) fn wants_parts(&self) -> bool {

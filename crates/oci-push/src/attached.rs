@@ -59,6 +59,18 @@ pub enum AttachmentKind {
 }
 
 impl AttachmentKind {
+    /// What cosign calls `name`: these kinds, which are several for `all` only. `sig` and `att` are
+    /// short for two of them.
+    pub fn named(name: &str) -> &'static [Self] {
+        match name {
+            "all" => &[Self::Signature, Self::Attestation, Self::Sbom],
+            "att" | "attestation" => &[Self::Attestation],
+            "sbom" => &[Self::Sbom],
+            "sig" | "signature" => &[Self::Signature],
+            _ => &[],
+        }
+    }
+
     /// `signature`, `attestation`, `sbom` or `other`.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -87,7 +87,7 @@ pub(crate) async fn clean(flags: &CleanFlags, context: &Arc<Context>) -> Result 
     context.console.settle();
     let asks = !flags.force && !cleaning.removals.is_empty();
     if asks && !is_confirmed(&cleaning, context).await? {
-        return Err(Failure::new(Exit::Failed, "nothing was removed"));
+        return Err(Failure::new(Exit::Undecided, "nothing was removed"));
     }
     attachments.clean(&cleaning).await?;
     context.console.settle();
@@ -110,9 +110,7 @@ fn open(
     signature_tags: Option<bool>,
     context: &Context,
 ) -> Result<(Attachments, Image)> {
-    let mut images = plan::images(std::slice::from_ref(&flags.image))?;
-    let registry = plan::registry(&flags.registry, &images, signature_tags, context)?;
-    let image = images.remove(0);
+    let (image, registry) = plan::image(&flags.image, &flags.registry, signature_tags, context)?;
     context.console.wait_for(&format!("looking for what is attached to {image}"));
     Ok((Attachments::new(registry), image))
 }

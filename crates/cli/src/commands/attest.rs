@@ -4,18 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bundle::SIZE_CAP;
-use image_signing::file::{Error, FileArgument, check_overwrites, check_writable};
+use image_signing::file::{Error, FileArgument, check_overwrites};
 use image_signing::{Claim, SignatureReport};
-use keys::{Digest, HashAlgorithm};
 use serde_json::json;
 
 use super::sign::Job;
-use super::signing::{Signing, check_stdin, report_stream};
+use super::signing::{self, check_stdin, report_stream};
 use crate::context::Context;
-use crate::failure::{Exit, Failure, OrFail as _, Result};
+use crate::failure::{Failure, OrFail as _, Result};
 use crate::files;
 use crate::flags::{AttestBlobFlags, AttestFlags, ClaimFlags, Output};
-use crate::output::{cannot_write, json_line, write};
+use crate::output::{json_line, write};
 
 pub(crate) async fn attest(flags: &AttestFlags, context: &Arc<Context>) -> Result {
     let claimed = flags.claim.input().map(|(.., path)| path);
@@ -42,35 +41,26 @@ pub(crate) async fn attest_blob(flags: &AttestBlobFlags, context: &Arc<Context>)
     check_stdin(read(), &flags.signing)?;
     let inputs: Vec<_> = read().map(|input: &Path| ("an input", input.to_owned())).collect();
     check_overwrites(&FileArgument::parse(path), &inputs)?;
-    if !files::is_standard(path) {
-        check_writable(path).map_err(|error| cannot_write(path, &error))?;
-    }
+    FileArgument::parse(path).check_writable()?;
     let claim = claim(&flags.claim, context).await?;
-    let digest = match (&flags.hash, flags.files.len()) {
-        (Some(hex), 1) => Digest::from_hex(HashAlgorithm::Sha256, &hex.to_ascii_lowercase())
-            .map(Some)
-            .map_err(|error| Failure::of(Exit::Usage, "--hash cannot be used", &error))?,
-        (Some(_), _) => {
-            let problem = "--hash is the digest of one file, and several are named";
-            return Err(Failure::usage(problem));
-        }
-        (None, _) => None,
-    };
+    if flags.hash.is_some() && flags.files.len() > 1 {
+        let problem = "--hash is the digest of one file, and several are named";
+        return Err(Failure::usage(problem));
+    }
     let mut subjects = Vec::new();
     for file in flags.files.iter().map(FileArgument::parse) {
         context.console.wait_for(&format!("reading {file}"));
         let _paused = file.is_standard().then(|| context.deadline.pause());
-        subjects.push(file.subject(digest.clone()).await.map_err(Error::from)?);
+        subjects.push(file.subject(flags.hash.clone()).await.map_err(Error::from)?);
         context.console.settle();
     }
     if let Claim::Attestation(attestation) = &claim {
         // Refused before a certificate is requested.
         attestation.statement(subjects.clone())?;
     }
-    let signing = Signing::plan(&flags.signing, report, context).await?;
-    let session = signing.session(&[&path.display().to_string()]).await?;
-    let certificate = session.certificate().await?;
-    let attestation = claim.attestation(certificate.as_ref(), &*context.env)?;
+    let planned = signing::plan(&flags.signing, report, context).await?;
+    let session = signing::session(planned, &[&path.display().to_string()]).await?;
+    let attestation = claim.attested_by::<Failure>(&session, &*context.env).await?;
     let statement = attestation.statement(subjects)?;
     let signed = session.sign_statement(&statement).await?;
     write(path, &signed.bundle.to_json(), &context.console)?;

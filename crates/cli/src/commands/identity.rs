@@ -8,9 +8,8 @@ use host::Host;
 use crate::context::Context;
 use crate::failure::{Exit, Failure, Result};
 use crate::flags::{IdentityCommandFlags, Output};
-use crate::identity::{self, Login};
 use crate::output::{self, Stream};
-use crate::{files, plan};
+use crate::{files, identity, plan};
 
 pub(crate) async fn identity(flags: &IdentityCommandFlags, context: &Arc<Context>) -> Result {
     let profiles = match &flags.issuer_profiles {
@@ -28,7 +27,7 @@ pub(crate) async fn identity(flags: &IdentityCommandFlags, context: &Arc<Context
     };
     let host = context.service_host();
     let mask = Stream::Stdout.of_people(flags.output);
-    let search = identity::search(&flags.identity, Login::Impossible, mask, context, &host).await?;
+    let search = identity::search(&flags.identity, None, mask, context, &host).await?;
     let mut unknown = None;
     let fulcio = async {
         let found = fulcio(flags, &host, context).await;
@@ -59,7 +58,7 @@ pub(crate) async fn identity(flags: &IdentityCommandFlags, context: &Arc<Context
         (Some(failure), _) => Err(failure),
         (None, Some(refusal)) => {
             let problem = "the certificate authority would refuse this identity";
-            Err(Failure::of(Exit::Failed, problem, &refusal))
+            Err(Failure::new(Exit::Undecided, problem).because(&refusal))
         }
         (None, None) => Ok(()),
     }

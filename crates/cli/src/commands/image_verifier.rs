@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use image_signing::node::{Admission, Node, NodeEnv, NodeRequest, warn_system_log};
+use image_signing::node::{Admission, Node, NodeEnv, NodeFiles, NodeRequest, warn_system_log};
 use image_signing::{Error, ImageVerifier};
 
 use crate::context::Context;
@@ -15,7 +15,13 @@ pub(crate) async fn image_verifier(
     context: &Arc<Context>,
 ) -> Result<()> {
     let env = Arc::new(NodeEnv::new(Arc::clone(&context.env), &flags.config));
-    let context = &context.at_node(env, flags.providers());
+    let context = &context.at_node(
+        env,
+        NodeFiles::new(&flags.config).credential_providers(
+            flags.image_credential_provider_config.clone(),
+            flags.image_credential_provider_bin_dir.clone(),
+        ),
+    );
     let mut audit = flags.audit;
     let decided = decide(flags, &mut audit, context).await;
     context.console.settle();
@@ -46,14 +52,13 @@ async fn decide(
 ) -> Result<Admission> {
     let request = NodeRequest::new(&flags.name, &flags.digest)?;
     let host = context.host(&context.settings());
-    let node = Node::load(&flags.config.join("policy.toml"), &flags.cache, &host).await?;
+    let files = NodeFiles::new(&flags.config);
+    let node = Node::load(&files.policy(), &flags.cache, &host).await?;
     *audit |= node.policy().is_audit();
     let image = request.image();
     let work = async {
         request.check_descriptor(&flags.stdin_media_type, std::io::stdin()).await?;
-        let file = flags.config.join("trusted_root.json");
-        let trusted_root = file.exists().then_some(file);
-        let trust = TrustFlags { trusted_root, offline: true };
+        let trust = TrustFlags { trusted_root: files.trusted_root(), offline: true };
         let root = Arc::new(plan::trusted_root(&trust, context).await?);
         let registry = plan::registry(&flags.registry, std::slice::from_ref(image), None, context)?;
         let verifier =
@@ -61,11 +66,12 @@ async fn decide(
         context.console.wait_for(&format!("waiting for the registry of {image}"));
         node.admit(image, &root, verifier.verify(image))
             .await
-            .map_err(|error| refused(error, flags))
+            .map_err(|error| refused(error, &files))
     };
     let limit = node.policy().timeout().min(context.deadline.left());
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-        let failure = Failure::new(Exit::Failed, format!("no verdict about {image} in {limit:?}"));
+        let failure =
+            Failure::new(Exit::Undecided, format!("no verdict about {image} in {limit:?}"));
         let failure =
             context.console.waits.unfinished().0.into_iter().fold(failure, Failure::cause);
         Err(failure.hint(
@@ -75,14 +81,14 @@ async fn decide(
     })
 }
 
-fn refused(error: Error, flags: &ImageVerifierFlags) -> Failure {
+fn refused(error: Error, files: &NodeFiles) -> Failure {
     let unauthorized = matches!(&error, Error::Registry { source, .. }
         if matches!(**source, oci_push::Error::Unauthorized { .. }));
     let mut failure = Failure::from(error);
     if unauthorized {
         failure.hints = vec![format!(
             "put credentials into {}, or name a credential provider",
-            flags.config.join("config.json").display()
+            files.credentials().display()
         )];
     }
     failure

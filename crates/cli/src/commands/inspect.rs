@@ -9,8 +9,7 @@ use oci_push::Reference;
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure, Result};
-use crate::flags::{InspectFlags, Output};
-use crate::output::json_line;
+use crate::flags::InspectFlags;
 use crate::{plan, signers};
 
 pub(crate) async fn inspect(flags: &InspectFlags, context: &Arc<Context>) -> Result<()> {
@@ -35,14 +34,11 @@ pub(crate) async fn inspect(flags: &InspectFlags, context: &Arc<Context>) -> Res
         match reports {
             // What is no signature was not judged.
             Err(failure) => {
-                let exit = failure.exit.min(Exit::Failed);
+                let exit = failure.exit.min(Exit::Undecided);
                 context.fail(&Failure { exit, ..failure });
             }
-            Ok(reports) => reports.iter().for_each(|report| match flags.output {
-                Output::Json => context.console.data(&json_line(report)),
-                Output::Text => {
-                    report.to_string().lines().for_each(|line| context.console.data(line));
-                }
+            Ok(reports) => reports.iter().for_each(|report| {
+                context.console.result(flags.output, report, &report.to_string());
             }),
         }
     }
@@ -60,13 +56,9 @@ async fn image(
     flags: &InspectFlags,
     context: &Context,
 ) -> Result<Vec<Inspection>> {
-    let images = plan::images(&[text.to_owned()])?;
-    let registry = plan::registry(&flags.registry, &images, None, context)?;
+    let (image, registry) = plan::image(text, &flags.registry, None, context)?;
     context.console.wait_for(&format!("looking for signatures of {text}"));
-    let mut reports = Vec::new();
-    for image in &images {
-        reports.extend(inspector.image(&registry, image).await?);
-    }
+    let reports = inspector.image(&registry, &image).await?;
     if reports.is_empty() {
         return Err(Failure::new(Exit::NotSigned, format!("no signatures found for {text}")));
     }

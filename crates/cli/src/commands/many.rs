@@ -18,14 +18,14 @@ pub(super) fn show(results: Stream, context: &Context) -> impl Fn(Step<'_>) {
         Step::Heartbeat => console.heartbeat(),
         Step::WaitFor(what) => console.wait_for(what),
         Step::Result(line) => console.say(results, line),
-        Step::Summary(text) => console.note(&text),
+        Step::Note(text) | Step::Summary(text) => console.note(&text),
         _ => {}
     }
 }
 
 /// The failure of an image, for the results.
 pub(super) fn failed(failure: &Failure) -> FailedImage {
-    FailedImage::new("", &failure.problem, &failure.causes, failure.exit.code())
+    FailedImage::new("", &failure.problem, &failure.causes, failure.exit.exit_code())
 }
 
 /// Reports `failure`, which is of one of many images.

@@ -1,6 +1,5 @@
 //! `ambisign copy`, `save` and `load`.
 
-use std::slice;
 use std::sync::Arc;
 
 use image_signing::moving::{ImageMover, MoveOptions, MoveReport};
@@ -15,7 +14,7 @@ pub(crate) async fn copy(flags: &CopyFlags, context: &Arc<Context>) -> Result {
     let tags = Some(flags.target.tags.signature_tags);
     let mover = ImageMover::new(plan::registry(&flags.registry, &images, tags, context)?);
     let mut options = options(&flags.parts, flags.target.force);
-    options.only.clone_from(&flags.only);
+    options.only = flags.only.concat();
     context.console.wait_for(&format!("copying {}", images[0]));
     let report = mover.copy(&images[0], &images[1], &options).await?;
     print("copied", &report, flags.parts.output, context);
@@ -23,22 +22,20 @@ pub(crate) async fn copy(flags: &CopyFlags, context: &Arc<Context>) -> Result {
 }
 
 pub(crate) async fn save(flags: &SaveFlags, context: &Arc<Context>) -> Result {
-    let images = plan::images(slice::from_ref(&flags.image.image))?;
-    let registry = plan::registry(&flags.image.registry, &images, None, context)?;
-    context.console.wait_for(&format!("saving {}", images[0]));
+    let (image, registry) = plan::image(&flags.image.image, &flags.image.registry, None, context)?;
+    context.console.wait_for(&format!("saving {image}"));
     let options = options(&flags.parts, false);
-    let report = ImageMover::new(registry).save(&images[0], &flags.dir, &options).await?;
+    let report = ImageMover::new(registry).save(&image, &flags.dir, &options).await?;
     print("saved", &report, flags.parts.output, context);
     Ok(())
 }
 
 pub(crate) async fn load(flags: &LoadFlags, context: &Arc<Context>) -> Result {
-    let images = plan::images(slice::from_ref(&flags.image.image))?;
     let tags = Some(flags.target.tags.signature_tags);
-    let registry = plan::registry(&flags.image.registry, &images, tags, context)?;
-    context.console.wait_for(&format!("loading {}", images[0]));
+    let (image, registry) = plan::image(&flags.image.image, &flags.image.registry, tags, context)?;
+    context.console.wait_for(&format!("loading {image}"));
     let options = options(&flags.parts, flags.target.force);
-    let report = ImageMover::new(registry).load(&flags.dir, &images[0], &options).await?;
+    let report = ImageMover::new(registry).load(&flags.dir, &image, &options).await?;
     print("loaded", &report, flags.parts.output, context);
     Ok(())
 }

@@ -2,21 +2,18 @@
 
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
-use image_signing::file::check_writable;
+use image_signing::file::FileArgument;
 use image_signing::{
-    Claim, Error, Image, ImageSigner, Located, Preparation, Ready, Run, SignedImage, check_earlier,
-    each,
+    Claim, Error, Image, ImageSigner, Preparation, Run, SignedImage, Unattached, check_earlier,
 };
 
 use super::many::{failed, finish, reported, show};
-use super::signing::{Signing, check_stdin, not_signed, report_stream};
-use super::unattached::Unattached;
+use super::signing::{self, check_stdin, not_signed, report_stream};
+use super::unattached::{listener, unattached, with_signature};
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _, Result};
-use crate::files;
 use crate::flags::{ImagesFlags, Output, SignFlags};
-use crate::output::{cannot_write, json_line, write};
+use crate::output::{json_line, write};
 use crate::plan;
 
 /// Images to sign, or to attest something of.
@@ -55,14 +52,15 @@ impl Job<'_> {
         self.check_outputs(images.len())?;
         let output = flags.signing.output();
         let report = report_stream(flags.bundle.as_deref(), output)?;
-        let tags = Some(flags.signature_tags);
+        let tags = Some(flags.tags.signature_tags);
         let registry = plan::registry(&flags.registry, &images, tags, context)?;
         let annotations = plan::annotations(self.annotations)?;
         let signer = ImageSigner::new(registry).with_annotations(annotations)?;
-        let unattached = Unattached::new(flags.bundle.as_deref(), context);
+        let bundle = flags.bundle.as_deref();
+        let unattached = unattached(bundle, context);
         let signer = signer.parts(flags.many.parts()).jobs(flags.many.jobs()).attach(self.upload);
-        let signer = signer.with_listener(unattached.listener());
-        let signing = Signing::plan(&flags.signing, report, context).await?;
+        let signer = signer.with_listener(listener(&unattached, bundle, context));
+        let signing = signing::plan(&flags.signing, report, context).await?;
         let earlier = !flags.new_bundle_format;
         if let (true, Err(error)) = (earlier, check_earlier(signing.services())) {
             return Err(Failure::usage(host::with_causes(&error)));
@@ -74,7 +72,8 @@ impl Job<'_> {
         let how = how.replace(self.replace);
         let shown = show(report, context);
         let mut run = Run::new(self.done, &images, output == Output::Json, context.clock(), &shown);
-        let (begun, fail) = (signing.begin(), |error: Error| reported(&error.into(), context));
+        let begun = async { Ok::<_, Failure>(signing.begin().await?) };
+        let fail = |error: Error| reported(&error.into(), context);
         let ready = run.prepare(signer, &images, begun, &how, &*context.env, fail).await;
         let ready = match ready.or_fail(|| not_signed(&names)) {
             Ok(ready) => ready,
@@ -83,24 +82,13 @@ impl Job<'_> {
                 return Err(failure);
             }
         };
-        if let Some(Ready { session, signer, targets, .. }) = &ready {
-            let notices = targets.iter().filter_map(|(_, target)| target.tag_notice());
-            notices.for_each(|notice| context.console.note(&notice));
-            let sign = each(|(_, target): &Located| {
-                let signed = signer.sign_and_attach(target, session);
-                context.console.waits.task(target.name(), signed).boxed()
-            });
-            let mut signed = flags.many.jobs().waiting_for_a_log().run(targets, sign);
-            while let Some((position, signed)) = run.next(&mut signed).await {
-                let Some((place, target)) = targets.get(position) else { continue };
-                let is_made = matches!(signed, Ok(_) | Err(Error::NotAttached { .. }));
-                match self.finish(signed, &unattached, context) {
-                    Ok(line) => run.end(*place, target.name(), vec![line]),
-                    Err(failure) => {
-                        run.failed(*place, target.name(), reported(&failure, context), is_made);
-                    }
-                }
-            }
+        if let Some(ready) = &ready {
+            let task = |name, work| context.console.waits.task(name, work);
+            let report = |signed| {
+                let line = self.finish(signed, &unattached, context);
+                line.map_err(|failure| reported(&failure, context))
+            };
+            run.sign(ready, task, report).await;
         }
         finish(run, context);
         Ok(())
@@ -113,18 +101,14 @@ impl Job<'_> {
         unattached: &Unattached,
         context: &Context,
     ) -> Result<String> {
-        let signed = match signed {
-            Ok(signed) => signed,
-            Err(Error::NotAttached { signed, source }) => {
-                let kept = signed.clone();
-                let failure = Failure::from(Error::NotAttached { signed, source });
-                return Err(unattached.keep(&kept, failure));
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let signed = signed.map_err(|error| {
+            let made = error.unattached().cloned();
+            let failure = Failure::from(error);
+            made.iter().fold(failure, |it, signed| with_signature(it, &unattached.keep(signed)))
+        })?;
         if let (Some(path), false) = (&self.flags.bundle, self.upload) {
             write(path, &signed.bundle_json, &context.console)
-                .map_err(|failure| unattached.keep(&signed, failure))?;
+                .map_err(|failure| with_signature(failure, &unattached.keep(&signed)))?;
         }
         let resolved = signed.target.resolved();
         Ok(match self.flags.signing.output() {
@@ -146,9 +130,9 @@ impl Job<'_> {
         if !self.upload && flags.bundle.is_none() {
             return Err(Failure::usage(self.lost).hint("say where it goes: --bundle FILE"));
         }
-        if let Some(path) = flags.bundle.as_deref().filter(|path| !files::is_standard(path)) {
-            check_writable(path).map_err(|error| cannot_write(path, &error))?;
-        }
-        Ok(())
+        Ok(flags
+            .bundle
+            .as_ref()
+            .map_or(Ok(()), |path| FileArgument::parse(path).check_writable())?)
     }
 }

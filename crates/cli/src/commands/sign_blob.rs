@@ -3,10 +3,11 @@
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::StreamExt as _;
+use image_signing::Jobs;
 use image_signing::file::{self, FileArgument, FileToSign, Outputs, Pairs, SignedFile};
 
-use super::signing::{Signing, WIDTH, report_stream};
+use super::signing::{self, WIDTH, report_stream};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::flags::{Output, SignBlobFlags};
@@ -36,8 +37,10 @@ pub(crate) async fn sign_blob(flags: &SignBlobFlags, context: &Arc<Context>) -> 
         }
         _ => report,
     };
-    let signing = Signing::plan(&flags.signing, report, context).await?;
-    let signing = signing.with_algorithm(flags.signing_algorithm)?;
+    let mut planned = signing::plan(&flags.signing, report, context).await?;
+    if let Some(algorithm) = flags.signing_algorithm {
+        planned = planned.with_algorithm(algorithm)?;
+    }
 
     let any_content = flags.danger_sign_foreign_format;
     if any_content {
@@ -46,20 +49,21 @@ pub(crate) async fn sign_blob(flags: &SignBlobFlags, context: &Arc<Context>) -> 
              (--danger-sign-foreign-format)",
         );
     }
-    let (algorithm, all) = (signing.algorithm(), pairs.len());
+    let (algorithm, all, mut done) = (planned.algorithm(), pairs.len(), 0);
     let mut targets = Vec::new();
     for (file, bundle) in pairs {
-        console.waits.begin(&file.to_string());
-        console.wait_for(&format!("reading {file}"));
+        let name = file.to_string();
+        console.waits.begin(&name);
+        console.wait_for(&format!("reading {name}"));
         let _paused = file.is_standard().then(|| context.deadline.pause());
         let read = match any_content {
-            true => file::danger::any_content(algorithm, file.clone(), bundle).await,
-            false => FileToSign::read_for(algorithm, file.clone(), bundle).await,
+            true => file::danger::any_content(algorithm, file, bundle).await,
+            false => FileToSign::read_for(algorithm, file, bundle).await,
         };
         match read {
-            Ok(target) => targets.push(target),
+            Ok(target) => targets.push((name, target)),
             Err(error) => {
-                console.waits.end(&file.to_string());
+                console.waits.end(&name);
                 context.fail(&error.into());
             }
         }
@@ -67,31 +71,24 @@ pub(crate) async fn sign_blob(flags: &SignBlobFlags, context: &Arc<Context>) -> 
     if targets.is_empty() {
         return Ok(());
     }
-    let mut failed = all - targets.len();
-    let names: Vec<_> = targets.iter().map(|target| target.file().to_string()).collect();
-    let session = signing.session(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
-    let sign = async |target: FileToSign| {
-        let name = target.file().to_string();
-        let signed = console.waits.task(&name, target.sign(&session)).await;
-        (name, signed.and_then(|signed| signed.write().map(|()| signed)))
-    };
-    let mut results = stream::iter(targets).map(sign).buffer_unordered(WIDTH);
-    while let Some((name, signed)) = results.next().await {
-        console.waits.end(&name);
+    let names: Vec<_> = targets.iter().map(|(name, _)| name.as_str()).collect();
+    let session = &signing::session(planned, &names).await?;
+    let mut results = Jobs::new(WIDTH)
+        .run(&targets, |(name, target)| console.waits.task(name, target.sign_and_write(session)));
+    while let Some((position, signed)) = results.next().await {
+        names.get(position).iter().for_each(|name| console.waits.end(name));
         match signed {
+            Err(error) => context.fail(&error.into()),
             Ok(signed) => {
+                done += 1;
                 if signed.bundle().is_some_and(FileArgument::is_standard) {
                     console.data(&signed.bundle_json);
                 }
                 console.say(report, &line(&signed, flags.signing.output()));
             }
-            Err(error) => {
-                failed += 1;
-                context.fail(&error.into());
-            }
         }
     }
-    console.tally("signed", all, failed);
+    console.tally("signed", all, all - done);
     Ok(())
 }
 

@@ -4,8 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use host::{Host, Patience};
-use image_signing::IdentitySearch;
-use keys::{KeyAlgorithm, KeyPair, Sign as _};
+use image_signing::PlannedSession;
 use signer::{Event, Services, Session, Signer};
 use trust_root::TrustedRoot;
 
@@ -13,113 +12,54 @@ use crate::context::Context;
 use crate::failure::{Failure, OrFail as _, Result};
 use crate::files;
 use crate::flags::{Output, SigningFlags};
-use crate::identity::{self, Login};
 use crate::output::{Console, Stream};
 use crate::private_key::private_key;
-use crate::{login, plan};
+use crate::{identity, login, plan};
 
-/// A signer and the identities it may use, from flags alone: nothing has been asked of anyone.
-pub(super) struct Signing {
-    signer: Signer,
-    by: By,
-    algorithm: KeyAlgorithm,
-}
-
-/// Who signs.
-enum By {
-    Identity(IdentitySearch),
-    Key(Arc<KeyPair>),
-}
-
-impl Signing {
-    /// The results will go to `report`.
-    pub(super) async fn plan(
-        flags: &SigningFlags,
-        report: Stream,
-        context: &Context,
-    ) -> Result<Self> {
-        if let Some(name) = &flags.key {
-            return Self::with_key(private_key(name, context).await?, flags, context).await;
-        }
-        // Wrong usage first, before the network.
-        let mask = report.of_people(flags.output());
-        let prepared = login::prepare(&flags.login, &flags.identity, context).await?;
-        let login = match (&prepared, flags.login.fulcio_auth_flow) {
-            (None, _) => Login::Impossible,
-            (Some(_), None) => Login::Possible,
-            (Some(_), Some(_)) => Login::Only,
-        };
-        let host = context.service_host();
-        let mut search = identity::search(&flags.identity, login, mask, context, &host).await?;
-        let root = plan::trusted_root(&flags.trust, context).await?;
-        let config = plan::signing_config(&flags.services, flags.trust.offline, context).await?;
-        let services = Services::select(&config, context.now())?;
-        let signer = signer(services, root, &host, context)?;
-        if let Some(prepared) = prepared
-            && let Some(login) = login::source(prepared, &flags.login, &config, context, &host)?
-        {
-            search = search.with_login(login);
-        }
-        Ok(Self { signer, by: By::Identity(search), algorithm: KeyAlgorithm::EcdsaP256 })
-    }
-
-    async fn with_key(key: Arc<KeyPair>, flags: &SigningFlags, context: &Context) -> Result<Self> {
-        let named = &flags.services;
+/// A signer and the identities it may use, from flags alone: nothing has been asked of anyone. The
+/// results will go to `report`.
+pub(super) async fn plan(
+    flags: &SigningFlags,
+    report: Stream,
+    context: &Context,
+) -> Result<PlannedSession> {
+    let offline = flags.trust.offline;
+    if let Some(name) = &flags.key {
+        let (key, named) = (private_key(name, context).await?, &flags.services);
         let stamped = named.signing_config.is_some() || named.timestamp_server_url.is_some();
         let (root, services) = match !named.tlog_upload && !stamped {
             true => (TrustedRoot::public_good(), Services::none()),
             false => {
                 let root = plan::trusted_root(&flags.trust, context).await?;
-                let offline = flags.trust.offline;
-                let config = plan::signing_config(&flags.services, offline, context).await?;
+                let config = plan::signing_config(named, offline, context).await?;
                 (root, Services::select_for_key(&config, context.now())?)
             }
         };
         let signer = signer(services, root, &context.service_host(), context)?;
-        let algorithm = key.public_key().algorithm();
-        Ok(Self { signer, by: By::Key(key), algorithm })
+        return Ok(PlannedSession::with_key(signer, key));
     }
+    // Wrong usage first, before the network.
+    let mask = report.of_people(flags.output());
+    let login = login::prepare(&flags.login, &flags.identity, context).await?;
+    let (host, may_log_in) = (context.service_host(), login.as_ref().map(|_| &flags.login));
+    let mut search = identity::search(&flags.identity, may_log_in, mask, context, &host).await?;
+    let root = plan::trusted_root(&flags.trust, context).await?;
+    let config = plan::signing_config(&flags.services, offline, context).await?;
+    let services = Services::select(&config, context.now())?;
+    let signer = signer(services, root, &host, context)?;
+    if let Some(login) = login
+        && let Some(login) = login::source(login, &flags.login, &config, context, &host)?
+    {
+        search = search.with_login(login);
+    }
+    Ok(PlannedSession::with_identity(signer, search))
+}
 
-    pub(super) fn services(&self) -> &Services {
-        self.signer.services()
-    }
-
-    /// The kind of key that signs.
-    pub(super) fn algorithm(&self) -> KeyAlgorithm {
-        self.algorithm
-    }
-
-    /// Signs with a key of this kind, if one is named.
-    pub(super) fn with_algorithm(self, named: Option<KeyAlgorithm>) -> Result<Self> {
-        let algorithm = named.unwrap_or(self.algorithm);
-        let is_made = matches!(self.by, By::Identity(_)) && !algorithm.needs_message();
-        if is_made || algorithm == self.algorithm {
-            return Ok(Self { algorithm, ..self });
-        }
-        let problem = format!("--signing-algorithm is {algorithm}, the key is {}", self.algorithm);
-        Err(Failure::usage(problem).hint("leave it out"))
-    }
-
-    /// Whether a person may be asked to log in.
-    pub(super) fn may_log_in(&self) -> bool {
-        matches!(&self.by, By::Identity(search) if search.may_log_in())
-    }
-
-    /// Gets a token, or takes the key, to sign with.
-    pub(super) async fn begin(self) -> Result<Session> {
-        let session = match self.by {
-            By::Identity(search) => search.session(self.signer).await?,
-            By::Key(key) => Session::with_key(self.signer, key),
-        };
-        Ok(session.with_algorithm(self.algorithm))
-    }
-
-    /// As [`begin`](Self::begin), and gets a certificate to sign `names`.
-    pub(super) async fn session(self, names: &[&str]) -> Result<Session> {
-        let session = self.begin().await.or_fail(|| not_signed(names))?;
-        session.prepare().await.or_fail(|| not_signed(names))?;
-        Ok(session)
-    }
+/// Begins, and gets the certificate, to sign `names`.
+pub(super) async fn session(planned: PlannedSession, names: &[&str]) -> Result<Session> {
+    let session = planned.begin().await.or_fail(|| not_signed(names))?;
+    session.prepare().await.or_fail(|| not_signed(names))?;
+    Ok(session)
 }
 
 /// stdin can be read once.

@@ -39,7 +39,7 @@ async fn base(
     if flags.with_default_rekor_v2 {
         let config = trust::current(false, context).await?.signing_config_with_rekor_v2()?;
         let problem = "the TUF repository has no signing config for Rekor v2";
-        return config.ok_or_else(|| Failure::new(Exit::Failed, problem)).map(Some);
+        return config.ok_or_else(|| Failure::new(Exit::Undecided, problem)).map(Some);
     }
     if flags.create.with_default_services {
         return trust::signing_config(false, context).await.map(Some);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use trust_root::TrustedRootBuilder;
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure, Result};
+use crate::failure::{OrFail as _, Result};
 use crate::flags::TrustedRootCommand;
 use crate::output::write;
 use crate::trust;
@@ -34,7 +34,7 @@ pub(crate) async fn trusted_root(
         .ctlogs(!flags.no_default_ctfe, &flags.ctfe)
         .timestamp_authorities(!create.no_default_tsa, &flags.tsa)
         .build()
-        .map_err(|error| Failure::of(Exit::Usage, "cannot create a trusted root", &error))?;
+        .or_usage("cannot create a trusted root")?;
     let out = create.out.as_deref().unwrap_or_else(|| Path::new("-"));
     write(out, &root.to_json(), &context.console)
 }

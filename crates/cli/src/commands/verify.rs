@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use image_signing::{AcceptedSigners, Error, Image, ImageVerifier, Run, VerifiedImage};
 use oci_push::Layout;
-use verify::Verified;
 
 use super::many::{finish, reported, show};
 use crate::context::Context;
 use crate::failure::{OrFail as _, Result};
 use crate::files;
 use crate::flags::{Output, VerifyAttestationFlags, VerifyFlags, VerifyImagesFlags};
-use crate::hints;
 use crate::output::{Stream, json_line};
 use crate::plan;
 use crate::signers;
@@ -53,19 +51,16 @@ impl Job<'_> {
             true => Vec::new(),
             false => plan::many(&flags.many, context).await?,
         };
-        let signers = match &flags.file.identity_policy {
-            Some(path) => Ok(AcceptedSigners::file(signers::policy_file(path, context).await?)),
-            None => signers::signer(&flags.policy, context).await.map(AcceptedSigners::rule),
+        let signers = match signers::accepted(&flags.policy, &flags.file, context).await {
+            Err(failure) if flags.policy.names_nobody() => {
+                context.fail(&failure);
+                _ = tokio::time::timeout(PATIENCE, self.name_signers(&images)).await;
+                return Ok(());
+            }
+            signers => signers?,
         };
-        if let (Err(failure), true) = (&signers, flags.policy.names_nobody()) {
-            context.fail(failure);
-            _ = tokio::time::timeout(PATIENCE, self.name_signers(&images)).await;
-            return Ok(());
-        }
-        let strictness = signers::strictness(&flags.policy, context);
-        let signers = signers?.adjust(move |policy| {
-            let add = |policy: verify::Policy, (key, value)| policy.annotation(key, value);
-            strictness(annotations.iter().fold(policy, add))
+        let signers = signers.adjust(move |policy| {
+            annotations.iter().fold(policy, |policy, (key, value)| policy.annotation(key, value))
         });
         let verifier = self.verifier(signers, &images).await?;
         if flags.local_image {
@@ -134,21 +129,14 @@ impl Job<'_> {
 
     /// The flags name no signer. Who did sign is offered as a hint, as far as it can be verified.
     async fn name_signers(&self, images: &[Image]) -> Result<()> {
-        let verifier =
-            self.verifier(AcceptedSigners::rule(verify::danger::any_identity()), images).await?;
+        let verifier = self.verifier(signers::anybody(), images).await?;
         for image in images.iter().take(MOST_NAMED) {
             self.context.console.wait_for(&format!("looking who signed {image}"));
             let Ok(verified) = verifier.verify(image).await else { continue };
-            let hints = verified.signatures.iter().filter_map(|it| as_flags(&it.verified));
-            hints.for_each(|hint| self.context.console.hint(&hint));
+            signers::offer(&verified.signatures, self.context);
         }
         Ok(())
     }
-}
-
-/// The signer as the flags that ask for exactly it.
-pub(super) fn as_flags(verified: &Verified) -> Option<String> {
-    hints::signer(verified.subject_name()?.as_str(), verified.issuer()?)
 }
 
 /// For how many images the signers are named when no flag names one, and for how long.

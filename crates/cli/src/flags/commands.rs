@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use image_signing::{ClaimInput, is_remote_key};
-use keys::{HashAlgorithm, KeyAlgorithm};
+use keys::{Digest, HashAlgorithm, KeyAlgorithm};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::groups::{IdentityFlags, LoginFlags, RegistryFlags, ServiceFlags, TrustFlags};
 use super::many::ManyFlags;
+use super::moving::TagFlags;
 use super::policy::{PolicyFileFlags, PolicyFlags};
 use super::values::{
-    Output, algorithm, annotation, argument, nonempty, predicate_type, signing_algorithm,
+    Output, algorithm, annotation, argument, nonempty, predicate_type, sha256, signing_algorithm,
 };
 
 #[derive(clap::Args)]
@@ -61,10 +62,8 @@ pub(crate) struct ImagesFlags {
     pub(crate) signing: SigningFlags,
     #[command(flatten)]
     pub(crate) registry: RegistryFlags,
-    /// `false` gives signatures no tags of their own where the registry lacks the referrers API: a
-    /// slow writer can then erase them from the list.
-    #[arg(long, default_value_t = true, help_heading = "Registry")]
-    pub(crate) signature_tags: bool,
+    #[command(flatten)]
+    pub(crate) tags: TagFlags,
 }
 
 /// What is attested.
@@ -126,8 +125,8 @@ pub(crate) struct AttestBlobFlags {
     #[command(flatten)]
     pub(crate) claim: ClaimFlags,
     /// The SHA-256 digest of the one file in hex, instead of reading it.
-    #[arg(long, value_name = "HEX")]
-    pub(crate) hash: Option<String>,
+    #[arg(long, value_name = "HEX", value_parser = sha256)]
+    pub(crate) hash: Option<Digest>,
     /// Write the bundle to this file; `-` is stdout.
     #[arg(long, value_name = "FILE", required = true)]
     pub(crate) bundle: PathBuf,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use http_client::ServerTls;
 use id_token::Audience;
 use secrecy::SecretString;
 use spiffe_workload_api::{Endpoint, SpiffeId};
@@ -47,7 +48,7 @@ impl IdentityFlags {
 }
 
 /// The SPIFFE identity.
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone)]
 pub(crate) struct SpiffeFlags {
     /// Use SPIFFE, and the identity with this SPIFFE ID.
     #[arg(long, value_name = "ID")]
@@ -149,8 +150,8 @@ pub(crate) struct RegistryFlags {
     #[arg(long, value_name = "FILE", requires = "registry_client_cert")]
     pub(crate) registry_client_key: Option<PathBuf>,
     /// Expect this name in the TLS certificate of the registry, instead of its host.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) registry_server_name: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = |name: &str| ServerTls::new().with_name(name))]
+    pub(crate) registry_server_name: Option<ServerTls>,
     /// Use GITHUB_TOKEN for ghcr.io outside of a GitHub job too. A cloud's identity serves its own
     /// registry without this flag.
     #[arg(long)]

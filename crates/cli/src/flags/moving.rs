@@ -18,8 +18,8 @@ pub(crate) struct CopyFlags {
     pub(crate) destination: String,
     /// Copy only these attachments, to an image that is at DST; separated by commas.
     #[arg(long, value_name = "sig|att|sbom", value_delimiter = ',', hide_possible_values = true)]
-    #[arg(value_parser = moved(), conflicts_with = "all_referrers")]
-    pub(crate) only: Vec<AttachmentKind>,
+    #[arg(value_parser = kinds(["sig", "att", "sbom"]), conflicts_with = "all_referrers")]
+    pub(crate) only: Vec<&'static [AttachmentKind]>,
     #[command(flatten)]
     pub(crate) parts: PartFlags,
     #[command(flatten)]
@@ -140,7 +140,7 @@ pub(crate) struct AttachFlags {
 pub(crate) struct CleanFlags {
     /// What is removed.
     #[arg(long, value_name = "signature|attestation|sbom|all", hide_possible_values = true)]
-    #[arg(value_parser = cleaned(), default_value = "all")]
+    #[arg(value_parser = kinds(["signature", "attestation", "sbom", "all"]), default_value = "all")]
     pub(crate) r#type: &'static [AttachmentKind],
     /// Do not ask first.
     #[arg(short, long)]
@@ -152,24 +152,9 @@ pub(crate) struct CleanFlags {
     pub(crate) image: ImageFlags,
 }
 
-/// The attachments that `copy --only` takes, by cosign's names.
-fn moved() -> impl TypedValueParser<Value = AttachmentKind> {
-    PossibleValuesParser::new(["sig", "att", "sbom"]).map(|name| match &*name {
-        "sig" => AttachmentKind::Signature,
-        "att" => AttachmentKind::Attestation,
-        _ => AttachmentKind::Sbom,
-    })
-}
-
-/// The attachments that `clean` removes.
-fn cleaned() -> impl TypedValueParser<Value = &'static [AttachmentKind]> {
-    use AttachmentKind::{Attestation, Sbom, Signature};
-
-    let names = ["signature", "attestation", "sbom", "all"];
-    PossibleValuesParser::new(names).map(|name| match &*name {
-        "signature" => &[Signature] as &[_],
-        "attestation" => &[Attestation],
-        "sbom" => &[Sbom],
-        _ => &[Signature, Attestation, Sbom],
-    })
+/// What cosign calls kinds of attachments, by any of `names`.
+fn kinds<const N: usize>(
+    names: [&'static str; N],
+) -> impl TypedValueParser<Value = &'static [AttachmentKind]> {
+    PossibleValuesParser::new(names).map(|name| AttachmentKind::named(&name))
 }

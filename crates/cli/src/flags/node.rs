@@ -35,16 +35,3 @@ pub(crate) struct ImageVerifierFlags {
     #[command(flatten)]
     pub(crate) registry: RegistryFlags,
 }
-
-impl ImageVerifierFlags {
-    /// kubelet's configuration of credential providers, and the directory with their programs.
-    pub(crate) fn providers(&self) -> (PathBuf, PathBuf) {
-        let named = |given: &Option<PathBuf>, name: &str| {
-            given.clone().unwrap_or_else(|| self.config.join(name))
-        };
-        let programs = named(&self.image_credential_provider_bin_dir, "credential-provider-bin");
-        let json = named(&self.image_credential_provider_config, "credential-provider-config.json");
-        let yaml = json.with_extension("yaml");
-        (if json.exists() { json } else { yaml }, programs)
-    }
-}

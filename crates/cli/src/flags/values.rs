@@ -3,7 +3,7 @@
 use bundle::predicate_type;
 use clap::ValueEnum;
 use image_signing::did_you_mean;
-use keys::{HashAlgorithm, KeyAlgorithm};
+use keys::{Digest, HashAlgorithm, KeyAlgorithm};
 use url::Url;
 
 /// How results are printed.
@@ -58,6 +58,11 @@ pub(super) fn predicate_type(name: &str) -> Result<String, String> {
 /// The algorithm of a digest.
 pub(super) fn algorithm(name: &str) -> Result<HashAlgorithm, &'static str> {
     HashAlgorithm::from_name(name).ok_or("expected sha256, sha384 or sha512")
+}
+
+/// A SHA-256 digest.
+pub(super) fn sha256(hex: &str) -> Result<Digest, keys::Error> {
+    Digest::from_hex(HashAlgorithm::Sha256, &hex.to_ascii_lowercase())
 }
 
 /// cosign's names of the kinds of keys that are made.

@@ -10,6 +10,9 @@ use bundle::Subject;
 use host::FileError;
 use keys::{Digest, HashAlgorithm, Hasher};
 
+use crate::file::error::Error;
+use crate::file::write;
+
 /// A file as a command line names it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum FileArgument {
@@ -37,6 +40,16 @@ impl FileArgument {
     /// Whether this is stdin or stdout.
     pub fn is_standard(&self) -> bool {
         *self == Self::Standard
+    }
+
+    /// Checks that the file can be written, before there is anything to write. stdout can.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn check_writable(&self) -> Result<(), Error> {
+        let Self::File(path) = self else { return Ok(()) };
+        let failed = |source| Error::Write { path: path.clone(), source };
+        write::check_writable(path).map_err(failed)
     }
 
     /// The whole content, at most `cap` bytes.

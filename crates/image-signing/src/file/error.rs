@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use host::FileError;
-use signer::{ForeignFormat, rekor_client};
+use signer::rekor_client;
 use verify::Check;
 use x509::Certificate;
 
@@ -17,17 +17,6 @@ use crate::verdict::NotAcceptable;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The content is what another kind of signature is over.
-    #[error("{} was not signed", file.display())]
-    Content {
-        /// The file.
-        file: PathBuf,
-        /// What the content is.
-        source: ForeignFormat,
-    },
-    /// The parts of a detached signature cannot be read.
-    #[error("cannot read the signature")]
-    Detached(#[source] Box<verify::Error>),
     /// The log could not be asked for the entry of a detached signature.
     #[error("cannot look for the log entry of the signature")]
     Log(#[source] Box<rekor_client::Error>),
@@ -67,7 +56,7 @@ pub enum Error {
     /// The file or its bundle does not exist or cannot be read.
     #[error(transparent)]
     Read(#[from] FileError),
-    /// A check of the signature failed, or could not be made.
+    /// A check of the signature failed, or could not be made; or a detached signature cannot be read.
     #[error("the signature of {} is not acceptable", file.display())]
     Refused {
         /// The file.
@@ -77,12 +66,13 @@ pub enum Error {
         /// Which check.
         source: Box<verify::Error>,
     },
-    /// Signing failed, or no identity was found.
+    /// Signing failed, no identity was found, or the content must not be signed.
     #[error("{} was not signed", file.display())]
     Signing {
         /// The file.
         file: PathBuf,
-        /// What went wrong: a [`signer::Error`] or an [`IdentityError`](crate::IdentityError).
+        /// What went wrong: a [`signer::Error`], an [`IdentityError`](crate::IdentityError), or a
+        /// [`ForeignFormat`](signer::ForeignFormat), which another kind of signature is over.
         source: Box<dyn StdError + Send + Sync>,
     },
     /// The signature is over the whole file, as pure Ed25519 signatures are, and the file cannot be

@@ -47,6 +47,12 @@ pub enum PairError {
     /// stdin among the files, and no bundle is named.
     #[error("stdin has no file name for its bundle")]
     Nameless,
+    /// stdin is to be verified, and its bundle would be read from stdin too, or is not named.
+    #[error("stdin is the file to verify, and no other file is named for its bundle")]
+    StdinTwice,
+    /// A detached signature, and several files.
+    #[error("--signature is of one file, and several are named: verify them one by one")]
+    Detached,
     /// A file is named twice.
     #[error("{} is named twice", file.display())]
     Twice {

@@ -11,7 +11,7 @@ use signer::{FileDigest, FileHasher, ForeignFormat, Session, Signed};
 use crate::file::argument::FileArgument;
 use crate::file::error::Error;
 use crate::file::outputs::Outputs;
-use crate::file::write::{check_writable, write_atomically};
+use crate::file::write::write_atomically;
 use crate::signed::SignatureReport;
 
 /// A file that was read and whose signature can be written: everything that can be known before a
@@ -27,7 +27,7 @@ impl FileToSign {
     /// Reads `file` once, as a stream. Its signature will go to `outputs`: a bundle, say.
     ///
     /// # Errors
-    /// [`Error::Read`], [`Error::Write`] and [`Error::Content`].
+    /// [`Error::Read`], [`Error::Write`], and [`Error::Signing`] by a [`ForeignFormat`].
     pub async fn read(file: FileArgument, outputs: impl Into<Outputs>) -> Result<Self, Error> {
         Self::read_for(KeyAlgorithm::EcdsaP256, file, outputs).await
     }
@@ -58,13 +58,14 @@ impl FileToSign {
                 return Err(failed(io::ErrorKind::NotFound.into()).into());
             }
             for (_, output) in outputs.files() {
-                if let FileArgument::File(path) = &output {
-                    check_writable(path).map_err(|error| cannot_write(path, error))?;
-                }
+                output.check_writable()?;
             }
             let mut hasher = FileHasher::for_key(algorithm);
             file.feed(|chunk| hasher.update(chunk)).map_err(failed)?;
-            let refused = |source| Error::Content { file: file.as_path().to_owned(), source };
+            let refused = |error: ForeignFormat| {
+                let (file, source) = (file.as_path().to_owned(), Box::new(error));
+                Error::Signing { file, source }
+            };
             let digest = finish(hasher).map_err(refused)?;
             if !digest.fits(algorithm) {
                 let path = file.as_path().to_owned();
@@ -80,6 +81,16 @@ impl FileToSign {
     /// The file.
     pub fn file(&self) -> &FileArgument {
         &self.file
+    }
+
+    /// As [`sign`](Self::sign), and writes the signature to its files.
+    ///
+    /// # Errors
+    /// [`Error::Signing`] and [`Error::Write`].
+    pub async fn sign_and_write(&self, session: &Session) -> Result<SignedFile, Error> {
+        let signed = self.sign(session).await?;
+        signed.write()?;
+        Ok(signed)
     }
 
     /// Signs the file: the result is logged and verified, and not written yet.

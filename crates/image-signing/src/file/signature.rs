@@ -83,12 +83,13 @@ impl FileSignature {
         Ok(Self { name: "signature".to_owned(), content: Content::Legacy(Arc::new(legacy)) })
     }
 
-    /// A detached signature in files: `signature` names one, or is the signature itself in base64, as
+    /// A detached signature of `file` in files: `signature` names one, or is the signature itself in base64, as
     /// cosign accepts it; the certificate and the timestamp are as in [`detached`](Self::detached).
     ///
     /// # Errors
-    /// [`Error::Read`] and [`Error::Detached`].
+    /// [`Error::Read`] and [`Error::Refused`].
     pub async fn in_files(
+        file: &Path,
         signature: &str,
         certificate: Option<&Path>,
         timestamp: Option<&Path>,
@@ -104,7 +105,10 @@ impl FileSignature {
         };
         let (certificate, timestamp) = (read(certificate).await?, read(timestamp).await?);
         let read = Self::detached(bytes, certificate, timestamp).await;
-        read.map_err(|error| Error::Detached(Box::new(error)))
+        read.map_err(|error| {
+            let (file, source) = (file.to_owned(), Box::new(error));
+            Error::Refused { file, certificate: None, source }
+        })
     }
 
     /// An envelope (DSSE, JSON) with an attestation, and the certificate of the signer (PEM; none for

@@ -28,13 +28,20 @@ pub struct FileVerifier {
     policy: Policy,
     root: Arc<TrustedRoot>,
     clock: Arc<dyn Clock>,
+    search: Option<LogSearch>,
 }
 
 impl FileVerifier {
     /// Verifies by `policy`, trusting the authorities of `root`. Where `root` is of an instance
     /// without logs, the policy is [suited to it](Policy::suited_to).
     pub fn new(policy: Policy, root: Arc<TrustedRoot>, clock: Arc<dyn Clock>) -> Self {
-        Self { policy: policy.suited_to(&root), root, clock }
+        Self { policy: policy.suited_to(&root), root, clock, search: None }
+    }
+
+    /// Asks the logs for the entry of a signature that has none: of a detached one, say.
+    #[must_use]
+    pub fn with_log_search(self, search: LogSearch) -> Self {
+        Self { search: Some(search), ..self }
     }
 
     /// Verifies that `signature` is an acceptable signature of `artifact`. A file is read once, as a
@@ -71,24 +78,24 @@ impl FileVerifier {
     ///
     /// # Errors
     /// [`Error::NotAcceptable`] with the reason for each; [`Error::NoSignature`] when none is about
-    /// the file; of a single signature, as [`verify`](Self::verify).
+    /// the file; of a single signature, as [`verify`](Self::verify), and [`Error::Log`].
     pub async fn verify_any(
         &self,
         artifact: &Artifact,
         offered: &Signatures,
     ) -> Result<VerifiedFile, Error> {
         match offered.all() {
-            [Offered::Signature(one)] => self.verify(artifact, one).await,
+            [Offered::Signature(one)] => match &self.search {
+                Some(search) => self.verify_detached(artifact, one, search).await,
+                None => self.verify(artifact, one).await,
+            },
             _ => self.verify_among(artifact, offered).await,
         }
     }
 
-    /// As [`verify`](Self::verify), for a detached signature. Where its log entry is what is missing,
-    /// the logs are asked for it, once everything else was found to be right.
-    ///
-    /// # Errors
-    /// As [`verify`](Self::verify); [`Error::Log`].
-    pub async fn verify_detached(
+    /// Where the log entry is what is missing, the logs are asked for it, once everything else was found
+    /// to be right.
+    async fn verify_detached(
         &self,
         artifact: &Artifact,
         signature: &FileSignature,

@@ -23,6 +23,45 @@ impl NodeEnv {
     }
 }
 
+/// The configuration of a node, in one directory such as `/etc/ambisign`.
+#[derive(Clone, Debug)]
+pub struct NodeFiles(PathBuf);
+
+impl NodeFiles {
+    /// The files of `directory`.
+    pub fn new(directory: &Path) -> Self {
+        Self(directory.to_owned())
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> PathBuf {
+        self.0.join("policy.toml")
+    }
+
+    /// The trusted root, if one is there.
+    pub fn trusted_root(&self) -> Option<PathBuf> {
+        Some(self.0.join("trusted_root.json")).filter(|file| file.exists())
+    }
+
+    /// The credentials of registries, as Docker has them.
+    pub fn credentials(&self) -> PathBuf {
+        self.0.join("config.json")
+    }
+
+    /// kubelet's configuration of credential providers, JSON or YAML, and the directory with their
+    /// programs, unless they are named.
+    pub fn credential_providers(
+        &self,
+        config: Option<PathBuf>,
+        programs: Option<PathBuf>,
+    ) -> (PathBuf, PathBuf) {
+        let json = config.unwrap_or_else(|| self.0.join("credential-provider-config.json"));
+        let yaml = json.with_extension("yaml");
+        let programs = programs.unwrap_or_else(|| self.0.join("credential-provider-bin"));
+        (if json.exists() { json } else { yaml }, programs)
+    }
+}
+
 impl Env for NodeEnv {
     fn var_os(&self, name: &str) -> Option<OsString> {
         match name {

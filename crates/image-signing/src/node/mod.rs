@@ -16,7 +16,7 @@ mod request;
 mod system_log;
 mod yaml;
 
-pub use self::environment::NodeEnv;
+pub use self::environment::{NodeEnv, NodeFiles};
 pub use self::error::NodeError;
 pub use self::judge::{Admission, Node};
 pub use self::providers::CredentialProviders;
