@@ -25,6 +25,7 @@ mod moving;
 mod node;
 mod recipes;
 mod record;
+mod requests;
 mod sandbox_page;
 mod slow_writers;
 mod together;

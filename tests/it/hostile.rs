@@ -80,7 +80,7 @@ fn an_upload_is_not_sent_to_an_address_inside_that_the_registry_names() {
         let location = format!("http://{target}/upload");
         let registry = setup.hostile_registry(move |request| {
             if request.is("POST", "/blobs/uploads/") {
-                return Reply::with_header("location", location.clone());
+                return Reply::response(202, &[("location", &location)], "");
             }
             Reply::Forward
         });

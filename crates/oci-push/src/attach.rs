@@ -18,6 +18,7 @@ use crate::client::{Call, Client};
 use crate::digest::Digest;
 use crate::error::{Access, Error, not_json};
 use crate::event::Event;
+use crate::habits::RegistryHabit;
 use crate::listing::{Listing, NOTHING, Outcome};
 use crate::locks::jittered;
 use crate::manifest::{
@@ -283,8 +284,8 @@ impl Client {
     }
 
     /// Whether the registry itself lists the referrer that it just stored. Some say so and do not
-    /// have the API, and some answer every path; so it is looked for, until one was found in the
-    /// repository.
+    /// have the API, and some answer every path; so it is looked for, until one was found in this
+    /// registry. Every later one must be acknowledged, too.
     async fn lists_referrer(
         &self,
         subject: &Digest,
@@ -296,7 +297,18 @@ impl Client {
             self.habits.with(repository, |habit| habit.no_api = true);
             return false;
         }
-        if self.habits.with(repository, |habit| habit.has_api) {
+        let known = || {
+            let read = |habit: &mut RegistryHabit| (habit.has_api, habit.has_acknowledged_falsely);
+            self.habits.with_registry(repository, read)
+        };
+        // Of several that are stored at once, the first answers for all.
+        let _first = match known() {
+            (false, false) => {
+                Some(self.writers.hold(format!("{} referrers", repository.registry())).await)
+            }
+            _ => None,
+        };
+        if known().0 {
             return true;
         }
         let mut pause = FIRST_PAUSE;
@@ -309,7 +321,7 @@ impl Client {
                 .await;
             match listed {
                 _ if found => {
-                    self.habits.with(repository, |habit| habit.has_api = true);
+                    self.habits.with_registry(repository, |habit| habit.has_api = true);
                     return true;
                 }
                 Ok(true) => {}
@@ -326,6 +338,7 @@ impl Client {
             self.host.clock.sleep(jittered(pause)).await;
             pause = pause.saturating_mul(2);
         }
+        self.habits.with_registry(repository, |habit| habit.has_acknowledged_falsely = true);
         false
     }
 }

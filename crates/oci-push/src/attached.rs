@@ -162,7 +162,7 @@ impl Client {
         };
         let list = match tagged {
             Tagged::Index { index, .. } => index.digests(),
-            Tagged::Absent | Tagged::Other { .. } => BTreeSet::new(),
+            Tagged::Absent | Tagged::Subject | Tagged::Other { .. } => BTreeSet::new(),
         };
         let listed = Listed { api: has_api.then_some(api), list, own };
         if listed.digests().len() > MOST_ATTACHED {

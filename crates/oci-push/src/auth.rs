@@ -62,6 +62,14 @@ impl Auth {
         })
     }
 
+    /// Whether what is sent for `repository` is a token of a token service: it is good for this
+    /// repository and no other.
+    pub(crate) fn has_token(&self, repository: &Repository) -> bool {
+        let ready = guard(&self.ready);
+        let known = ready.get(&(repository.clone(), Access::Push));
+        known.is_some_and(|known| known.until.is_some())
+    }
+
     /// Answers `challenge` of the registry at `base`. `None` when there is nothing better to send
     /// than `tried`.
     pub(crate) async fn meet(

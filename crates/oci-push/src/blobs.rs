@@ -143,7 +143,7 @@ impl Client {
     }
 
     /// Asks the registry to take a blob from another of its repositories.
-    async fn mount(
+    pub(crate) async fn mount(
         &self,
         to: &Repository,
         digest: &Digest,
@@ -164,7 +164,8 @@ impl Client {
     }
 }
 
-enum Mount {
+/// How a registry answered a request to take a blob from another repository.
+pub(crate) enum Mount {
     Done,
     /// An upload, in place of the mount.
     Session(Url),

@@ -33,7 +33,7 @@ pub(crate) struct Client {
     pub(crate) options: Options,
     /// What was learned of each repository.
     pub(crate) habits: Habits,
-    auth: Auth,
+    pub(crate) auth: Auth,
     /// What Docker's file adds to every request.
     headers: OnceLock<HeaderMap>,
     pub(crate) mirrors: OnceLock<Mirrors>,

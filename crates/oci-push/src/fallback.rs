@@ -25,9 +25,11 @@ use crate::resolved::{MANIFEST_CAP, manifest_call};
 /// What a fallback tag holds.
 #[derive(Debug)]
 pub(crate) enum Tagged {
-    /// Nothing, or the image itself: some registries resolve the tag as if it were the digest,
-    /// and an old way to copy images put them there.
+    /// Nothing.
     Absent,
+    /// The image itself: some registries resolve the tag as if it were the digest, and an old way to
+    /// copy images put them there.
+    Subject,
     /// The list.
     Index {
         index: Index,
@@ -69,7 +71,7 @@ impl Client {
             return Err(answer.into_error(repository, access, || reference.to_string()));
         }
         if subject.matches(&answer.body) {
-            return Ok(Tagged::Absent);
+            return Ok(Tagged::Subject);
         }
         let invalid = |reason: String| Error::Invalid {
             what: format!("the manifest of {reference}"),
@@ -97,7 +99,7 @@ impl Client {
         entries: impl IntoIterator<Item = &'e RawValue>,
     ) -> Result<Put, Error> {
         let (index, condition) = match tagged {
-            Tagged::Absent => {
+            Tagged::Absent | Tagged::Subject => {
                 let empty = Index::empty().map_err(|error| not_serialised(&error))?;
                 (empty, Condition::Absent)
             }

@@ -83,7 +83,7 @@ impl Client {
             Ok(Tagged::Index { index, .. }) => {
                 index.for_each(|entry| list.add(entry.as_ref(), TypedBy::Client));
             }
-            Ok(Tagged::Absent) => {}
+            Ok(Tagged::Absent | Tagged::Subject) => {}
             Ok(Tagged::Other { media_type }) => {
                 tracing::debug!(media_type, "the fallback tag does not hold an index");
             }

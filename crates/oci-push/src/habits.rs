@@ -21,6 +21,21 @@ pub(crate) struct Habits {
 pub(crate) struct RegistryHabit {
     /// There is no referrers API.
     pub(crate) no_api: bool,
+    /// It acknowledged a manifest with a subject, and then the referrers API listed that manifest.
+    pub(crate) has_api: bool,
+    /// It acknowledged such a manifest, and did not list it.
+    pub(crate) has_acknowledged_falsely: bool,
+    /// A signature's own tag was stored, and then it was in the list of tags.
+    pub(crate) lists_own_tags: bool,
+    /// Whether it stores a blob that comes with the request that opens an upload; `None` before that
+    /// was tried.
+    pub(crate) takes_content: Option<bool>,
+    /// A repository that has the two bytes `{}` as a blob.
+    pub(crate) empty_blob_in: Option<Repository>,
+    /// It does not take a blob from another repository.
+    pub(crate) no_mount: bool,
+    /// A list that was written was not there yet when it was read after a short pause.
+    pub(crate) writes_slowly: bool,
     /// Whether it was asked for things that are asked once.
     is_known: bool,
 }
@@ -30,8 +45,6 @@ pub(crate) struct RegistryHabit {
 pub(crate) struct Habit {
     /// A manifest with a subject was stored and not acknowledged: there is no referrers API.
     pub(crate) no_api: bool,
-    /// A manifest with a subject was stored, acknowledged, and then listed by the referrers API.
-    pub(crate) has_api: bool,
     /// A tag of a signature's own was refused, or is not in the list of tags.
     pub(crate) no_own_tags: bool,
     /// The two bytes `{}` are a blob of it.

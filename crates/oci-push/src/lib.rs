@@ -51,6 +51,7 @@ mod own_tags;
 mod pages;
 mod parts;
 mod patience;
+mod prepare;
 mod reference;
 mod referrers;
 mod registry;

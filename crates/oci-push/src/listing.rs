@@ -47,10 +47,17 @@ pub(crate) struct Read {
 
 /// What became of the attempt to list a signature.
 pub(crate) struct Outcome {
-    /// Its own tag was in the list of tags.
+    /// Its own tag was in the list of tags, or the registry is known to list such tags.
     pub(crate) own_tag_seen: bool,
     /// Its entry was in the list after a pause.
     pub(crate) listed: Result<(), Error>,
+}
+
+/// The list and the tags beside it, some time after the list was written.
+struct LookedBack {
+    read: Read,
+    tags: BTreeSet<OwnTag>,
+    own_tag_seen: bool,
 }
 
 /// What was learned of the own tags of other signatures.
@@ -60,6 +67,16 @@ struct Others {
     lacking: BTreeSet<OwnTag>,
     /// The manifest of a tag, and its entry; `None` where there is nothing to list.
     entries: BTreeMap<OwnTag, Option<(Digest, Box<RawValue>)>>,
+}
+
+impl Read {
+    /// The digest of the list.
+    fn holds(&self) -> Option<&Digest> {
+        match &self.tagged {
+            Tagged::Index { digest, .. } => Some(digest),
+            _ => None,
+        }
+    }
 }
 
 impl Client {
@@ -103,17 +120,17 @@ impl Client {
         let mut others = Others::default();
         let mut written: Option<Digest> = None;
         let mut settle = SHORTEST_SETTLE;
-        let mut first = Some(first);
+        // Nobody has listed a signature of this image: most likely nobody is about to.
+        let mut is_new = matches!(first.tagged, Tagged::Absent);
+        let mut next = Some(LookedBack { read: first, tags: BTreeSet::new(), own_tag_seen: false });
         for _ in 0..MOST_READS {
-            let (Read { tagged, asked }, tags) = match first.take() {
-                Some(read) => (read, BTreeSet::new()),
-                None => {
-                    let read = self.read_list(repository, subject);
-                    let (read, tags) = join(read, self.tags_beside(listing)).await;
-                    (read?, tags)
-                }
-            };
-            *own_tag_seen |= listing.own.is_some_and(|own| tags.contains(own));
+            let LookedBack { read: Read { tagged, asked }, tags, own_tag_seen: seen } =
+                match next.take() {
+                    Some(read) => read,
+                    None => self.look_back(listing, is_new && writes == 1).await?,
+                };
+            *own_tag_seen |= seen;
+            is_new &= writes == 0 && matches!(tagged, Tagged::Absent);
             let (listed, digest) = match &tagged {
                 Tagged::Index { index, digest, .. } => (index.digests(), Some(digest.clone())),
                 _ => (BTreeSet::new(), None),
@@ -142,7 +159,7 @@ impl Client {
                 self.host.clock.sleep(jittered(settle)).await;
                 continue;
             }
-            if written.is_some() && matches!(tagged, Tagged::Absent) {
+            if written.is_some() && matches!(tagged, Tagged::Absent | Tagged::Subject) {
                 vanished += 1;
                 if vanished >= MOST_VANISHED {
                     return Err(Error::Invalid {
@@ -179,7 +196,17 @@ impl Client {
                 continue;
             }
             let rest = tagged.without(older)?;
-            written = match self.replace(&reference, rest, entries).await? {
+            let replace = self.replace(&reference, rest, entries);
+            let is_alone = is_new && others.lacking.is_empty();
+            let put = match is_alone && self.is_quick(repository) {
+                true => {
+                    let (put, soon) = join(replace, self.look_back_soon(listing)).await;
+                    next = soon;
+                    put
+                }
+                false => replace.await,
+            };
+            written = match put? {
                 Put::Written(digest) => Some(digest),
                 Put::Contended => None,
                 Put::Failed(error) => {
@@ -193,6 +220,15 @@ impl Client {
             // Another writer needs about as long from reading to writing as we did.
             let took = since(asked, self.host.clock.now());
             settle = settle.max(took.saturating_mul(2)).min(LONGEST_SETTLE);
+            if let (Some(soon), Some(written)) = (&next, &written) {
+                if soon.read.holds() == Some(written) {
+                    continue;
+                }
+                // The list was read before it was written.
+                let is_slow = soon.read.holds().is_none();
+                self.habits.with_registry(repository, |habit| habit.writes_slowly |= is_slow);
+            }
+            next = None;
             self.host.clock.sleep(jittered(settle)).await;
         }
         if present {
@@ -204,6 +240,44 @@ impl Client {
             manifest: referrer.digest.to_string(),
             attempts: writes,
         })
+    }
+
+    /// Reads the list and the tags back. `is_new`: the image had no list, and this is its first
+    /// reading after it was written; then the tags are left out where the registry is known to list
+    /// own tags: whoever comes next finds a list, and looks at the tags.
+    async fn look_back(&self, listing: &Listing<'_>, is_new: bool) -> Result<LookedBack, Error> {
+        let Listing { repository, subject, .. } = *listing;
+        let can_skip = is_new && listing.own.is_some();
+        let is_known =
+            || can_skip && self.habits.with_registry(repository, |habit| habit.lists_own_tags);
+        // Of several images, the first one answers for all.
+        let _first = match can_skip && !is_known() {
+            true => Some(self.writers.hold(format!("{} own tags", repository.registry())).await),
+            false => None,
+        };
+        if is_known() {
+            let read = self.read_list(repository, subject).await?;
+            return Ok(LookedBack { read, tags: BTreeSet::new(), own_tag_seen: true });
+        }
+        let read = self.read_list(repository, subject);
+        let (read, tags) = join(read, self.tags_beside(listing)).await;
+        let own_tag_seen = listing.own.is_some_and(|own| tags.contains(own));
+        if own_tag_seen {
+            self.habits.with_registry(repository, |habit| habit.lists_own_tags = true);
+        }
+        Ok(LookedBack { read: read?, tags, own_tag_seen })
+    }
+
+    /// The same while the list is being written: the pause is over, as the registry sees it, although
+    /// its answer is still on the way.
+    async fn look_back_soon(&self, listing: &Listing<'_>) -> Option<LookedBack> {
+        self.host.clock.sleep(jittered(SHORTEST_SETTLE)).await;
+        let looked = self.look_back(listing, true).await;
+        looked.inspect_err(|error| tracing::debug!(%error, "the list could not be read")).ok()
+    }
+
+    fn is_quick(&self, repository: &Repository) -> bool {
+        self.habits.with_registry(repository, |habit| !habit.writes_slowly)
     }
 
     /// The own tags of all signatures of the image; none where own tags are not used.

@@ -1,23 +1,19 @@
-//! Putting blobs into a repository, and proving beforehand that this is permitted.
+//! Putting blobs into a repository.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::{join, join_all, join3};
 use host::CallPolicy;
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{Method, StatusCode};
 use url::Url;
 
+use crate::answer::Answer;
 use crate::client::{Call, Client};
 use crate::digest::Digest;
 use crate::error::{Access, Error};
-use crate::habits::RegistryHabit;
 use crate::locks::jittered;
-use crate::manifest::{EMPTY_BLOB, empty_descriptor};
-use crate::reference::Reference;
 use crate::repository::Repository;
-use crate::resolved::Resolved;
 
 impl Client {
     /// Opens an upload and cancels it.
@@ -27,52 +23,7 @@ impl Client {
         Ok(())
     }
 
-    /// Finds the image and opens an upload for its signature, at the same time. The upload is kept
-    /// for the first blob, and cancelled if there is no such image. Of a registry that was not asked
-    /// for anything before, it is also asked whether it has the referrers API, and an upload is opened
-    /// for the other blob.
-    pub(crate) async fn prepare(&self, reference: &Reference) -> Result<Resolved, Error> {
-        let repository = self.signatures_of(reference.repository());
-        let is_new = self.habits.with_registry(repository, RegistryHabit::is_new);
-        let (image, upload, ()) = join3(
-            self.manifest(reference, Access::Pull),
-            self.open_upload(repository),
-            self.get_to_know(repository, is_new),
-        )
-        .await;
-        let now = self.host.clock.now();
-        match (image, upload) {
-            (Ok((image, _)), Ok(upload)) => {
-                self.habits.with(repository, |habit| habit.keep_upload(upload, now));
-                Ok(image)
-            }
-            (Err(error), upload) => {
-                let other = self.habits.with(repository, |habit| habit.for_empty_blob.take());
-                let cancel = |it| self.cancel_upload(repository, it);
-                join_all(upload.into_iter().chain(other).map(cancel)).await;
-                Err(error)
-            }
-            (Ok(_), Err(error)) => Err(error),
-        }
-    }
-
-    /// What a new registry is asked for beside the image.
-    async fn get_to_know(&self, repository: &Repository, is_new: bool) {
-        if !is_new {
-            return;
-        }
-        // An API that exists answers for every digest.
-        let asked = empty_descriptor().digest;
-        let denied = self.denies_referrers_api(repository, &asked);
-        let (denied, upload) = join(denied, self.open_upload(repository)).await;
-        match denied {
-            Ok(denied) => self.habits.with_registry(repository, |habit| habit.no_api = denied),
-            Err(error) => tracing::debug!(%error, "whether it lists referrers is not known"),
-        }
-        self.habits.with(repository, |habit| habit.for_empty_blob = upload.ok());
-    }
-
-    async fn cancel_upload(&self, repository: &Repository, session: Url) {
+    pub(crate) async fn cancel_upload(&self, repository: &Repository, session: Url) {
         let policy = CallPolicy::new()
             .with_attempt(Duration::from_secs(10))
             .with_total(Duration::from_secs(10))
@@ -84,39 +35,8 @@ impl Client {
         }
     }
 
-    /// Stores the two bytes `{}`, which every artifact without a configuration shares, unless they
-    /// are known to be there.
-    pub(crate) async fn put_empty_blob(&self, repository: &Repository) -> Result<(), Error> {
-        let _alone = self.writers.hold(format!("{repository} the empty blob")).await;
-        if self.habits.with(repository, |habit| habit.has_empty_blob) {
-            return Ok(());
-        }
-        let digest = empty_descriptor().digest;
-        let bytes = || Bytes::from_static(EMPTY_BLOB);
-        let opened = self.habits.with(repository, |habit| habit.for_empty_blob.take());
-        let opened = match opened {
-            Some(opened) => Some(opened),
-            None => match self.post_blob(repository, &digest, bytes()).await? {
-                Posted::Stored => None,
-                Posted::Opened(upload) => Some(upload),
-            },
-        };
-        if let Some(opened) = opened
-            && let Err(Interrupted::For(_, error) | Interrupted::ForGood(error)) =
-                self.finish_upload(repository, opened, &digest, |call| call.body(bytes())).await
-        {
-            tracing::debug!(%error, "the upload of the empty blob failed");
-            // It may have arrived although there was no answer.
-            if !self.has_blob(repository, &digest).await? {
-                self.put_blob(repository, &digest, bytes()).await?;
-            }
-        }
-        self.habits.with(repository, |habit| habit.has_empty_blob = true);
-        Ok(())
-    }
-
     /// Opens an upload with the content. Registries that take it need no other request.
-    async fn post_blob(
+    pub(crate) async fn post_blob(
         &self,
         repository: &Repository,
         digest: &Digest,
@@ -125,9 +45,16 @@ impl Client {
         let path = format!("blobs/uploads/?digest={digest}");
         let call = Call::new(Method::POST, repository, Access::Push, path)
             .header(CONTENT_TYPE, "application/octet-stream")
-            .policy(CallPolicy::new().with_idempotent(true))
+            .policy(CallPolicy::new().with_attempt(LONGEST_UPLOAD).with_idempotent(true))
             .body(bytes);
         let answer = self.call(&call).await?;
+        let takes_content = answer.status == StatusCode::CREATED;
+        let final_refusal =
+            [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&answer.status);
+        if final_refusal || answer.is_transient() {
+            return Err(not_opened(answer, repository));
+        }
+        self.habits.with_registry(repository, |habit| habit.takes_content = Some(takes_content));
         match (answer.status, answer.header(&LOCATION)) {
             (StatusCode::CREATED, _) => Ok(Posted::Stored),
             (StatusCode::ACCEPTED, Some(location)) => {
@@ -138,7 +65,7 @@ impl Client {
     }
 
     /// Stores `bytes` under `digest`, in two requests when all goes well, or in one where an upload
-    /// was opened before.
+    /// was opened before or the registry takes the content at once.
     pub(crate) async fn put_blob(
         &self,
         repository: &Repository,
@@ -158,9 +85,21 @@ impl Client {
                 }
             }
         }
+        let takes_content =
+            self.habits.with_registry(repository, |habit| habit.takes_content == Some(true));
+        let mut opened = None;
+        if takes_content && bytes.len() <= LARGEST_POSTED {
+            match self.post_blob(repository, digest, bytes.clone()).await? {
+                Posted::Stored => return Ok(()),
+                Posted::Opened(session) => opened = Some(session),
+            }
+        }
         let mut attempt = 1;
         loop {
-            let session = self.open_upload(repository).await?;
+            let session = match opened.take() {
+                Some(session) => session,
+                None => self.open_upload(repository).await?,
+            };
             let (failure, pause) = match self
                 .finish_upload(repository, session, digest, |call| call.body(bytes.clone()))
                 .await
@@ -206,9 +145,7 @@ impl Client {
             .policy(CallPolicy::new().with_idempotent(true));
         let answer = self.call(&call).await?;
         if !answer.status.is_success() {
-            return Err(answer.into_error(repository, Access::Push, || {
-                format!("the upload endpoint of the repository {repository}")
-            }));
+            return Err(not_opened(answer, repository));
         }
         let location = answer.header(&LOCATION).ok_or_else(|| Error::Invalid {
             what: format!("the answer to {}", answer.request()),
@@ -236,8 +173,8 @@ impl Client {
             // A session that took part of the bytes cannot take all of them once more.
             .policy(
                 CallPolicy::new()
-                    .with_attempt(Duration::from_secs(60))
-                    .with_total(Duration::from_secs(60))
+                    .with_attempt(LONGEST_UPLOAD)
+                    .with_total(LONGEST_UPLOAD)
                     .with_idempotent(false),
             );
         let answer = match self.call(&with_content(call)).await {
@@ -262,8 +199,14 @@ impl Client {
     }
 }
 
+fn not_opened(answer: Answer, repository: &Repository) -> Error {
+    answer.into_error(repository, Access::Push, || {
+        format!("the upload endpoint of the repository {repository}")
+    })
+}
+
 /// What a registry made of a request that opens an upload and holds the content.
-enum Posted {
+pub(crate) enum Posted {
     Stored,
     /// It ignored the content.
     Opened(Url),
@@ -286,5 +229,8 @@ impl Interrupted {
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// A registry that does not take the content at once gets it twice.
+const LARGEST_POSTED: usize = 1 << 20;
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_UPLOAD: Duration = Duration::from_secs(60);
 const MOST_ATTEMPTS: u32 = 3;

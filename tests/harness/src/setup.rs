@@ -82,8 +82,12 @@ impl Setup {
     /// Pushes different images to `repository`, with the tags `v0`, `v1` and so on, and gives their
     /// references.
     pub fn images(&self, repository: &str, number: usize) -> Vec<String> {
+        self.images_at(self.sandbox.registry(), repository, number)
+    }
+
+    /// The same in another registry.
+    pub fn images_at(&self, registry: &str, repository: &str, number: usize) -> Vec<String> {
         let http: Arc<dyn Transport> = Arc::new(HttpClient::new(&Settings::new()));
-        let registry = self.sandbox.registry();
         let base = format!("http://{registry}").parse().unwrap();
         let push = |number: usize| {
             let tag = format!("v{number}");

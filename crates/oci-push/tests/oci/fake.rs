@@ -34,6 +34,10 @@ pub(crate) struct State {
     pub(crate) tag_is_digest: bool,
     /// `Location` of uploads: before the path.
     pub(crate) upload_origin: String,
+    /// A blob that comes with the request that opens an upload is stored.
+    pub(crate) takes_content: bool,
+    /// Blobs are taken from other repositories.
+    pub(crate) mounts: bool,
     /// Headers left out of answers.
     pub(crate) silent_about: Vec<&'static str>,
     pub(crate) auth: Auth,
@@ -101,6 +105,8 @@ impl Fake {
             weak_etags: false,
             tag_is_digest: false,
             upload_origin: String::new(),
+            takes_content: false,
+            mounts: true,
             silent_about: Vec::new(),
             auth: Auth::None,
             interceptors: Vec::new(),

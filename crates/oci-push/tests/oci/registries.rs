@@ -8,7 +8,7 @@ use http::Method;
 use oci_push::{Digest, How, Options, Registry, Search};
 
 use crate::attach::{attach, attach_with, digests};
-use crate::fake::{Answer, Fake, TagListing};
+use crate::fake::{Answer, Fake, State, TagListing};
 use crate::find::{entry, index};
 use crate::helpers::{
     BUNDLE_TYPE, INDEX_TYPE, MANIFEST_TYPE, block_on, bundle, plain, reference, refusal, subject,
@@ -220,28 +220,83 @@ fn a_look_by_digest_asks_for_image_and_lists_at_once() {
     }
 }
 
+/// After what is asked of a registry once: in one repository, or each image in its own.
 #[test]
 fn an_image_is_signed_in_five_requests_with_the_api_and_in_eight_without() {
-    for (fake, most) in [(Fake::new(), 5), (Fake::without_referrers(), 8)] {
+    for (api, takes_content, apart, expected) in [
+        (true, true, false, 3),
+        (true, true, true, 4),
+        (true, false, false, 4),
+        (true, false, true, 5),
+        (false, true, false, 6),
+        (false, true, true, 7),
+        (false, false, false, 7),
+        (false, false, true, 8),
+    ] {
+        let fake = if api { Fake::new() } else { Fake::without_referrers() };
+        fake.with(|state| state.takes_content = takes_content);
         let registry = fake.registry();
-        let images: Vec<Digest> =
-            (0..10).map(|number| fake.image("app", &format!("v{number}"))).collect();
         let sign = |number: usize| {
-            let image =
-                block_on(registry.prepare(&reference(&format!("localhost:5000/app:v{number}"))))
-                    .unwrap();
-            let note = number.to_string();
-            block_on(registry.attach(&image, bundle(&note).as_bytes(), &BTreeMap::new())).unwrap();
+            let name = if apart { format!("app{number}") } else { "app".to_owned() };
+            let image = fake.image(&name, &format!("v{number}"));
+            let before = fake.log().len();
+            let reference = reference(&format!("localhost:5000/{name}:v{number}"));
+            let resolved = block_on(registry.prepare(&reference)).unwrap();
+            let note = bundle(&number.to_string());
+            block_on(registry.attach(&resolved, note.as_bytes(), &BTreeMap::new())).unwrap();
+            let log = fake.log().split_off(before);
+            assert_eq!(*resolved.digest(), image);
+            assert_eq!(block_on(registry.find(&resolved)).unwrap().bundles.len(), 1);
+            log
         };
         sign(0);
         for number in 1..10 {
+            let log = sign(number);
+            assert_eq!(log.len(), expected, "{api} {takes_content} {apart}: {log:#?}");
+        }
+    }
+}
+
+/// What is learned of one repository is used for another, and does no harm where it does not hold.
+#[test]
+fn a_repository_that_differs_from_the_first_one_gets_its_signature_as_well() {
+    for (change, requests) in [
+        ((|state| state.mounts = false) as fn(&mut State), 10),
+        (|state| state.takes_content = true, 8),
+        (|state| state.acknowledges_subject = true, 8),
+    ] {
+        let fake = Fake::without_referrers();
+        let registry = fake.registry();
+        for name in ["first", "second", "third"] {
+            fake.image(name, "v1");
+            let image = reference(&format!("localhost:5000/{name}:v1"));
+            let image = block_on(registry.prepare(&image)).unwrap();
             let before = fake.log().len();
-            sign(number);
-            assert!(fake.log().len() - before <= most, "{:#?}", &fake.log()[before..]);
+            let note = bundle(name);
+            let attached =
+                block_on(registry.attach(&image, note.as_bytes(), &BTreeMap::new())).unwrap();
+            assert!(fake.log().len() - before <= requests, "{:#?}", fake.log());
+            assert!(attached.own_tag.is_some());
+            let found = block_on(registry.find(&image)).unwrap();
+            assert_eq!(found.bundles[0].manifest, attached.digest);
+            fake.with(change);
         }
-        for image in images {
-            assert_eq!(manifests(&registry, &image).len(), 1);
-        }
+    }
+}
+
+/// `OCI-Subject` alone is not believed, and a registry that lists referrers must say it each time.
+#[test]
+fn a_registry_that_stops_acknowledging_referrers_gets_a_list() {
+    let fake = Fake::new();
+    let registry = fake.registry();
+    for (name, how) in [("first", How::Referrers), ("second", How::FallbackTag)] {
+        let image = fake.image(name, "v1");
+        let named = reference(&format!("localhost:5000/{name}@{image}"));
+        let image = block_on(registry.resolve(&named)).unwrap();
+        let attached =
+            block_on(registry.attach(&image, bundle(name).as_bytes(), &BTreeMap::new())).unwrap();
+        assert_eq!(attached.how, how);
+        fake.with(|state| state.acknowledges_subject = false);
     }
 }
 

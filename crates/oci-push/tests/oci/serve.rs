@@ -230,6 +230,26 @@ impl State {
     fn uploads(&mut self, request: &Request<Bytes>, name: &str) -> Response<Bytes> {
         match *request.method() {
             Method::POST => {
+                let query = request.uri().query().unwrap_or_default();
+                if let Some((digest, from)) =
+                    query.strip_prefix("mount=").and_then(|rest| rest.split_once("&from="))
+                    && self.mounts
+                    && let Some(blob) =
+                        self.repositories.get(from).and_then(|it| it.blobs.get(digest))
+                {
+                    let blob = blob.clone();
+                    let repository = self.repositories.entry(name.to_owned()).or_default();
+                    repository.blobs.insert(digest.to_owned(), blob);
+                    return plain(201, "");
+                }
+                if let Some(digest) = query.strip_prefix("digest=")
+                    && self.takes_content
+                {
+                    assert_eq!(digest, Digest::sha256(request.body()).as_str());
+                    let repository = self.repositories.entry(name.to_owned()).or_default();
+                    repository.blobs.insert(digest.to_owned(), request.body().clone());
+                    return plain(201, "");
+                }
                 self.uploads += 1;
                 let location = format!(
                     "{}/v2/{name}/blobs/uploads/{}?_state=a%2Fb",

@@ -97,7 +97,9 @@ fn an_image_that_is_throttled_five_times_is_found_after_the_waits_asked_for() {
         assert!((10.0..11.1).contains(&sleeps.total().as_secs_f64()), "{:?}", sleeps.total());
         let told = told.lock().unwrap();
         assert_eq!(told.len(), 5);
-        assert_eq!(told[0], format!("waiting 3 s for localhost, which answered {status}"));
+        // Two seconds and up to a tenth of that, rounded up.
+        let said = [2, 3].map(|s| format!("waiting {s} s for localhost, which answered {status}"));
+        assert!(said.contains(&told[0]), "{told:?}");
     }
 }
 
