@@ -346,16 +346,17 @@ fn schedule(seed: u64, kind: Writers, counts: &mut Counts) {
 
 #[test]
 fn no_schedule_of_three_writers_loses_a_signature_of_one_that_succeeded() {
-    all_schedules(Writers::New, SCHEDULES);
+    println!("{}", all_schedules(Writers::New, SCHEDULES));
 }
 
 /// Of an image without a list such a writer reads only the list back.
 #[test]
 fn no_schedule_of_three_writers_that_know_the_registry_loses_a_signature_either() {
-    all_schedules(Writers::Known, SCHEDULES_OF_KNOWN);
+    println!("{}", all_schedules(Writers::Known, SCHEDULES_OF_KNOWN));
 }
 
-fn all_schedules(kind: Writers, schedules: u64) {
+/// What happened in all of them, as a sentence.
+fn all_schedules(kind: Writers, schedules: u64) -> String {
     let threads: Vec<_> = (0..THREADS)
         .map(|thread| {
             std::thread::spawn(move || {
@@ -377,13 +378,14 @@ fn all_schedules(kind: Writers, schedules: u64) {
         all.healed += counts.healed;
     }
     let Counts { succeeded, failed, killed, list_lacks, healed } = all;
-    println!(
+    let summary = format!(
         "{schedules} schedules of {WRITERS} writers: {succeeded} succeeded, {failed} failed, \
          {killed} were killed; the union lacks none; the list alone lacks one in {list_lacks}, \
          of which the next writer repairs {healed}"
     );
     assert_eq!(healed, list_lacks, "the next writer repairs the list");
     assert!(u64::from(succeeded) > schedules && killed > 50 && failed > 0 && list_lacks > 0);
+    summary
 }
 
 /// The scheduler finds losses where there are some.
