@@ -43,5 +43,7 @@ mod recorded;
 mod registries;
 mod requests;
 #[cfg(unix)]
+mod schema;
+mod shells;
 mod terminals;
 mod trust;

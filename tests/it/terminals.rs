@@ -115,3 +115,99 @@ fn inspect_shows_each_image_while_it_looks() {
         assert!(inspect.stdout.contains(&drawn), "{inspect:#?}");
     }
 }
+
+/// What stands on the screen of a terminal of so many columns after `line` was run in it by tmux,
+/// with its colours; `None` where there is no tmux.
+fn screen(setup: &Setup, columns: usize, line: &str) -> Option<String> {
+    let socket = setup.path("tmux").display().to_string();
+    let tmux = |args: &[&str]| {
+        let mut tmux = Command::new("tmux");
+        tmux.args(["-S", &socket, "-f", "/dev/null"]).args(args).env_clear();
+        tmux.env("PATH", "/usr/bin:/bin").env("TERM", "xterm-256color").env("HOME", setup.path(""));
+        tmux.env("LC_ALL", "C.UTF-8").output()
+    };
+    let Ok(version) = tmux(&["-V"]) else {
+        harness::skip("no tmux");
+        return None;
+    };
+    assert!(version.status.success());
+    let done = setup.path("done");
+    let _ = std::fs::remove_file(&done);
+    let script =
+        setup.write("screen.sh", format!("{line}\ntouch '{}'\nsleep 60\n", done.display()));
+    let width = columns.to_string();
+    let run = format!("sh '{}'", script.display());
+    let size = ["new-session", "-d", "-x", &width, "-y", "200", &run];
+    assert!(tmux(&size).unwrap().status.success());
+    for _ in 0..3000 {
+        if done.exists() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(done.exists(), "{line} did not end");
+    // The last bytes may still be on their way to the screen.
+    std::thread::sleep(Duration::from_millis(200));
+    let seen = tmux(&["capture-pane", "-p", "-e"]).unwrap();
+    assert!(tmux(&["kill-server"]).unwrap().status.success());
+    Some(String::from_utf8(seen.stdout).unwrap())
+}
+
+/// A line of a shell that runs the program in the environment of a GitHub job.
+fn in_a_job(setup: &Setup, variables: &str, arguments: &str) -> String {
+    let pairs = setup.sandbox.trust_env().into_iter().chain(setup.sandbox.github_env());
+    let pairs: Vec<_> = pairs.map(|(name, value)| format!("{name}='{value}'")).collect();
+    let (pairs, program) = (pairs.join(" "), harness::ambisign());
+    format!(
+        "cd '{}'; {pairs} {variables} {} {arguments}",
+        setup.path("").display(),
+        program.display()
+    )
+}
+
+#[test]
+fn the_table_of_identities_fits_every_terminal() {
+    let setup = Setup::new();
+    for columns in [60, 80, 120] {
+        let line = in_a_job(&setup, "", "identity");
+        let Some(screen) = screen(&setup, columns, &line) else { return };
+        let lines: Vec<_> = screen.lines().map(str::trim_end).filter(|it| !it.is_empty()).collect();
+        assert!(lines.len() > 5, "{screen}");
+        // What does not fit is broken by the program between words, and not by the terminal: no line
+        // begins in the middle of a word.
+        let names: Vec<_> = lines.iter().filter(|line| line.contains("github-actions")).collect();
+        assert!(!names.is_empty(), "{columns}: {screen}");
+    }
+}
+
+#[test]
+fn an_inspection_is_readable_on_every_terminal() {
+    let setup = Setup::new();
+    let file = setup.write("a", "content");
+    setup.job().arg("sign-blob").arg(&file).run().ends(0);
+    for columns in [60, 80, 120] {
+        let line = in_a_job(&setup, "", "inspect a.sigstore.json");
+        let Some(screen) = screen(&setup, columns, &line) else { return };
+        for check in ["signature holds", "transparency log holds", "certificate chain holds"] {
+            assert!(screen.contains(check), "{columns}: {screen}");
+        }
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_and_the_two_variables_decide_otherwise() {
+    let setup = Setup::new();
+    const ESCAPE: char = '\u{1b}';
+    let at = |variables: &str| screen(&setup, 80, &in_a_job(&setup, variables, "verify-blob none"));
+    let Some(coloured) = at("") else { return };
+    assert!(coloured.contains("error:") && coloured.contains(ESCAPE), "{coloured:?}");
+    let plain = at("NO_COLOR=1").unwrap();
+    assert!(plain.contains("error:") && !plain.contains(ESCAPE), "{plain:?}");
+    let piped = |name: &str| {
+        let program = setup.program().args(["verify-blob", "none"]);
+        if name.is_empty() { program } else { program.env(name, "1") }.run().stderr
+    };
+    assert!(!piped("").contains(ESCAPE));
+    assert!(piped("CLICOLOR_FORCE").contains(ESCAPE));
+    assert!(!piped("NO_COLOR").contains(ESCAPE));
+}

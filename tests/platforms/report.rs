@@ -29,7 +29,7 @@ fn the_report_has_the_same_shape_with_and_without_an_identity() {
     }
     let claims = &found["chosen"]["claims"];
     assert_eq!(claims["job_workflow_ref"], github.claims["job_workflow_ref"]);
-    let left = found["chosen"]["secondsLeft"].as_u64().unwrap();
+    let left = found["chosen"]["seconds_left"].as_u64().unwrap();
     assert!((200..=300).contains(&left), "{left}");
     assert!(found["chosen"]["expires"].as_str().unwrap().ends_with('Z'));
     assert_eq!(found["certificate"]["proof"], github.claims["sub"]);

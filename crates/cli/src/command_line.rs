@@ -11,6 +11,7 @@ use image_signing::is_text_variable;
 use crate::cosign;
 use crate::failure::Failure;
 use crate::flags::{Flags, boolean};
+use crate::help;
 use crate::output::width;
 
 /// Why the command line asks for nothing that can be done.
@@ -110,7 +111,7 @@ fn variable(arg: &Arg) -> Option<String> {
 fn explain(mut error: clap::Error, args: &[OsString]) -> Refusal {
     let mut command = named(args);
     if error.kind() == ErrorKind::DisplayHelp {
-        return Refusal::Message(help(command, args).unwrap_or(error), Vec::new());
+        return Refusal::Message(help_text(command, args).unwrap_or(error), Vec::new());
     }
     if let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand)
         && let Some(instead) = cosign::command(name)
@@ -142,11 +143,12 @@ fn explain(mut error: clap::Error, args: &[OsString]) -> Refusal {
 }
 
 /// The help text of `command` as it is documented: without `=<BOOL>` and what variables change.
-fn help(command: clap::Command, args: &[OsString]) -> Option<clap::Error> {
+fn help_text(command: clap::Command, args: &[OsString]) -> Option<clap::Error> {
     let is_long = args.iter().any(|arg| arg == "--help" || arg == "help");
     let flag = if is_long { "--help" } else { "-h" };
     // Two columns need room.
     let command = command.next_line_help(width(std::env::var("COLUMNS").ok()) < NARROW);
+    let command = help::documented(command);
     command.no_binary_name(true).try_get_matches_from([flag]).err()
 }
 

@@ -11,6 +11,7 @@ mod cosign;
 mod failure;
 mod files;
 mod flags;
+mod help;
 mod hints;
 mod identity;
 mod login;
@@ -70,8 +71,7 @@ pub fn command() -> clap::Command {
 }
 
 fn start(flags: &Flags, context: &Arc<Context>) -> Result {
-    if let Command::Version { json } = flags.command {
-        commands::version(json, &context.console);
+    if commands::about(&flags.command, &context.console) {
         return Ok(());
     }
     if flags.root.verbose {
@@ -147,7 +147,9 @@ fn execute<'a>(command: &'a Command, context: &'a Arc<Context>) -> LocalBoxFutur
         Command::TrustedRoot(flags) => Box::pin(commands::trusted_root(flags, context)),
         Command::SigningConfig(flags) => Box::pin(commands::signing_config(flags, context)),
         // Needs no runtime: it was run before.
-        Command::Version { .. } => Box::pin(std::future::ready(Ok(()))),
+        Command::Version { .. } | Command::Completion { .. } | Command::Env(_) => {
+            Box::pin(std::future::ready(Ok(())))
+        }
     }
 }
 

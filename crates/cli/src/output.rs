@@ -79,6 +79,11 @@ impl Console {
         }
     }
 
+    /// A script, as it is.
+    pub(crate) fn script(&self, script: &[u8]) {
+        self.written(io::stdout().lock().write_all(script));
+    }
+
     /// The first failure to write to stdout. A closed pipe is none: its reader has seen enough.
     pub(crate) fn write_error(&self) -> Option<io::Error> {
         self.written(io::stdout().lock().flush());

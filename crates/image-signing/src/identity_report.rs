@@ -39,7 +39,6 @@ pub struct IdentityReport {
 
 /// The identity that would sign.
 #[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ChosenIdentity {
     /// The source.
@@ -59,7 +58,6 @@ pub struct ChosenIdentity {
 
 /// A certificate that a token would get.
 #[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct PredictedCertificate {
     /// The identity in it.

@@ -28,7 +28,7 @@ pub fn assert_certified(certificate: &Certificate, prediction: &Prediction) {
 pub fn assert_reported(report: &Value, prediction: &Prediction) {
     let certificate = &report["certificate"];
     assert_eq!(certificate["subject"], prediction.subject.as_str(), "{report:#}");
-    assert_eq!(certificate["subjectKind"], prediction.subject.kind());
+    assert_eq!(certificate["subject_kind"], prediction.subject.kind());
     assert_eq!(certificate["issuer"], prediction.issuer.as_str());
     assert_eq!(certificate["proof"], prediction.proof.as_str());
     let found: Vec<(&str, &str)> = certificate["extensions"]

@@ -1,5 +1,6 @@
 //! The commands: each takes its flags, makes a plan of them, and carries it out.
 
+mod about;
 mod attachments;
 mod attest;
 mod identity;
@@ -17,8 +18,8 @@ mod trusted_root;
 mod unattached;
 mod verify;
 mod verify_blob;
-mod version;
 
+pub(crate) use self::about::about;
 pub(crate) use self::attachments::{attach, clean, download, tree};
 pub(crate) use self::attest::{attest, attest_blob};
 pub(crate) use self::identity::identity;
@@ -34,4 +35,3 @@ pub(crate) use self::signing_config::signing_config;
 pub(crate) use self::trusted_root::trusted_root;
 pub(crate) use self::verify::{verify, verify_attestation};
 pub(crate) use self::verify_blob::{verify_blob, verify_blob_attestation};
-pub(crate) use self::version::version;

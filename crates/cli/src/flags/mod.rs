@@ -13,6 +13,7 @@ mod values;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use clap_complete::Shell;
 use http_client::Deadline;
 
 pub(crate) use self::commands::*;
@@ -66,6 +67,16 @@ impl RootFlags {
     pub(crate) fn allowance(&self) -> Duration {
         self.timeout.map_or(self.retry_for, |_| Duration::ZERO)
     }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct EnvFlags {
+    /// Only those that are set here.
+    #[arg(long)]
+    pub(crate) set: bool,
+    /// The format of the list.
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: Output,
 }
 
 /// The commands.
@@ -128,9 +139,19 @@ pub(crate) enum Command {
     /// Create a signing config file.
     #[command(subcommand)]
     SigningConfig(SigningConfigCommand),
+    /// Print the completions of commands and flags for a shell.
+    Completion {
+        /// The shell.
+        shell: Shell,
+    },
+    /// List the variables that are read, with their meanings; never their values.
+    Env(EnvFlags),
     /// Print the version.
     Version {
-        /// Print JSON.
+        /// The format of the result.
+        #[arg(short, long, default_value = "text")]
+        output: Output,
+        /// The same as --output json.
         #[arg(long)]
         json: bool,
     },
@@ -143,7 +164,7 @@ impl Command {
             Self::VerifyBlob(flags) => flags.verify.opens_sockets(),
             Self::VerifyBlobAttestation(flags) => flags.verify.opens_sockets(),
             Self::GenerateKeyPair(_) | Self::ImportKeyPair(_) | Self::PublicKey(_) => false,
-            Self::Version { .. } => false,
+            Self::Version { .. } | Self::Completion { .. } | Self::Env(_) => false,
             _ => true,
         }
     }

@@ -334,7 +334,6 @@ impl VerifiedFile {
 
 /// What is reported of a verified file.
 #[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct FileVerificationReport {
     /// The file as it was named.

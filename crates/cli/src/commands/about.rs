@@ -1,0 +1,86 @@
+//! What the program says of itself: its version, its completions, and the variables that it reads.
+//! No runtime, no file, no network.
+
+use clap::{Arg, ArgAction};
+use clap_complete::Shell;
+use serde_json::json;
+
+use crate::flags::{Command, EnvFlags, Output, version as text};
+use crate::output::{Console, json_line};
+
+/// Carries out a command of this kind; whether it was one.
+pub(crate) fn about(command: &Command, console: &Console) -> bool {
+    match command {
+        Command::Version { json, output } => {
+            version(if *json { Output::Json } else { *output }, console);
+        }
+        Command::Completion { shell } => completion(*shell, console),
+        Command::Env(flags) => env(flags, console),
+        _ => return false,
+    }
+    true
+}
+
+fn version(output: Output, console: &Console) {
+    let platform = format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH);
+    let version = env!("CARGO_PKG_VERSION");
+    let report = json!({ "name": "ambisign", "version": version, "platform": platform });
+    console.data(&match output {
+        Output::Json => json_line(&report),
+        Output::Text => format!("ambisign {}", text()),
+    });
+}
+
+/// Completions of all commands and flags.
+fn completion(shell: Shell, console: &Console) {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut crate::command(), "ambisign", &mut script);
+    console.script(&script);
+}
+
+/// The variables of flags, and then the others. Whether they are set is told, and never a value.
+fn env(flags: &EnvFlags, console: &Console) {
+    let mut rows = Vec::new();
+    let mut program = crate::command();
+    program.build();
+    of_flags(&program, &mut rows);
+    rows.sort();
+    rows.dedup_by(|(name, ..), (before, ..)| name == before);
+    let table = include_str!("../../data/variables.txt").lines().filter(|it| !it.starts_with('#'));
+    for (names, meaning) in table.filter_map(|line| line.split_once(": ")) {
+        let names = names.split(' ').map(|name| (name.to_owned(), None, meaning.to_owned()));
+        rows.extend(names);
+    }
+    for (name, flag, meaning) in rows {
+        let is_set = std::env::var_os(&name).is_some_and(|value| !value.is_empty());
+        if flags.set && !is_set {
+            continue;
+        }
+        console.data(&match flags.output {
+            Output::Json => json_line(
+                &json!({ "name": name, "flag": flag, "meaning": meaning, "is_set": is_set }),
+            ),
+            Output::Text => {
+                let flag = flag.map_or_else(String::new, |flag| format!("--{flag}: "));
+                format!("{name}{}  {flag}{meaning}", if is_set { " (set)" } else { "" })
+            }
+        });
+    }
+}
+
+/// The variables of the flags of `command` and of its commands.
+fn of_flags(command: &clap::Command, rows: &mut Vec<(String, Option<String>, String)>) {
+    let takes = |arg: &&Arg| {
+        let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
+        !arg.is_hide_set() && (is_switch || arg.get_action().takes_values())
+    };
+    for arg in command.get_arguments().filter(takes) {
+        let Some(flag) = arg.get_long() else { continue };
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        let suffix = flag.to_uppercase().replace('-', "_");
+        for prefix in ["AMBISIGN", "COSIGN"] {
+            rows.push((format!("{prefix}_{suffix}"), Some(flag.to_owned()), help.clone()));
+        }
+    }
+    command.get_subcommands().for_each(|command| of_flags(command, rows));
+}
