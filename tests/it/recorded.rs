@@ -365,7 +365,7 @@ fn a_files_attestation_is_verified_by_type_and_digest() {
         command.args(args).args(attester()).run()
     };
     let report = run(&["--type", &kind, "-o", "json", &artifact]).ends(0).json();
-    assert_eq!(report[0]["predicateType"], json!(kind));
+    assert_eq!(report[0]["predicate_type"], json!(kind));
     let digest = keys::Digest::sha256(&bundles("artifact.txt")).to_hex();
     run(&["--type", &kind, "--digest", &digest]).ends(0).says(&["Verified OK"]);
     run(&["--type", "spdx", &artifact]).ends(12).says(&["predicate type: expected"]);

@@ -1,11 +1,11 @@
 //! What the program says of itself: its version, its completions, and the variables that it reads.
 //! No runtime, no file, no network.
 
-use clap::{Arg, ArgAction};
+use clap::{Arg, ArgAction, CommandFactory as _};
 use clap_complete::Shell;
 use serde_json::json;
 
-use crate::flags::{Command, EnvFlags, Output, version as text};
+use crate::flags::{Command, EnvFlags, Flags, Output, version as text};
 use crate::output::{Console, json_line};
 
 /// Carries out a command of this kind; whether it was one.
@@ -34,14 +34,14 @@ fn version(output: Output, console: &Console) {
 /// Completions of all commands and flags.
 fn completion(shell: Shell, console: &Console) {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut crate::command(), "ambisign", &mut script);
+    clap_complete::generate(shell, &mut Flags::command(), "ambisign", &mut script);
     console.script(&script);
 }
 
 /// The variables of flags, and then the others. Whether they are set is told, and never a value.
 fn env(flags: &EnvFlags, console: &Console) {
     let mut rows = Vec::new();
-    let mut program = crate::command();
+    let mut program = Flags::command();
     program.build();
     of_flags(&program, &mut rows);
     rows.sort();
