@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use harness::{Program, Setup};
@@ -119,7 +120,10 @@ fn inspect_shows_each_image_while_it_looks() {
 /// What stands on the screen of a terminal of so many columns after `line` was run in it by tmux,
 /// with its colours; `None` where there is no tmux.
 fn screen(setup: &Setup, columns: usize, line: &str) -> Option<String> {
-    let socket = setup.path("tmux").display().to_string();
+    // A server of its own: the one before may still be ending.
+    static SERVERS: AtomicUsize = AtomicUsize::new(0);
+    let number = SERVERS.fetch_add(1, Ordering::Relaxed);
+    let socket = setup.path(&format!("tmux-{number}")).display().to_string();
     let tmux = |args: &[&str]| {
         let mut tmux = Command::new("tmux");
         tmux.args(["-S", &socket, "-f", "/dev/null"]).args(args).env_clear();
