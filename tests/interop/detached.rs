@@ -51,23 +51,53 @@ fn cosign_verify_blob(interop: &Interop) -> Program {
 }
 
 #[test]
-fn both_verify_the_detached_signatures_of_cosign_by_the_entry_in_the_log() {
+fn both_verify_the_detached_signatures_of_both_by_the_entry_in_the_log() {
     let Some(interop) = interop() else { return };
     let parts = parts(&interop);
     let signer = interop.identity(Signer::Email);
-    let file = interop.write("a", "signed by cosign\n");
-    writing(cosign_sign_blob(&interop), &parts).arg(&file).run().succeeds();
-    for verify in [cosign_verify_blob(&interop), interop.ambisign("verify-blob")] {
-        reading(verify, &parts).args(signer.policy()).arg(&file).run().succeeds();
+    for (name, sign) in [
+        ("theirs", cosign_sign_blob(&interop)),
+        ("ours", interop.ambisign_as(Signer::Email, "sign-blob")),
+    ] {
+        let file = interop.write(name, &format!("signed by {name}\n"));
+        writing(sign, &parts).arg(&file).run().succeeds();
+        for verify in [cosign_verify_blob(&interop), interop.ambisign("verify-blob")] {
+            reading(verify, &parts).args(signer.policy()).arg(&file).run().succeeds();
+        }
+        let changed = interop.write("changed", "not signed\n");
+        for verify in [cosign_verify_blob(&interop), interop.ambisign("verify-blob")] {
+            assert_ne!(reading(verify, &parts).args(signer.policy()).arg(&changed).run().code, 0);
+        }
+        let verify = reading(interop.ambisign("verify-blob"), &parts);
+        let verify = verify.arg("--rfc3161-timestamp").arg(&parts[2]);
+        let verify = verify.arg("--use-signed-timestamps").args(signer.policy());
+        verify.arg(&file).run().succeeds();
+        let another = signer.another();
+        let verify = reading(interop.ambisign("verify-blob"), &parts).args(another.policy());
+        verify.arg(&file).run().refuses(12, &format!("expected \"{}\"", another.name));
     }
-    let changed = interop.write("changed", "not signed\n");
-    for verify in [cosign_verify_blob(&interop), interop.ambisign("verify-blob")] {
-        assert_ne!(reading(verify, &parts).args(signer.policy()).arg(&changed).run().code, 0);
+}
+
+#[test]
+fn both_verify_the_older_json_of_both_and_the_bundles_made_of_it() {
+    let Some(interop) = interop() else { return };
+    let signer = interop.identity(Signer::Email);
+    let (old, new) = (interop.path("old.json"), interop.path("new.json"));
+    let ours = interop.ambisign_as(Signer::Email, "sign-blob").arg("--new-bundle-format=false");
+    for (name, sign) in [("theirs", cosign_sign_blob(&interop)), ("ours", ours)] {
+        let file = interop.write(name, &format!("signed by {name}\n"));
+        sign.arg("--bundle").arg(&old).arg(&file).run().succeeds();
+        for verify in [cosign_verify_blob(&interop), interop.ambisign("verify-blob")] {
+            let verify = verify.arg("--bundle").arg(&old).args(signer.policy());
+            verify.arg(&file).run().succeeds();
+        }
+        let root = interop.setup.sandbox.trusted_root();
+        let create = interop.ambisign_plain("bundle").args(["create", "--artifact"]).arg(&file);
+        let create = create.arg("--bundle").arg(&old).arg("--trusted-root").arg(&root);
+        create.arg("--out").arg(&new).run().succeeds();
+        for verify in [interop.cosign("verify-blob"), interop.ambisign("verify-blob")] {
+            let verify = verify.arg("--bundle").arg(&new).args(signer.policy());
+            verify.arg(&file).run().succeeds();
+        }
     }
-    let verify = reading(interop.ambisign("verify-blob"), &parts);
-    let verify = verify.arg("--rfc3161-timestamp").arg(&parts[2]).arg("--use-signed-timestamps");
-    verify.args(signer.policy()).arg(&file).run().succeeds();
-    let another = signer.another();
-    let verify = reading(interop.ambisign("verify-blob"), &parts).args(another.policy());
-    verify.arg(&file).run().refuses(12, &format!("expected \"{}\"", another.name));
 }

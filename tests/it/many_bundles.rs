@@ -108,7 +108,7 @@ fn attestations_of_another_type_in_the_same_file_do_not_count() {
     };
     for predicate_type in ["https://x.test/one", "https://x.test/two"] {
         let found = verify(predicate_type, "a").ends(0);
-        assert_eq!(found.json()[0]["predicateType"], json!(predicate_type));
+        assert_eq!(found.json()[0]["predicate_type"], json!(predicate_type));
     }
     verify("https://x.test/two", "b").ends(10).says(&["of another kind: https://x.test/one"]);
 }

@@ -13,7 +13,9 @@ pub(crate) fn documented(command: Command) -> Command {
         let groups = groups(&command);
         return command.help_template(format!("{start}{groups}{header}Options:{header:#}\n{end}"));
     }
-    let heading = format!("[{}]", command.get_name());
+    // The commands of a command share its examples.
+    let name = command.get_bin_name().and_then(|name| name.split(' ').nth(1));
+    let heading = format!("[{}]", name.unwrap_or_else(|| command.get_name()));
     let below = include_str!("../data/examples.txt").lines().skip_while(|line| *line != heading);
     let lines = below.skip(1).take_while(|line| !line.is_empty());
     let examples: String = lines.map(|line| format!("\n  {line}")).collect();

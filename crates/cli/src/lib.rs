@@ -143,6 +143,7 @@ fn execute<'a>(command: &'a Command, context: &'a Arc<Context>) -> LocalBoxFutur
         Command::Attach(flags) => Box::pin(commands::attach(flags, context)),
         Command::Clean(flags) => Box::pin(commands::clean(flags, context)),
         Command::Identity(flags) => Box::pin(commands::identity(flags, context)),
+        Command::Bundle(command) => Box::pin(commands::bundle(command, context)),
         Command::Initialize(flags) => Box::pin(commands::initialize(flags, context)),
         Command::TrustedRoot(flags) => Box::pin(commands::trusted_root(flags, context)),
         Command::SigningConfig(flags) => Box::pin(commands::signing_config(flags, context)),

@@ -175,6 +175,19 @@ impl ImageVerifier {
         examiner.judge(image, &resolved, &found).await
     }
 
+    /// As [`verify_layout`](Self::verify_layout), of the layout in `directory`.
+    ///
+    /// # Errors
+    /// As [`verify_layout`](Self::verify_layout); [`Error::Registry`]: it is no layout.
+    pub async fn verify_directory(
+        &self,
+        directory: &str,
+        bundles: &[Bytes],
+    ) -> Result<VerifiedImage, Error> {
+        let failed = |source| Error::registry(directory, Action::Verify, source);
+        self.verify_layout(&Layout::open(directory).await.map_err(failed)?, bundles).await
+    }
+
     /// Verifies the image of an OCI layout by what is attached to it there and by `bundles`, which
     /// came beside it. A rule for repositories does not apply: a directory is none.
     ///

@@ -34,17 +34,19 @@ impl FromStr for Checksum {
     }
 }
 
-/// The mirror at `url` whose root metadata is read as [`read_root`] does, with the text of a
-/// [`Checksum`].
+/// The mirror at `url`, else that of the public Sigstore. Its root metadata is read from `root` as
+/// [`read_root`] does, with the text of a [`Checksum`]; without it, it is that of the public Sigstore.
 ///
 /// # Errors
-/// As of [`read_root`] and [`Mirror::new`]; the checksum cannot be read.
+/// As of [`read_root`], [`Mirror::new`] and [`Mirror::of_public_good`]; the checksum cannot be read.
 pub async fn mirror_with_root(
-    url: Url,
-    location: &str,
+    url: Option<Url>,
+    root: Option<&str>,
     checksum: Option<&str>,
     host: &Host,
 ) -> Result<Mirror, Error> {
+    let url = url.unwrap_or_else(|| Mirror::public_good().url().clone());
+    let Some(location) = root else { return Mirror::of_public_good(url) };
     let checksum = checksum.map(str::parse::<Checksum>).transpose()?;
     let root = read_root(location, checksum.as_ref(), &*host.env, &*host.http).await?;
     Mirror::new(url, &root)

@@ -6,7 +6,7 @@ use clap_complete::Shell;
 use serde_json::json;
 
 use crate::flags::{Command, EnvFlags, Flags, Output, version as text};
-use crate::output::{Console, json_line};
+use crate::output::Console;
 
 /// Carries out a command of this kind; whether it was one.
 pub(crate) fn about(command: &Command, console: &Console) -> bool {
@@ -25,10 +25,7 @@ fn version(output: Output, console: &Console) {
     let platform = format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH);
     let version = env!("CARGO_PKG_VERSION");
     let report = json!({ "name": "ambisign", "version": version, "platform": platform });
-    console.data(&match output {
-        Output::Json => json_line(&report),
-        Output::Text => format!("ambisign {}", text()),
-    });
+    console.result(output, &report, &format!("ambisign {}", text()));
 }
 
 /// Completions of all commands and flags.
@@ -56,15 +53,10 @@ fn env(flags: &EnvFlags, console: &Console) {
         if flags.set && !is_set {
             continue;
         }
-        console.data(&match flags.output {
-            Output::Json => json_line(
-                &json!({ "name": name, "flag": flag, "meaning": meaning, "is_set": is_set }),
-            ),
-            Output::Text => {
-                let flag = flag.map_or_else(String::new, |flag| format!("--{flag}: "));
-                format!("{name}{}  {flag}{meaning}", if is_set { " (set)" } else { "" })
-            }
-        });
+        let report = json!({ "name": name, "flag": flag, "meaning": meaning, "is_set": is_set });
+        let (mark, of) = (if is_set { " (set)" } else { "" }, flag.map(|it| format!("--{it}: ")));
+        let text = format!("{name}{mark}  {}{meaning}", of.unwrap_or_default());
+        console.result(flags.output, &report, &text);
     }
 }
 

@@ -23,16 +23,14 @@ pub(crate) async fn tree(flags: &TreeFlags, context: &Arc<Context>) -> Result {
 }
 
 pub(crate) async fn download(what: &DownloadCommand, context: &Arc<Context>) -> Result {
-    let (flags, what, predicate_type) = match what {
-        DownloadCommand::Signature(flags) => (flags, "signature", None),
-        DownloadCommand::Attestation(flags) => {
-            (&flags.image, "attestation", flags.predicate_type.as_deref())
-        }
+    let (flags, predicate_type) = match what {
+        DownloadCommand::Signature(flags) => (flags, None),
+        DownloadCommand::Attestation(flags) => (&flags.image, Some(&flags.predicate_type)),
     };
     let (attachments, image) = open(flags, None, context)?;
-    let lines = match what {
-        "signature" => attachments.signatures(&image).await?,
-        _ => attachments.attestations(&image, predicate_type).await?,
+    let (what, lines) = match predicate_type {
+        None => ("signature", attachments.signatures(&image).await?),
+        Some(it) => ("attestation", attachments.attestations(&image, it.as_deref()).await?),
     };
     context.console.settle();
     if lines.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use trust_update::Mirror;
+use trust_update::{Mirror, mirror_with_root};
 
 use crate::context::Context;
 use crate::failure::{OrFail as _, Result};
@@ -11,17 +11,13 @@ use crate::trust;
 
 pub(crate) async fn initialize(flags: &InitializeFlags, context: &Arc<Context>) -> Result {
     let host = context.host(&context.settings());
-    let unusable = "cannot start from this TUF root";
-    let url = flags.mirror.clone().unwrap_or_else(|| Mirror::public_good().url().clone());
-    let mirror = match &flags.root {
-        Some(location) => {
-            context.console.wait_for(&format!("reading {location}"));
-            let checksum = flags.root_checksum.as_deref();
-            let named = trust_update::mirror_with_root(url, location, checksum, &host).await;
-            named.or_usage(unusable)?
-        }
-        None if flags.staging => Mirror::staging(),
-        None => Mirror::of_public_good(url).or_usage(unusable)?,
+    let mirror = if flags.staging {
+        Mirror::staging()
+    } else {
+        let (url, root) = (flags.mirror.clone(), flags.root.as_deref());
+        root.iter().for_each(|root| context.console.wait_for(&format!("reading {root}")));
+        let named = mirror_with_root(url, root, flags.root_checksum.as_deref(), &host).await;
+        named.or_usage("cannot start from this TUF root")?
     };
     context.console.wait_for(&format!("fetching the trusted root from {}", mirror.url()));
     let trust = trust_update::initialize(mirror, &host).await?;

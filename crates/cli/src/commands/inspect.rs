@@ -20,15 +20,17 @@ pub(crate) async fn inspect(flags: &InspectFlags, context: &Arc<Context>) -> Res
     let inspector = Inspector::new(Arc::new(plan::trusted_root(&flags.trust, context).await?));
     let inspector = key.into_iter().fold(inspector, Inspector::with_key);
     let artifact = flags.artifact.as_ref().map(FileArgument::parse);
-    for what in &flags.what {
-        let reports = match is_file(what) {
+    let files = flags.bundle.iter().map(|path| (path.display().to_string(), true));
+    let what = flags.what.iter().map(|what| (what.clone(), is_file(what)));
+    for (what, is_file) in files.chain(what) {
+        let reports = match is_file {
             true => {
                 context.console.wait_for(&format!("reading {what}"));
-                let file = FileArgument::File(what.into());
+                let file = FileArgument::File(what.as_str().into());
                 let reports = inspector.bundle_file(&file, artifact.as_ref()).await;
                 reports.map_err(Failure::from)
             }
-            false => image(what, &inspector, flags, context).await,
+            false => image(&what, &inspector, flags, context).await,
         };
         context.console.settle();
         match reports {

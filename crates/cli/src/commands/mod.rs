@@ -3,6 +3,7 @@
 mod about;
 mod attachments;
 mod attest;
+mod bundle;
 mod identity;
 mod image_verifier;
 mod initialize;
@@ -22,6 +23,7 @@ mod verify_blob;
 pub(crate) use self::about::about;
 pub(crate) use self::attachments::{attach, clean, download, tree};
 pub(crate) use self::attest::{attest, attest_blob};
+pub(crate) use self::bundle::bundle;
 pub(crate) use self::identity::identity;
 pub(crate) use self::image_verifier::image_verifier;
 pub(crate) use self::initialize::initialize;

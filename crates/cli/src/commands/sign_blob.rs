@@ -9,19 +9,22 @@ use image_signing::file::{self, FileArgument, FileToSign, Outputs, Pairs, Signed
 
 use super::signing::{self, WIDTH, report_stream};
 use crate::context::Context;
-use crate::failure::{Failure, Result};
+use crate::failure::{Exit, Failure, Result};
 use crate::flags::{Output, SignBlobFlags};
 use crate::output::{Stream, json_line};
 
 pub(crate) async fn sign_blob(flags: &SignBlobFlags, context: &Arc<Context>) -> Result {
     let console = &context.console;
     let files: Vec<_> = flags.files.iter().map(FileArgument::parse).collect();
-    let bundle = flags.bundle.as_ref().map(FileArgument::parse);
-    let Pairs { pairs, skipped, .. } = file::pairs(
-        &files,
-        &bundle.map(Outputs::from).unwrap_or_default(),
-        &flags.signing.inputs(),
-    )?;
+    let outputs = Outputs {
+        bundle: flags.bundle.as_ref().map(FileArgument::parse),
+        earlier: !flags.new_bundle_format,
+        signature: flags.output_signature.clone(),
+        certificate: flags.output_certificate.clone(),
+        timestamp: flags.rfc3161_timestamp.clone(),
+    };
+    let inputs = flags.signing.inputs();
+    let Pairs { pairs, skipped, .. } = file::pairs(&files, &outputs, &inputs)?;
     for file in skipped.iter().map(|file| file.display()) {
         console.warning(&format!("not signing the bundle of {file}, which lies beside it"));
     }
@@ -30,17 +33,18 @@ pub(crate) async fn sign_blob(flags: &SignBlobFlags, context: &Arc<Context>) -> 
             .hint("give the token in a file: --identity-token FILE"));
     }
     let report = report_stream(flags.bundle.as_deref(), flags.signing.output())?;
-    let report = match flags.bundle {
-        // `sign-blob F > F.sig` expects a signature there, as older tools write it.
-        None if flags.signing.output.is_none() && !std::io::stdout().is_terminal() => {
-            Stream::Stderr
-        }
-        _ => report,
+    // `sign-blob F > F.sig` expects a signature there, as older tools write it.
+    let is_redirected = !std::io::stdout().is_terminal() && outputs == Outputs::default();
+    let report = match is_redirected && flags.signing.output.is_none() {
+        true => Stream::Stderr,
+        false => report,
     };
     let mut planned = signing::plan(&flags.signing, report, context).await?;
     if let Some(algorithm) = flags.signing_algorithm {
         planned = planned.with_algorithm(algorithm)?;
     }
+    let writable = outputs.check(planned.services());
+    writable.map_err(|error| Failure { exit: Exit::WrongArguments, ..error.into() })?;
 
     let any_content = flags.danger_sign_foreign_format;
     if any_content {

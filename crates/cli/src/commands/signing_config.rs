@@ -1,6 +1,5 @@
 //! `ambisign signing-config create`.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use trust_root::{SigningConfig, SigningConfigBuilder};
@@ -25,8 +24,7 @@ pub(crate) async fn signing_config(
     let builder =
         flags.rekor_config.into_iter().fold(builder, SigningConfigBuilder::rekor_selector);
     let builder = flags.tsa_config.into_iter().fold(builder, SigningConfigBuilder::tsa_selector);
-    let out = create.out.as_deref().unwrap_or_else(|| Path::new("-"));
-    write(out, &builder.build().to_json(), &context.console)
+    write(&create.out, &builder.build().to_json(), &context.console)
 }
 
 async fn base(

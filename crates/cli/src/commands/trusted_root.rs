@@ -1,6 +1,5 @@
 //! `ambisign trusted-root create`.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use trust_root::TrustedRootBuilder;
@@ -35,6 +34,5 @@ pub(crate) async fn trusted_root(
         .timestamp_authorities(!create.no_default_tsa, &flags.tsa)
         .build()
         .or_usage("cannot create a trusted root")?;
-    let out = create.out.as_deref().unwrap_or_else(|| Path::new("-"));
-    write(out, &root.to_json(), &context.console)
+    write(&create.out, &root.to_json(), &context.console)
 }

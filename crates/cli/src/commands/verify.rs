@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use image_signing::{AcceptedSigners, Error, Image, ImageVerifier, Run, VerifiedImage};
-use oci_push::Layout;
 
 use super::many::{finish, reported, show};
 use crate::context::Context;
-use crate::failure::{OrFail as _, Result};
+use crate::failure::Result;
 use crate::files;
 use crate::flags::{Output, VerifyAttestationFlags, VerifyFlags, VerifyImagesFlags};
 use crate::output::{Stream, json_line};
@@ -85,16 +84,11 @@ impl Job<'_> {
             bundles.push(files::read("--bundle", path, bundle::SIZE_CAP, context).await?.into());
         }
         for directory in &flags.many.images {
-            let verified = async {
-                let layout = Layout::open(directory).await;
-                let layout = layout.or_fail(|| format!("{directory} could not be verified"))?;
-                Ok(verifier.verify_layout(&layout, &bundles).await?)
-            };
-            match verified.await {
+            match verifier.verify_directory(directory, &bundles).await {
                 Ok(verified) => {
                     self.report(&verified).iter().for_each(|line| context.console.data(line));
                 }
-                Err(failure) => context.fail(&failure),
+                Err(error) => context.fail(&error.into()),
             }
         }
         Ok(())

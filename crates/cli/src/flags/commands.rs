@@ -105,6 +105,18 @@ pub(crate) struct SignBlobFlags {
     /// Write the bundle to this file instead of FILE.sigstore.json; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
+    /// `false` writes cosign's older JSON to --bundle. Needs a log of version 1, or none.
+    #[arg(long, default_value_t = true)]
+    pub(crate) new_bundle_format: bool,
+    /// Write the signature alone, in base64. Without --bundle no bundle is written.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output_signature: Option<PathBuf>,
+    /// Write the certificate of the signer alone to this file, or the public key of --key.
+    #[arg(long, value_name = "FILE", alias = "output-cert")]
+    pub(crate) output_certificate: Option<PathBuf>,
+    /// Write the timestamp alone to this file, in cosign's JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rfc3161_timestamp: Option<PathBuf>,
     /// The kind of key: ecdsa-sha2-256-nistp256 (the default) or ecdsa-sha2-384-nistp384; with
     /// --key also rsa-sign-pkcs1-2048-sha256, -3072- or -4096-.
     #[arg(long, value_name = "NAME", value_parser = signing_algorithm)]
@@ -296,8 +308,12 @@ impl VerifyFileFlags {
 #[derive(clap::Args)]
 pub(crate) struct InspectFlags {
     /// Files with a bundle or many (JSON Lines), or images.
-    #[arg(required = true, value_name = "BUNDLE|IMAGE", value_parser = argument::<String>)]
+    #[arg(required_unless_present = "bundle", value_name = "BUNDLE|IMAGE")]
+    #[arg(value_parser = argument::<String>)]
     pub(crate) what: Vec<String>,
+    /// A file with a bundle or many, whatever its name looks like; repeatable.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Vec<PathBuf>,
     /// The signed file. Of many bundles, those of other files are passed over.
     #[arg(long, value_name = "FILE")]
     pub(crate) artifact: Option<PathBuf>,

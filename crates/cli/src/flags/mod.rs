@@ -1,5 +1,6 @@
 //! The command line as clap types. Nothing here is judged beyond its syntax.
 
+mod bundle;
 mod commands;
 mod groups;
 mod keys;
@@ -16,6 +17,7 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use http_client::Deadline;
 
+pub(crate) use self::bundle::*;
 pub(crate) use self::commands::*;
 pub(crate) use self::groups::*;
 pub(crate) use self::keys::*;
@@ -131,6 +133,9 @@ pub(crate) enum Command {
     ImportKeyPair(ImportKeyPairFlags),
     /// Print the public key of a private key.
     PublicKey(PublicKeyFlags),
+    /// Make bundles of older material.
+    #[command(subcommand)]
+    Bundle(BundleCommand),
     /// Fetch and cache the trusted root of a Sigstore instance, and keep it current from now on.
     Initialize(InitializeFlags),
     /// Create a trusted root file.

@@ -113,8 +113,8 @@ pub(crate) struct CreateFlags {
     #[arg(long)]
     pub(crate) no_default_tsa: bool,
     /// Write to this file instead of stdout.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", default_value = "-", hide_default_value = true)]
+    pub(crate) out: PathBuf,
 }
 
 /// What a description says, with the content of the files that it names.

@@ -59,7 +59,8 @@ impl Outputs {
         if self.timestamp.is_some() && services.timestamp_authorities.is_empty() {
             return Err(no_timestamp());
         }
-        match self.bundle.is_some() && !self.earlier {
+        let is_bundle = self.bundle.is_some() || self.files().next().is_none();
+        match is_bundle && !self.earlier {
             true => Ok(()),
             false => check_earlier(services),
         }

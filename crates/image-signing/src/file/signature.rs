@@ -123,6 +123,26 @@ impl FileSignature {
         Ok(Self { name: "attestation".to_owned(), content: Content::Legacy(Arc::new(legacy)) })
     }
 
+    /// As [`attested`](Self::attested), of files.
+    ///
+    /// # Errors
+    /// [`Error::Read`] and [`Error::Refused`].
+    pub async fn attested_in_files(
+        envelope: &Path,
+        certificate: Option<&Path>,
+        env: &dyn Env,
+    ) -> Result<Self, Error> {
+        let bytes = env.read(envelope, SIZE_CAP).await?;
+        let certificate = match certificate {
+            Some(path) => Some(env.read(path, SIZE_CAP).await?),
+            None => None,
+        };
+        Self::attested(&bytes, certificate.as_deref()).map_err(|error| {
+            let (file, source) = (envelope.to_owned(), Box::new(error));
+            Error::Refused { file, certificate: None, source }
+        })
+    }
+
     /// Reads the bundle in `file`.
     ///
     /// # Errors
