@@ -216,7 +216,7 @@ fn stand_ins(setup: &Setup, work: &Path, did: &Path, image: &str) {
         "file=\nfor argument in \"$@\"; do\n case \"$before\" in -o) file=$argument ;; esac\n \
          before=$argument\ndone\nurl=$argument\n\
          case \"$url\" in https://github.com/ambisign/ambisign/releases/download/v0.1.0/\
-         ambisign-0.1.0-x86_64-unknown-linux-gnu.tar.gz) ;; *) echo \"not there: $url\" >&2; exit 22 ;; \
+         ambisign-0.1.0-linux-x86_64.tar.gz) ;; *) echo \"not there: $url\" >&2; exit 22 ;; \
          esac\ncp '{}' \"${{file:-${{url##*/}}}}\"",
         archive.display()
     );
@@ -235,7 +235,7 @@ fn stand_ins(setup: &Setup, work: &Path, did: &Path, image: &str) {
 /// An archive as a release has it, and its digest.
 fn release(setup: &Setup) -> String {
     let root = setup.path("release");
-    let name = "ambisign-0.1.0-x86_64-unknown-linux-gnu";
+    let name = "ambisign-0.1.0-linux-x86_64";
     std::fs::create_dir_all(root.join(name)).unwrap();
     let ambisign = format!("exec '{}' \"$@\"", harness::ambisign().display());
     program(&root.join(name).join("ambisign"), &ambisign);

@@ -9,9 +9,11 @@ pub(crate) mod archive;
 mod build;
 mod dependencies;
 mod documents;
+mod empty_root;
 mod image;
 mod licences;
 mod provenance;
+mod rehearsal;
 mod sbom;
 mod signed;
 
@@ -19,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use self::build::Target;
 use crate::workspace;
 
 /// What a person asked for.
@@ -26,9 +29,11 @@ use crate::workspace;
 struct Options {
     check: bool,
     image: bool,
-    /// Where the image goes, as a reference; without it, it stays in `target/dist`.
+    /// Where the images go: a registry with what precedes their names. Without it, they stay in
+    /// `target/dist`.
     push: Option<String>,
     sign: bool,
+    rehearse: bool,
 }
 
 /// The programs of a release, and the packages they are in.
@@ -43,29 +48,41 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     if options.check {
         return build::check(&home, &targets);
     }
-    let mut made = Vec::new();
-    for target in &targets {
-        let programs = build::programs(&workspace::root(), &home.join("build"), target)
+    let mut built = Vec::new();
+    for target in targets {
+        let programs = build::programs(&workspace::root(), &home.join("build"), &target)
             .with_context(|| format!("no programs for {target}"))?;
-        build::try_in_an_empty_root(&programs)?;
-        if options.image {
-            let layout = image::write(&home, &programs, target)?;
+        built.push((target, programs));
+    }
+    let of_this_machine = built.iter().find(|(target, _)| target.is_of_this_machine());
+    let of_this_machine = of_this_machine.context("nothing was built for this machine")?;
+    empty_root::try_programs(&of_this_machine.1)?;
+    let ambisign = of_this_machine.1.join("ambisign");
+    let mut made = Vec::new();
+    if options.image || options.rehearse {
+        for (_, program) in PROGRAMS {
+            let layout = image::write(&home, program, &built)?;
             println!("{}", layout.display());
-            if let Some(reference) = &options.push {
-                let program = build::runnable(&home, &targets)?;
-                image::push(&program, &layout, reference, options.sign, &[])?;
+            if let Some(registry) = &options.push {
+                let reference = format!("{registry}/{program}:{}", env!("CARGO_PKG_VERSION"));
+                image::push(&ambisign, &layout, &reference, options.sign, &[])?;
             }
-            continue;
+            if options.rehearse {
+                rehearsal::image(&ambisign, program, &layout, of_this_machine.0)?;
+            }
         }
-        made.extend(assemble(&home, &programs, target.triple())?);
     }
     if options.image {
         return Ok(());
     }
+    for (target, programs) in &built {
+        made.extend(assemble(&home, programs, *target)?);
+    }
     made.push(archive::write_sums(&home, &made)?);
-    if options.sign {
-        let program = build::runnable(&home, &targets)?;
-        made.extend(signed::sign(&program, &home, &made, &[])?);
+    if options.rehearse {
+        rehearsal::files(&ambisign, &made)?;
+    } else if options.sign {
+        made.extend(signed::sign(&ambisign, &home, &made, &[])?);
     }
     for file in made {
         println!("{:>9} {}", std::fs::metadata(&file)?.len(), file.display());
@@ -81,12 +98,15 @@ fn parse(arguments: &[String]) -> Result<Options> {
             "--check" => options.check = true,
             "--image" => options.image = true,
             "--sign" => options.sign = true,
+            "--rehearse" => options.rehearse = true,
             "--push" => {
-                let reference = arguments.next().context("--push needs the name of an image")?;
-                (options.image, options.push) = (true, Some(reference.to_owned()));
+                let place = arguments.next();
+                let place = place.context("--push needs a registry, such as ghcr.io/acme")?;
+                (options.image, options.push) = (true, Some(place.to_owned()));
             }
             other => {
-                bail!("dist has no option {other:?}, only --check, --image, --push and --sign")
+                let known = "--check, --image, --push, --rehearse and --sign";
+                bail!("dist has no option {other:?}, only {known}")
             }
         }
     }
@@ -94,8 +114,9 @@ fn parse(arguments: &[String]) -> Result<Options> {
 }
 
 /// Makes the archive of `programs`, with its list of dependencies and its provenance beside it.
-fn assemble(home: &Path, programs: &Path, target: &str) -> Result<Vec<PathBuf>> {
-    let name = format!("ambisign-{}-{target}", env!("CARGO_PKG_VERSION"));
+fn assemble(home: &Path, programs: &Path, target: Target) -> Result<Vec<PathBuf>> {
+    let name = format!("ambisign-{}-{}", env!("CARGO_PKG_VERSION"), target.platform());
+    let target = target.triple();
     let dependencies = dependencies::of(&PROGRAMS, target)?;
     let stage = home.join("stage").join(&name);
     if stage.exists() {
@@ -128,7 +149,7 @@ mod tests {
     fn an_unknown_option_is_named_with_those_there_are() {
         let error = parse(&["--fast".to_owned()]).unwrap_err().to_string();
         assert!(error.contains("--fast") && error.contains("--check"), "{error}");
-        let push = parse(&["--push".to_owned(), "registry.test/app:v1".to_owned()]).unwrap();
+        let push = parse(&["--push".to_owned(), "registry.test/acme".to_owned()]).unwrap();
         assert!(push.image && push.push.is_some());
         assert!(parse(&["--push".to_owned()]).is_err());
     }

@@ -42,10 +42,11 @@ usage: cargo xtask <task>
   bench [NAME...] [--list] [--rounds N] [--program FILE]
                      what the program costs, beside cosign and others, with and without delays;
                      writes target/bench/report.md, report.json and charts
-  dist [--check] [--image] [--push IMAGE] [--sign]
+  dist [--check] [--image] [--push REGISTRY] [--sign] [--rehearse]
                      a release in target/dist: static programs, completions, manual pages, licences,
-                     SBOM, provenance and sums; check: build twice and compare; image: as an OCI
-                     image, and push it; sign: with the identity found here
+                     SBOM, provenance and sums; check: build twice and compare; image: as OCI
+                     images, and push them; sign: with the identity found here; rehearse: sign,
+                     push and verify all of it on a Sigstore of this machine
   tidy               the architecture's invariants
   codegen [--check]  generate the code of proto/, or compare it
   advisories         ask the database of advisories about every dependency; needs the network

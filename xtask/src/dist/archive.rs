@@ -1,6 +1,6 @@
 //! Archives whose bytes depend on nothing but their content.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -24,16 +24,18 @@ pub(crate) fn pack(stage: &Path, archive: &Path) -> Result<()> {
     let parent = stage.parent().context("a directory without a parent")?;
     let name = stage.file_name().context("a directory without a name")?;
     let tar = archive.with_extension("");
-    tar_of(parent, &[name], &tar)?;
+    tar_of("--create", parent, &[name], CLOSED, &tar)?;
     gzip(&tar).map(drop)
 }
 
-/// Packs what is in `root`, which holds files only, as the root of a layer.
+/// Packs what is in `root` as the root of a layer. Everybody may write into its `tmp`.
 pub(crate) fn tar_of_content(root: &Path, tar: &Path) -> Result<()> {
     let names = std::fs::read_dir(root)?.map(|entry| entry.map(|it| it.file_name()));
     let mut names = names.collect::<Result<Vec<_>, _>>()?;
     names.sort();
-    tar_of(root, &names.iter().map(OsString::as_os_str).collect::<Vec<_>>(), tar)
+    let (open, closed): (Vec<_>, Vec<_>) = names.iter().partition(|name| *name == "tmp");
+    tar_of("--create", root, &closed, CLOSED, tar)?;
+    tar_of("--append", root, &open, "1777", tar)
 }
 
 /// Compresses `tar`, without a time and a name in it, and returns the path of what replaced it.
@@ -43,21 +45,26 @@ pub(crate) fn gzip(tar: &Path) -> Result<PathBuf> {
     Ok(PathBuf::from(format!("{}.gz", tar.display())))
 }
 
+/// Everybody may read, and run what can be run.
+const CLOSED: &str = "u=rwX,go=rX";
+
 /// Sorted, of no owner, and as old as the sources.
-fn tar_of(parent: &Path, names: &[&OsStr], tar: &Path) -> Result<()> {
+fn tar_of(
+    how: &str,
+    parent: &Path,
+    names: &[impl AsRef<OsStr>],
+    mode: &str,
+    tar: &Path,
+) -> Result<()> {
     let shell = workspace::shell()?;
-    let mtime = format!("--mtime=@{}", source_date()?);
-    let options = [
-        "--sort=name",
-        "--owner=0",
-        "--group=0",
-        "--numeric-owner",
-        "--mode=u=rwX,go=rX",
-        "--format=ustar",
-    ];
-    cmd!(shell, "tar --create {options...} {mtime} --file {tar} --directory {parent} {names...}")
-        .quiet()
-        .run()?;
+    let (mtime, mode) = (format!("--mtime=@{}", source_date()?), format!("--mode={mode}"));
+    let options = ["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--format=ustar"];
+    cmd!(
+        shell,
+        "tar {how} {options...} {mode} {mtime} --file {tar} --directory {parent} {names...}"
+    )
+    .quiet()
+    .run()?;
     Ok(())
 }
 

@@ -1,4 +1,7 @@
-//! The program as an image of one layer on nothing, as an OCI layout. No daemon builds it.
+//! A program as an image on nothing, as an OCI layout. No daemon builds it.
+//!
+//! Its one layer holds the program, the certificate authorities that Mozilla trusts (a program on
+//! nothing has no system to ask), the licences, and an empty `/tmp`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,72 +9,148 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use keys::Digest;
 use serde_json::{Value, json};
+use xshell::cmd;
 
-use super::archive;
 use super::build::Target;
+use super::{archive, dependencies, licences};
+use crate::workspace;
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-/// Writes the layout and returns its directory.
-pub(super) fn write(home: &Path, programs: &Path, target: &Target) -> Result<PathBuf> {
-    let layout = home.join(format!("image-{target}"));
-    write_layout(&layout, &programs.join("ambisign"), target.architecture())?;
-    Ok(layout)
-}
+/// The package with Mozilla's list.
+const AUTHORITIES: &str = "webpki-root-certs";
 
-fn write_layout(layout: &Path, program: &Path, architecture: &str) -> Result<()> {
-    if layout.exists() {
-        std::fs::remove_dir_all(layout)?;
+/// Writes the layout of the image of `program`, for every target of `built` (with the directory of
+/// its programs), and returns its directory.
+pub(super) fn write(home: &Path, program: &str, built: &[(Target, PathBuf)]) -> Result<PathBuf> {
+    let layout = Layout::create(home.join(format!("image-{program}")))?;
+    let mut manifests = Vec::new();
+    for (target, programs) in built {
+        let roots = [(program, program), (AUTHORITIES, "")];
+        let texts = licences::text(&dependencies::of(&roots, target.triple())?)?;
+        let manifest = layout.image(program, &programs.join(program), *target, &texts)?;
+        manifests.push(manifest);
     }
-    let blobs = layout.join("blobs/sha256");
-    std::fs::create_dir_all(&blobs)?;
-    let work = tempfile::tempdir()?;
-    let root = work.path().join("rootfs");
-    std::fs::create_dir(&root)?;
-    archive::put_program(program, &root.join("ambisign"))?;
-    let tar = work.path().join("layer.tar");
-    archive::tar_of_content(&root, &tar)?;
-    let uncompressed = archive::digest_of(&tar)?;
-    let layer = std::fs::read(archive::gzip(&tar)?)?;
-
-    let put = |bytes: &[u8], media_type: &str| -> Result<Value> {
-        let hex = Digest::sha256(bytes).to_hex();
-        std::fs::write(blobs.join(&hex), bytes)?;
-        Ok(
-            json!({ "mediaType": media_type, "digest": format!("sha256:{hex}"), "size": bytes.len() }),
-        )
-    };
-    let layer = put(&layer, LAYER)?;
-    let config = json!({
-        "architecture": architecture,
-        "os": "linux",
-        "config": { "Entrypoint": ["/ambisign"], "User": "65532:65532" },
-        "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{uncompressed}")] },
-        "history": [{ "created_by": "cargo xtask dist --image" }],
-    });
-    let config = put(config.to_string().as_bytes(), CONFIG)?;
-    let manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "config": config,
-        "layers": [layer],
-        "annotations": {
-            "org.opencontainers.image.source": "https://github.com/ambisign/ambisign",
-            "org.opencontainers.image.licenses": "Apache-2.0",
-            "org.opencontainers.image.version": env!("CARGO_PKG_VERSION"),
-        },
-    });
-    let manifest = put(manifest.to_string().as_bytes(), MANIFEST)?;
-    let index = json!({ "schemaVersion": 2, "manifests": [manifest] });
-    std::fs::write(layout.join("index.json"), index.to_string())?;
-    std::fs::write(layout.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}")?;
-    Ok(())
+    layout.finish(&manifests)
 }
 
-/// Pushes the image by the program that is in it, which with `sign` signs it as well. `env` is
-/// added to the environment of this process.
+/// An OCI layout that is being written.
+struct Layout(PathBuf);
+
+impl Layout {
+    fn create(directory: PathBuf) -> Result<Self> {
+        if directory.exists() {
+            std::fs::remove_dir_all(&directory)?;
+        }
+        std::fs::create_dir_all(directory.join("blobs/sha256"))?;
+        Ok(Self(directory))
+    }
+
+    fn put(&self, bytes: &[u8], media_type: &str) -> Result<Value> {
+        let hex = Digest::sha256(bytes).to_hex();
+        std::fs::write(self.0.join("blobs/sha256").join(&hex), bytes)?;
+        let digest = format!("sha256:{hex}");
+        Ok(json!({ "mediaType": media_type, "digest": digest, "size": bytes.len() }))
+    }
+
+    /// Adds the image for one target and returns its descriptor.
+    fn image(&self, name: &str, program: &Path, target: Target, licences: &str) -> Result<Value> {
+        let work = tempfile::tempdir()?;
+        let root = work.path().join("rootfs");
+        std::fs::create_dir_all(root.join("etc/ssl/certs"))?;
+        std::fs::create_dir_all(root.join("licenses"))?;
+        std::fs::create_dir(root.join("tmp"))?;
+        archive::put_program(program, &root.join(name))?;
+        std::fs::write(root.join("etc/ssl/certs/ca-certificates.crt"), authorities())?;
+        let licence = workspace::root().join("LICENSE");
+        std::fs::copy(licence, root.join("licenses/LICENSE"))?;
+        std::fs::write(root.join("licenses/THIRD-PARTY.txt"), licences)?;
+        let tar = work.path().join("layer.tar");
+        archive::tar_of_content(&root, &tar)?;
+        let uncompressed = archive::digest_of(&tar)?;
+        let layer = self.put(&std::fs::read(archive::gzip(&tar)?)?, LAYER)?;
+        let config = json!({
+            "architecture": target.architecture(),
+            "os": "linux",
+            "config": {
+                "Entrypoint": [format!("/{name}")],
+                "User": "65532:65532",
+                "WorkingDir": "/tmp",
+            },
+            "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{uncompressed}")] },
+            "history": [{ "created_by": "cargo xtask dist --image" }],
+        });
+        let config = self.put(config.to_string().as_bytes(), CONFIG)?;
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": config,
+            "layers": [layer],
+            "annotations": annotations(),
+        });
+        let mut descriptor = self.put(manifest.to_string().as_bytes(), MANIFEST)?;
+        descriptor["platform"] = json!({ "architecture": target.architecture(), "os": "linux" });
+        Ok(descriptor)
+    }
+
+    /// Names the images, under one index, as what the layout holds.
+    fn finish(self, manifests: &[Value]) -> Result<PathBuf> {
+        let index = json!({
+            "schemaVersion": 2,
+            "mediaType": INDEX,
+            "manifests": manifests,
+            "annotations": annotations(),
+        });
+        let index = self.put(index.to_string().as_bytes(), INDEX)?;
+        let root = json!({ "schemaVersion": 2, "manifests": [index] });
+        std::fs::write(self.0.join("index.json"), root.to_string())?;
+        std::fs::write(self.0.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}")?;
+        Ok(self.0)
+    }
+}
+
+fn annotations() -> Value {
+    json!({
+        "org.opencontainers.image.source": "https://github.com/ambisign/ambisign",
+        "org.opencontainers.image.licenses": "Apache-2.0",
+        "org.opencontainers.image.version": env!("CARGO_PKG_VERSION"),
+    })
+}
+
+/// As PEM.
+fn authorities() -> String {
+    let blocks = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+    let blocks: Vec<_> =
+        blocks.map(|it| pem::Pem::new("CERTIFICATE", it.as_ref().to_vec())).collect();
+    pem::encode_many_config(&blocks, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF))
+}
+
+/// Unpacks the layer of the image for `architecture` in `layout` into `root`.
+pub(super) fn unpack(layout: &Path, architecture: &str, root: &Path) -> Result<()> {
+    let read = |descriptor: &Value| -> Result<Value> {
+        let bytes = std::fs::read(blob(layout, descriptor)?)?;
+        Ok(serde_json::from_slice(&bytes)?)
+    };
+    let top: Value = serde_json::from_slice(&std::fs::read(layout.join("index.json"))?)?;
+    let index = read(&top["manifests"][0])?;
+    let images = index["manifests"].as_array().context("an index without images")?;
+    let image = images.iter().find(|it| it["platform"]["architecture"] == architecture);
+    let manifest = read(image.context("no image for this machine")?)?;
+    let layer = blob(layout, &manifest["layers"][0])?;
+    let shell = workspace::shell()?;
+    Ok(cmd!(shell, "tar --extract --gzip --file {layer} --directory {root}").quiet().run()?)
+}
+
+fn blob(layout: &Path, descriptor: &Value) -> Result<PathBuf> {
+    let digest = descriptor["digest"].as_str().and_then(|it| it.strip_prefix("sha256:"));
+    Ok(layout.join("blobs/sha256").join(digest.context("a descriptor without a digest")?))
+}
+
+/// Pushes the image by the program `ambisign`, which with `sign` signs it as well. `env` is added to
+/// the environment of this process.
 pub(super) fn push(
     program: &Path,
     layout: &Path,
@@ -90,39 +169,4 @@ pub(super) fn push(
         run(Command::new(program).args(["sign", reference]))?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::stage::{Registry, Stage};
-    use crate::workspace;
-
-    #[test]
-    fn the_image_is_pushed_signed_and_verified_and_cosign_agrees() {
-        let programs = workspace::build_programs().unwrap();
-        let ambisign = programs.join("ambisign");
-        let stage = Stage::set(Registry::Sandbox).unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let stand_in = directory.path().join("program");
-        std::fs::write(&stand_in, "a program").unwrap();
-        let layout = directory.path().join("image");
-        write_layout(&layout, &stand_in, "amd64").unwrap();
-        let first = std::fs::read(layout.join("index.json")).unwrap();
-        write_layout(&layout, &stand_in, "amd64").unwrap();
-        assert_eq!(std::fs::read(layout.join("index.json")).unwrap(), first, "built twice");
-
-        let github = stage.running.github_env();
-        let env = stage.env(&github);
-        let image = format!("{}/ambisign/ambisign:v1", stage.registry);
-        push(&ambisign, &layout, &image, true, &env).unwrap();
-        let (identity, issuer) = (stage.running.github_identity(), stage.running.github_issuer());
-        let policy = ["--certificate-identity", &identity, "--certificate-oidc-issuer", &issuer];
-        let cosign = workspace::target().join("peers/usr/bin/cosign");
-        for program in [ambisign, cosign].iter().filter(|program| program.is_file()) {
-            let mut command = stage.command(program, &[]);
-            let status = stage.run(command.arg("verify").args(policy).arg(&image)).unwrap();
-            assert!(status.success(), "{}", program.display());
-        }
-    }
 }
