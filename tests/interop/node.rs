@@ -22,11 +22,25 @@ struct Node {
     setup: Setup,
 }
 
+/// The two ways to install the verifier that docs/containerd.md names.
+#[derive(Clone, Copy, PartialEq)]
+enum Installed {
+    /// A link to the program, which gets its paths from the environment of containerd.
+    Link,
+    /// A script of two lines, which says them.
+    Script,
+}
+
 impl Node {
     /// `policy` is added to a rule for `acme/*` by the GitHub job.
-    fn new(policy: &str, deadline: Duration) -> Option<Self> {
+    fn new(installed: Installed, policy: &str, deadline: Duration) -> Option<Self> {
         let setup = Setup::new();
-        let containerd = Containerd::start(&setup.path("containerd"), deadline)?;
+        let (config, cache) = (setup.path("etc"), setup.path("verdicts"));
+        let env = match installed {
+            Installed::Link => vec![("AMBISIGN_CONFIG", config), ("AMBISIGN_CACHE", cache)],
+            Installed::Script => Vec::new(),
+        };
+        let containerd = Containerd::start(&setup.path("containerd"), deadline, &env)?;
         let mood = Arc::new(AtomicU8::new(UP));
         let now = Arc::clone(&mood);
         let registry = setup.hostile_registry(move |request| {
@@ -49,14 +63,17 @@ impl Node {
         node.setup.write("etc/policy.toml", rule);
         let root = std::fs::read(node.setup.sandbox.trusted_root()).unwrap();
         node.setup.write("etc/trusted_root.json", root);
-        // What a person installs where /etc/ambisign is elsewhere.
+        let verifier = node.containerd.verifiers().join("ambisign-image-verifier");
+        if installed == Installed::Link {
+            std::os::unix::fs::symlink(harness::ambisign(), verifier).unwrap();
+            return Some(node);
+        }
         let script = format!(
-            "#!/bin/sh\nexport AMBISIGN_CONFIG={} AMBISIGN_CACHE={}\nexec {} image-verifier \"$@\"\n",
+            "#!/bin/sh\nexec {} image-verifier --config {} --cache {} \"$@\"\n",
+            harness::ambisign().display(),
             node.setup.path("etc").display(),
             node.cache().display(),
-            harness::ambisign().display(),
         );
-        let verifier = node.containerd.verifiers().join("ambisign-image-verifier");
         std::fs::write(&verifier, script).unwrap();
         std::fs::set_permissions(&verifier, std::fs::Permissions::from_mode(0o755)).unwrap();
         Some(node)
@@ -107,7 +124,8 @@ impl Node {
 
 #[test]
 fn containerd_admits_what_is_signed_and_blocks_the_rest_with_a_reason() {
-    let Some(node) = Node::new("", Duration::from_secs(30)) else { return };
+    let node = Node::new(Installed::Link, "", Duration::from_secs(30));
+    let Some(node) = node else { return };
     let signed = node.signed("acme/signed");
     node.pull(&signed).0.succeeds();
 
@@ -137,7 +155,8 @@ fn containerd_admits_what_is_signed_and_blocks_the_rest_with_a_reason() {
 
 #[test]
 fn an_image_that_was_admitted_is_admitted_again_while_the_registry_is_down() {
-    let Some(node) = Node::new("", Duration::from_secs(30)) else { return };
+    let node = Node::new(Installed::Script, "", Duration::from_secs(30));
+    let Some(node) = node else { return };
     let image = node.signed("acme/app");
     let (cold, cold_time) = node.pull(&image);
     cold.succeeds();
@@ -161,7 +180,8 @@ fn an_image_that_was_admitted_is_admitted_again_while_the_registry_is_down() {
 #[test]
 fn a_registry_that_does_not_answer_blocks_before_containerd_loses_patience() {
     let policy = "[node]\ntimeout-seconds = 2\n";
-    let Some(node) = Node::new(policy, Duration::from_secs(10)) else { return };
+    let node = Node::new(Installed::Script, policy, Duration::from_secs(10));
+    let Some(node) = node else { return };
     let image = node.signed("acme/app");
     node.mood.store(SILENT, Ordering::SeqCst);
     let reason = node.blocked(&image);
@@ -174,7 +194,8 @@ fn a_registry_that_does_not_answer_blocks_before_containerd_loses_patience() {
 #[test]
 fn audit_exemptions_and_unmatched_images_admit_and_say_so() {
     let policy = "[node]\naudit = true\n";
-    let Some(node) = Node::new(policy, Duration::from_secs(30)) else { return };
+    let node = Node::new(Installed::Link, policy, Duration::from_secs(30));
+    let Some(node) = node else { return };
     node.pull(&node.image("acme/unsigned")).0.succeeds();
     let log = node.containerd.log();
     assert!(log.contains("admitted by audit, would be refused: no signatures found"), "{log}");

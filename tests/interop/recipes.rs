@@ -12,8 +12,14 @@ use spiffe_workload_api::SpiffeId;
 
 const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// What the recipes call the registry, and an image in it.
-const REGISTRY: &str = "ghcr.io";
+/// Where the images of the recipes are.
+const PLACES: [&str; 4] = [
+    "ghcr.io/acme/",
+    "registry.gitlab.com/acme/",
+    "europe-docker.pkg.dev/acme/images/",
+    "europe-docker.pkg.dev/acme/",
+];
+/// An image there.
 const IMAGE: &str = "acme/app";
 
 /// A recipe in its place.
@@ -71,9 +77,10 @@ impl Recipe {
         let [wanted_identity, wanted_issuer] = policy;
         let mut names = vec![
             (format!("\"{wanted_issuer}\""), format!("\"{}\"", platform.issuer)),
-            (format!("{REGISTRY}/acme/"), format!("{}/acme/", setup.sandbox.registry())),
             (ZEROS.to_owned(), archive),
         ];
+        let here = format!("{}/acme/", setup.sandbox.registry());
+        names.extend(PLACES.map(|place| (place.to_owned(), here.clone())));
         assert!(recipe["files"]["policy.toml"].as_str().unwrap().contains(wanted_identity));
         names.push((wanted_identity.to_owned(), identity));
         let steps = list(&recipe["steps"]);
@@ -288,7 +295,7 @@ fn buildkite() {
 
 #[test]
 fn circleci() {
-    let issuer = "https://oidc.circleci.com/org/3ed6f5b3-0000-4000-8000-000000000001";
+    let issuer = "https://oidc.circleci.com";
     let identity = "https://circleci.com/api/v2/projects/5b2e6f7a-0000-4000-8000-000000000002/\
                     pipeline-definitions/77aa0000-0000-4000-8000-000000000005";
     let Some(mut recipe) = Recipe::new("circleci", "circleci", [identity, issuer]) else { return };
@@ -340,7 +347,7 @@ fn kubernetes_job() {
 fn tekton() {
     let policy = [
         "https://kubernetes.io/namespaces/build/serviceaccounts/signer",
-        "https://kubernetes.default.svc",
+        "https://container.googleapis.com/v1/projects/acme/locations/europe-west1/clusters/build",
     ];
     let Some(mut recipe) = Recipe::new("tekton", "kubernetes-file", policy) else { return };
     if !harness::has_namespaces() {
@@ -353,10 +360,7 @@ fn tekton() {
 
 #[test]
 fn jenkins() {
-    let policy = [
-        "https://kubernetes.io/namespaces/build/serviceaccounts/signer",
-        "https://jenkins.acme.example/oidc",
-    ];
+    let policy = ["https://jenkins.acme.example/job/app/", "https://jenkins.acme.example/oidc"];
     let Some(mut recipe) = Recipe::new("jenkins", "token-file", policy) else { return };
     recipe.run(&[]);
     recipe.is_deployed();

@@ -47,6 +47,29 @@ fn a_signature_goes_along_to_another_repository_and_through_a_directory() {
 }
 
 #[test]
+fn a_policy_file_judges_a_directory_by_its_path_and_not_by_the_name_inside() {
+    let setup = Setup::new();
+    let image = signed(&setup);
+    setup.program().args(["save", &image, "--dir", "layout"]).run().ends(0);
+    let rule = |kind: &str, pattern: &str| {
+        format!(
+            "[[{kind}]]\npatterns = [\"{pattern}\"]\n[[{kind}.identities]]\n\
+             identity = \"{}\"\nissuer = \"{}\"\n",
+            setup.workload_id(),
+            setup.sandbox.spiffe_issuer(),
+        )
+    };
+    let verify = |policy: String| {
+        setup.write("policy.toml", policy);
+        let verify = ["verify", "--local-image", "--identity-policy", "policy.toml", "layout/"];
+        setup.program().args(verify).run()
+    };
+    verify(rule("files", "layout")).ends(0);
+    let by_name = verify(rule("images", "**") + &rule("files", "layouts")).ends(1);
+    by_name.says(&["no rule", "layout", "layouts"]);
+}
+
+#[test]
 fn what_cannot_be_moved_is_told_apart_by_the_exit_code() {
     let setup = Setup::new();
     let (image, other) = (signed(&setup), setup.image("demo/other"));

@@ -58,8 +58,8 @@ fn nothing_is_left_to_be_filled_in() {
 
 #[test]
 fn every_command_outside_of_console_blocks_is_one_that_something_runs() {
-    // What runs them: the demonstration's own test, CI, the tests with the peers, and for the
-    // sandbox's program a test of xtask.
+    // What runs them: the demonstration's own test, CI (which builds the release program by
+    // `cargo xtask dist`), the tests with the peers, and for the sandbox's program a test of xtask.
     let known = [
         "sigstore-sandbox --port 0 --state sandbox &",
         "until [ -f sandbox/env ]; do sleep 0.1; done",

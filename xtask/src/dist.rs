@@ -43,11 +43,24 @@ pub(crate) const PROGRAMS: [(&str, &str); 2] =
 /// The task.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let options = parse(arguments)?;
-    let home = workspace::target().join("dist");
-    let targets = build::targets()?;
     if options.check {
-        return build::check(&home, &targets);
+        return build::check(&home(), &build::targets()?);
     }
+    make(&options).map(drop)
+}
+
+/// Makes a release, and signs and verifies all of it on a Sigstore of this machine. Returns the
+/// program `ambisign` that is in it.
+pub(crate) fn rehearse() -> Result<PathBuf> {
+    make(&Options { rehearse: true, ..Options::default() })
+}
+
+fn home() -> PathBuf {
+    workspace::target().join("dist")
+}
+
+fn make(options: &Options) -> Result<PathBuf> {
+    let (home, targets) = (home(), build::targets()?);
     let mut built = Vec::new();
     for target in targets {
         let programs = build::programs(&workspace::root(), &home.join("build"), &target)
@@ -73,7 +86,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         }
     }
     if options.image {
-        return Ok(());
+        return Ok(ambisign);
     }
     for (target, programs) in &built {
         made.extend(assemble(&home, programs, *target)?);
@@ -87,7 +100,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     for file in made {
         println!("{:>9} {}", std::fs::metadata(&file)?.len(), file.display());
     }
-    Ok(())
+    Ok(ambisign)
 }
 
 fn parse(arguments: &[String]) -> Result<Options> {

@@ -1,7 +1,7 @@
 //! Verifying the signatures or attestations of images.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::try_join;
@@ -84,6 +84,19 @@ impl AcceptedSigners {
             })?,
         };
         Ok((self.adjust)(Policy::new(purpose, rule.clone())))
+    }
+
+    fn layout_policy(&self, purpose: Purpose, directory: &Path) -> Result<Policy, Error> {
+        // Without a slash at its end, which shells add.
+        let directory: &Path = &directory.components().collect::<PathBuf>();
+        self.file_policy(purpose, directory).map_err(|_| {
+            let shown = directory.display().to_string();
+            let nearest = match &self.signers {
+                Signers::File(file) => file.nearest_of_files(directory).map(str::to_owned),
+                Signers::Rule(_) => None,
+            };
+            Error::NoRule { image: shown.clone(), repository: shown, nearest }
+        })
     }
 }
 
@@ -189,7 +202,8 @@ impl ImageVerifier {
     }
 
     /// Verifies the image of an OCI layout by what is attached to it there and by `bundles`, which
-    /// came beside it. A rule for repositories does not apply: a directory is none.
+    /// came beside it. Of a policy file the rules for files apply, to the path of the directory: the
+    /// name that a layout gives its image is what its writer says.
     ///
     /// # Errors
     /// As [`verify`](Self::verify).
@@ -202,7 +216,8 @@ impl ImageVerifier {
         let failed = |source| Error::registry(&shown, Action::Verify, source);
         let descriptor = layout.image(None).map_err(failed)?;
         let image = Image::in_layout(&shown, &descriptor.digest).map_err(failed)?;
-        let policy = self.policy(&image)?;
+        let policy = self.signers.layout_policy(self.purpose.clone(), layout.directory())?;
+        let policy = Arc::new(policy.suited_to(&self.root));
         let resolved = Resolved::new(image.reference().repository().clone(), descriptor);
         // The manifest is there and has this digest.
         let store = Store::Layout(layout.clone());

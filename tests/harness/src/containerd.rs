@@ -18,9 +18,9 @@ pub struct Containerd {
 
 impl Containerd {
     /// Starts it in the new directory `directory`, with an image verifier that may take `deadline`
-    /// and a line of the debug log for each of its verdicts. `None` where it is missing, or where the
-    /// tests do not run as root: the test is skipped.
-    pub fn start(directory: &Path, deadline: Duration) -> Option<Self> {
+    /// and a line of the debug log for each of its verdicts. Verifiers get `env` from it. `None` where
+    /// it is missing, or where the tests do not run as root: the test is skipped.
+    pub fn start(directory: &Path, deadline: Duration, env: &[(&str, PathBuf)]) -> Option<Self> {
         let programs = paths::target().join("peers/usr/bin");
         let [containerd, ctr] = ["containerd", "ctr"].map(|name| programs.join(name));
         if !containerd.is_file() || !ctr.is_file() {
@@ -41,6 +41,7 @@ impl Containerd {
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", "/root")
+            .envs(env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -81,9 +82,22 @@ impl Drop for Containerd {
     }
 }
 
+/// The lines that docs/containerd.md gives, with the paths and the deadline of the test, after what
+/// keeps all else in `directory`.
 fn configuration(directory: &Path, deadline: Duration) -> String {
+    let page = std::fs::read_to_string(paths::workspace().join("docs/containerd.md")).unwrap();
+    let documented = page.split("<!-- the file containerd.toml -->\n```toml\n").nth(1).unwrap();
+    let documented = documented.split("```").next().unwrap();
     let directory = directory.display();
-    let seconds = deadline.as_secs();
+    let documented = [
+        ("'/opt/containerd/image-verifier/bin'", format!("'{directory}/verifiers'")),
+        ("'10s'", format!("'{}s'", deadline.as_secs())),
+    ]
+    .into_iter()
+    .fold(documented.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{from} is not in docs/containerd.md");
+        text.replace(from, &to)
+    });
     format!(
         "version = 3\n\
          root = \"{directory}/root\"\n\
@@ -94,9 +108,7 @@ fn configuration(directory: &Path, deadline: Duration) -> String {
          address = \"{directory}/containerd.sock\"\n\
          [plugins.\"io.containerd.internal.v1.opt\"]\n\
          path = \"{directory}/opt\"\n\
-         [plugins.\"io.containerd.image-verifier.v1.bindir\"]\n\
-         bin_dir = \"{directory}/verifiers\"\n\
-         per_verifier_timeout = \"{seconds}s\"\n\
+         {documented}\
          [[plugins.\"io.containerd.transfer.v1.local\".unpack_config]]\n\
          platform = \"linux/amd64\"\n\
          snapshotter = \"native\"\n"

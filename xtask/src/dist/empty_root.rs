@@ -2,11 +2,11 @@
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use sandbox::RekorVersion;
@@ -45,8 +45,9 @@ pub(super) fn try_in(root: &Path) -> Result<()> {
         ensure!(run(&["--version"])?.status.success(), "{program} does not start");
         ensure!(run(&["--help"])?.status.success(), "{program} has no help");
         println!("{program} starts in an empty root directory");
-        if program == "ambisign" {
-            sign_and_verify(way, root)?;
+        match program {
+            "ambisign" => sign_and_verify(way, root)?,
+            _ => become_ready(way, root, program)?,
         }
     }
     Ok(())
@@ -119,6 +120,33 @@ fn sign_and_verify(way: &[&str], root: &Path) -> Result<()> {
     stage.strike()
 }
 
+/// Starts the sandbox and waits until it is ready.
+fn become_ready(way: &[&str], root: &Path, program: &str) -> Result<()> {
+    let mut command = inside(way, root, program);
+    command.args(["--port", "0", "--state", "/state", "--ready-file", "/ready"]);
+    let mut child = command.stdout(Stdio::null()).spawn()?;
+    let ready = root.join("ready");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !ready.is_file() && Instant::now() < deadline && child.try_wait()?.is_none() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let is_ready = ready.is_file();
+    child.kill()?;
+    child.wait()?;
+    ensure!(is_ready, "{program} is not ready in an empty root directory");
+    println!("{program} is ready there");
+    Ok(())
+}
+
+/// `program` with `root` as its root directory and an empty environment.
+fn inside(way: &[&str], root: &Path, program: &str) -> Command {
+    let (first, more) = way.split_first().unwrap_or((&"chroot", &[]));
+    let mut command = Command::new(first);
+    command.args(more).arg(root).arg(PathBuf::from("/").join(program)).env_clear();
+    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command
+}
+
 fn run(
     way: &[&str],
     root: &Path,
@@ -126,10 +154,7 @@ fn run(
     arguments: &[&str],
     env: &[(String, String)],
 ) -> std::io::Result<Output> {
-    let (first, more) = way.split_first().unwrap_or((&"chroot", &[]));
-    let mut command = Command::new(first);
-    command.args(more).arg(root).arg(PathBuf::from("/").join(program)).args(arguments).env_clear();
-    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").envs(env.iter().cloned()).output()
+    inside(way, root, program).args(arguments).envs(env.iter().cloned()).output()
 }
 
 fn lossy(bytes: &[u8]) -> String {
@@ -193,4 +218,27 @@ fn answer(query: &[u8]) -> Option<Vec<u8>> {
         answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
     }
     Some(answer)
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_server_knows_one_name_and_its_address() {
+        let query = |name: &str, kind: u8| {
+            let mut query = vec![7, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+            for label in name.split('.') {
+                query.push(label.len() as u8);
+                query.extend(label.bytes());
+            }
+            query.extend([0, 0, kind, 0, 1]);
+            answer(&query).unwrap()
+        };
+        let known = query(BY_DNS, 1);
+        assert_eq!((known[..2].to_vec(), known[3], known[7]), (vec![7, 7], 0x80, 1));
+        assert!(known.ends_with(&[0, 4, 127, 0, 0, 1]));
+        assert_eq!((query(BY_DNS, 28)[3], query(BY_DNS, 28)[7]), (0x80, 0));
+        assert_eq!(query("other.test", 1)[3] & 0x0f, 3, "no such name");
+        assert_eq!(answer(&[0; 12]), None);
+    }
 }

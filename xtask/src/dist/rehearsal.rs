@@ -42,6 +42,8 @@ pub(super) fn files(ambisign: &Path, made: &[PathBuf]) -> Result<()> {
         }
         println!("{} files verified by {}", copies.len(), program.display());
     }
+    // As docs/releases.md says it: the bundle is found beside the file.
+    verify(&stage, ambisign, &["verify-blob", &text(&home.join("SHA256SUMS"))])?;
     stage.strike()
 }
 

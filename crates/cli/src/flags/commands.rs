@@ -225,7 +225,7 @@ pub(crate) struct VerifyImagesFlags {
     #[arg(value_parser = nonempty::<String>)]
     pub(crate) index: Option<String>,
     /// Name directories instead of images: OCI layouts, as `ambisign save` writes them.
-    #[arg(long, conflicts_with_all = ["identity_policy", "from_file", "recursive", "shard"])]
+    #[arg(long, conflicts_with_all = ["from_file", "recursive", "shard"])]
     pub(crate) local_image: bool,
     /// With --local-image: a bundle that came beside the directory; repeatable.
     #[arg(long, value_name = "FILE", requires = "local_image")]

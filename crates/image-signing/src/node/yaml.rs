@@ -1,6 +1,10 @@
 //! The part of YAML in which kubelet's credential providers are configured: mappings, sequences and
 //! scalars of one line, and sequences in brackets. Everything else is refused by name: what is read
 //! must be what kubelet reads.
+//!
+//! Ours, because no library fits this small need today: serde-saphyr asks for a newer Rust than this
+//! workspace, serde_norway and serde_yaml_ng are libyaml in unsafe Rust, and saphyr-parser gives events
+//! of YAML 1.2, whose scalars kubelet's YAML 1.1 may read as something else.
 
 use serde_json::{Map, Value};
 
