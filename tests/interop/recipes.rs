@@ -383,5 +383,8 @@ fn air_gap() {
     std::fs::write(recipe.work.join("inner.toml"), policy).unwrap();
     let issuer = recipe.platform.issuer.clone();
     recipe.names.push((policy_issuer.to_owned(), issuer));
+    // The root of the sandbox, as that of a Sigstore of one's own.
+    let initialize = "ambisign initialize --mirror \"$SANDBOX_TUF\" --root \"$SANDBOX_TUF_ROOT\"";
+    recipe.shell(initialize, &BTreeMap::new());
     recipe.run(&[("INNER_REGISTRY", registry)]);
 }
