@@ -18,6 +18,7 @@ mod examples;
 mod guarded;
 mod images;
 mod keys;
+mod layouts;
 mod leniency;
 mod lines;
 mod moved;
