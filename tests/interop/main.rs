@@ -21,6 +21,7 @@ mod keys;
 mod layouts;
 mod leniency;
 mod lines;
+mod lists;
 mod moved;
 mod moving;
 mod node;

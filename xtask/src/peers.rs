@@ -65,6 +65,9 @@ pub(crate) fn fetch() -> Result<PathBuf> {
     let modules = home.join("actions-core");
     fetch_node_modules(&shell, &home, "xtask/actions-core", &modules)
         .context("@actions/core could not be fetched")?;
+    let modules = home.join("sigstore-js");
+    fetch_node_modules(&shell, &home, "xtask/sigstore-js", &modules)
+        .context("@sigstore/oci could not be fetched")?;
     let modules = home.join("example-javascript");
     fetch_node_modules(&shell, &home, "examples/javascript", &modules)
         .context("@sigstore/sign could not be fetched")?;

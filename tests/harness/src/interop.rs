@@ -325,6 +325,21 @@ impl Interop {
         &self.peers.modules
     }
 
+    /// Whether there is sigstore-js's client of registries; where it is missing, the running test is
+    /// skipped.
+    pub fn has_sigstore_js(&self) -> bool {
+        let found = sigstore_js_modules().join("@sigstore/oci").is_dir();
+        if !found {
+            skip("no @sigstore/oci in target/peers; `cargo xtask peers` fetches it");
+        }
+        found
+    }
+
+    /// node with sigstore-js's client of registries.
+    pub fn sigstore_js(&self) -> Program {
+        self.node().env("NODE_PATH", sigstore_js_modules())
+    }
+
     /// The signing config with the chosen log.
     pub fn signing_config(&self) -> PathBuf {
         self.setup.sandbox.signing_config(self.log)
@@ -374,6 +389,10 @@ impl Identity {
     pub fn another(&self) -> Self {
         Self { name: format!("{}-not", self.name), issuer: self.issuer.clone() }
     }
+}
+
+fn sigstore_js_modules() -> PathBuf {
+    paths::target().join("peers/sigstore-js/node_modules")
 }
 
 /// A docker-registry in a process of its own, ended when dropped.
