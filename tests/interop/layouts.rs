@@ -60,9 +60,10 @@ fn all_verify(interop: &Interop, what: &Path, format: Format, local: bool) {
     let local = if local { &["--local-image"] as &[&str] } else { &[] };
     let (of_ours, of_cosign) = match format {
         Format::Bundles => (&[] as &[&str], &[] as &[&str]),
-        Format::Earlier => {
-            (&["--signature-format", "legacy"] as &[&str], &["--new-bundle-format=false"] as &[&str])
-        }
+        Format::Earlier => (
+            &["--signature-format", "legacy"] as &[&str],
+            &["--new-bundle-format=false"] as &[&str],
+        ),
     };
     for signer in SIGNERS {
         let signer = interop.identity(signer);
@@ -125,8 +126,7 @@ fn through_directories(format: Format) {
     let directory = save(interop, &image, "there");
     in_directory(&directory);
     assert_eq!(listed_by_oras(interop, &directory, &digest), bundles);
-    let docker =
-        load(interop, &directory, &format!("{}/far/app", interop.registry()), &digest);
+    let docker = load(interop, &directory, &format!("{}/far/app", interop.registry()), &digest);
     at_registry(&docker);
 
     let directory = save(interop, &docker, "back");

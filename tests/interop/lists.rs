@@ -96,11 +96,7 @@ fn lists_that_oras_sigstore_js_cosign_and_we_write_in_turn_lose_nothing() {
         for writer in writers {
             listed = write(&interop, writer, &image, &listed);
         }
-        verifies(
-            &interop,
-            &image,
-            [(Signer::Workload, 3), (Signer::Job, 1), (Signer::Email, 1)],
-        );
+        verifies(&interop, &image, [(Signer::Workload, 3), (Signer::Job, 1), (Signer::Email, 1)]);
         assert_eq!(interop.discover(&image, None).len(), 7);
         let oras = writers.iter().filter(|writer| matches!(writer, Oras)).count();
         assert_eq!(interop.discover(&image, Some("text/spdx")).len(), oras);

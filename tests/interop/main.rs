@@ -27,6 +27,7 @@ mod moving;
 mod node;
 mod recipes;
 mod record;
+mod registries;
 mod requests;
 mod sandbox_page;
 mod slow_writers;

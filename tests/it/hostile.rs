@@ -72,6 +72,24 @@ fn a_refused_candidate_is_not_an_unsigned_image() {
     }
 }
 
+/// A proxy in front of the registry has words of its own: a page, or bytes that are compressed.
+#[test]
+fn the_page_of_a_proxy_is_an_outage_and_its_bytes_do_not_reach_the_terminal() {
+    const GZIP: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x1b[31m\x07\xff\xfe";
+    for (kind, encoding, body) in [
+        ("application/json", "gzip", GZIP),
+        ("text/html", "identity", b"<html><h1>Bad gateway</h1>\x1b]0;title\x07".as_slice()),
+    ] {
+        let (setup, _registry, image) = signed_behind(move |_| {
+            let headers = [("content-type", kind), ("content-encoding", encoding)];
+            Reply::response(502, &headers, body)
+        });
+        let verify = setup.program().args(["verify", "-t", "20s", &image]);
+        let verify = verify.args(setup.by_workload()).run().ends(1).says(&["502"]);
+        assert!(!verify.stderr.contains(['\x1b', '\x07']), "{verify:#?}");
+    }
+}
+
 #[test]
 fn an_upload_is_not_sent_to_an_address_inside_that_the_registry_names() {
     for target in ["169.254.169.254", "10.0.0.1:8080", "registry.example"] {

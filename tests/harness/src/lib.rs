@@ -28,7 +28,7 @@ pub use crate::browser::Browser;
 pub use crate::containerd::Containerd;
 pub use crate::earlier::{certificate_pem, rekor_bundle};
 pub use crate::hostile::{HostileServer, RawRequest, Reply};
-pub use crate::interop::{Identity, Interop, Library, RegistryKind, Signer};
+pub use crate::interop::{DockerRegistry, Identity, Interop, Library, RegistryKind, Signer};
 pub use crate::namespace::has_namespaces;
 pub use crate::paths::{ambisign, sandbox_program, target, workspace};
 pub use crate::peers::Peers;

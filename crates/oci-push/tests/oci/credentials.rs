@@ -163,6 +163,18 @@ fn a_helper_that_fails_is_an_error_without_what_it_may_have_leaked() {
     }
 }
 
+/// Docker does not honour them either: they are not an error, and they are for nobody.
+#[test]
+fn a_wildcard_among_the_helpers_does_not_count_and_an_empty_entry_leaves_it_to_the_store() {
+    let config = r#"{"auths":{"localhost:5000":{}},"credHelpers":{"*.example":"other","*":"other"},
+                     "credsStore":"vault"}"#;
+    let (result, seen) =
+        with_helper(config, |_| Ok(output(0, r#"{"Username":"user","Secret":"hunter2"}"#)));
+    result.unwrap();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0].program, Path::new("docker-credential-vault"));
+}
+
 /// Docker Desktop's file on a machine without Docker Desktop: an empty entry beside the store.
 #[test]
 fn a_helper_that_is_not_installed_is_a_warning_where_the_registry_answers_without_it() {
