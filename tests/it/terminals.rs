@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use harness::{Program, Setup};
+use harness::{Program, Reply, Setup};
 
 /// Runs `program` at a terminal until it has written `text`, then presses Ctrl-C. Returns its exit
 /// code and everything that the terminal got.
@@ -214,4 +214,56 @@ fn colours_are_for_terminals_and_the_two_variables_decide_otherwise() {
     assert!(!piped("").contains(ESCAPE));
     assert!(piped("CLICOLOR_FORCE").contains(ESCAPE));
     assert!(!piped("NO_COLOR").contains(ESCAPE));
+}
+
+#[test]
+fn many_images_are_counted_while_they_are_signed_and_the_rest_is_named_after_an_interruption() {
+    let setup = Setup::new();
+    let slow = setup.hostile_registry(|request| {
+        if request.is("PUT", "/manifests/") {
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        Reply::Forward
+    });
+    let images: Vec<_> = (0..40).map(|number| setup.image(&format!("demo/app{number}"))).collect();
+    let images = images.join("\n").replace(setup.sandbox.registry(), slow.address());
+    setup.write("list", images);
+    let sign = || setup.workload().args(["sign", "--jobs", "2", "--from-file"]);
+
+    let (code, seen) = interrupted_at(sign().arg("list"), "5/40");
+    assert_eq!(code, Some(130), "{seen}");
+    let shown = lines(&seen);
+    assert!(!shown.iter().any(|line| line.contains("5/40")), "{shown:?}");
+    let rest = shown.iter().find(|line| line.contains("ambisign-not-done-"));
+    let rest = rest.unwrap_or_else(|| panic!("{shown:?}"));
+    let (_, name) = rest.split_once("ambisign-not-done-").unwrap();
+    let rest = format!("ambisign-not-done-{}", name.split_once(".txt").unwrap().0) + ".txt";
+    assert!(shown.iter().any(|line| line.starts_with("signed ")), "{shown:?}");
+
+    // What is not done is signed at another terminal, up to the last one.
+    let left = std::fs::read_to_string(setup.path(&rest)).unwrap().lines().count();
+    assert!((1..40).contains(&left), "{left}");
+    let (code, seen) = typed_at(sign().arg(&rest), &[]);
+    assert_eq!(code, Some(0), "{seen}");
+    assert!(
+        seen.contains(&format!("1/{left}")) && seen.contains(&format!("signed {left}, ")),
+        "{seen}"
+    );
+}
+
+/// What `-d` shows is what we do and what we ask, and nothing of libraries below.
+#[test]
+fn the_debugging_output_shows_our_steps_and_requests_and_no_library_s_own() {
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    let outcome = setup.workload().args(["sign", "-d", &image]).run().ends(0);
+    let targets: std::collections::BTreeSet<_> =
+        outcome.stderr.lines().filter(|line| line.contains("DEBUG")).collect();
+    for of_ours in ["registry request", "/v2/demo/app/manifests/", "/api/v2/signingCert"] {
+        assert!(targets.iter().any(|line| line.contains(of_ours)), "{of_ours}\n{}", outcome.stderr);
+    }
+    for library in ["hyper", "rustls", "h2::", "tower", "tonic", "tokio"] {
+        assert!(!outcome.stderr.contains(library), "{library}\n{}", outcome.stderr);
+    }
+    assert!(!outcome.stderr.contains("eyJ"), "a token is shown\n{}", outcome.stderr);
 }
