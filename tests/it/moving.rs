@@ -120,6 +120,10 @@ fn a_bundle_that_was_kept_is_attached_later_and_only_to_its_image() {
         found.stdout.trim_end(),
         std::fs::read_to_string(setup.path("kept.json")).unwrap().trim_end()
     );
+    // What was downloaded is what is there.
+    setup.write("downloaded.json", &found.stdout);
+    let again = attach("downloaded.json", &image).ends(0);
+    assert!(again.stdout.contains(" before"), "{again:?}");
 }
 
 #[test]

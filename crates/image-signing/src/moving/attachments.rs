@@ -244,6 +244,8 @@ impl Attachments {
         bytes: &[u8],
         image: &Image,
     ) -> Result<AttachReport, Error> {
+        // A file has a line end where what was downloaded has none.
+        let bytes = bytes.trim_ascii();
         let resolved = self.resolve(image, Step::Attach).await?;
         let refuse = |reason: String| Error::Bundle {
             bundle: name.to_owned(),
