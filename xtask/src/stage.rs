@@ -44,6 +44,11 @@ pub(crate) struct Stage {
 impl Stage {
     /// Starts a sandbox and the registry.
     pub(crate) fn set(registry: Registry) -> Result<Self> {
+        Self::set_with(registry, |_| ())
+    }
+
+    /// The same, with a sandbox whose configuration `change` has changed.
+    pub(crate) fn set_with(registry: Registry, change: impl FnOnce(&mut Config)) -> Result<Self> {
         let home = tempfile::Builder::new().prefix("ambisign-").tempdir()?;
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -55,7 +60,8 @@ impl Stage {
                 heard.store(true, Ordering::Relaxed);
             }
         });
-        let config = Config::new(home.path().join("sandbox"));
+        let mut config = Config::new(home.path().join("sandbox"));
+        change(&mut config);
         let running = runtime.block_on(Sandbox::start(config)).context("no sandbox")?;
         let (registry, docker) = match registry {
             Registry::Sandbox => (running.registry().to_owned(), None),

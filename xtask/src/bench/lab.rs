@@ -18,6 +18,9 @@ pub(crate) const REGISTRY_DELAY: Duration = Duration::from_millis(20);
 /// The same of Fulcio, of Rekor and of the timestamp authority.
 pub(crate) const SERVICE_DELAY: Duration = Duration::from_millis(100);
 
+/// How often the log of version 2 publishes a checkpoint; the answers of all entries wait for it.
+pub(crate) const PUBLISHED_EVERY: Duration = Duration::from_secs(2);
+
 /// Who signs.
 const EMAIL: &str = "someone@example.org";
 
@@ -79,7 +82,9 @@ pub(crate) struct Lab {
 impl Lab {
     /// Starts everything. `ambisign` is the release program.
     pub(crate) fn open(ambisign: PathBuf) -> Result<Self> {
-        let stage = Stage::set(Registry::Docker)?;
+        let stage = Stage::set_with(Registry::Docker, |config| {
+            config.checkpoint_interval = PUBLISHED_EVERY;
+        })?;
         let log = Log::default();
         let front = |server: &str, delay| -> Result<String> {
             let address = proxy::start(stage.runtime(), server, delay, &log)?;
@@ -139,6 +144,16 @@ impl Lab {
             Distance::Near => self.stage.running.signing_config(RekorVersion::V1),
             Distance::Far => self.far_config.clone(),
         };
+        self.signing_with(program, command, &config)
+    }
+
+    /// The same with the log of version 2, near.
+    pub(crate) fn signing_in_batches(&self, program: Program) -> Result<Vec<String>> {
+        let config = self.stage.running.signing_config(RekorVersion::V2);
+        self.signing_with(program, "sign", &config)
+    }
+
+    fn signing_with(&self, program: Program, command: &str, config: &Path) -> Result<Vec<String>> {
         let config = config.display().to_string();
         let token = self.token()?.display().to_string();
         let arguments = [command, "--yes", "--signing-config", &config, "--identity-token", &token];

@@ -44,6 +44,9 @@ pub(crate) enum Work {
     SignFile(u64),
     /// Verifies a file of so many bytes.
     VerifyFile(u64),
+    /// Signs so many images with a log that publishes every two seconds: ours, and another program's,
+    /// which may take fewer.
+    SignInBatches(usize, usize),
     /// Signs so many files of 1 KiB: ours, and another program's, which may take fewer.
     SignFiles(usize, usize),
     /// Finds the identity of a place of the sandbox.
@@ -143,6 +146,20 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         ..near("sign-50-referrers", Work::Sign(50), Referrers, &[wall(1.0 / 3.0)])
     },
     Scenario { rounds: 3, ..near("sign-200", Work::Sign(200), Tags, &[memory(1.0 / 4.0)]) },
+    // Ten seconds for a hundred images: cosign takes at least two for each.
+    Scenario {
+        rounds: 3,
+        ..near("sign-100-rekor-v2", Work::SignInBatches(100, 3), Tags, &[wall(1.0 / 20.0)])
+    },
+    Scenario {
+        rounds: 3,
+        ..near(
+            "sign-100-rekor-v2-referrers",
+            Work::SignInBatches(100, 3),
+            Referrers,
+            &[wall(1.0 / 20.0)],
+        )
+    },
     Scenario { rounds: 5, ..far("sign-1-far", Work::Sign(1), Tags, SIGN_TAGS, &[wall(1.0)]) },
     Scenario {
         rounds: 5,
@@ -230,12 +247,8 @@ impl Work {
     pub(crate) fn items(self, program: Program) -> usize {
         match self {
             Self::Sign(count) | Self::Verify(count) => count,
-            Self::SignFiles(ours, theirs) => {
-                if program == Ambisign {
-                    ours
-                } else {
-                    theirs
-                }
+            Self::SignFiles(ours, theirs) | Self::SignInBatches(ours, theirs) => {
+                if program == Ambisign { ours } else { theirs }
             }
             _ => 1,
         }
@@ -267,6 +280,9 @@ impl Work {
             Self::Copy => "`copy` of an image with its signature".to_owned(),
             Self::SignFile(bytes) => format!("`sign-blob`, {}", size(bytes)),
             Self::VerifyFile(bytes) => format!("`verify-blob`, {}", size(bytes)),
+            Self::SignInBatches(ours, theirs) => format!(
+                "`sign` of {ours} images (others: {theirs}), a log that publishes every 2 s, each image"
+            ),
             Self::SignFiles(ours, theirs) => {
                 format!("`sign-blob` of {ours} files of 1 KiB (others: {theirs}), each file")
             }

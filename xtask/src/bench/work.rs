@@ -88,6 +88,10 @@ impl<'a> Bench<'a> {
                 let images = lab.push(scenario.kind, &group, count)?;
                 lab.signing(program, "sign", distance)?.with(images.iter().map(at))
             }
+            work @ Work::SignInBatches(..) => {
+                let images = lab.push(scenario.kind, &group, work.items(program))?;
+                lab.signing_in_batches(program)?.with(images.iter().map(at))
+            }
             Work::Recursive(count) => {
                 let image = at(&self.push_index(scenario.kind, &group, count)?);
                 lab.signing(program, "sign", distance)?.and(&["--recursive", &image])
