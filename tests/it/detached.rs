@@ -27,7 +27,7 @@ fn the_log_entry_of_a_detached_signature_is_looked_up() {
     setup.write("b", "other content");
     verify(&setup, "b", &certificate).ends(12).says(&["signature"]);
     let verify_json = verify(&setup, "a", &["--certificate", "a.pem", "-o", "json"]).ends(0);
-    assert_eq!(verify_json.json()[0]["optional"]["SigningTimeSource"], json!("log"));
+    assert_eq!(verify_json.json()[0]["optional"]["signing_time_source"], json!("log"));
 
     // Another one signed the same file: the entry must be that of this signature.
     let sign = setup.job().args(["sign-blob", "a", "--output-signature", "job.sig"]);

@@ -28,8 +28,8 @@ fn a_spiffe_workload_signs_with_nothing_but_its_socket() {
     let optional = &found["optional"];
     assert_eq!(optional["Subject"], json!(setup.workload_id()));
     assert_eq!(optional["Issuer"], json!(setup.sandbox.spiffe_issuer()));
-    assert_eq!(optional["BundleDigest"], line["bundle_digest"]);
-    assert_eq!(optional["LogIndex"], line["log_index"]);
+    assert_eq!(optional["bundle_digest"], line["bundle_digest"]);
+    assert_eq!(optional["log_index"], line["log_index"]);
 }
 
 #[test]
@@ -74,8 +74,8 @@ fn a_rekor_v2_log_with_a_timestamp_authority_will_do() {
     assert_eq!(log, setup.sandbox.endpoints().rekor_v2);
     let found = setup.program().args(["verify", &image]).args(setup.by_workload()).run().ends(0);
     let optional = &found.json()[0][0]["optional"];
-    assert_eq!(optional["SigningTimeSource"], "timestamp-authority");
-    assert_eq!(optional["SigningTime"], line["timestamp"]);
+    assert_eq!(optional["signing_time_source"], "timestamp-authority");
+    assert_eq!(optional["signing_time"], line["timestamp"]);
 }
 
 #[test]

@@ -44,6 +44,7 @@ mod registries;
 mod requests;
 #[cfg(unix)]
 mod schema;
+mod session;
 mod shells;
 mod terminals;
 mod trust;

@@ -188,7 +188,7 @@ fn a_bundle_of_an_instance_without_logs_verifies_by_its_timestamp() {
     // Its certificate names no issuer, so that only a pattern for any issuer fits.
     let any = ["--certificate-oidc-issuer-regexp", ".*"];
     let verified = verify("trusted_root.json", any).ends(0);
-    assert_eq!(verified.json()[0]["optional"]["SigningTime"], json!("2026-03-02T09:52:15Z"));
+    assert_eq!(verified.json()[0]["optional"]["signing_time"], json!("2026-03-02T09:52:15Z"));
     verified.says(&["the trusted root names no logs: timestamps are required instead"]);
     verify("trusted_root.json", ["--certificate-oidc-issuer", "https://github.com"])
         .ends(12)

@@ -7,13 +7,13 @@ use serde_json::Value;
 use harness::{Program, Setup};
 use sandbox::Registration;
 
-/// The flags for what a certificate says besides its names, with Fulcio's names of that.
+/// The flags for what a certificate says besides its names, with the names of that in reports.
 const EXTENSIONS: [(&str, &str); 21] = [
-    ("--certificate-github-workflow-trigger", "GithubWorkflowTrigger"),
-    ("--certificate-github-workflow-sha", "GithubWorkflowSHA"),
-    ("--certificate-github-workflow-name", "GithubWorkflowName"),
-    ("--certificate-github-workflow-repository", "GithubWorkflowRepository"),
-    ("--certificate-github-workflow-ref", "GithubWorkflowRef"),
+    ("--certificate-github-workflow-trigger", "githubWorkflowTrigger"),
+    ("--certificate-github-workflow-sha", "githubWorkflowSha"),
+    ("--certificate-github-workflow-name", "githubWorkflowName"),
+    ("--certificate-github-workflow-repository", "githubWorkflowRepository"),
+    ("--certificate-github-workflow-ref", "githubWorkflowRef"),
     ("--certificate-build-signer", "BuildSignerURI"),
     ("--certificate-build-signer-digest", "BuildSignerDigest"),
     ("--certificate-runner-environment", "RunnerEnvironment"),

@@ -157,7 +157,7 @@ fn images_of_the_public_sigstore_verify_with_the_embedded_root_and_the_registry_
         let found = &verified[0].as_array().unwrap()[0];
         assert_eq!(found["optional"]["Subject"], case["identity"]);
         assert_eq!(found["optional"]["Issuer"], case["issuer"]);
-        assert_eq!(found["optional"]["LogURL"], "https://rekor.sigstore.dev");
+        assert_eq!(found["optional"]["log_url"], "https://rekor.sigstore.dev");
         let critical = &found["critical"];
         assert_eq!(critical["image"]["docker-manifest-digest"], case["image_digest"]);
         assert_eq!(critical["identity"]["docker-reference"], case["docker_reference"]);

@@ -119,7 +119,7 @@ fn inspect_shows_each_image_while_it_looks() {
 
 /// What stands on the screen of a terminal of so many columns after `line` was run in it by tmux,
 /// with its colours; `None` where there is no tmux.
-fn screen(setup: &Setup, columns: usize, line: &str) -> Option<String> {
+pub(crate) fn screen(setup: &Setup, columns: usize, line: &str) -> Option<String> {
     // A server of its own: the one before may still be ending.
     static SERVERS: AtomicUsize = AtomicUsize::new(0);
     let number = SERVERS.fetch_add(1, Ordering::Relaxed);

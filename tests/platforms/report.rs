@@ -64,7 +64,7 @@ fn a_person_is_told_the_identity_its_life_and_the_certificate() {
         " UTC",
         "github-actions (ACTIONS_ID_TOKEN_REQUEST_URL is set)",
         "accepted  yes, by http",
-        "GithubWorkflowTrigger",
+        "githubWorkflowTrigger",
         "Not here (--verbose says why): envvar",
     ] {
         let (_, after) = rest.split_once(text).unwrap_or_else(|| panic!("{text:?}: {outcome:#?}"));

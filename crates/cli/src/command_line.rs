@@ -122,12 +122,12 @@ fn explain(mut error: clap::Error, args: &[OsString]) -> Refusal {
     if let Some(failure) = cosign::refusal(command.get_name(), args) {
         return Refusal::Words(failure);
     }
+    let mut hints = Vec::from_iter(flag_of_others(&mut error));
     // Otherwise the usage line repeats flags that variables set.
     if error.get(ContextKind::Usage).is_some() {
         error.insert(ContextKind::Usage, ContextValue::StyledStr(command.render_usage()));
     }
     let text = error.to_string();
-    let mut hints = Vec::new();
     for arg in cosign::add_flags(command.clone()).get_arguments() {
         let flag = format!("--{}", arg.get_long().unwrap_or_default());
         let is_named = text.split([' ', '\'', '=', '[', '\n']).any(|word| word == flag);
@@ -140,6 +140,33 @@ fn explain(mut error: clap::Error, args: &[OsString]) -> Refusal {
         hints.push("to write the bundle to a file, use --bundle FILE".to_owned());
     }
     Refusal::Message(error, hints)
+}
+
+/// Which commands have the flag that the running one has not, however it is spelled.
+fn flag_of_others(error: &mut clap::Error) -> Option<String> {
+    let named = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(named)) if named.starts_with("--") => plain(named),
+        _ => return None,
+    };
+    // It would offer to pass the flag as a file.
+    error.remove(ContextKind::Suggested);
+    let program = Flags::command();
+    let flag = |of: &clap::Command| {
+        of.get_arguments()
+            .filter_map(Arg::get_long)
+            .find(|flag| plain(flag) == named)
+            .map(str::to_owned)
+    };
+    let found: Vec<_> =
+        program.get_subcommands().filter_map(|of| Some((flag(of)?, of.get_name()))).collect();
+    let commands: Vec<_> = found.iter().map(|(_, name)| *name).collect();
+    let (flag, _) = found.first()?;
+    Some(format!("leave it out, or use a command that has --{flag}: {}", commands.join(", ")))
+}
+
+/// A flag without dashes and capitals.
+fn plain(flag: &str) -> String {
+    flag.replace('-', "").to_ascii_lowercase()
 }
 
 /// The help text of `command` as it is documented: without `=<BOOL>` and what variables change.

@@ -37,7 +37,7 @@ impl Context {
         Self {
             console: Arc::new(Console::new()),
             env: Arc::new(SystemEnv),
-            deadline: Deadline::with_allowance(flags.timeout(), flags.allowance()),
+            deadline: Deadline::of_program(flags.timeout, flags.retry_for),
             trust: OnceCell::new(),
             providers: None,
             flags,

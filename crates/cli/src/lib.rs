@@ -26,8 +26,8 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use futures_util::future::LocalBoxFuture;
-use http_client::Stop;
+use futures_util::future::{LocalBoxFuture, ok};
+use http_client::{Deadline, Stop};
 use image_signing::node::containerd_arguments;
 use tokio::runtime::Builder;
 
@@ -109,7 +109,8 @@ async fn until_done_or_stopped(flags: &Flags, signals: bool, context: &Arc<Conte
         },
         result = execute(&flags.command, context) => return result,
         () = context.deadline.passed() => {
-            Failure::new(Exit::Undecided, format!("not done within {:?}", flags.root.timeout()))
+            let limit = flags.root.timeout.unwrap_or(Deadline::USUAL);
+            Failure::new(Exit::Undecided, format!("not done within {limit:?}"))
                 .hint("allow more time: --timeout 10m")
         }
     };
@@ -147,10 +148,8 @@ fn execute<'a>(command: &'a Command, context: &'a Arc<Context>) -> LocalBoxFutur
         Command::Initialize(flags) => Box::pin(commands::initialize(flags, context)),
         Command::TrustedRoot(flags) => Box::pin(commands::trusted_root(flags, context)),
         Command::SigningConfig(flags) => Box::pin(commands::signing_config(flags, context)),
-        // Needs no runtime: it was run before.
-        Command::Version { .. } | Command::Completion { .. } | Command::Env(_) => {
-            Box::pin(std::future::ready(Ok(())))
-        }
+        // These need no runtime: they were run before.
+        Command::Version { .. } | Command::Completion { .. } | Command::Env(_) => Box::pin(ok(())),
     }
 }
 

@@ -1,7 +1,5 @@
 //! The private key of `--key`, and passwords.
 
-use std::ffi::OsString;
-
 use image_signing::{PrivateKey, PrivateKeyError};
 use keys::KeyPair;
 use zeroize::Zeroizing;
@@ -30,12 +28,9 @@ pub(crate) async fn new_password(context: &Context) -> Result<Password> {
 
 /// The password in the environment, or what is typed at each of `prompts`, where there is a terminal.
 async fn password(prompts: &[&str], context: &Context) -> Result<Option<Password>> {
-    let variables = ["AMBISIGN_PASSWORD", "COSIGN_PASSWORD"];
-    if let Some(given) = variables.iter().find_map(|name| context.env.var_os(name)) {
-        return Ok(Some(Zeroizing::new(OsString::into_encoded_bytes(given))));
-    }
-    if !http_client::can_ask() {
-        return Ok(None);
+    let given = PrivateKey::password_in(&*context.env);
+    if given.is_some() || !http_client::can_ask() {
+        return Ok(given);
     }
     let _paused = context.deadline.pause();
     let mut typed: Option<Password> = None;

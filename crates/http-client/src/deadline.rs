@@ -52,6 +52,18 @@ impl Deadline {
         Self::with_allowance(timeout, Duration::ZERO)
     }
 
+    /// The time limit of a program that was given none.
+    pub const USUAL: Duration = Duration::from_secs(180);
+
+    /// As a program has it: the time is up after `timeout`; without one after the
+    /// [usual](Self::USUAL) time, and after waits for a service that is down, of `retry_for` at most.
+    pub fn of_program(timeout: Option<Duration>, retry_for: Duration) -> Arc<Self> {
+        match timeout {
+            Some(timeout) => Self::new(timeout),
+            None => Self::with_allowance(Self::USUAL, retry_for),
+        }
+    }
+
     /// The time is up after `timeout`, and after the time of all waits that are [allowed
     /// for](Self::allow_for), which is `allowance` at most.
     pub fn with_allowance(timeout: Duration, allowance: Duration) -> Arc<Self> {

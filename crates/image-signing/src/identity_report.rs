@@ -334,7 +334,7 @@ impl ChosenIdentity {
 impl PredictedCertificate {
     fn new(prediction: Prediction) -> Self {
         let extension =
-            |(oid, value)| PredictedExtension { oid, name: x509::oid::name(oid), value };
+            |(oid, value)| PredictedExtension { oid, name: x509::oid::reported_name(oid), value };
         Self {
             subject: prediction.subject.as_str().to_owned(),
             subject_kind: prediction.subject.kind(),

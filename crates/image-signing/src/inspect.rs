@@ -389,7 +389,7 @@ fn describe(certificate: &Certificate) -> CertificateInspection {
     let subject = certificate.subject_name().ok();
     let extensions = certificate.fulcio_extensions().unwrap_or_default();
     let extensions = extensions.into_iter().map(|extension| {
-        let name = match extension.name {
+        let name = match extension.reported_name() {
             "" | "Unknown" => extension.oid,
             name => name.to_owned(),
         };

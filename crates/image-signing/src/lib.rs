@@ -99,6 +99,6 @@ pub use crate::shard::{Shard, ShardError};
 pub use crate::sign::ImageSigner;
 pub use crate::signed::{SignatureReport, SignedImage, SigningReport};
 pub use crate::unattached::{Kept, Unattached};
-pub use crate::variables::is_text_variable;
+pub use crate::variables::{is_text_variable, variables};
 pub use crate::verdict::{NoSignature, NotAcceptable};
 pub use crate::verify_image::{AcceptedSigners, ImageVerifier};

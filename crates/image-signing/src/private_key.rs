@@ -66,6 +66,14 @@ impl PrivateKey {
         Ok(Self(Zeroizing::new(text.to_owned())))
     }
 
+    /// Refuses a place for a new key, `name`: keys are written to files, whose names are told apart.
+    ///
+    /// # Errors
+    /// [`PrivateKeyError::Elsewhere`], always.
+    pub fn refuse_elsewhere(name: &str) -> Result<String, PrivateKeyError> {
+        Err(PrivateKeyError::Elsewhere(elsewhere(name).unwrap_or(FILES)))
+    }
+
     /// The private key that `name` names, which is not encrypted: to be encrypted.
     ///
     /// # Errors
@@ -80,6 +88,12 @@ impl PrivateKey {
     /// Whether [`open`](Self::open) needs a password.
     pub fn is_encrypted(&self) -> bool {
         KeyPair::is_encrypted_pem(&self.0)
+    }
+
+    /// The password that a variable gives for private keys.
+    pub fn password_in(env: &dyn Env) -> Option<Zeroizing<Vec<u8>>> {
+        let given = ["AMBISIGN_PASSWORD", "COSIGN_PASSWORD"].iter().find_map(|it| env.var_os(it));
+        given.map(|password| Zeroizing::new(password.into_encoded_bytes()))
     }
 
     /// The key, decrypted with `password` where it is encrypted, which takes some tenths of a
@@ -123,14 +137,18 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "keys in a key management system are not supported: whoever can use one has an identity \
          there, which signs without a key",
     ),
-    ("k8s://", "keys in Kubernetes secrets are not read: mount the secret, and name the file"),
+    (
+        "k8s://",
+        "keys in Kubernetes secrets are neither made nor read to sign: mount the secret, and name the file",
+    ),
     (
         "gitlab:// github://",
-        "keys in CI variables are not fetched: name the variable as env://VARIABLE",
+        "keys in CI variables are neither made nor fetched: name the variable as env://VARIABLE",
     ),
     ("pkcs11:", "keys in hardware tokens are not supported"),
 ];
 
+const FILES: &str = "a new key is written to files: name them with --output-key-prefix";
 const UNKNOWN: &str = "keys are read from a file or from env://VARIABLE";
 
 /// The longest key file, in bytes.

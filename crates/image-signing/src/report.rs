@@ -138,9 +138,7 @@ fn report(image: &str, verified: &Verified, bundle: Option<&keys::Digest>) -> Ve
 pub fn facts(verified: &Verified, bundle: Option<&keys::Digest>) -> Map<String, Value> {
     let mut facts = Map::new();
     for extension in verified.extensions() {
-        for name in [Some(extension.name), extension.cosign_name()].into_iter().flatten() {
-            facts.insert(name.to_owned(), json!(extension.value));
-        }
+        facts.insert(extension.reported_name().to_owned(), json!(extension.value));
     }
     let mut say = |name: &str, value: Value| facts.insert(name.to_owned(), value);
     match verified.subject_name() {
@@ -150,19 +148,19 @@ pub fn facts(verified: &Verified, bundle: Option<&keys::Digest>) -> Map<String, 
         }
         None => {
             let id = keys::Digest::sha256(verified.public_key().spki()).to_hex();
-            say("PublicKey", json!(format!("sha256:{id}")));
+            say("public_key", json!(format!("sha256:{id}")));
         }
     }
     if let Some(time) = verified.times().iter().min_by_key(|time| time.time) {
-        say("SigningTime", json!(rfc3339(time.time)));
-        say("SigningTimeSource", json!(time_source(time.source)));
+        say("signing_time", json!(rfc3339(time.time)));
+        say("signing_time_source", json!(time_source(time.source)));
     }
     if let Some(entry) = verified.log_entries().first() {
-        say("LogURL", json!(entry.log_url));
-        say("LogIndex", json!(entry.log_index));
+        say("log_url", json!(entry.log_url));
+        say("log_index", json!(entry.log_index));
     }
     if let Some(bundle) = bundle {
-        say("BundleDigest", json!(format!("sha256:{}", bundle.to_hex())));
+        say("bundle_digest", json!(format!("sha256:{}", bundle.to_hex())));
     }
     facts
 }

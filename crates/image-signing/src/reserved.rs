@@ -3,9 +3,11 @@
 use x509::oid;
 
 /// Whether `name` is one under which a verified fact is reported. Upper and lower case count as
-/// the same: many JSON readers do not tell them apart.
+/// the same, with and without underscores: many JSON readers do not tell them apart, and earlier
+/// versions wrote `LogURL`.
 pub(crate) fn is_reserved(name: &str) -> bool {
-    let is = |fact: &str| fact.eq_ignore_ascii_case(name);
+    let plain = name.replace('_', "");
+    let is = |fact: &str| fact.replace('_', "").eq_ignore_ascii_case(&plain);
     let extension = |number: u8| {
         let oid = format!("{}.{number}", oid::FULCIO_ARC);
         [oid::name(&oid), oid::cosign_name(&oid)].into_iter().flatten().any(is)
@@ -18,14 +20,14 @@ pub(crate) fn is_reserved(name: &str) -> bool {
 /// The facts that are not extensions of the certificate: ours and cosign's.
 const FACTS: [&str; 11] = [
     "Bundle",
-    "BundleDigest",
+    "bundle_digest",
     "Issuer",
-    "LogIndex",
-    "LogURL",
-    "PublicKey",
+    "log_index",
+    "log_url",
+    "public_key",
     "RFC3161Timestamp",
-    "SigningTime",
-    "SigningTimeSource",
+    "signing_time",
+    "signing_time_source",
     "Subject",
     "Unknown",
 ];
@@ -47,7 +49,9 @@ mod tests {
             "githubWorkflowSha",
             "Subject",
             "issuer",
+            "bundle_digest",
             "BundleDigest",
+            "LogURL",
             "1.3.6.1.4.1.57264.1.99",
         ] {
             assert!(is_reserved(name), "{name}");

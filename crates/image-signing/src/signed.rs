@@ -96,7 +96,7 @@ pub struct SignatureReport {
     pub provider: Option<String>,
     /// Without an identity: the SHA-256 of the key's SPKI.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
+    pub public_key: Option<String>,
     /// The first transparency log.
     pub log_url: Option<String>,
     /// The index of the entry in that log.
@@ -115,7 +115,7 @@ impl SignatureReport {
             identity: identity.map(|identity| identity.name.clone()),
             issuer: identity.map(|identity| identity.issuer.clone()),
             provider: identity.map(|identity| identity.provider.clone()),
-            key: identity.is_none().then(key),
+            public_key: identity.is_none().then(key),
             log_url: log.map(|log| log.url.to_string()),
             log_index: log.map(|log| log.index),
             timestamp: signed.timestamp.map(rfc3339),

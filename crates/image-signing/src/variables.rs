@@ -1,4 +1,4 @@
-//! Which variables of the environment are texts.
+//! Which variables of the environment are read, and which are texts.
 
 /// Whether the variable `name` is read as text by this crate or by one below it: those of this project,
 /// of the platforms whose identities it uses, and of proxies. Others that are read, such as `HOME`, are
@@ -9,6 +9,13 @@
 pub fn is_text_variable(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     TEXTS.split_whitespace().any(|prefix| upper.starts_with(prefix)) && !PATHS.contains(&name)
+}
+
+/// The variables that are read by this crate and by those below it, and what each is for.
+pub fn variables() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let lines = include_str!("../data/variables.txt").lines().filter(|it| !it.starts_with('#'));
+    let rows = lines.filter_map(|line| line.split_once(": "));
+    rows.flat_map(|(names, meaning)| names.split(' ').map(move |name| (name, meaning)))
 }
 
 /// How their names begin.

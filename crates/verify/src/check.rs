@@ -404,7 +404,7 @@ fn partial(expected: &StringMatch, found: &str, prefix: bool) -> String {
 
 /// The name of a Fulcio extension beside its object identifier.
 fn extension_name(oid: &str) -> String {
-    x509::oid::name(oid).map_or_else(|| oid.to_owned(), |name| format!("{name} ({oid})"))
+    x509::oid::reported_name(oid).map_or_else(|| oid.to_owned(), |name| format!("{name} ({oid})"))
 }
 
 fn issuer_too(issuer: Option<&(StringMatch, Option<String>)>) -> String {

@@ -207,11 +207,11 @@ impl IdentityEntry {
     }
 }
 
-/// The object identifier of the extension that Fulcio calls `name`.
+/// The object identifier of the extension that Fulcio or cosign calls `name`.
 fn extension(name: &str) -> Option<String> {
     (1..=MOST_ARCS)
         .map(|arc| format!("1.3.6.1.4.1.57264.1.{arc}"))
-        .find(|oid| x509::oid::name(oid) == Some(name))
+        .find(|oid| [x509::oid::name(oid), x509::oid::cosign_name(oid)].contains(&Some(name)))
 }
 
 pub(crate) fn bad(place: &str, reason: impl Into<String>) -> PolicyError {

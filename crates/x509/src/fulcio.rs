@@ -61,6 +61,11 @@ impl FulcioExtension {
     pub fn cosign_name(&self) -> Option<&'static str> {
         oid::cosign_name(&self.oid)
     }
+
+    /// The one name under which a report has it: cosign's where it has one, else Fulcio's.
+    pub fn reported_name(&self) -> &'static str {
+        self.cosign_name().unwrap_or(self.name)
+    }
 }
 
 impl Certificate {

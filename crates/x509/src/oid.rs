@@ -109,6 +109,11 @@ pub fn cosign_name(oid: &str) -> Option<&'static str> {
     })
 }
 
+/// The one name of the extension `oid` in reports and errors: cosign's where it has one, else Fulcio's.
+pub fn reported_name(oid: &str) -> Option<&'static str> {
+    cosign_name(oid).or_else(|| name(oid))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

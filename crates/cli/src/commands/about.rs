@@ -3,6 +3,7 @@
 
 use clap::{Arg, ArgAction, CommandFactory as _};
 use clap_complete::Shell;
+use image_signing::variables;
 use serde_json::json;
 
 use crate::flags::{Command, EnvFlags, Flags, Output, version as text};
@@ -43,11 +44,7 @@ fn env(flags: &EnvFlags, console: &Console) {
     of_flags(&program, &mut rows);
     rows.sort();
     rows.dedup_by(|(name, ..), (before, ..)| name == before);
-    let table = include_str!("../../data/variables.txt").lines().filter(|it| !it.starts_with('#'));
-    for (names, meaning) in table.filter_map(|line| line.split_once(": ")) {
-        let names = names.split(' ').map(|name| (name.to_owned(), None, meaning.to_owned()));
-        rows.extend(names);
-    }
+    rows.extend(variables().map(|(name, meaning)| (name.to_owned(), None, meaning.to_owned())));
     for (name, flag, meaning) in rows {
         let is_set = std::env::var_os(&name).is_some_and(|value| !value.is_empty());
         if flags.set && !is_set {

@@ -15,15 +15,12 @@ pub(crate) async fn image_verifier(
     context: &Arc<Context>,
 ) -> Result<()> {
     let env = Arc::new(NodeEnv::new(Arc::clone(&context.env), &flags.config));
-    let context = &context.at_node(
-        env,
-        NodeFiles::new(&flags.config).credential_providers(
-            flags.image_credential_provider_config.clone(),
-            flags.image_credential_provider_bin_dir.clone(),
-        ),
-    );
+    let programs = flags.image_credential_provider_bin_dir.clone();
+    let files = NodeFiles::new(&flags.config)
+        .with_credential_providers(flags.image_credential_provider_config.clone(), programs);
+    let context = &context.at_node(env, files.credential_providers());
     let mut audit = flags.audit;
-    let decided = decide(flags, &mut audit, context).await;
+    let decided = decide(flags, &files, &mut audit, context).await;
     context.console.settle();
     match decided {
         Ok(admission) => {
@@ -47,12 +44,12 @@ pub(crate) async fn image_verifier(
 
 async fn decide(
     flags: &ImageVerifierFlags,
+    files: &NodeFiles,
     audit: &mut bool,
     context: &Context,
 ) -> Result<Admission> {
     let request = NodeRequest::new(&flags.name, &flags.digest)?;
     let host = context.host(&context.settings());
-    let files = NodeFiles::new(&flags.config);
     let node = Node::load(&files.policy(), &flags.cache, &host).await?;
     *audit |= node.policy().is_audit();
     let image = request.image();
@@ -66,7 +63,7 @@ async fn decide(
         context.console.wait_for(&format!("waiting for the registry of {image}"));
         node.admit(image, &root, verifier.verify(image))
             .await
-            .map_err(|error| refused(error, &files))
+            .map_err(|error| refused(error, files))
     };
     let limit = node.policy().timeout().min(context.deadline.left());
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {

@@ -2,10 +2,15 @@
 
 use std::path::PathBuf;
 
+use image_signing::PrivateKey;
+
 use super::values::nonempty;
 
 #[derive(clap::Args)]
 pub(crate) struct GenerateKeyPairFlags {
+    /// Where cosign would store the key, which is refused with the reason.
+    #[arg(hide = true, value_parser = PrivateKey::refuse_elsewhere)]
+    pub(crate) elsewhere: Option<String>,
     /// Write PREFIX.key and PREFIX.pub, which must not exist.
     #[arg(long, value_name = "PREFIX", default_value = "cosign", value_parser = nonempty::<String>)]
     pub(crate) output_key_prefix: String,

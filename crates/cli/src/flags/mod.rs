@@ -60,17 +60,6 @@ pub(crate) struct RootFlags {
     pub(crate) allow_insecure_service: bool,
 }
 
-impl RootFlags {
-    pub(crate) fn timeout(&self) -> Duration {
-        self.timeout.unwrap_or(Duration::from_secs(180))
-    }
-
-    /// How much longer a command may take when a service is down.
-    pub(crate) fn allowance(&self) -> Duration {
-        self.timeout.map_or(self.retry_for, |_| Duration::ZERO)
-    }
-}
-
 #[derive(clap::Args)]
 pub(crate) struct EnvFlags {
     /// Only those that are set here.

@@ -25,39 +25,53 @@ impl NodeEnv {
 
 /// The configuration of a node, in one directory such as `/etc/ambisign`.
 #[derive(Clone, Debug)]
-pub struct NodeFiles(PathBuf);
+pub struct NodeFiles {
+    directory: PathBuf,
+    providers: Option<PathBuf>,
+    programs: Option<PathBuf>,
+}
 
 impl NodeFiles {
     /// The files of `directory`.
     pub fn new(directory: &Path) -> Self {
-        Self(directory.to_owned())
+        Self { directory: directory.to_owned(), providers: None, programs: None }
+    }
+
+    /// With kubelet's configuration of credential providers, and the directory with their programs,
+    /// elsewhere.
+    #[must_use]
+    pub fn with_credential_providers(
+        self,
+        providers: Option<PathBuf>,
+        programs: Option<PathBuf>,
+    ) -> Self {
+        Self { providers, programs, ..self }
     }
 
     /// The policy.
     pub fn policy(&self) -> PathBuf {
-        self.0.join("policy.toml")
+        self.directory.join("policy.toml")
     }
 
     /// The trusted root, if one is there.
     pub fn trusted_root(&self) -> Option<PathBuf> {
-        Some(self.0.join("trusted_root.json")).filter(|file| file.exists())
+        Some(self.directory.join("trusted_root.json")).filter(|file| file.exists())
     }
 
     /// The credentials of registries, as Docker has them.
     pub fn credentials(&self) -> PathBuf {
-        self.0.join("config.json")
+        self.directory.join("config.json")
     }
 
     /// kubelet's configuration of credential providers, JSON or YAML, and the directory with their
-    /// programs, unless they are named.
-    pub fn credential_providers(
-        &self,
-        config: Option<PathBuf>,
-        programs: Option<PathBuf>,
-    ) -> (PathBuf, PathBuf) {
-        let json = config.unwrap_or_else(|| self.0.join("credential-provider-config.json"));
+    /// programs.
+    pub fn credential_providers(&self) -> (PathBuf, PathBuf) {
+        let there = |named: &Option<PathBuf>, name: &str| {
+            named.clone().unwrap_or_else(|| self.directory.join(name))
+        };
+        let json = there(&self.providers, "credential-provider-config.json");
         let yaml = json.with_extension("yaml");
-        let programs = programs.unwrap_or_else(|| self.0.join("credential-provider-bin"));
+        let programs = there(&self.programs, "credential-provider-bin");
         (if json.exists() { json } else { yaml }, programs)
     }
 }
