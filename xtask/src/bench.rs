@@ -6,25 +6,38 @@
 mod chart;
 mod growth;
 mod in_process;
+mod instructions;
 mod lab;
+mod page;
+mod place;
 mod proxy;
+mod publish;
 mod report;
 mod rounds;
 mod scenarios;
 mod traffic;
 mod work;
 
-use anyhow::{Context as _, Result, bail};
-use xshell::cmd;
+pub(crate) use self::instructions::{compare as instructions_of, run as instructions};
 
-use self::lab::{Lab, Program};
-use self::report::{Report, Setting};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use self::lab::Lab;
+use self::place::{Counts, Setting};
+use self::report::Report;
 use self::scenarios::SCENARIOS;
 use self::work::Bench;
 use crate::{peers, workspace};
 
-/// The scenario that is not in the table.
+/// The scenarios that are not in the table.
 const IN_PROCESS: &str = "in-process";
+const COUNTS: &str = "counts";
+
+/// What is not begun after this time is left out. With the last scenario that is begun, and the
+/// programs built before, everything ends within twenty minutes.
+const ALL_WITHIN: Duration = Duration::from_secs(17 * 60);
 
 /// The task. Arguments are names of scenarios or beginnings of names; `--rounds N` is for all.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
@@ -33,57 +46,94 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         SCENARIOS.iter().for_each(|one| println!("{:<30} {}", one.name, one.work.text()));
         growth::names().for_each(|name| println!("{name:<30} time and memory"));
         println!("{IN_PROCESS:<30} one bundle verified in process");
+        println!("{COUNTS:<30} crates of the program, start of a sandbox");
         return Ok(());
     }
-    let shell = workspace::shell()?;
+    if asked.publish {
+        return publish::run();
+    }
     // The sandbox and the proxies are in this program: compiled for use, they cost little beside
     // the programs that are measured.
-    if cfg!(debug_assertions) {
+    if cfg!(debug_assertions) && !asked.as_built {
         peers::fetch()?;
-        println!("Building ...");
-        cmd!(shell, "cargo run --quiet --locked --profile bench -p xtask -- bench {arguments...}")
-            .quiet()
-            .run()?;
-        return Ok(());
+        return again_for_use(arguments);
     }
+    println!("Building ...");
     let ambisign = match &asked.program {
         Some(program) => program.into(),
         None => workspace::build_release()?,
     };
+    let in_process = asked.wants(IN_PROCESS).then(in_process::build).transpose()?;
+    if asked.build {
+        return Ok(());
+    }
     let lab = Lab::open(ambisign)?;
-    let outcome = measure(&lab, &asked);
+    let outcome = measure(&lab, &asked, in_process.as_ref());
     lab.stage.strike()?;
     outcome
 }
 
-fn measure(lab: &Lab, asked: &Asked) -> Result<()> {
+/// Goes on as the same task compiled for use, in the same process, so that signals reach it.
+fn again_for_use(arguments: &[String]) -> Result<()> {
+    let manifest = workspace::root().join("Cargo.toml");
+    let mut command = std::process::Command::new("cargo");
+    command
+        .args(["run", "--quiet", "--locked", "--profile", "bench", "-p", "xtask"])
+        .arg("--manifest-path")
+        .arg(manifest)
+        .args(["--", "bench"])
+        .args(arguments);
+    #[cfg(unix)]
+    let failed = std::os::unix::process::CommandExt::exec(&mut command);
+    #[cfg(not(unix))]
+    let failed = anyhow::anyhow!("measuring needs a Unix system");
+    bail!("cargo could not be started: {failed}")
+}
+
+fn measure(lab: &Lab, asked: &Asked, in_process: Option<&in_process::Programs>) -> Result<()> {
+    let start = Instant::now();
     let directory = workspace::target().join("bench");
-    let setting = Setting { date: date()?, machine: machine()?, versions: versions(lab)? };
-    let mut report = Report { setting, outcomes: vec![], in_process: None, more: vec![] };
-    println!("{}", report.head());
+    let mut report = Report::new(Setting::here(lab)?);
+    println!("{}", page::head(&report.json()));
     let bench = Bench::new(lab);
-    for scenario in SCENARIOS.iter().filter(|one| asked.wants(one.name)) {
+    let is_late = || start.elapsed() > ALL_WITHIN;
+    let names = SCENARIOS.iter().map(|one| one.name).chain(growth::names());
+    for name in names.chain([IN_PROCESS, COUNTS]).filter(|name| asked.wants(name)) {
         lab.stage.go_on()?;
-        let rounds = asked.rounds.unwrap_or(scenario.rounds);
-        let outcome = rounds::measure(&bench, scenario, rounds)?;
-        outcome.rows.iter().for_each(|row| print!("{}", report::line(&outcome, row)));
-        scenario.goals.iter().for_each(|goal| print!("{}", report::goal_line(&outcome, goal)));
-        report.outcomes.push(outcome);
+        if is_late() {
+            println!("{name}: not begun, {} s have passed", ALL_WITHIN.as_secs());
+            report.not_begun.push(name);
+            continue;
+        }
+        let begun = Instant::now();
+        if let Some(scenario) = SCENARIOS.iter().find(|one| one.name == name) {
+            let rounds = asked.rounds.unwrap_or(scenario.rounds);
+            let outcome = rounds::measure(&bench, scenario, rounds)?;
+            let measured = report::scenario(&outcome);
+            print!("{}{}", page::rows(&measured), page::goals_of(&measured));
+            report.outcomes.push(outcome);
+        } else if name == COUNTS {
+            let counts = Counts::of(lab, asked.clean_build)?;
+            println!("{}", counts.markdown());
+            report.counts = Some(counts);
+        } else if name == IN_PROCESS {
+            // Another failure than a signal costs this scenario and no other.
+            match in_process.context("it was not built").and_then(|it| in_process::run(it, lab)) {
+                Ok(measured) => {
+                    println!("{}", measured.markdown());
+                    report.in_process = Some(measured);
+                }
+                Err(error) => println!("{name} failed: {error:#}"),
+            }
+        } else {
+            let growth = growth::run(&bench, name, &directory)?;
+            println!("{}", growth.markdown());
+            report.growth.push(growth);
+        }
+        println!("({name}: {:.1} s)", begun.elapsed().as_secs_f64());
         // What was measured so far is there if the rest is interrupted.
         report.write(&directory)?;
     }
-    for name in growth::names().filter(|name| asked.wants(name)) {
-        let section = growth::run(&bench, name, &directory)?;
-        println!("{section}");
-        report.more.push(section);
-        report.write(&directory)?;
-    }
-    if asked.wants(IN_PROCESS) {
-        let in_process = in_process::run()?;
-        println!("{}", in_process.markdown());
-        report.in_process = Some(in_process);
-    }
-    report.write(&directory)?;
     println!("\n{}", directory.join("report.md").display());
     Ok(())
 }
@@ -95,6 +145,14 @@ struct Asked {
     rounds: Option<usize>,
     program: Option<String>,
     list: bool,
+    /// Only builds what is measured.
+    build: bool,
+    /// Measures a build with nothing built before.
+    clean_build: bool,
+    /// Writes the documentation from the last report.
+    publish: bool,
+    /// Does not compile this task for use first: soon there, and with slower services.
+    as_built: bool,
 }
 
 impl Asked {
@@ -104,6 +162,10 @@ impl Asked {
         while let Some(argument) = rest.next() {
             match argument.as_str() {
                 "--list" => asked.list = true,
+                "--build" => asked.build = true,
+                "--clean-build" => asked.clean_build = true,
+                "--publish" => asked.publish = true,
+                "--as-built" => asked.as_built = true,
                 "--rounds" => {
                     let number = rest.next().context("--rounds needs a number")?;
                     let number: usize = number.parse().context("--rounds needs a number")?;
@@ -119,7 +181,7 @@ impl Asked {
             }
         }
         let known = |name: &String| {
-            let others = growth::names().chain([IN_PROCESS]);
+            let others = growth::names().chain([IN_PROCESS, COUNTS]);
             let all = SCENARIOS.iter().map(|one| one.name).chain(others);
             all.into_iter().any(|one| one.starts_with(name.as_str()))
         };
@@ -137,30 +199,4 @@ impl Asked {
         };
         self.names.is_empty() || self.names.iter().any(by_name)
     }
-}
-
-fn date() -> Result<String> {
-    let shell = workspace::shell()?;
-    Ok(cmd!(shell, "date -u +%Y-%m-%d").quiet().read()?)
-}
-
-fn machine() -> Result<String> {
-    let cores = std::thread::available_parallelism()?;
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name"));
-    let model = model.map_or("unknown processor", |line| line.trim_start_matches([' ', '\t', ':']));
-    Ok(format!("{cores} cores, {model}, {} {}", std::env::consts::OS, std::env::consts::ARCH))
-}
-
-fn versions(lab: &Lab) -> Result<Vec<String>> {
-    let ours = std::fs::metadata(lab.path(Program::Ambisign))?.len();
-    let ours = format!("ambisign {} ({:.1} MB)", env!("CARGO_PKG_VERSION"), ours as f64 / 1e6);
-    let unpacked = workspace::target().join("peers/usr/bin/versions");
-    let unpacked = std::fs::read_to_string(unpacked).unwrap_or_default();
-    let wanted = ["cosign", "oras", "docker-registry", "sigstore-go"];
-    let theirs = unpacked
-        .lines()
-        .filter(|line| wanted.iter().any(|name| line.split(' ').next() == Some(name)))
-        .map(str::to_owned);
-    Ok(std::iter::once(ours).chain(theirs).collect())
 }

@@ -1,9 +1,11 @@
 //! The tests, and what has to pass before a change lands.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, Result, ensure};
 use xshell::{Shell, cmd};
 
-use crate::{codegen, dist, peers, tidy, workspace};
+use crate::{bench, codegen, dist, peers, tidy, workspace};
 
 /// The release of cargo-deny that CI installs below target/tools.
 const CARGO_DENY: &str = "0.20.2";
@@ -74,7 +76,9 @@ pub(crate) fn run() -> Result<()> {
     })?;
     step("each crate alone", || each_alone(&shell))?;
     step("packaging", || package(&shell))?;
-    step("release", release)?;
+    let mut program = None;
+    step("release", || release().map(|built| program = Some(built)))?;
+    step("instructions and memory", || bench::instructions_of(program, false))?;
     // Not a step of its own: the runner's summary is to be the last word.
     println!("== tests");
     test(&[])
@@ -130,12 +134,12 @@ fn each_alone(shell: &Shell) -> Result<()> {
 }
 
 /// A whole release can be made, and its program stays small enough to be fetched in every job.
-fn release() -> Result<()> {
+fn release() -> Result<PathBuf> {
     let program = dist::rehearse()?;
     let bytes = std::fs::metadata(&program)?.len();
     println!("{} has {:.1} MB", program.display(), bytes as f64 / 1e6);
     ensure!(bytes < SIZE_LIMIT, "the release program must stay under {SIZE_LIMIT} bytes");
-    Ok(())
+    Ok(program)
 }
 
 /// Every crate packs, with all that its manifest promises.

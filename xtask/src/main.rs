@@ -39,9 +39,16 @@ usage: cargo xtask <task>
   conformance [--suite DIR]
                      the cases of sigstore-conformance in tests/fixtures, or of another directory of
                      that shape
-  bench [NAME...] [--list] [--rounds N] [--program FILE]
+  bench [NAME...] [--list] [--rounds N] [--program FILE] [--build] [--clean-build]
+        [--as-built]
                      what the program costs, beside cosign and others, with and without delays;
-                     writes target/bench/report.md, report.json and charts
+                     writes target/bench/report.md, report.json and charts; build: only build what
+                     is measured; clean-build: measure a build from nothing as well; as-built: with
+                     this task as it is, soon there and with slower services
+  bench --publish    write docs/costs.md and the README's table from target/bench/report.json
+  instructions [--keep] [--program FILE]
+                     compare instruction counts and memory of small scenarios with
+                     xtask/kept-costs.json, or keep what is found
   dist [--check] [--image] [--push REGISTRY] [--sign] [--rehearse]
                      a release in target/dist: static programs, completions, manual pages, licences,
                      SBOM, provenance and sums; check: build twice and compare; image: as OCI
@@ -77,6 +84,7 @@ fn run(arguments: &[String]) -> Result<()> {
         "peers" => peers::fetch().map(drop),
         "interop" => ci::interop(rest),
         "bench" => bench::run(rest),
+        "instructions" => bench::instructions(rest),
         // The last two are the suite's own commands: this program is the client it is given.
         "conformance" | "sign-bundle" | "verify-bundle" => conformance::run(task, rest),
         "dist" => dist::run(rest),

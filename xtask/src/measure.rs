@@ -3,8 +3,9 @@
 //! The kernel keeps the processor time of finished children as one number over all of them, so each
 //! measurement happens in a process of its own: this task.
 
+use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -22,29 +23,108 @@ pub(crate) struct Cost {
 }
 
 /// Runs `command` in the directory `at`, in a process of its own, and returns what it cost. Its
-/// output is discarded.
-pub(crate) fn cost(command: &[String], env: &[(String, String)], at: &Path) -> Result<Cost> {
+/// output is discarded. When `go_on` fails, everything that was started ends.
+pub(crate) fn cost(
+    command: &[String],
+    env: &[(String, String)],
+    at: &Path,
+    go_on: &dyn Fn() -> Result<()>,
+) -> Result<Cost> {
     let this = std::env::current_exe()?;
-    let output = Command::new(this)
+    let mut measuring = Command::new(this);
+    measuring
         .arg("measure")
         .args(command)
         .current_dir(at)
         .env_clear()
         .envs(env.iter().cloned())
         .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .output()?;
-    let name = command.join(" ");
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{name} failed: {}", stderr.trim());
-    let line = String::from_utf8(output.stdout)?;
-    let numbers: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut group = Group::spawn(&mut measuring)?;
+    let (stdout, stderr) = (group.child.stdout.take(), group.child.stderr.take());
+    let (status, stdout, stderr) = std::thread::scope(|scope| {
+        let stdout = scope.spawn(|| read(stdout));
+        let stderr = scope.spawn(|| read(stderr));
+        let status = group.wait(go_on);
+        (status, stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default())
+    });
+    let name = shorten(&command.join(" "));
+    let status = status.with_context(|| name.clone())?;
+    ensure!(status.success(), "{name} failed: {}", stderr.trim());
+    let numbers: Vec<u64> =
+        stdout.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let (wall, cpu, memory) = match *numbers.as_slice() {
         [wall, cpu] => (wall, cpu, None),
         [wall, cpu, memory] => (wall, cpu, Some(memory)),
-        _ => anyhow::bail!("{name}: no measurement in {line:?}"),
+        _ => anyhow::bail!("{name}: no measurement in {stdout:?}"),
     };
     Ok(Cost { wall: Duration::from_micros(wall), cpu: Duration::from_micros(cpu), memory })
+}
+
+fn read(from: Option<impl Read>) -> String {
+    let mut bytes = Vec::new();
+    // What was read before an error is what there is to show.
+    let _ = from.map(|mut from| from.read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The beginning of a long command.
+fn shorten(command: &str) -> String {
+    const MOST: usize = 400;
+    let mut text: String = command.chars().take(MOST).collect();
+    if text.len() < command.len() {
+        text.push_str(" ...");
+    }
+    text
+}
+
+/// A process with all that it starts, ended together when dropped.
+struct Group {
+    child: Child,
+    ended: bool,
+}
+
+impl Group {
+    fn spawn(command: &mut Command) -> Result<Self> {
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(command, 0);
+        Ok(Self { child: command.spawn()?, ended: false })
+    }
+
+    fn wait(&mut self, go_on: &dyn Fn() -> Result<()>) -> Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                self.ended = true;
+                return Ok(status);
+            }
+            if let Err(stopped) = go_on() {
+                self.end();
+                return Err(stopped);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn end(&mut self) {
+        // What has ended already need not be ended.
+        #[cfg(unix)]
+        if let Ok(id) = i32::try_from(self.child.id()) {
+            use nix::sys::signal::{Signal, killpg};
+            let _ = killpg(nix::unistd::Pid::from_raw(id), Signal::SIGKILL);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.ended = true;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.end();
+        }
+    }
 }
 
 /// The task: runs its arguments and prints wall time, processor time (both in microseconds) and,

@@ -13,6 +13,7 @@ use http_client::{HttpClient, Settings};
 use sandbox::{Config, Running, SampleImage, Sandbox};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 use url::Url;
 
 use crate::workspace;
@@ -54,9 +55,9 @@ impl Stage {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let interrupted = Arc::new(AtomicBool::new(false));
         let heard = Arc::clone(&interrupted);
-        // From now on Ctrl-C does not end this process: it ends what runs, then this cleans up.
+        // From now on a signal does not end this process: it ends what runs, then this cleans up.
         runtime.spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
+            if told_to_stop().await.is_ok() {
                 heard.store(true, Ordering::Relaxed);
             }
         });
@@ -123,6 +124,32 @@ impl Stage {
         Ok(format!("{registry}/{repository}:{tag}"))
     }
 
+    /// Pushes images to `registry`, some at a time.
+    pub(crate) fn push_all(
+        &self,
+        registry: &str,
+        images: impl IntoIterator<Item = (String, String, SampleImage)>,
+    ) -> Result<()> {
+        let base = Url::parse(&format!("http://{registry}/"))?;
+        self.runtime.block_on(async {
+            let mut pushes = JoinSet::new();
+            for (repository, tag, image) in images {
+                self.go_on()?;
+                let (http, base) = (Arc::clone(&self.http), base.clone());
+                pushes.spawn(async move { image.push(&http, &base, &repository, &tag).await });
+                if pushes.len() >= PUSHES
+                    && let Some(pushed) = pushes.join_next().await
+                {
+                    pushed?.context("an image could not be pushed")?;
+                }
+            }
+            while let Some(pushed) = pushes.join_next().await {
+                pushed?.context("an image could not be pushed")?;
+            }
+            Ok(())
+        })
+    }
+
     /// The process of docker-registry, if it runs.
     pub(crate) fn docker(&self) -> Option<u32> {
         self.docker.as_ref().map(|docker| docker.child.id())
@@ -162,6 +189,27 @@ impl Stage {
         self.runtime.block_on(self.running.stop());
         self.home.close().context("the temporary directory could not be removed")
     }
+}
+
+/// How many images are pushed at a time.
+const PUSHES: usize = 8;
+
+/// Waits for Ctrl-C, and for what else tells a process to stop.
+#[cfg(unix)]
+async fn told_to_stop() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+        _ = hang_up.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn told_to_stop() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
 }
 
 /// A docker-registry in a process of its own, ended when dropped.

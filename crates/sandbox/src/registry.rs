@@ -1,9 +1,9 @@
-//! An OCI registry: the distribution protocol 1.1, with its referrers API or without.
+//! An OCI registry without logins: the distribution protocol 1.1, with its referrers API or without.
 //!
 //! Without the API it behaves as docker-registry 2.8 does, so that clients fall back to the tag.
-//! No client needs to log in.
 
 pub(crate) mod contents;
+mod journal;
 mod route;
 mod store;
 

@@ -49,7 +49,11 @@ pub(crate) fn bundle(
 
 /// The policy of someone who expects the identity in the certificate, or has the key.
 fn policy(purpose: Purpose, by: Verifier<'_>, signer: &Signer) -> Result<Policy, Error> {
-    Ok(policy_of(purpose, accepted(by)?, signer))
+    let policy = policy_of(purpose, accepted(by)?, signer);
+    Ok(match by {
+        Verifier::Certificate(leaf) => policy.knowing(leaf.clone()),
+        Verifier::PublicKey(_) => policy,
+    })
 }
 
 /// The identity in the certificate, or the key.

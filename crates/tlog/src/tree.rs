@@ -4,19 +4,32 @@ use crate::error::Error;
 use crate::hash::{Hash, empty_root, node_hash};
 use crate::merkle::{ConsistencyProof, InclusionProof};
 
-/// A tree that knows the hash of each of its leaves.
+/// A tree that knows the hash of each of its leaves, and of each full subtree.
 ///
-/// Roots and proofs are computed when asked for: linear in the number of leaves, which suits
-/// tests and a sandbox, not a public log.
+/// Roots and proofs are computed when asked for, from as many hashes as the square of the
+/// logarithm of the number of leaves.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     leaves: Vec<Hash>,
+    /// The hashes of the full subtrees of 2, 4, 8 ... leaves, each in order.
+    full: Vec<Vec<Hash>>,
 }
 
 impl Tree {
     /// Appends the entry whose leaf hash is `leaf` and returns its index.
     pub fn push(&mut self, leaf: Hash) -> u64 {
         self.leaves.push(leaf);
+        let (mut node, mut count, mut height) = (leaf, self.leaves.len(), 0);
+        // Each subtree that the leaf makes full.
+        while count % 2 == 0 {
+            let Some(left) = self.level(height).get(count - 2) else { break };
+            node = node_hash(left, &node);
+            match self.full.get_mut(height) {
+                Some(level) => level.push(node),
+                None => self.full.push(vec![node]),
+            }
+            (count, height) = (count / 2, height + 1);
+        }
         self.size() - 1
     }
 
@@ -32,12 +45,12 @@ impl Tree {
 
     /// The root of the whole tree.
     pub fn root(&self) -> Hash {
-        subtree(&self.leaves)
+        self.hash(Range { start: 0, length: self.leaves.len() })
     }
 
     /// The root when the tree had `size` entries; `None` when it never had.
     pub fn root_at(&self, size: u64) -> Option<Hash> {
-        Some(subtree(self.leaves.get(..usize::try_from(size).ok()?)?))
+        self.first(size).ok().map(|range| self.hash(range))
     }
 
     /// Proves that the entry at `index` is in the tree of the first `size` entries.
@@ -45,22 +58,17 @@ impl Tree {
     /// # Errors
     /// The index is outside that tree, or the tree never had that size.
     pub fn inclusion_proof(&self, index: u64, size: u64) -> Result<InclusionProof, Error> {
-        let mut leaves = self.first(size)?;
+        let mut range = self.first(size)?;
         if index >= size {
             return Err(Error::OutOfRange { index, size });
         }
         let mut hashes = Vec::new();
-        let mut position = index as usize;
-        while leaves.len() > 1 {
-            let (left, right) = leaves.split_at(split_point(leaves.len()));
-            if position < left.len() {
-                hashes.push(subtree(right));
-                leaves = left;
-            } else {
-                hashes.push(subtree(left));
-                position -= left.len();
-                leaves = right;
-            }
+        let position = index as usize;
+        while range.length > 1 {
+            let (left, right) = range.split();
+            let is_left = position < right.start;
+            hashes.push(self.hash(if is_left { right } else { left }));
+            range = if is_left { left } else { right };
         }
         hashes.reverse();
         Ok(InclusionProof { index, size, hashes })
@@ -75,38 +83,77 @@ impl Tree {
         old_size: u64,
         new_size: u64,
     ) -> Result<ConsistencyProof, Error> {
-        let mut leaves = self.first(new_size)?;
+        let mut range = self.first(new_size)?;
         if old_size == 0 || old_size > new_size {
             return Err(Error::Sizes { old: old_size, new: new_size });
         }
         let mut hashes = Vec::new();
-        let mut old = old_size as usize;
+        let old = old_size as usize;
         // Whether the rest of the old tree is its whole tree, whose root the verifier has.
         let mut known = true;
-        while old != leaves.len() {
-            let (left, right) = leaves.split_at(split_point(leaves.len()));
-            if old <= left.len() {
-                hashes.push(subtree(right));
-                leaves = left;
+        while old != range.start + range.length {
+            let (left, right) = range.split();
+            if old <= right.start {
+                hashes.push(self.hash(right));
+                range = left;
             } else {
-                hashes.push(subtree(left));
-                old -= left.len();
-                leaves = right;
+                hashes.push(self.hash(left));
+                range = right;
                 known = false;
             }
         }
         if !known {
-            hashes.push(subtree(leaves));
+            hashes.push(self.hash(range));
         }
         hashes.reverse();
         Ok(ConsistencyProof { old_size, new_size, hashes })
     }
 
-    fn first(&self, size: u64) -> Result<&[Hash], Error> {
-        usize::try_from(size)
-            .ok()
-            .and_then(|size| self.leaves.get(..size))
-            .ok_or_else(|| Error::OutOfRange { index: size, size: self.size() })
+    fn first(&self, size: u64) -> Result<Range, Error> {
+        match usize::try_from(size) {
+            Ok(length) if length <= self.leaves.len() => Ok(Range { start: 0, length }),
+            _ => Err(Error::OutOfRange { index: size, size: self.size() }),
+        }
+    }
+
+    /// The hashes of the full subtrees of two to the power of `height` leaves.
+    fn level(&self, height: usize) -> &[Hash] {
+        match height.checked_sub(1) {
+            Some(above) => self.full.get(above).map_or(&[], Vec::as_slice),
+            None => &self.leaves,
+        }
+    }
+
+    /// The hash of the subtree over `range`, which is one that splitting leads to: only its last
+    /// parts are not full.
+    fn hash(&self, range: Range) -> Hash {
+        let Range { start, length } = range;
+        if length.is_power_of_two()
+            && let Some(node) = self.level(length.ilog2() as usize).get(start / length)
+        {
+            return *node;
+        }
+        if length < 2 {
+            return empty_root();
+        }
+        let (left, right) = range.split();
+        node_hash(&self.hash(left), &self.hash(right))
+    }
+}
+
+/// Leaves that follow one another.
+#[derive(Clone, Copy)]
+struct Range {
+    start: usize,
+    length: usize,
+}
+
+impl Range {
+    /// The two subtrees of one over at least two leaves.
+    fn split(self) -> (Self, Self) {
+        let Self { start, length } = self;
+        let left = split_point(length);
+        (Self { start, length: left }, Self { start: start + left, length: length - left })
     }
 }
 
@@ -176,6 +223,7 @@ pub(crate) mod tests {
         for (size, root) in (1..).zip(published) {
             assert_eq!(tree.root_at(size), Some(hash(root)), "size {size}");
         }
+        assert_eq!((tree.root_at(0), tree.root_at(9)), (Some(empty_root()), None));
     }
 
     #[test]

@@ -311,11 +311,12 @@ impl Timestamp {
         )?;
         let digest;
         let payload = match hash {
-            None => Payload::Message(&signed),
-            Some(hash) => {
+            // From the message where the scheme has the same hash: several times faster.
+            Some(hash) if scheme.hash() != Some(hash) => {
                 digest = shortened(&Digest::of(hash, &signed), scheme)?;
                 Payload::Digest(&digest)
             }
+            _ => Payload::Message(&signed),
         };
         key.verify(scheme, payload, self.signer.signature.as_bytes()).map_err(Error::Signature)
     }

@@ -1,4 +1,5 @@
 use trust_root::TrustedRoot;
+use x509::Certificate;
 
 use crate::purpose::{Formats, Purpose};
 use crate::rule::Rule;
@@ -18,6 +19,7 @@ pub struct Policy {
     pub(crate) scts: usize,
     pub(crate) ignore_tlog: bool,
     pub(crate) ignore_sct: bool,
+    pub(crate) known: Option<Certificate>,
 }
 
 impl Policy {
@@ -34,6 +36,7 @@ impl Policy {
             scts: 1,
             ignore_tlog: false,
             ignore_sct: false,
+            known: None,
         }
     }
 
@@ -114,6 +117,15 @@ impl Policy {
     #[must_use]
     pub fn sct_threshold(mut self, logs: usize) -> Self {
         self.scts = logs.max(1);
+        self
+    }
+
+    /// Names a certificate that was read before, such as the one of a session with many signatures:
+    /// where a signature has the same one, it is not read again, and its issuer's signature is not
+    /// computed again. All checks are made, and no certificate is accepted for being known.
+    #[must_use]
+    pub fn knowing(mut self, certificate: Certificate) -> Self {
+        self.known = Some(certificate);
         self
     }
 }

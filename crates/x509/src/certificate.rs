@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use der::asn1::{Ia5StringRef, ObjectIdentifier, PrintableStringRef, Utf8StringRef};
@@ -12,6 +12,7 @@ use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 use x509_cert::name::Name;
 
 use crate::error::Error;
+use crate::issued::Issued;
 use crate::sets::has_small_sets;
 use crate::{oid, raw};
 
@@ -50,6 +51,7 @@ struct Inner {
     basic_constraints: Option<BasicConstraints>,
     key_usage: Option<KeyUsage>,
     extended_key_usages: Vec<String>,
+    issued: OnceLock<Issued>,
 }
 
 /// An extension of a certificate.
@@ -117,6 +119,7 @@ impl Certificate {
                 .map(|usages| usages.0.iter().map(ToString::to_string).collect())
                 .unwrap_or_default(),
                 extensions,
+                issued: OnceLock::new(),
             }),
         })
     }
@@ -267,6 +270,11 @@ impl Certificate {
     /// The extension `oid`, in dotted form, if it is there.
     pub fn extension(&self, oid: &str) -> Option<&Extension> {
         self.inner.extensions.iter().find(|extension| extension.oid == oid)
+    }
+
+    /// The signature on it that was found valid, once there is one. Copies share it.
+    pub(crate) fn issued(&self) -> &OnceLock<Issued> {
+        &self.inner.issued
     }
 
     /// Its name in an error: its subject, or its serial number if it has none.

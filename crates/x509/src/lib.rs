@@ -7,10 +7,12 @@
 mod certificate;
 mod error;
 mod fulcio;
+mod issued;
 pub mod oid;
 mod p521;
 mod path;
 mod raw;
+mod remembering;
 mod sct;
 mod sets;
 

@@ -12,6 +12,7 @@ use crate::certificate::Certificate;
 use crate::error::Error;
 use crate::oid;
 use crate::p521::EcdsaP521Sha512;
+use crate::remembering::Remembering;
 
 /// What a leaf is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -253,11 +254,16 @@ fn build(
     let since_epoch: Duration = at
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_err(|_| no_path("the time is before 1970".into()))?;
-    let algorithms: Vec<&dyn SignatureVerificationAlgorithm> = webpki::ALL_VERIFICATION_ALGS
+    let certificates: Vec<&Certificate> =
+        [leaf].into_iter().chain(intermediates.iter().copied()).collect();
+    let remembering: Vec<Remembering<'_>> = webpki::ALL_VERIFICATION_ALGS
         .iter()
         .copied()
         .chain([&EcdsaP521Sha512 as &dyn SignatureVerificationAlgorithm])
+        .map(|algorithm| Remembering { algorithm, certificates: &certificates })
         .collect();
+    let algorithms: Vec<&dyn SignatureVerificationAlgorithm> =
+        remembering.iter().map(|one| one as &dyn SignatureVerificationAlgorithm).collect();
     let leaf_der = CertificateDer::from(leaf.der());
     let anchor_der = CertificateDer::from(anchor.der());
     let others: Vec<CertificateDer<'_>> =

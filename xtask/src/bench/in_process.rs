@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use xshell::{Shell, cmd};
 
+use super::lab::Lab;
 use super::rounds::median;
 use crate::workspace;
 
@@ -35,13 +36,26 @@ const ARTIFACT: &str = "tests/fixtures/captures/bundles/artifact.txt";
 const IDENTITY: &str = "spiffe://example.org/ns/ci/sa/builder";
 const ISSUER: &str = "http://localhost:8888";
 
-/// Builds both as a Rust program would, with opt-level 3, and runs them in turn.
-pub(crate) fn run() -> Result<InProcess> {
+/// What is measured.
+pub(crate) struct Programs {
+    ours: PathBuf,
+    theirs: PathBuf,
+}
+
+/// Builds both as a Rust program would, with opt-level 3.
+pub(crate) fn build() -> Result<Programs> {
     let shell = workspace::shell()?;
-    let ours = build_ours(&shell)?;
-    let theirs = build_theirs(&shell)?;
+    Ok(Programs { ours: build_ours(&shell)?, theirs: build_theirs(&shell)? })
+}
+
+/// Runs both in turn.
+pub(crate) fn run(programs: &Programs, lab: &Lab) -> Result<InProcess> {
+    let shell = workspace::shell()?;
+    let Programs { ours, theirs } = programs;
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
+        // Each takes half a second.
+        lab.stage.go_on()?;
         let one = rate(cmd!(shell, "{ours} rate judge 1"))?;
         let theirs =
             rate(cmd!(shell, "{theirs} rate {ROOT} {BUNDLE} {ARTIFACT} {IDENTITY} {ISSUER}"))?;
@@ -142,6 +156,7 @@ impl InProcess {
             "time_of_signature_checks": self.of_checks,
             "scaling_on_two_cores": self.scaling,
             "throughput_of_sigstore_rust": self.of_sigstore_rust,
+            "markdown": self.markdown(),
         })
     }
 }

@@ -1,14 +1,16 @@
 //! What the programs are measured with: services, registries, and proxies in front of both.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use sandbox::{RekorVersion, SampleImage};
+use serde_json::json;
 
 use super::proxy::{self, Log};
-use crate::measure;
+use crate::measure::{self, Cost};
 use crate::stage::{Registry, Stage};
 use crate::workspace;
 
@@ -73,6 +75,8 @@ pub(crate) enum Kind {
 pub(crate) struct Lab {
     pub(crate) stage: Stage,
     pub(crate) log: Log,
+    /// When what is measured must have ended, and the seconds it was given.
+    until: Cell<Option<(Instant, u64)>>,
     ambisign: PathBuf,
     /// The addresses of the registries behind their proxies, by their own.
     far: BTreeMap<String, String>,
@@ -105,7 +109,27 @@ impl Lab {
         }
         let far_config = stage.home().join("far_signing_config.json");
         std::fs::write(&far_config, text)?;
-        Ok(Self { stage, log, ambisign, far, far_config })
+        Ok(Self { stage, log, until: Cell::default(), ambisign, far, far_config })
+    }
+
+    /// Gives what follows so many seconds.
+    pub(crate) fn allow(&self, seconds: u64) {
+        self.until.set(Some((Instant::now() + Duration::from_secs(seconds), seconds)));
+    }
+
+    /// Whether there was no signal, and there is time left.
+    pub(crate) fn go_on(&self) -> Result<()> {
+        self.stage.go_on()?;
+        if let Some((until, seconds)) = self.until.get() {
+            ensure!(Instant::now() < until, "not done within {seconds} s");
+        }
+        Ok(())
+    }
+
+    /// Runs a command and measures it.
+    pub(crate) fn cost(&self, command: &[String], env: &[(String, String)]) -> Result<Cost> {
+        self.go_on()?;
+        measure::cost(command, &self.stage.env(env), self.stage.home(), &|| self.go_on())
     }
 
     /// The file of a program.
@@ -129,8 +153,7 @@ impl Lab {
 
     /// Runs a command that is not measured.
     pub(crate) fn quietly(&self, command: &[String]) -> Result<()> {
-        self.stage.go_on()?;
-        measure::cost(command, &self.stage.env(&[]), self.stage.home()).map(drop)
+        self.cost(command, &[]).map(drop)
     }
 
     /// The beginning of a command that signs, with a new token.
@@ -183,7 +206,8 @@ impl Lab {
         self.stage.running.endpoints().oidc.clone()
     }
 
-    fn trusting(&self, program: Program, arguments: &[&str]) -> Vec<String> {
+    /// The beginning of a command with the trusted root.
+    pub(crate) fn trusting(&self, program: Program, arguments: &[&str]) -> Vec<String> {
         let root = self.stage.running.trusted_root().display().to_string();
         let mut command = self.start(program);
         command.extend(arguments.iter().map(|&word| word.to_owned()));
@@ -211,14 +235,39 @@ impl Lab {
     /// Pushes new images, `count` of them, and returns their names below the registry: repository
     /// and digest.
     pub(crate) fn push(&self, kind: Kind, group: &str, count: usize) -> Result<Vec<String>> {
-        let one = |number| {
-            self.stage.go_on()?;
-            let repository = format!("bench/{group}/{number}");
-            let image = SampleImage::new(&repository);
-            self.stage.push_to(self.registry(kind), &repository, "v1", &image)?;
-            Ok(format!("{repository}:v1@{}", image.digest()))
+        let repositories: Vec<_> =
+            (0..count).map(|number| format!("bench/{group}/{number}")).collect();
+        let images: Vec<_> = repositories.iter().map(|name| SampleImage::new(name)).collect();
+        let names = repositories.iter().zip(&images);
+        let names = names.map(|(name, image)| format!("{name}:v1@{}", image.digest())).collect();
+        let pushed = repositories.into_iter().zip(images);
+        let pushed = pushed.map(|(name, image)| (name, "v1".to_owned(), image));
+        self.stage.push_all(self.registry(kind), pushed)?;
+        Ok(names)
+    }
+
+    /// Pushes `count` different images to one repository, and returns their names below the
+    /// registry: repository and tag. An index without manifests is an image as any other.
+    pub(crate) fn push_to_one(
+        &self,
+        kind: Kind,
+        repository: &str,
+        count: usize,
+    ) -> Result<Vec<String>> {
+        let (media_type, _) = SampleImage::new("").index;
+        let one = |number: usize| {
+            let index = json!({
+                "schemaVersion": 2,
+                "mediaType": media_type,
+                "manifests": [],
+                "annotations": { "number": number.to_string() },
+            });
+            let index = (media_type, index.to_string().into());
+            let image = SampleImage { blobs: vec![], manifests: vec![], index };
+            (repository.to_owned(), format!("v{number}"), image)
         };
-        (0..count).map(one).collect()
+        self.stage.push_all(self.registry(kind), (0..count).map(one))?;
+        Ok((0..count).map(|number| format!("{repository}:v{number}")).collect())
     }
 
     /// A file of `size` bytes, all zero, that takes no room on the disk.

@@ -8,7 +8,7 @@ use super::lab::Program;
 use super::scenarios::{Figure, Goal, Limit, Scenario};
 use super::traffic::Traffic;
 use super::work::Bench;
-use crate::measure::{Cost, cost};
+use crate::measure::Cost;
 
 /// What one run of a program cost, for each thing it did.
 #[derive(Clone, Debug)]
@@ -48,6 +48,7 @@ pub(crate) fn measure(
         Ok(Row { program, runs: Vec::new(), failure: None, size })
     };
     let mut rows = scenario.programs.iter().map(row).collect::<Result<Vec<_>>>()?;
+    bench.lab.allow(scenario.within);
     for round in 0..rounds {
         let count = rows.len();
         for position in 0..count {
@@ -60,7 +61,10 @@ pub(crate) fn measure(
                 Ok(run) => row.runs.push(run),
                 Err(error) => {
                     bench.lab.stage.go_on()?;
-                    row.failure = Some(format!("{error:#}"));
+                    // Without time left, what was measured stands.
+                    if bench.lab.go_on().is_ok() || row.runs.is_empty() {
+                        row.failure = Some(format!("{error:#}"));
+                    }
                 }
             }
         }
@@ -69,13 +73,12 @@ pub(crate) fn measure(
 }
 
 fn once(bench: &Bench<'_>, scenario: &Scenario, program: Program, round: usize) -> Result<Run> {
+    bench.lab.go_on()?;
     let command = bench.command(scenario, program, round)?;
-    bench.lab.stage.go_on()?;
     bench.lab.log.take();
     let servers = bench.lab.servers_time();
     let start = Instant::now();
-    let Cost { wall, cpu, memory } =
-        cost(&command.words, &bench.lab.stage.env(&command.env), bench.lab.home())?;
+    let Cost { wall, cpu, memory } = bench.lab.cost(&command.words, &command.env)?;
     let traffic = Traffic::of(bench.lab.log.take(), start, wall);
     let items = scenario.work.items(program) as f64;
     let servers = bench.lab.servers_time().saturating_sub(servers);

@@ -121,6 +121,31 @@ impl<'a> Bench<'a> {
                 let images = self.among(scenario, count)?;
                 self.verify_digest(scenario, program, &images)
             }
+            Work::Policy(count) => {
+                let images = self.signed(scenario, 1, 1)?;
+                let policy = self.policy(count)?;
+                let words = lab.trusting(program, &["verify", "--identity-policy", &policy]);
+                words.with(self.by_digest(scenario, &images))
+            }
+            Work::SignIn(count) => {
+                let images = lab.push_to_one(scenario.kind, &format!("bench/{group}"), count)?;
+                lab.signing(program, "sign", distance)?.with(images.iter().map(at))
+            }
+            Work::Processes(count) => {
+                let images = lab.push(scenario.kind, &group, count)?;
+                let images: Vec<String> = images.iter().map(at).collect();
+                let script = format!(
+                    "for image in {}; do \"$@\" $image & started=\"$started $!\"; done\n\
+                     for one in $started; do wait $one || failed=1; done; exit ${{failed:-0}}",
+                    images.join(" ")
+                );
+                let shell = ["sh", "-c", &script, "sh"].map(str::to_owned);
+                shell.into_iter().chain(lab.signing(program, "sign", distance)?).collect()
+            }
+            Work::Node { cached } => {
+                let images = self.signed(scenario, 1, 1)?;
+                self.node(scenario, program, &images, (!cached).then_some(round))?
+            }
             Work::Copy => {
                 let [from, to] = self.copy_between(scenario, program, round)?;
                 lab.start(program).and(&["copy", &from, &to])
@@ -138,15 +163,18 @@ impl<'a> Bench<'a> {
             Work::SignFiles(..) => {
                 let files = self.files(program, scenario.work.items(program))?;
                 let words = lab.signing(program, "sign-blob", distance)?;
-                if program == Program::Ambisign {
-                    return Ok(words.with(files));
+                match program {
+                    Program::Ambisign => words.with(files),
+                    _ => one_by_one(words, &files),
                 }
-                // It takes one file at a time.
-                let script =
-                    "for file in $FILES; do \"$@\" --bundle $file.json $file || exit; done";
-                let script = script.replace("$FILES", &files.join(" "));
-                let shell = ["sh", "-c", &script, "sh"].map(str::to_owned);
-                shell.into_iter().chain(words).collect()
+            }
+            Work::VerifyFiles(..) => {
+                let files = self.signed_files(scenario.work.items(program))?;
+                let words = lab.verifying(program, "verify-blob");
+                match program {
+                    Program::Ambisign => words.with(files),
+                    _ => one_by_one(words, &files),
+                }
             }
         })
     }
@@ -220,13 +248,76 @@ impl<'a> Bench<'a> {
         program: Program,
         images: &[String],
     ) -> Vec<String> {
-        let registry = self.lab.registry_at(scenario.kind, scenario.distance);
-        let by_digest = images.iter().filter_map(|image| {
+        self.lab.verifying(program, "verify").with(self.by_digest(scenario, images))
+    }
+
+    /// Images as `registry/repository@digest`.
+    fn by_digest<'i>(
+        &self,
+        scenario: &Scenario,
+        images: &'i [String],
+    ) -> impl Iterator<Item = String> + use<'i> {
+        let registry = self.lab.registry_at(scenario.kind, scenario.distance).to_owned();
+        images.iter().filter_map(move |image| {
             let (tagged, digest) = image.split_once('@')?;
             let (repository, _) = tagged.split_once(':')?;
             Some(format!("{registry}/{repository}@{digest}"))
-        });
-        self.lab.verifying(program, "verify").with(by_digest)
+        })
+    }
+
+    /// A policy file with `count` identities, the last of which signs here.
+    fn policy(&self, count: usize) -> Result<String> {
+        let (identity, issuer) = self.lab.identity();
+        let mut text = "[[images]]\npatterns = [\"**\"]\n".to_owned();
+        let others = (1..count).map(|number| format!("someone-{number}@example.org"));
+        for identity in others.chain([identity.to_owned()]) {
+            text.push_str(&format!(
+                "\n[[images.identities]]\nidentity = \"{identity}\"\nissuer = \"{issuer}\"\n"
+            ));
+        }
+        let path = self.lab.home().join(format!("policy-{count}.toml"));
+        std::fs::write(&path, text)?;
+        Ok(path.display().to_string())
+    }
+
+    /// The verdict of a node, with a cache of its own for `round`, or with one that knows the image.
+    fn node(
+        &self,
+        scenario: &Scenario,
+        program: Program,
+        images: &[String],
+        round: Option<usize>,
+    ) -> Result<Vec<String>> {
+        let image = self.by_digest(scenario, images).next().unwrap_or_default();
+        let (_, digest) = image.split_once('@').context("an image with its digest")?;
+        let config = self.lab.home().join("node");
+        let cache = round.map_or_else(|| "known".to_owned(), |round| format!("new-{round}"));
+        let cache = self.lab.home().join(format!("node-cache-{cache}"));
+        std::fs::create_dir_all(&config)?;
+        std::fs::copy(self.policy(1)?, config.join("policy.toml"))?;
+        std::fs::copy(self.lab.stage.running.trusted_root(), config.join("trusted_root.json"))?;
+        let (config, cache) = (config.display().to_string(), cache.display().to_string());
+        let words = self.lab.start(program);
+        let words = words.and(&["image-verifier", "--config", &config, "--cache", &cache]);
+        let words = words.and(&["--name", &image, "--digest", digest]);
+        if round.is_none() {
+            self.once("node-known".to_owned(), || {
+                self.lab.quietly(&words)?;
+                Ok(Vec::new())
+            })?;
+        }
+        Ok(words)
+    }
+
+    /// Files of 1 KiB with bundles of ours beside them.
+    fn signed_files(&self, count: usize) -> Result<Vec<String>> {
+        self.once(format!("signed-files-{count}"), || {
+            let files = self.lab.files(&format!("signed-files-{count}"), count)?;
+            let files: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
+            let words = self.lab.signing(Program::Ambisign, "sign-blob", Distance::Near)?;
+            self.lab.quietly(&words.with(files.clone()))?;
+            Ok(files)
+        })
     }
 
     fn copy_between(
@@ -295,6 +386,17 @@ impl<'a> Bench<'a> {
         words.and(&["-m", "sigstore", "--trust-config", &config])
     }
 }
+
+/// For a program that takes one file at a time, with its bundle.
+fn one_by_one(words: Vec<String>, files: &[String]) -> Vec<String> {
+    let each = format!("--bundle $file{BUNDLE} $file");
+    let script = format!("for file in {}; do \"$@\" {each} || exit; done", files.join(" "));
+    let shell = ["sh", "-c", &script, "sh"].map(str::to_owned);
+    shell.into_iter().chain(words).collect()
+}
+
+/// What the name of a file's bundle ends with.
+const BUNDLE: &str = ".sigstore.json";
 
 /// Words put after words.
 trait And: Sized {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use keys::HashAlgorithm;
 use serde::{Deserialize, Serialize};
 
+use super::journal::{Change, Journal};
 use crate::Error;
 use crate::state::file_error;
 
@@ -24,6 +25,7 @@ const INDEX: &str = "repositories.json";
 #[derive(Default)]
 pub(super) struct Store {
     directory: Option<PathBuf>,
+    journal: Option<Journal>,
     contents: BTreeMap<String, Bytes>,
     total: usize,
     repositories: BTreeMap<String, Repository>,
@@ -65,6 +67,11 @@ impl Store {
         };
         let mut store =
             Self { directory: Some(directory.to_owned()), repositories, ..Self::default() };
+        for change in Journal::read(directory)? {
+            store.apply(&change);
+        }
+        store.save_index(&index)?;
+        store.journal = Some(Journal::start(directory)?);
         let digests: BTreeSet<String> = store
             .repositories
             .values()
@@ -109,8 +116,7 @@ impl Store {
         content: Bytes,
     ) -> Result<(), StoreFull> {
         self.keep(digest, content)?;
-        self.entry(repository).blobs.insert(digest.to_owned());
-        self.save()
+        self.change(&Change::Blob { repository: repository.into(), digest: digest.into() })
     }
 
     /// Makes a blob of one repository one of another as well.
@@ -123,8 +129,8 @@ impl Store {
         if self.blob(from, digest).is_none() {
             return Ok(false);
         }
-        self.entry(repository).blobs.insert(digest.to_owned());
-        self.save().map(|()| true)
+        self.change(&Change::Blob { repository: repository.into(), digest: digest.into() })?;
+        Ok(true)
     }
 
     pub(super) fn keep_manifest(
@@ -136,18 +142,19 @@ impl Store {
         content: Bytes,
     ) -> Result<(), StoreFull> {
         self.keep(digest, content)?;
-        let repository = self.entry(repository);
-        repository.manifests.insert(digest.to_owned(), media_type.to_owned());
-        if let Some(tag) = tag {
-            repository.tags.insert(tag.to_owned(), digest.to_owned());
-        }
-        self.save()
+        self.change(&Change::Manifest {
+            repository: repository.into(),
+            digest: digest.into(),
+            media_type: media_type.into(),
+            tag: tag.map(Into::into),
+        })
     }
 
     /// Forgets a blob. The content stays for other repositories.
     pub(super) fn drop_blob(&mut self, repository: &str, digest: &str) -> Result<bool, StoreFull> {
-        let found = self.entry(repository).blobs.remove(digest);
-        self.save().map(|()| found)
+        let found = self.repository(repository).is_some_and(|it| it.blobs.contains(digest));
+        let (repository, digest) = (repository.into(), digest.into());
+        self.change(&Change::NoBlob { repository, digest }).map(|()| found)
     }
 
     /// Forgets a tag, or a manifest with all its tags.
@@ -156,14 +163,11 @@ impl Store {
         repository: &str,
         reference: &str,
     ) -> Result<bool, StoreFull> {
-        let repository = self.entry(repository);
-        let found = if repository.tags.remove(reference).is_some() {
-            true
-        } else {
-            repository.tags.retain(|_, digest| digest != reference);
-            repository.manifests.remove(reference).is_some()
-        };
-        self.save().map(|()| found)
+        let found = self.repository(repository).is_some_and(|it| {
+            it.tags.contains_key(reference) || it.manifests.contains_key(reference)
+        });
+        let (repository, reference) = (repository.into(), reference.into());
+        self.change(&Change::NoManifest { repository, reference }).map(|()| found)
     }
 
     pub(super) fn start_upload(&mut self, id: &str, repository: &str) {
@@ -207,10 +211,40 @@ impl Store {
         Ok(())
     }
 
-    fn save(&self) -> Result<(), StoreFull> {
-        let Some(directory) = &self.directory else { return Ok(()) };
-        let index = serde_json::to_vec(&self.repositories).map_err(|_| StoreFull)?;
-        write(&directory.join(INDEX), &index).map_err(|_| StoreFull)
+    /// Makes a change, and writes it down where there is a directory.
+    fn change(&mut self, change: &Change) -> Result<(), StoreFull> {
+        if let Some(journal) = &mut self.journal {
+            journal.write(change).map_err(|_| StoreFull)?;
+        }
+        self.apply(change);
+        Ok(())
+    }
+
+    fn apply(&mut self, change: &Change) {
+        let repository = self.entry(change.repository());
+        match change {
+            Change::Blob { digest, .. } => _ = repository.blobs.insert(digest.clone()),
+            Change::NoBlob { digest, .. } => _ = repository.blobs.remove(digest),
+            Change::Manifest { digest, media_type, tag, .. } => {
+                repository.manifests.insert(digest.clone(), media_type.clone());
+                if let Some(tag) = tag {
+                    repository.tags.insert(tag.clone(), digest.clone());
+                }
+            }
+            Change::NoManifest { reference, .. } => {
+                if repository.tags.remove(reference).is_none() {
+                    repository.tags.retain(|_, digest| digest != reference);
+                    repository.manifests.remove(reference);
+                }
+            }
+        }
+    }
+
+    fn save_index(&self, path: &Path) -> Result<(), Error> {
+        let unusable = |error: std::io::Error| file_error(path)(error);
+        let index =
+            serde_json::to_vec(&self.repositories).map_err(|error| unusable(error.into()))?;
+        write(path, &index).map_err(unusable)
     }
 }
 

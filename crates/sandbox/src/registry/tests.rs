@@ -225,11 +225,26 @@ fn a_registry_in_a_directory_is_the_same_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let registry = Registry::in_directory(directory.path(), true).unwrap();
     let manifest = image(&registry, None);
-    put(&registry, "v1", &manifest);
+    for tag in ["v1", "v2"] {
+        put(&registry, tag, &manifest);
+    }
+    send(&registry, Method::DELETE, "/v2/demo/app/manifests/v2", b"");
     drop(registry);
-    let registry = Registry::in_directory(directory.path(), true).unwrap();
-    let pulled = send(&registry, Method::GET, "/v2/demo/app/manifests/v1", b"");
-    assert_eq!(pulled.body().as_ref(), manifest);
+    let restart = || Registry::in_directory(directory.path(), true).unwrap();
+    let pulled = |registry: &Registry, tag| {
+        let path = format!("/v2/demo/app/manifests/{tag}");
+        send(registry, Method::GET, &path, b"").body().to_vec()
+    };
+    // The second time from what the first restart wrote, and from what a crash cut off.
+    for _ in 0..2 {
+        let registry = restart();
+        assert_eq!(pulled(&registry, "v1"), manifest);
+        assert_ne!(pulled(&registry, "v2"), manifest);
+        drop(registry);
+        std::fs::write(directory.path().join("changes.jsonl"), "{\"blob\":{\"reposi").unwrap();
+    }
+    put(&restart(), "v3", &manifest);
+    assert_eq!(pulled(&restart(), "v3"), manifest);
 }
 
 #[test]
