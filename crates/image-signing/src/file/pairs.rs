@@ -1,10 +1,11 @@
 //! Which files are signed, and where their bundles go.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::file::argument::FileArgument;
 use crate::file::outputs::Outputs;
-use crate::file::paths::{bundle_path, file_of_bundle, is_same_file};
+use crate::file::paths::{Mark, bundle_path, file_of_bundle, is_same_file, marks};
 
 /// Files to sign, and where their bundles go.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -93,20 +94,56 @@ pub fn pairs(
     if pairs.is_empty() {
         return Err(PairError::NoFile);
     }
-    let signed = pairs.iter().map(|(file, _)| ("the file to sign", file.as_path().to_owned()));
-    let inputs: Vec<_> = inputs.iter().cloned().chain(signed).collect();
-    for (index, (file, outputs)) in pairs.iter().enumerate() {
+    let (mut signed, mut read) = (Files::default(), Files::default());
+    inputs.iter().for_each(|(what, path)| read.add(what, path));
+    for (file, _) in &pairs {
         let file = file.as_path();
-        if pairs.iter().skip(index + 1).any(|(other, _)| is_same_file(file, other.as_path())) {
-            return Err(PairError::Twice { file: file.to_owned() });
+        if let Some((_, file)) = signed.find(file) {
+            return Err(PairError::Twice { file: file.clone() });
         }
-        let mut taken = inputs.clone();
+        signed.add("the file to sign", file);
+        read.add("the file to sign", file);
+    }
+    for (_, outputs) in &pairs {
+        let mut written = Vec::new();
         for (flag, output) in outputs.files() {
-            check_overwritten(if flag == "--bundle" { THE_BUNDLE } else { flag }, &output, &taken)?;
-            taken.push((flag, output.as_path().to_owned()));
+            let name = if flag == "--bundle" { THE_BUNDLE } else { flag };
+            check_overwritten(name, &output, &written)?;
+            if let FileArgument::File(path) = &output
+                && let Some((what, file)) = read.find(path).filter(|(_, it)| !is_stdin(it))
+            {
+                return Err(PairError::Overwrites { output: name, what, file: file.clone() });
+            }
+            written.push((flag, output.as_path().to_owned()));
         }
     }
     Ok(Pairs { pairs, skipped })
+}
+
+/// Files, found by any path to them: ten thousand as fast as one.
+#[derive(Default)]
+struct Files {
+    all: Vec<(&'static str, PathBuf)>,
+    by_mark: HashMap<Mark, usize>,
+}
+
+impl Files {
+    fn add(&mut self, what: &'static str, path: &Path) {
+        for mark in marks(path) {
+            // The first one is named.
+            self.by_mark.entry(mark).or_insert(self.all.len());
+        }
+        self.all.push((what, path.to_owned()));
+    }
+
+    fn find(&self, path: &Path) -> Option<&(&'static str, PathBuf)> {
+        let position = marks(path).iter().find_map(|mark| self.by_mark.get(mark).copied());
+        self.all.get(position?)
+    }
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
 }
 
 /// Refuses a `bundle` that would be written over one of `inputs`, files that are read and what they
@@ -127,7 +164,7 @@ fn check_overwritten(
     taken: &[(&'static str, PathBuf)],
 ) -> Result<(), PairError> {
     let FileArgument::File(path) = file else { return Ok(()) };
-    let is_it = |other: &Path| other.as_os_str() != "-" && is_same_file(path, other);
+    let is_it = |other: &Path| !is_stdin(other) && is_same_file(path, other);
     match taken.iter().find(|(_, other)| is_it(other)) {
         Some((what, file)) => Err(PairError::Overwrites { output, what, file: file.clone() }),
         None => Ok(()),
@@ -154,6 +191,28 @@ mod tests {
         let [(a, of_a), (b, _)] = found.pairs.as_slice() else { panic!("{found:?}") };
         assert_eq!((a, of_a), (&files[0], &files[1].clone().into()));
         assert_eq!(b, &files[2]);
+    }
+
+    #[test]
+    fn a_file_that_is_named_twice_is_refused_by_whatever_name_and_ten_thousand_files_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let mut files: Vec<_> =
+            (0..10_000).map(|number| FileArgument::parse(path(&number.to_string()))).collect();
+        std::fs::write(path("7"), "").unwrap();
+        std::fs::hard_link(path("7"), path("linked")).unwrap();
+        let start = files.len();
+        assert_eq!(pairs(&files, &Outputs::default(), &[]).unwrap().pairs.len(), start);
+        for again in ["linked", "./7", "8"] {
+            files.push(FileArgument::parse(path(again)));
+            let found = pairs(&files, &Outputs::default(), &[]).unwrap_err();
+            let first = path(if again == "8" { "8" } else { "7" });
+            assert_eq!(found, PairError::Twice { file: first });
+            files.truncate(start);
+        }
+        let token = [("the identity token", path("9.sigstore.json"))];
+        let found = pairs(&files, &Outputs::default(), &token).unwrap_err().to_string();
+        assert!(found.starts_with("the bundle would overwrite the identity token: "), "{found}");
     }
 
     #[test]

@@ -22,30 +22,35 @@ pub(crate) fn file_of_bundle(path: &Path) -> Option<PathBuf> {
 
 /// Whether both paths lead to the same file, also one that does not exist yet.
 pub fn is_same_file(one: &Path, other: &Path) -> bool {
-    let whole = |path: &Path| {
-        fs::canonicalize(path).ok().or_else(|| {
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            let parent = fs::canonicalize(parent.unwrap_or_else(|| Path::new("."))).ok()?;
-            Some(parent.join(path.file_name()?))
-        })
-    };
-    one == other
-        || matches!((whole(one), whole(other)), (Some(one), Some(other)) if one == other)
-        || is_linked(one, other)
+    let known = marks(other);
+    marks(one).iter().any(|mark| known.contains(mark))
 }
 
-/// Whether both paths are hard links of one file.
-#[cfg(unix)]
-fn is_linked(one: &Path, other: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-
-    let id = |path| fs::metadata(path).ok().map(|it| (it.dev(), it.ino()));
-    id(one).is_some_and(|one| id(other) == Some(one))
+/// By what a file is known again. Paths lead to the same file when they have a mark in common.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Mark {
+    /// A path to it, as given or without links and dots.
+    Path(PathBuf),
+    /// The file itself, whatever its names are.
+    #[cfg(unix)]
+    Node(u64, u64),
 }
 
-#[cfg(not(unix))]
-fn is_linked(_: &Path, _: &Path) -> bool {
-    false
+/// The marks of the file that `path` leads to, also of one that does not exist yet.
+pub(crate) fn marks(path: &Path) -> Vec<Mark> {
+    let whole = fs::canonicalize(path).ok().or_else(|| {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = fs::canonicalize(parent.unwrap_or_else(|| Path::new("."))).ok()?;
+        Some(parent.join(path.file_name()?))
+    });
+    let mut marks = vec![Mark::Path(path.to_owned())];
+    marks.extend(whole.map(Mark::Path));
+    #[cfg(unix)]
+    marks.extend(fs::metadata(path).ok().map(|it| {
+        use std::os::unix::fs::MetadataExt as _;
+        Mark::Node(it.dev(), it.ino())
+    }));
+    marks
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
