@@ -22,6 +22,26 @@ fn suite(program: &Path, home: &Path) -> Program {
 }
 
 #[test]
+fn the_first_lines_of_the_sandboxs_readme_run_as_they_stand() {
+    if Peers::find().is_none() {
+        return;
+    }
+    let readme = std::fs::read_to_string(workspace().join("crates/sandbox/README.md")).unwrap();
+    let lines = readme.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(lines.contains("cosign verify "), "{lines}");
+    let home = tempfile::tempdir().unwrap();
+    let programs = sandbox_program();
+    let peers = target().join("peers/usr/bin");
+    let path =
+        format!("{}:{}:/usr/bin:/bin", programs.parent().unwrap().display(), peers.display());
+    // Where a line fails, the sandbox ends all the same.
+    let script = format!("trap 'kill $! 2> /dev/null || true' EXIT\n{lines}");
+    let shell = Program::at(Path::new("/bin/bash"), home.path()).env("PATH", path);
+    let shell = shell.within(Duration::from_secs(120)).args(["-e", "-c"]).arg(script);
+    shell.run().succeeds().says(&["The cosign claims were validated"]);
+}
+
+#[test]
 fn the_suite_of_the_go_example_passes() {
     let go = target().join("peers/go");
     let Ok(program) = std::fs::read_to_string(go.join("program")) else {

