@@ -63,10 +63,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         Some(program) => program.into(),
         None => workspace::build_release()?,
     };
-    let in_process = asked.wants(IN_PROCESS).then(in_process::build).transpose()?;
+    let in_process = asked.wants(IN_PROCESS).then(in_process::build).transpose();
     if asked.build {
-        return Ok(());
+        return in_process.map(drop);
     }
+    // Without it everything else is measured.
+    let in_process = in_process.unwrap_or_else(|error| {
+        println!("{IN_PROCESS} cannot be built: {error:#}");
+        None
+    });
     let lab = Lab::open(ambisign)?;
     let outcome = measure(&lab, &asked, in_process.as_ref());
     lab.stage.strike()?;

@@ -60,7 +60,7 @@ pub(crate) fn rows(scenario: &Value) -> String {
 fn line(scenario: &Value, row: &Value) -> String {
     let (name, program) = (text(scenario, "name"), text(row, "program"));
     if let Some(failure) = row["failure"].as_str() {
-        let reason: String = failure.lines().last().unwrap_or_default().chars().take(200).collect();
+        let reason: String = reason(failure).chars().take(200).collect();
         return format!("| {name} | {program} | failed: {reason} | | | | | | | |\n");
     }
     let number = |field: &str, scale: f64| {
@@ -83,6 +83,16 @@ fn line(scenario: &Value, row: &Value) -> String {
         ratio.map_or_else(String::new, |ratio| format!("{ratio:.3}")),
         of_limit.map_or_else(String::new, |ratio| format!("{ratio:.2}")),
     )
+}
+
+/// The line of a failure that says most: a program's first cause, its error, or the last line.
+fn reason(failure: &str) -> &str {
+    let mut lines = failure.lines().filter(|line| !line.contains(" ended with "));
+    let says = |what: &str| lines.clone().find(|line| line.contains(what));
+    let found = says("because:").or_else(|| says("rror:"));
+    let at = |line: &'_ str| line.find("because:").or_else(|| line.find("rror:")).unwrap_or(0);
+    let found = found.map(|line| line.get(at(line).saturating_sub(1)..).unwrap_or(line).trim());
+    found.or_else(|| lines.next_back()).or_else(|| failure.lines().last()).unwrap_or_default()
 }
 
 /// The goals of one scenario with what was found.
@@ -204,8 +214,15 @@ mod tests {
 
     #[test]
     fn a_program_that_failed_is_a_row_with_the_reason() {
-        let programs = [json!({ "program": "cosign", "failure": "first\nnot done within 20 s" })];
-        let scenario = json!({ "name": "sign-1", "programs": programs });
-        assert!(rows(&scenario).starts_with("| sign-1 | cosign | failed: not done within 20 s |"));
+        let row = |failure: &str| {
+            let programs = [json!({ "program": "cosign", "failure": failure })];
+            rows(&json!({ "name": "sign-1", "programs": programs }))
+        };
+        let late = "| sign-1 | cosign | failed: not done within 20 s |";
+        assert!(row("first\nnot done within 20 s").starts_with(late));
+        let refused = "x failed: error: no\nbecause: too long\nhint: y\nerror: x ended with 1";
+        assert!(row(refused).starts_with("| sign-1 | cosign | failed: because: too long |"));
+        let theirs = "x failed: Error: signing: EOF\nerror: x ended with 1";
+        assert!(row(theirs).starts_with("| sign-1 | cosign | failed: Error: signing: EOF |"));
     }
 }

@@ -233,7 +233,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         )
     },
     Scenario {
-        rounds: 2,
+        rounds: 1,
+        within: 75,
         ..far("one-among-1000-far", Work::OneAmong(1000), Referrers, VERIFY_DIGEST, &[])
     },
     Scenario {
