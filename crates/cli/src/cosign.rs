@@ -88,10 +88,13 @@ pub(crate) fn command(name: &str) -> Option<&'static str> {
 }
 
 fn flags_of(command: &str) -> Vec<Flag> {
-    let mut flags = Vec::new();
-    for (effect, text, line) in rows().filter(|(effect, ..)| *effect != "kind") {
-        let Some((commands, written)) = line.split_once(": ") else { continue };
-        if commands.split(' ').any(|word| is_of(command, word)) {
+    // The words that stand for the command. A kind may have others in it, which stand before it.
+    let (mut words, mut flags) = (vec![command], Vec::new());
+    for (effect, text, line) in rows() {
+        let Some((names, written)) = line.split_once(": ") else { continue };
+        if effect == "kind" {
+            words.extend(written.split(' ').any(|name| words.contains(&name)).then_some(names));
+        } else if names.split(' ').any(|word| words.contains(&word)) {
             flags.extend(written.split(' ').map(|flag| {
                 let (flag, accepted) = split(flag, '~');
                 let (names, value) = split(flag, '=');
@@ -107,16 +110,6 @@ fn flags_of(command: &str) -> Vec<Flag> {
 /// `text`, and what stands in it after `mark`.
 fn split(text: &str, mark: char) -> (&str, Option<&str>) {
     text.split_once(mark).map_or((text, None), |(text, rest)| (text, Some(rest)))
-}
-
-/// Whether `word` is the name of `command`, or stands for it: the kinds come first in the table.
-fn is_of(command: &str, word: &str) -> bool {
-    let mut kinds = rows().take_while(|(effect, ..)| *effect == "kind");
-    let mut names = || {
-        let found = kinds.find_map(|(.., line)| line.strip_prefix(word)?.strip_prefix(": "));
-        found.unwrap_or_default().split(' ').any(|name| !name.is_empty() && is_of(command, name))
-    };
-    word == command || names()
 }
 
 /// The lines of the table below each line in brackets: the word in brackets, the text after it,
