@@ -211,7 +211,7 @@ impl<'a> Run<'a> {
         let Ready { session, signer, targets } = ready;
         let notices = targets.iter().filter_map(|(_, target)| target.tag_notice());
         notices.for_each(|notice| (self.view)(Step::Note(notice)));
-        let jobs = signer.signing_jobs();
+        let jobs = signer.signing_jobs(session);
         let mut results = jobs.run(targets, move |(_, target)| {
             task(target.name(), signer.sign_and_attach(target, session).boxed())
         });

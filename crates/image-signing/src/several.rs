@@ -36,11 +36,14 @@ impl Jobs {
         self.at_once
     }
 
-    /// The same for signing. A log answers all entries of one checkpoint together, so that more
-    /// signatures wait for it than jobs work.
+    /// The same for signing: more signatures wait for a log than jobs work. A log that answers all
+    /// entries of one checkpoint together (`in_batches`, as of Rekor v2) answers about a hundred of
+    /// them as soon as one.
     #[must_use]
-    pub fn waiting_for_a_log(self) -> Self {
-        Self { at_once: self.at_once.saturating_mul(WAITING_PER_JOB), ..self }
+    pub fn waiting_for_a_log(self, in_batches: bool) -> Self {
+        let per_job = if in_batches { WAITING_FOR_A_BATCH } else { WAITING_PER_JOB };
+        let most = self.at_once.max(MOST_WAITING);
+        Self { at_once: self.at_once.saturating_mul(per_job).min(most), ..self }
     }
 
     /// The results of `work` on each of `items`, with its position among them, each when it is done.
@@ -97,6 +100,8 @@ impl Default for Jobs {
     }
 }
 
+const MOST_WAITING: usize = 128;
+const WAITING_FOR_A_BATCH: usize = 16;
 const WAITING_PER_JOB: usize = 4;
 
 #[cfg(test)]
@@ -126,6 +131,13 @@ mod tests {
         assert_eq!(found, [(0, Ok(5)), (1, Err(3)), (2, Ok(1)), (3, Ok(1))]);
         assert_eq!(most, 2);
         assert_eq!(results(Jobs::new(0), &[1, 1]).await.1, 1);
+    }
+
+    #[test]
+    fn more_signatures_wait_for_a_log_than_jobs_work_within_a_limit() {
+        let waiting = |jobs, in_batches| Jobs::new(jobs).waiting_for_a_log(in_batches).at_once();
+        assert_eq!([1, 8, 64, 256].map(|jobs| waiting(jobs, false)), [4, 32, 128, 256]);
+        assert_eq!([1, 8, 64, 256].map(|jobs| waiting(jobs, true)), [16, 128, 128, 256]);
     }
 
     #[tokio::test(start_paused = true)]

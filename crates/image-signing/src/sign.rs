@@ -8,7 +8,7 @@ use async_lock::Semaphore;
 use bundle::{SIGN_PREDICATE_TYPE, Statement, Subject};
 use futures_util::stream::StreamExt as _;
 use oci_push::{Registry, Resolved};
-use signer::Session;
+use signer::{ApiVersion, Session};
 use verify::{Formats, Policy, Purpose};
 
 use crate::attestation::Attestation;
@@ -301,12 +301,14 @@ impl ImageSigner {
         targets: &'a [Target],
         session: &'a Session,
     ) -> Results<'a, SignedImage> {
-        self.signing_jobs().run(targets, |target| self.sign_and_attach(target, session))
+        self.signing_jobs(session).run(targets, |target| self.sign_and_attach(target, session))
     }
 
-    /// How many are signed at once.
-    pub(crate) fn signing_jobs(&self) -> Jobs {
-        self.jobs.waiting_for_a_log()
+    /// How many are signed by `session` at once.
+    pub(crate) fn signing_jobs(&self, session: &Session) -> Jobs {
+        let logs = &session.services().logs;
+        let in_batches = logs.iter().any(|log| log.version == ApiVersion::V2);
+        self.jobs.waiting_for_a_log(in_batches)
     }
 }
 
