@@ -82,7 +82,11 @@ fn changed(bundle: &Bundle, part: u8, change: impl Fn(&mut Vec<u8>)) -> Option<B
     match (part % 11, &mut content, &mut material) {
         (0, _, VerificationMaterial::Certificate(der)) => change(der),
         (1, Content::Message { signature, .. }, _) => change(signature),
-        (1, Content::Envelope(envelope), _) => change(&mut envelope.payload),
+        (1, Content::Envelope(envelope), _) => {
+            let mut payload = envelope.payload.to_vec();
+            change(&mut payload);
+            envelope.payload = payload.into();
+        }
         (2, Content::Envelope(envelope), _) => {
             change(&mut envelope.signatures.first_mut()?.sig);
         }

@@ -123,3 +123,29 @@ fn cosign_finds_one_attestation_under_its_earlier_tag_where_ours_replaced_the_ot
     let verify = verify.arg("--new-bundle-format=false");
     verify.args(interop.identity(Signer::Job).policy()).run().succeeds();
 }
+
+#[test]
+fn others_take_an_attestation_by_its_digest_from_a_log_of_version_2_only() {
+    for log in [RekorVersion::V1, RekorVersion::V2] {
+        let Some(interop) = Interop::new(RegistryKind::ReferrersApi, log) else { return };
+        let file = interop.write("artifact.txt", "attested by us\n");
+        let predicate = interop.write("predicate.json", r#"{"ok":true}"#);
+        let bundle = interop.path("artifact.att.json");
+        let attest = interop.ambisign_as(Signer::Job, "attest-blob").args(["--type", "spdx"]);
+        let attest = attest.args(["--log-digest-only", "--predicate"]).arg(predicate);
+        attest.arg("--bundle").arg(&bundle).arg(&file).run().succeeds();
+        let signer = interop.identity(Signer::Job);
+        let cosign = interop.cosign("verify-blob-attestation").args(["--type", "spdx", "--bundle"]);
+        let cosign = cosign.arg(&bundle).args(signer.policy()).arg(&file).run();
+        let go = interop.sigstore_go_verification().arg("-artifact").arg(&file);
+        let go = go.args(signer.policy_of_go()).arg(&bundle).run();
+        if log == RekorVersion::V2 {
+            cosign.succeeds();
+            go.succeeds();
+        } else {
+            let reason = "rekor v1 entry is not a dsse_v001 or intoto_v002 entry";
+            cosign.refuses(1, reason);
+            go.refuses(1, reason);
+        }
+    }
+}

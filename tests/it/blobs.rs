@@ -223,7 +223,7 @@ fn a_bundle_of_millions_of_small_values_is_judged_in_little_memory() {
         members.join(",")
     );
     let mut envelope = bundle::Envelope {
-        payload: payload.into_bytes(),
+        payload: payload.into_bytes().into(),
         payload_type: bundle::INTOTO_PAYLOAD_TYPE.to_owned(),
         signatures: Vec::new(),
     };

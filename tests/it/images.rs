@@ -382,7 +382,7 @@ fn statement_bundle(predicate_type: &str) -> Vec<u8> {
         ..bundle::Subject::default()
     };
     let envelope = bundle::Envelope {
-        payload: bundle::Statement::new(vec![subject], predicate_type, &json!({})).to_json(),
+        payload: bundle::Statement::new(vec![subject], predicate_type, &json!({})).to_json().into(),
         payload_type: bundle::INTOTO_PAYLOAD_TYPE.to_owned(),
         signatures: vec![bundle::EnvelopeSignature { sig: vec![1], keyid: None }],
     };

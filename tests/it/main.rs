@@ -26,6 +26,7 @@ mod images;
 mod interruptions;
 mod json;
 mod keys;
+mod large;
 mod login;
 mod many;
 mod many_bundles;

@@ -87,7 +87,7 @@ fn verify(case: &Path, artifact: &str) -> Result<(bool, String)> {
 fn predicate_type(bundle: &Path) -> Option<String> {
     let bundle = bundle::Bundle::from_json(&fs::read(bundle).ok()?).ok()?;
     let bundle::Content::Envelope(envelope) = bundle.content() else { return None };
-    let statement = bundle::Statement::parse(&envelope.payload).ok()?;
+    let statement = envelope.statement().ok()?;
     Some(statement.predicate_type().to_owned())
 }
 

@@ -13,6 +13,11 @@ pub const SIGN_PREDICATE_TYPE: &str = "https://sigstore.dev/cosign/sign/v1";
 
 /// The largest bundle, envelope or statement that is read, in bytes.
 pub const SIZE_CAP: usize = 32 << 20;
+/// The largest predicate that is attested and verified, in bytes, where the reader asks for
+/// [`Limits::large`](crate::Limits::large).
+pub const PREDICATE_CAP: usize = 128 << 20;
+/// The largest bundle with such a predicate, in bytes: what base64 makes of it, and 1 MiB.
+pub const LARGE_SIZE_CAP: usize = PREDICATE_CAP / 3 * 4 + (1 << 20);
 /// The most log entries a bundle may have.
 pub const MAX_LOG_ENTRIES: usize = 32;
 /// The most timestamps a bundle may have.

@@ -1,10 +1,12 @@
 //! The DSSE envelope.
 
+use bytes::Bytes;
+
 /// A DSSE envelope: a payload, its type, and the signature over both.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Envelope {
     /// The bytes signed (inside the [`pae`]), verbatim.
-    pub payload: Vec<u8>,
+    pub payload: Bytes,
     /// What the payload is, as [`INTOTO_PAYLOAD_TYPE`](crate::INTOTO_PAYLOAD_TYPE).
     pub payload_type: String,
     /// The signatures. A bundle has exactly one.
@@ -58,7 +60,7 @@ mod tests {
     #[test]
     fn an_envelope_survives_writing_and_reading() {
         let envelope = Envelope {
-            payload: b"{}".to_vec(),
+            payload: Bytes::from_static(b"{}"),
             payload_type: INTOTO_PAYLOAD_TYPE.into(),
             signatures: vec![EnvelopeSignature { sig: vec![1, 2], keyid: Some("k".into()) }],
         };

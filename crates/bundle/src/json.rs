@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 
-use crate::constants::SIZE_CAP;
+use crate::constants::{LARGE_SIZE_CAP, SIZE_CAP};
 use crate::error::{Error, quote};
 
 /// What a reader takes at most of one document.
@@ -26,6 +26,13 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// For attestations, whose predicates are large: [`LARGE_SIZE_CAP`] bytes, and 8,388,608 values
+    /// in a predicate.
+    #[must_use]
+    pub fn large() -> Self {
+        Self { size: LARGE_SIZE_CAP, predicate_values: 1 << 23, ..Self::default() }
+    }
+
     /// The same with another size.
     #[must_use]
     pub fn with_size(self, size: usize) -> Self {

@@ -10,6 +10,8 @@
 //! 64-bit integers, URL-safe and unpadded base64, enums by number, `null` for absent.
 #![doc = include_str!("../README.md")]
 
+pub use bytes;
+
 mod bundle;
 mod constants;
 mod encode;
@@ -29,8 +31,9 @@ mod write;
 
 pub use crate::bundle::{Bundle, Content, MessageDigest, VerificationMaterial, Version};
 pub use crate::constants::{
-    INTOTO_PAYLOAD_TYPE, MAX_DIGESTS, MAX_LOG_ENTRIES, MAX_SUBJECTS, MAX_TIMESTAMPS,
-    MEDIA_TYPE_V0_3, SIGN_PREDICATE_TYPE, SIZE_CAP, STATEMENT_TYPE_V0_1, STATEMENT_TYPE_V1,
+    INTOTO_PAYLOAD_TYPE, LARGE_SIZE_CAP, MAX_DIGESTS, MAX_LOG_ENTRIES, MAX_SUBJECTS,
+    MAX_TIMESTAMPS, MEDIA_TYPE_V0_3, PREDICATE_CAP, SIGN_PREDICATE_TYPE, SIZE_CAP,
+    STATEMENT_TYPE_V0_1, STATEMENT_TYPE_V1,
 };
 pub use crate::entry::{LogEntry, LogProof};
 pub use crate::envelope::{Envelope, EnvelopeSignature, pae};

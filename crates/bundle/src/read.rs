@@ -60,7 +60,7 @@ impl Envelope {
     }
 
     fn read(mut message: Message<'_>, strict: bool) -> Result<Self, Error> {
-        let payload = message.bytes("payload")?.unwrap_or_default();
+        let payload = message.bytes("payload")?.unwrap_or_default().into();
         let payload_type = message.string("payloadType")?.unwrap_or_default();
         let mut signatures = Vec::new();
         for mut signature in message.messages("signatures")? {

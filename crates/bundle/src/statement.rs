@@ -1,24 +1,29 @@
 //! The in-toto statement.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::constants::{MAX_DIGESTS, MAX_SUBJECTS, STATEMENT_TYPE_V0_1, STATEMENT_TYPE_V1};
 use crate::encode::to_json;
+use crate::envelope::Envelope;
 use crate::error::{Error, quote};
 use crate::json::{Json, Limits, check_predicate, parse_without, without_bom};
 use crate::message::Message;
 
 /// An in-toto statement (v1 or v0.1): a predicate about subjects known by their digests.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq)]
 pub struct Statement {
     subjects: Vec<Subject>,
     predicate_type: String,
     // The bytes are kept as they were read, because they are what was signed. The predicate is only
     // in here: as a tree it can be thirty times as large.
-    json: Vec<u8>,
+    json: Bytes,
+    /// Where the predicate is, in a statement that was made of one.
+    made_of: Option<Range<usize>>,
 }
 
 /// What a statement is about.
@@ -39,8 +44,8 @@ impl Statement {
     pub fn new(subjects: Vec<Subject>, predicate_type: &str, predicate: &Value) -> Self {
         let header =
             HeaderJson { statement_type: STATEMENT_TYPE_V1, subject: &subjects, predicate_type };
-        let json = to_json(&StatementJson { header, predicate }).into_bytes();
-        Self { subjects, predicate_type: predicate_type.to_owned(), json }
+        let json = to_json(&StatementJson { header, predicate }).into();
+        Self { subjects, predicate_type: predicate_type.to_owned(), json, made_of: None }
     }
 
     /// A v1 statement about `subjects` whose predicate is the JSON object `predicate`, byte for byte:
@@ -55,9 +60,30 @@ impl Statement {
         predicate: &[u8],
         limits: &Limits,
     ) -> Result<Self, Error> {
-        count(subjects.len())?;
         let predicate = without_bom(predicate).trim_ascii();
         check_predicate(predicate, limits)?;
+        count(subjects.len())?;
+        Ok(Self::of_checked(subjects, predicate_type, predicate))
+    }
+
+    /// A v1 statement about `subjects`, as [`with_predicate`](Self::with_predicate) makes it.
+    pub fn of_predicate(subjects: Vec<Subject>, predicate_type: &str, predicate: &Value) -> Self {
+        Self::of_checked(subjects, predicate_type, to_json(predicate).as_bytes())
+    }
+
+    /// The same claim about other subjects. Only of a statement that was made
+    /// [of a predicate](Self::with_predicate): one that was read is signed as it is.
+    ///
+    /// # Errors
+    /// There is no subject, or more than [`MAX_SUBJECTS`]; the statement was read.
+    pub fn about(&self, subjects: Vec<Subject>) -> Result<Self, Error> {
+        count(subjects.len())?;
+        let predicate = self.made_of.clone().and_then(|made_of| self.json.get(made_of));
+        let whole = || Error::rule("subject", "a statement that was read has its own subjects");
+        Ok(Self::of_checked(subjects, &self.predicate_type, predicate.ok_or_else(whole)?))
+    }
+
+    fn of_checked(subjects: Vec<Subject>, predicate_type: &str, predicate: &[u8]) -> Self {
         let mut json = to_json(&HeaderJson {
             statement_type: STATEMENT_TYPE_V1,
             subject: &subjects,
@@ -68,9 +94,11 @@ impl Statement {
         json.pop();
         json.reserve_exact(predicate.len() + 16);
         json.extend_from_slice(b",\"predicate\":");
+        let made_of = Some(json.len()..json.len() + predicate.len());
         json.extend_from_slice(predicate);
         json.push(b'}');
-        Ok(Self { subjects, predicate_type: predicate_type.to_owned(), json })
+        let (predicate_type, json) = (predicate_type.to_owned(), json.into());
+        Self { subjects, predicate_type, json, made_of }
     }
 
     /// Reads a statement, v1 or v0.1, within the default [`Limits`]. As in-toto requires,
@@ -81,7 +109,15 @@ impl Statement {
 
     /// Reads a statement as [`Statement::parse`] does, within other limits.
     pub fn parse_within(bytes: &[u8], limits: &Limits) -> Result<Self, Error> {
-        let mut fields = Message::new(parse_without(bytes, limits, PREDICATE)?, String::new())?;
+        Self::read(Bytes::copy_from_slice(bytes), limits)
+    }
+
+    /// Reads a statement as [`Statement::parse`] does, within other limits and without a copy.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn read(bytes: Bytes, limits: &Limits) -> Result<Self, Error> {
+        let mut fields = Message::new(parse_without(&bytes, limits, PREDICATE)?, String::new())?;
         let statement_type = fields.string("_type")?.unwrap_or_default();
         if statement_type != STATEMENT_TYPE_V1 && statement_type != STATEMENT_TYPE_V0_1 {
             return Err(Error::StatementType { found: quote(&statement_type) });
@@ -91,12 +127,17 @@ impl Statement {
         if predicate_type.is_empty() {
             return Err(Error::field("predicateType", "missing"));
         }
-        Ok(Self { subjects, predicate_type, json: bytes.to_vec() })
+        Ok(Self { subjects, predicate_type, json: bytes, made_of: None })
     }
 
     /// The statement's bytes: those it was read from, or compact JSON of a new one.
     pub fn to_json(&self) -> Vec<u8> {
-        self.json.clone()
+        self.json.to_vec()
+    }
+
+    /// The same bytes, shared.
+    pub fn bytes(&self) -> &Bytes {
+        &self.json
     }
 
     /// What it is about, never empty in a statement that was read.
@@ -117,6 +158,22 @@ impl Statement {
         let message = Message::parse_within(&self.json, &limits);
         let predicate = message.and_then(|mut message| message.any(PREDICATE));
         predicate.ok().flatten().map_or(Value::Null, Value::from)
+    }
+}
+
+impl Envelope {
+    /// The statement in it, without a copy, within [`Limits::large`].
+    ///
+    /// # Errors
+    /// As [`Statement::parse`].
+    pub fn statement(&self) -> Result<Statement, Error> {
+        Statement::read(self.payload.clone(), &Limits::large())
+    }
+}
+
+impl PartialEq for Statement {
+    fn eq(&self, other: &Self) -> bool {
+        self.json == other.json
     }
 }
 

@@ -1,9 +1,11 @@
 //! Writing: camelCase, compact, keys in the order cosign's readers are used to.
 
+use std::io;
+
 use serde::Serialize;
 
 use crate::bundle::{Bundle, Content, VerificationMaterial, Version};
-use crate::encode::{Base64, Int64, to_json};
+use crate::encode::{Base64, Int64, to_json_of};
 use crate::entry::{LogEntry, LogProof};
 use crate::envelope::Envelope;
 
@@ -20,7 +22,35 @@ impl Bundle {
 impl Envelope {
     /// The envelope as compact JSON.
     pub fn to_json(&self) -> String {
-        to_json(&EnvelopeJson::from(self))
+        to_json_of(&EnvelopeJson::from(self), self.payload.len())
+    }
+
+    /// Appends the same JSON as it stands inside a JSON string: with its quotes escaped.
+    pub fn write_quoted(&self, into: &mut Vec<u8>) {
+        // A `Vec` takes every byte.
+        drop(serde_json::to_writer(Quoted(into), &EnvelopeJson::from(self)));
+    }
+}
+
+/// Escapes what JSON on its way into a JSON string has to escape.
+struct Quoted<'a>(&'a mut Vec<u8>);
+
+impl io::Write for Quoted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for piece in bytes.split_inclusive(|byte| matches!(byte, b'"' | b'\\')) {
+            match piece.split_last() {
+                Some((last @ (b'"' | b'\\'), before)) => {
+                    self.0.extend_from_slice(before);
+                    self.0.extend_from_slice(&[b'\\', *last]);
+                }
+                _ => self.0.extend_from_slice(piece),
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -66,13 +96,22 @@ fn bundle(bundle: &Bundle) -> String {
         }
         Content::Envelope(envelope) => (None, Some(EnvelopeJson::from(envelope))),
     };
-    to_json(&BundleJson {
+    let json = BundleJson {
         media_type: version.media_type(),
         verification_material: material,
         message_signature,
         dsse_envelope,
-    })
+    };
+    let payload = match &bundle.content {
+        Content::Envelope(envelope) => envelope.payload.len(),
+        Content::Message { .. } => 0,
+    };
+    // Beside it a bundle has about 8 KiB.
+    to_json_of(&json, payload + MATERIAL)
 }
+
+/// The room for certificate, log entries and timestamps.
+const MATERIAL: usize = 8 << 10;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -74,7 +74,7 @@ fn the_parts_of_an_image_bundle_are_what_cosign_put_there() {
     let bundle = Bundle::from_json(&capture(BUNDLES[4])).unwrap();
     assert!(matches!(bundle.material(), VerificationMaterial::Certificate(der) if der[0] == 0x30));
     let Content::Envelope(envelope) = bundle.content() else { panic!("no envelope") };
-    let statement = Statement::parse(&envelope.payload).unwrap();
+    let statement = envelope.statement().unwrap();
     assert_eq!(statement.predicate_type(), SIGN_PREDICATE_TYPE);
     assert_eq!(statement.subjects()[0].name, None);
     assert!(statement.subjects()[0].digests["sha256"].starts_with("7c9a6aae"));

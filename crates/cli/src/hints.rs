@@ -99,6 +99,7 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
 
         SigningError::Unverifiable { .. } => say("unverifiable"),
         SigningError::Untrusted(_) => say("untrusted"),
+        rekor_client::Error::TooLarge { .. } => say("log-size"),
         SigningError::Log { source, .. }
             if matches!(**source, rekor_client::Error::Http { status: 404, .. }) =>
             say("rekor-v2"),

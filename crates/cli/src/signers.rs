@@ -99,7 +99,7 @@ pub(crate) async fn public_key(key: &str, context: &Context) -> Result<PublicKey
 /// What the flags add to a policy or leave out of it. Warns about each check that is left out.
 fn strictness(flags: &PolicyFlags, context: &Context) -> impl Fn(Policy) -> Policy + use<> {
     let (ignore_tlog, ignore_sct) = (flags.insecure_ignore_tlog, flags.insecure_ignore_sct);
-    let timestamps = flags.use_signed_timestamps;
+    let (timestamps, by_digest) = (flags.use_signed_timestamps, flags.log_digest_only);
     if ignore_tlog {
         let text = "log entries are not checked: the signature may never have been public";
         context.console.warning(text);
@@ -113,6 +113,7 @@ fn strictness(flags: &PolicyFlags, context: &Context) -> impl Fn(Policy) -> Poli
     move |policy| {
         let policy = formats.into_iter().fold(policy, Policy::formats);
         let policy = if timestamps { policy.use_signed_timestamps() } else { policy };
+        let policy = if by_digest { policy.accept_digest_entries() } else { policy };
         let policy = if ignore_tlog { verify::danger::ignore_tlog(policy) } else { policy };
         if ignore_sct { verify::danger::ignore_sct(policy) } else { policy }
     }

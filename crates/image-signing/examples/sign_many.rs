@@ -32,7 +32,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         match result {
             Ok(signed) => println!("{}", serde_json::to_string(&signed.report())?),
             Err(Error::NotAttached { signed, source }) => {
-                println!("keep this bundle and attach it later ({source}): {}", signed.bundle_json);
+                println!(
+                    "keep this bundle and attach it later ({source}): {}",
+                    signed.bundle_json()
+                );
             }
             Err(error) => return Err(error.into()),
         }

@@ -1,9 +1,10 @@
 //! What an attestation claims.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use bundle::{Limits, SIGN_PREDICATE_TYPE, Statement, Subject, predicate_type};
+use bundle::bytes::Bytes;
+use bundle::{Limits, PREDICATE_CAP, SIGN_PREDICATE_TYPE, Statement, Subject, predicate_type};
 use serde_json::json;
 
 use crate::error::Error;
@@ -15,8 +16,9 @@ pub struct Attestation(Claim);
 
 #[derive(Clone, Debug)]
 enum Claim {
-    /// The subjects are those that are attested.
-    Predicate { predicate_type: String, json: Arc<[u8]> },
+    /// The subjects are those that are attested. The latest statement holds the predicate, which may
+    /// be large, so that it is there once.
+    Predicate { predicate_type: String, latest: Arc<Mutex<Statement>> },
     /// The statement names its subjects.
     Statement(Arc<Statement>),
 }
@@ -30,21 +32,30 @@ impl Attestation {
     /// the type is that of image signatures.
     pub fn predicate(
         predicate_type: impl Into<String>,
-        json: impl Into<Arc<[u8]>>,
+        json: impl AsRef<[u8]>,
     ) -> Result<Self, Error> {
-        let attestation =
-            Self(Claim::Predicate { predicate_type: predicate_type.into(), json: json.into() });
-        refuse_signature(attestation.predicate_type())?;
+        let predicate_type = predicate_type.into();
+        refuse_signature(&predicate_type)?;
+        let (json, limits) = (json.as_ref(), Limits::large());
+        if json.len() > PREDICATE_CAP {
+            let (what, found) = (PREDICATE.to_owned(), json.len());
+            let reason = format!("it has {found} bytes, at most {PREDICATE_CAP} are attested");
+            return Err(Error::Statement { what, reason });
+        }
         // Any subject serves to check the predicate.
-        attestation.statement(vec![Subject::default()]).map(|_| attestation)
+        let subjects = vec![Subject::default()];
+        let statement = Statement::with_predicate(subjects, &predicate_type, json, &limits);
+        let latest = statement.map_err(|error| wrong(PREDICATE, &error))?;
+        Ok(Self(Claim::Predicate { predicate_type, latest: Arc::new(Mutex::new(latest)) }))
     }
 
     /// A text of any kind under cosign's type `custom`: the predicate has it as the string `Data`,
     /// beside `timestamp` (RFC 3339).
     pub fn custom(text: &str, timestamp: &str) -> Self {
-        let json = json!({ "Data": text, "Timestamp": timestamp }).to_string();
+        let predicate = json!({ "Data": text, "Timestamp": timestamp });
         let predicate_type = predicate_type::resolve("custom").unwrap_or_default().to_owned();
-        Self(Claim::Predicate { predicate_type, json: json.into_bytes().into() })
+        let latest = Statement::of_predicate(vec![Subject::default()], &predicate_type, &predicate);
+        Self(Claim::Predicate { predicate_type, latest: Arc::new(Mutex::new(latest)) })
     }
 
     /// A whole in-toto statement, signed byte for byte.
@@ -53,7 +64,9 @@ impl Attestation {
     /// [`Error::Statement`]: it is not one, has no subject, or has the type of image
     /// signatures.
     pub fn parse_statement(json: &[u8]) -> Result<Self, Error> {
-        let statement = Statement::parse(json).map_err(|error| wrong(STATEMENT, &error))?;
+        let json = Bytes::copy_from_slice(json);
+        let statement =
+            Statement::read(json, &Limits::large()).map_err(|error| wrong(STATEMENT, &error))?;
         refuse_signature(statement.predicate_type())?;
         Ok(Self(Claim::Statement(Arc::new(statement))))
     }
@@ -66,15 +79,27 @@ impl Attestation {
         }
     }
 
+    /// About how many bytes its statements have.
+    pub fn size(&self) -> usize {
+        match &self.0 {
+            Claim::Predicate { latest, .. } => {
+                latest.lock().unwrap_or_else(PoisonError::into_inner).bytes().len()
+            }
+            Claim::Statement(statement) => statement.bytes().len(),
+        }
+    }
+
     /// The statement that is signed when this is attested of `subjects`.
     ///
     /// # Errors
     /// [`Error::Statement`]: this is a whole statement, and one of `subjects` is not in it.
     pub fn statement(&self, subjects: Vec<Subject>) -> Result<Statement, Error> {
         match &self.0 {
-            Claim::Predicate { predicate_type, json } => {
-                Statement::with_predicate(subjects, predicate_type, json, &Limits::default())
-                    .map_err(|error| wrong("the predicate", &error))
+            Claim::Predicate { latest, .. } => {
+                let mut latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
+                let statement = latest.about(subjects).map_err(|error| wrong(PREDICATE, &error))?;
+                latest.clone_from(&statement);
+                Ok(statement)
             }
             Claim::Statement(statement) => {
                 let missing = subjects.iter().find(|subject| !is_about(statement, subject));
@@ -114,6 +139,7 @@ fn wrong(what: &str, error: &bundle::Error) -> Error {
     Error::Statement { what: what.to_owned(), reason: host::with_causes(error) }
 }
 
+const PREDICATE: &str = "the predicate";
 const STATEMENT: &str = "the statement";
 
 #[cfg(test)]

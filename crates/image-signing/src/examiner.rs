@@ -26,7 +26,7 @@ impl Examiner<'_> {
     /// In which order what is attached is read.
     pub(crate) fn search(&self) -> Search {
         match self.policy.purpose() {
-            Purpose::Attestation { predicate_type } => Search::prefer(predicate_type),
+            Purpose::Attestation { predicate_type } => Search::prefer(predicate_type).large(),
             _ => Search::default(),
         }
     }

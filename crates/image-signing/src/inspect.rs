@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bundle::{Bundle, Content, Envelope, LogEntry, Statement};
+use bundle::{Bundle, Content, Envelope, LogEntry};
 use keys::{Digest, HashAlgorithm, PublicKey};
 use oci_push::{FoundSignature, LegacyKind, Registry};
 use serde_json::Value;
@@ -352,7 +352,7 @@ fn content(signed: Signed<'_>) -> (ContentInspection, bool) {
     let name = |digest: &Digest| format!("{}:{}", digest.algorithm().name(), digest.to_hex());
     if let Some(envelope) = signed.envelope {
         let payload_type = envelope.payload_type.clone();
-        let Ok(statement) = Statement::parse(&envelope.payload) else {
+        let Ok(statement) = envelope.statement() else {
             return (ContentInspection::Envelope { payload_type, statement: None }, false);
         };
         let about = signed.artifact.is_some_and(|artifact| {

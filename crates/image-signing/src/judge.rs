@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bundle::{Bundle, Content, Envelope, SIGN_PREDICATE_TYPE, Statement};
+use bundle::{Bundle, Content, Envelope, Limits, SIGN_PREDICATE_TYPE};
 use futures_util::future::join_all;
 use host::Clock;
 use host::bytes::Bytes;
@@ -144,7 +144,7 @@ impl Judge {
     }
 
     fn bundle(&self, name: &str, bytes: &[u8], judged: &mut Judged) {
-        let bundle = match Bundle::from_json(bytes) {
+        let bundle = match Bundle::from_json_within(bytes, &Limits::large()) {
             Ok(bundle) => bundle,
             Err(error) => {
                 let reason = Reason::Unreadable(Box::new(error));
@@ -211,7 +211,7 @@ impl Judge {
 
     /// The predicate type of a statement that has another than the one looked for.
     fn other_purpose(&self, envelope: &Envelope) -> Option<String> {
-        let statement = Statement::parse(&envelope.payload).ok()?;
+        let statement = envelope.statement().ok()?;
         let predicate_type = statement.predicate_type();
         (predicate_type != self.purpose()).then(|| predicate_type.to_owned())
     }

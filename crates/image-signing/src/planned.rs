@@ -48,6 +48,12 @@ impl PlannedSession {
         }
     }
 
+    /// Logs the digests of attestations only: see [`Signer::log_digest_only`].
+    #[must_use]
+    pub fn log_digest_only(self, digest_only: bool) -> Self {
+        Self { signer: self.signer.log_digest_only(digest_only), ..self }
+    }
+
     /// The kind of key that signs.
     pub fn algorithm(&self) -> KeyAlgorithm {
         self.algorithm

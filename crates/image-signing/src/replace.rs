@@ -49,7 +49,7 @@ impl Replacing {
         let found = match self.formats {
             Formats::Legacy => self.registry.find_legacy(resolved).await.map_err(failed)?,
             _ => {
-                let search = Search::prefer(&self.predicate_type);
+                let search = Search::prefer(&self.predicate_type).large();
                 let mut found = self.registry.find_with(resolved, &search).await.map_err(failed)?;
                 let more = self.registry.find_more(resolved, &found).await;
                 found.bundles.extend(more.bundles);

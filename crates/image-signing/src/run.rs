@@ -190,7 +190,11 @@ impl<'a> Run<'a> {
             return Ok(None);
         }
         let session = session?;
-        session.prepare().await?;
+        let size = match &how.claim {
+            Some(Claim::Attestation(attestation)) => attestation.size(),
+            _ => 0,
+        };
+        session.prepare_for(size).await?;
         let mut signer = with_claim::<E>(&signer, how, &session, env).await?;
         if how.replace {
             signer = signer.replace_older(&session).await?;

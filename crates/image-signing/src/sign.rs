@@ -251,13 +251,15 @@ impl ImageSigner {
     pub async fn attach_signature(&self, mut signed: SignedImage) -> Result<SignedImage, Error> {
         (self.listener)(&Event::Attaching(&signed));
         let _turn = self.attaching.acquire().await;
-        let (image, bundle) = (signed.target.resolved(), signed.bundle_json.as_bytes());
+        let image = signed.target.resolved();
         let attached = match &signed.layer {
             Some(Layer { kind, payload, annotations }) => {
                 let older = &signed.older;
                 self.registry.replace_legacy(image, *kind, payload, annotations, older).await
             }
-            None => self.registry.attach(image, bundle, &BTreeMap::new()).await,
+            None => {
+                self.registry.attach_shared(image, signed.bundle.clone(), &BTreeMap::new()).await
+            }
         };
         match attached {
             Ok(attached) => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bundle::bytes::Bytes;
 use oci_push::{Attached, Digest};
 use serde::Serialize;
 use signer::Signed;
@@ -18,8 +19,8 @@ pub struct SignedImage {
     pub target: Target,
     /// The signature, its signer and its log entries.
     pub signed: Signed,
-    /// The bundle as it is stored: JSON of one line.
-    pub bundle_json: String,
+    /// The bundle as it is stored. It may be large, and is shared.
+    pub(crate) bundle: Bytes,
     /// Where the bundle was stored; `None` until it is attached.
     pub attached: Option<Attached>,
     /// What is stored instead of the bundle, in an earlier format.
@@ -30,12 +31,17 @@ pub struct SignedImage {
 
 impl SignedImage {
     pub(crate) fn new(target: Target, signed: Signed) -> Self {
-        let bundle_json = signed.bundle.to_json();
-        Self { target, signed, bundle_json, attached: None, layer: None, older: BTreeSet::new() }
+        let bundle = signed.bundle.to_json().into();
+        Self { target, signed, bundle, attached: None, layer: None, older: BTreeSet::new() }
     }
 
     pub(crate) fn in_earlier_format(self, layer: Layer) -> Self {
         Self { layer: Some(layer), ..self }
+    }
+
+    /// The bundle as it is stored: JSON of one line.
+    pub fn bundle_json(&self) -> &str {
+        std::str::from_utf8(&self.bundle).unwrap_or_default()
     }
 
     /// What was signed in cosign's earlier format: a simple-signing document.
@@ -45,7 +51,7 @@ impl SignedImage {
 
     /// What `ambisign sign --output json` prints.
     pub fn report(&self) -> SigningReport {
-        let bundle = keys::Digest::sha256(self.bundle_json.as_bytes()).to_hex();
+        let bundle = keys::Digest::sha256(&self.bundle).to_hex();
         SigningReport {
             image: self.target.name().to_owned(),
             digest: self.target.resolved().digest().to_string(),

@@ -59,15 +59,16 @@ impl Unattached {
     /// file of the current directory.
     pub fn keep(&self, signed: &SignedImage) -> Kept {
         forget(&self.signatures, signed);
-        let is_there = |path: &&PathBuf| {
-            path.is_file() && fs::read_to_string(path).is_ok_and(|it| it == signed.bundle_json)
-        };
+        let is_there =
+            |path: &&PathBuf| path.is_file() && fs::read(path).is_ok_and(|it| it == signed.bundle);
         let file = match self.bundle.as_ref().filter(is_there) {
             Some(path) => Ok(path.clone()),
             None => signed.keep(Path::new("")),
         };
         let command = file.as_ref().ok().and_then(|file| signed.attach_command(file));
-        Kept { file, command, bundle_json: signed.bundle_json.clone() }
+        // Shown only where there is no file.
+        let shown = file.is_err().then(|| signed.bundle_json().to_owned());
+        Kept { file, command, bundle_json: shown.unwrap_or_default() }
     }
 }
 
@@ -98,7 +99,7 @@ impl fmt::Debug for Unattached {
 }
 
 fn forget(signatures: &Mutex<Vec<SignedImage>>, signed: &SignedImage) {
-    lock(signatures).retain(|other| other.bundle_json != signed.bundle_json);
+    lock(signatures).retain(|other| other.bundle != signed.bundle);
 }
 
 fn lock(signatures: &Mutex<Vec<SignedImage>>) -> MutexGuard<'_, Vec<SignedImage>> {
@@ -113,7 +114,7 @@ impl SignedImage {
     /// As [`write_atomically`].
     pub fn keep(&self, directory: &Path) -> io::Result<PathBuf> {
         let path = directory.join(self.file_name());
-        write_atomically(&path, self.bundle_json.as_bytes())?;
+        write_atomically(&path, &self.bundle)?;
         Ok(path)
     }
 
@@ -131,7 +132,7 @@ impl SignedImage {
         let image = repository.rsplit('/').next().unwrap_or("image");
         let short = |hex: &str, length| hex.chars().take(length).collect::<String>();
         let digest = short(digest.rsplit(':').next().unwrap_or_default(), 12);
-        let bundle = short(&keys::Digest::sha256(self.bundle_json.as_bytes()).to_hex(), 8);
+        let bundle = short(&keys::Digest::sha256(&self.bundle).to_hex(), 8);
         format!("{image}-{digest}-{bundle}.sigstore.json")
     }
 }

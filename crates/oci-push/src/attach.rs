@@ -1,11 +1,13 @@
 //! Attaching a bundle to an image, so that it is found from the image.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::BufReader;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use base64::read::DecoderReader;
 use bytes::Bytes;
 use futures_util::future::{join, try_join};
 use http::header::CONTENT_TYPE;
@@ -80,22 +82,21 @@ impl Client {
     pub(crate) async fn attach(
         &self,
         subject: &Resolved,
-        bundle_json: &[u8],
+        bundle_json: Bytes,
         annotations: &BTreeMap<String, String>,
     ) -> Result<Attached, Error> {
         let repository = self.signatures_of(subject.repository());
-        let (media_type, mut all_annotations) = describe(bundle_json)?;
+        let (media_type, mut all_annotations) = describe(&bundle_json)?;
         let created = whole_seconds(self.host.clock.now());
         all_annotations.insert(CREATED_ANNOTATION.to_owned(), created);
         all_annotations.extend(annotations.clone());
         let layer = Descriptor {
             media_type,
             size: bundle_json.len() as u64,
-            digest: Digest::sha256(bundle_json),
+            digest: Digest::sha256(&bundle_json),
         };
 
-        let store_bundle =
-            self.put_blob(repository, &layer.digest, Bytes::copy_from_slice(bundle_json));
+        let store_bundle = self.put_blob(repository, &layer.digest, bundle_json);
         try_join(store_bundle, self.put_empty_blob(repository)).await?;
 
         let invalid = |error: serde_json::Error| Error::Invalid {
@@ -354,7 +355,7 @@ pub(crate) struct Stored<'a> {
 fn describe(bundle: &[u8]) -> Result<(String, BTreeMap<String, String>), Error> {
     let invalid =
         |reason: String| Error::Invalid { what: "the bundle to attach".to_owned(), reason };
-    let bundle: WireBundle = serde_json::from_slice(bundle)
+    let bundle: WireBundle<'_> = serde_json::from_slice(bundle)
         .map_err(|error| invalid(not_json("the JSON of a Sigstore bundle", &error)))?;
     if !bundle.media_type.starts_with(BUNDLE_MEDIA_TYPE_PREFIX) {
         return Err(invalid(format!("its media type is {:?}", bundle.media_type)));
@@ -365,9 +366,12 @@ fn describe(bundle: &[u8]) -> Result<(String, BTreeMap<String, String>), Error> 
     };
     let mut annotations =
         BTreeMap::from([("dev.sigstore.bundle.content".to_owned(), content.to_owned())]);
-    let payload = bundle.dsse_envelope.and_then(|envelope| STANDARD.decode(envelope.payload).ok());
-    let statement =
-        payload.and_then(|payload| serde_json::from_slice::<WireStatement>(&payload).ok());
+    // Decoded in pieces: a payload may be large.
+    let read = |envelope: WireEnvelope<'_>| {
+        let payload = DecoderReader::new(envelope.payload.as_bytes(), &STANDARD);
+        serde_json::from_reader::<_, WireStatement>(BufReader::with_capacity(PIECE, payload)).ok()
+    };
+    let statement = bundle.dsse_envelope.and_then(read);
     if let Some(predicate_type) = statement.and_then(|statement| statement.predicate_type) {
         annotations.insert(PREDICATE_TYPE_ANNOTATION.to_owned(), predicate_type);
     }
@@ -384,14 +388,16 @@ fn whole_seconds(time: SystemTime) -> String {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct WireBundle {
+struct WireBundle<'a> {
     media_type: String,
-    dsse_envelope: Option<WireEnvelope>,
+    #[serde(borrow)]
+    dsse_envelope: Option<WireEnvelope<'a>>,
 }
 
 #[derive(Deserialize)]
-struct WireEnvelope {
-    payload: String,
+struct WireEnvelope<'a> {
+    #[serde(borrow)]
+    payload: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
@@ -401,12 +407,16 @@ struct WireStatement {
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// What is decoded at once, in bytes.
+const PIECE: usize = 64 << 10;
 const LONGEST_PAUSE: Duration = Duration::from_millis(800);
 const MOST_LOOKS: u32 = 3;
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+
     use super::*;
 
     #[test]

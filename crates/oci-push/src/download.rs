@@ -60,10 +60,20 @@ impl Downloads {
         counted
     }
 
+    /// How many bytes all together may have.
+    pub(crate) fn most_bytes(&self) -> u64 {
+        self.most_bytes
+    }
+
     /// Whether something was not fetched because there was too much.
     pub(crate) fn exceeded(&self) -> bool {
         self.exceeded.load(Ordering::Relaxed)
     }
+}
+
+/// How long the transfer of `size` bytes may take on a slow line, in addition to the rest.
+pub(crate) fn transfer_time(size: u64) -> Duration {
+    Duration::from_secs(size / SLOWEST)
 }
 
 fn take(left: &AtomicU64, size: u64) -> bool {
@@ -115,8 +125,8 @@ impl Client {
         let what = || format!("the blob {digest} in {repository}");
         let invalid = |reason: String| Error::Invalid { what: what(), reason };
         let policy = CallPolicy::new()
-            .with_attempt(Duration::from_secs(60))
-            .with_total(Duration::from_secs(120))
+            .with_attempt(Duration::from_secs(60) + transfer_time(size))
+            .with_total(Duration::from_secs(120) + transfer_time(size))
             // A refusal has a body too, larger than a small blob.
             .with_body_cap(usize::try_from(size).unwrap_or(usize::MAX).max(REFUSAL_CAP));
         let call = Call::new(Method::GET, repository, Access::Pull, format!("blobs/{digest}"));
@@ -137,3 +147,5 @@ impl Client {
 }
 
 const REFUSAL_CAP: usize = 64 << 10;
+/// In bytes a second.
+const SLOWEST: u64 = 256 << 10;

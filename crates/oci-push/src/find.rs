@@ -34,13 +34,21 @@ struct Scope<'a> {
     repository: &'a Repository,
     subject: &'a Resolved,
     downloads: &'a Downloads,
+    /// The largest bundle, in bytes.
+    bundle_cap: u64,
     /// How many candidates could not be fetched.
     failures: AtomicU32,
 }
 
 impl<'a> Scope<'a> {
-    fn new(repository: &'a Repository, subject: &'a Resolved, downloads: &'a Downloads) -> Self {
-        Self { repository, subject, downloads, failures: AtomicU32::new(0) }
+    fn new(
+        repository: &'a Repository,
+        subject: &'a Resolved,
+        downloads: &'a Downloads,
+        large: bool,
+    ) -> Self {
+        let bundle_cap = if large { LARGE_BUNDLE_CAP } else { BUNDLE_CAP };
+        Self { repository, subject, downloads, bundle_cap, failures: AtomicU32::new(0) }
     }
 
     /// Says in `found` that not everything was read, if so.
@@ -48,7 +56,10 @@ impl<'a> Scope<'a> {
         if self.downloads.exceeded() {
             found.unreachable.push(not_read(
                 format!("more signatures in {}", self.repository),
-                format!("not read: the limits are {MOST_SIGNATURES} and {TOTAL_CAP} bytes"),
+                format!(
+                    "not read: the limits are {MOST_SIGNATURES} and {} bytes",
+                    self.downloads.most_bytes()
+                ),
             ));
         }
     }
@@ -59,9 +70,10 @@ impl Client {
     /// both have no bundle.
     pub(crate) async fn find(&self, subject: &Resolved, search: &Search) -> Result<Found, Error> {
         let repository = self.signatures_of(subject.repository());
-        let downloads = Downloads::new(TOTAL_CAP, MOST_SIGNATURES);
-        let scope = Scope::new(repository, subject, &downloads);
+        let downloads = Downloads::new(total_cap(search.large), MOST_SIGNATURES);
+        let scope = Scope::new(repository, subject, &downloads, search.large);
         let mut found = Found::default();
+        found.looked.large = search.large;
         let now = self.host.clock.now();
         let mut list = Shortlist::new(&search.predicate_type, now, MOST_REFERRERS);
         // A registry that got the API later may not know what was listed under the tag.
@@ -111,8 +123,9 @@ impl Client {
             return found;
         }
         let repository = self.signatures_of(subject.repository());
-        let downloads = Downloads::new(TOTAL_CAP, MOST_SIGNATURES);
-        let scope = Scope::new(repository, subject, &downloads);
+        let large = first.looked.large;
+        let downloads = Downloads::new(total_cap(large), MOST_SIGNATURES);
+        let scope = Scope::new(repository, subject, &downloads, large);
         self.own_tagged(&scope, &mut found).await;
         scope.note_limits(&mut found);
         found
@@ -166,7 +179,7 @@ impl Client {
     pub(crate) async fn find_legacy(&self, subject: &Resolved) -> Result<Found, Error> {
         let repository = self.signatures_of(subject.repository());
         let downloads = Downloads::new(TOTAL_CAP, MOST_SIGNATURES);
-        let scope = Scope::new(repository, subject, &downloads);
+        let scope = Scope::new(repository, subject, &downloads, false);
         let mut found = self.legacy_tags(&scope).await;
         scope.note_limits(&mut found);
         found.or_error()
@@ -252,7 +265,8 @@ impl Client {
             if !scope.downloads.count_signature() {
                 break;
             }
-            let bytes = self.layer(scope.repository, layer, BUNDLE_CAP, scope.downloads).await;
+            let bytes =
+                self.layer(scope.repository, layer, scope.bundle_cap, scope.downloads).await;
             match bytes.and_then(|bytes| Ok((layer.digest()?, bytes))) {
                 Ok((own, bytes)) => found.bundles.push(FoundSignature {
                     manifest: digest.clone(),
@@ -359,6 +373,11 @@ impl Client {
     }
 }
 
+/// How many bytes one search fetches.
+fn total_cap(large: bool) -> u64 {
+    if large { LARGE_TOTAL_CAP } else { TOTAL_CAP }
+}
+
 /// Says that referrers were not read.
 fn note_skipped(repository: &Repository, skipped: usize, left_out: usize, found: &mut Found) {
     if skipped > 0 {
@@ -400,6 +419,9 @@ fn kind_of(layer: &Layer) -> Option<LegacyKind> {
 /// How many requests run at the same time.
 const AT_ONCE: usize = 8;
 const BUNDLE_CAP: u64 = 32 << 20;
+/// A predicate of 128 MiB in base64, and 1 MiB.
+const LARGE_BUNDLE_CAP: u64 = (172 << 20) + (1 << 20);
+const LARGE_TOTAL_CAP: u64 = 512 << 20;
 /// cosign's own limit for its earlier formats.
 const LEGACY_CAP: u64 = 128 << 20;
 /// After so many candidates that could not be fetched the others are not asked for.

@@ -16,12 +16,21 @@ pub struct Search {
     /// The predicate type that is read first where there are more referrers than can be read.
     /// Bundles of other predicate types are found as well.
     pub predicate_type: String,
+    /// Attestations are read that are large: see [`Search::large`].
+    pub(crate) large: bool,
 }
 
 impl Search {
     /// Reads bundles first whose annotations name `predicate_type`.
     pub fn prefer(predicate_type: impl Into<String>) -> Self {
-        Self { predicate_type: predicate_type.into() }
+        Self { predicate_type: predicate_type.into(), large: false }
+    }
+
+    /// Reads bundles of up to 172 MiB, which is what an attestation of 128 MiB has, and 512 MiB for
+    /// all of an image, instead of 32 and 128.
+    #[must_use]
+    pub fn large(self) -> Self {
+        Self { large: true, ..self }
     }
 }
 
@@ -52,6 +61,8 @@ pub struct Found {
 /// Where a search has looked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Looked {
+    /// Large bundles are read, too.
+    pub(crate) large: bool,
     /// The registry has the referrers API.
     pub(crate) api: bool,
     /// The own tags of signatures were read.

@@ -142,6 +142,20 @@ impl Registry {
         bundle_json: &[u8],
         annotations: &BTreeMap<String, String>,
     ) -> Result<Attached, Error> {
+        let bundle_json = Bytes::copy_from_slice(bundle_json);
+        self.attach_shared(subject, bundle_json, annotations).await
+    }
+
+    /// As [`Registry::attach`], without a copy of a bundle that may be large.
+    ///
+    /// # Errors
+    /// As [`Registry::attach`].
+    pub async fn attach_shared(
+        &self,
+        subject: &Resolved,
+        bundle_json: Bytes,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<Attached, Error> {
         self.client.attach(subject, bundle_json, annotations).await
     }
 

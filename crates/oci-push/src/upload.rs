@@ -11,6 +11,7 @@ use url::Url;
 use crate::answer::Answer;
 use crate::client::{Call, Client};
 use crate::digest::Digest;
+use crate::download::transfer_time;
 use crate::error::{Access, Error};
 use crate::locks::jittered;
 use crate::repository::Repository;
@@ -74,10 +75,7 @@ impl Client {
     ) -> Result<(), Error> {
         let now = self.host.clock.now();
         if let Some(opened) = self.habits.with(repository, |habit| habit.take_upload(now)) {
-            match self
-                .finish_upload(repository, opened, digest, |call| call.body(bytes.clone()))
-                .await
-            {
+            match self.finish_upload(repository, opened, digest, |call| whole(call, &bytes)).await {
                 Ok(()) => return Ok(()),
                 // It may have ended in the meantime: another one shows what is wrong.
                 Err(Interrupted::For(_, error) | Interrupted::ForGood(error)) => {
@@ -101,7 +99,7 @@ impl Client {
                 None => self.open_upload(repository).await?,
             };
             let (failure, pause) = match self
-                .finish_upload(repository, session, digest, |call| call.body(bytes.clone()))
+                .finish_upload(repository, session, digest, |call| whole(call, &bytes))
                 .await
             {
                 Ok(()) => return Ok(()),
@@ -171,12 +169,7 @@ impl Client {
         let call = Call::to(Method::PUT, repository, Access::Push, session)
             .header(CONTENT_TYPE, "application/octet-stream")
             // A session that took part of the bytes cannot take all of them once more.
-            .policy(
-                CallPolicy::new()
-                    .with_attempt(LONGEST_UPLOAD)
-                    .with_total(LONGEST_UPLOAD)
-                    .with_idempotent(false),
-            );
+            .policy(sent_once(0));
         let answer = match self.call(&with_content(call)).await {
             Ok(answer) => answer,
             Err(error @ Error::Transport { .. }) => {
@@ -203,6 +196,16 @@ fn not_opened(answer: Answer, repository: &Repository) -> Error {
     answer.into_error(repository, Access::Push, || {
         format!("the upload endpoint of the repository {repository}")
     })
+}
+
+/// Puts all of the content into the request.
+fn whole<'a>(call: Call<'a>, bytes: &Bytes) -> Call<'a> {
+    call.body(bytes.clone()).policy(sent_once(bytes.len() as u64))
+}
+
+fn sent_once(size: u64) -> CallPolicy {
+    let limit = LONGEST_UPLOAD + transfer_time(size);
+    CallPolicy::new().with_attempt(limit).with_total(limit).with_idempotent(false)
 }
 
 /// What a registry made of a request that opens an upload and holds the content.

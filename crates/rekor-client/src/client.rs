@@ -175,33 +175,45 @@ impl Rekor {
         path: &[&str],
         body: Vec<u8>,
     ) -> Result<Response<Bytes>, Error> {
+        let upload = Duration::from_secs((body.len() / SLOWEST) as u64);
         let policy = CallPolicy::new()
             // A log of version 2 answers at its next checkpoint, ten seconds by default, and gives
             // up by itself after twenty.
-            .with_attempt(Duration::from_secs(60))
-            .with_total(Duration::from_secs(120))
+            .with_attempt(Duration::from_secs(60) + upload)
+            .with_total(Duration::from_secs(120) + upload)
             .with_body_cap(ANSWER_CAP)
             // An entry is never logged twice: its copy is answered with 409.
             .with_idempotent(true);
-        let unusable = |reason: String| {
-            Error::Transport(TransportError::Unusable { url: self.site().to_string(), reason })
-        };
-        let mut url = self.url.clone();
-        url.path_segments_mut()
-            .map_err(|()| unusable("it is not a base URL".into()))?
-            .pop_if_empty()
-            .extend(path);
+        let url = self.at(path)?;
         let mut request = Request::builder().method(method).uri(url.as_str());
         request = request.header(ACCEPT, "application/json");
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let request =
-            request.body(Bytes::from(body)).map_err(|error| unusable(error.to_string()))?;
+            request.body(Bytes::from(body)).map_err(|error| self.unusable(error.to_string()))?;
         self.http.send(request, &policy).await.map_err(Error::Transport)
     }
 
-    fn site(&self) -> LogUrl {
+    /// The URL of `path` below the log's own.
+    pub(crate) fn at(&self, path: &[&str]) -> Result<Url, Error> {
+        let mut url = self.url.clone();
+        url.path_segments_mut()
+            .map_err(|()| self.unusable("it is not a base URL".into()))?
+            .pop_if_empty()
+            .extend(path);
+        Ok(url)
+    }
+
+    pub(crate) fn http(&self) -> &dyn Transport {
+        &*self.http
+    }
+
+    fn unusable(&self, reason: String) -> Error {
+        Error::Transport(TransportError::Unusable { url: self.site().to_string(), reason })
+    }
+
+    pub(crate) fn site(&self) -> LogUrl {
         LogUrl::new(&self.url)
     }
 }
@@ -217,6 +229,9 @@ impl fmt::Debug for Rekor {
 
 /// The largest answer read. A log of version 2 holds at most 64 KiB in an entry.
 const ANSWER_CAP: usize = 4 << 20;
+
+/// How slow an upload may be that is waited for, in bytes a second.
+const SLOWEST: usize = 256 << 10;
 
 /// How many entries of one digest are looked at: whoever signs a file adds one.
 const MOST_IDS: usize = 100;

@@ -1,5 +1,5 @@
 use bundle::Envelope;
-use keys::{Digest, PublicKey, Scheme};
+use keys::{Digest, HashAlgorithm, Hasher, PublicKey, Scheme};
 use x509::Certificate;
 
 use crate::error::Error;
@@ -69,7 +69,7 @@ impl Entry<'_> {
                          from the whole envelope only"
                     )),
                     // Version 1 verifies every envelope with SHA-256, whatever the key.
-                    (ApiVersion::V1, Some(hash)) if hash != keys::HashAlgorithm::Sha256 => {
+                    (ApiVersion::V1, Some(hash)) if hash != HashAlgorithm::Sha256 => {
                         refuse(format!(
                             "a log of version 1 verifies envelopes with sha256, and {scheme} is \
                              over {hash}; a log of version 2 takes it"
@@ -80,6 +80,15 @@ impl Entry<'_> {
             }
         }
     }
+}
+
+/// The digest of the pre-authentication encoding of `envelope`, which is not built for it: a payload
+/// may be large.
+pub fn encoding_digest(envelope: &Envelope, hash: HashAlgorithm) -> Digest {
+    let mut hasher = Hasher::new(hash);
+    hasher.update(envelope.pae_head().as_bytes());
+    hasher.update(&envelope.payload);
+    hasher.finish()
 }
 
 impl Verifier<'_> {

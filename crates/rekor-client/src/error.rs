@@ -43,6 +43,18 @@ pub enum Error {
         /// What the entry has.
         found: String,
     },
+    /// The log does not take requests of the size that the entry would have.
+    #[error("the log at {url} takes no entry of {size} bytes: {answer}; it takes {takes} bytes")]
+    TooLarge {
+        /// The log.
+        url: String,
+        /// The size of the request, in bytes.
+        size: usize,
+        /// A size that it takes, at least half of its limit.
+        takes: usize,
+        /// How it refuses.
+        answer: String,
+    },
     /// The log did not answer.
     #[error("the request to the log failed")]
     Transport(#[source] TransportError),

@@ -7,12 +7,13 @@ mod answer;
 mod client;
 mod entry;
 mod error;
+mod size;
 mod v1;
 mod v2;
 mod version;
 
 pub use crate::client::Rekor;
-pub use crate::entry::{Entry, Verifier};
+pub use crate::entry::{Entry, Verifier, encoding_digest};
 pub use crate::error::Error;
 pub use crate::version::ApiVersion;
 pub use {bundle, host, keys, x509};

@@ -15,13 +15,31 @@ use crate::answer::{LogUrl, base64, entry_id, from_base64, from_hex};
 use crate::entry::{Entry, Verifier};
 use crate::error::Error;
 
-/// The proposed entry.
+/// The proposed entry. An envelope is written into it once: it may be large.
 pub(crate) fn request(entry: &Entry<'_>) -> Vec<u8> {
-    proposed(entry).to_string().into_bytes()
+    let Entry::Envelope { envelope, verifier, .. } = *entry else {
+        return proposed(entry).to_string().into_bytes();
+    };
+    let text = envelope.payload.len().div_ceil(3).saturating_mul(4);
+    let mut request = Vec::with_capacity(text.saturating_add(REST));
+    request.extend_from_slice(
+        br#"{"apiVersion":"0.0.1","kind":"dsse","spec":{"proposedContent":{"envelope":""#,
+    );
+    envelope.write_quoted(&mut request);
+    request.extend_from_slice(br#"","verifiers":[""#);
+    request.extend_from_slice(pem(verifier).as_bytes());
+    request.extend_from_slice(br#""]}}}"#);
+    request
+}
+
+/// What a request has beside the payload, at most, in bytes.
+pub(crate) const REST: usize = 16 << 10;
+
+fn pem(verifier: Verifier<'_>) -> String {
+    base64(verifier.to_pem().as_bytes())
 }
 
 fn proposed(entry: &Entry<'_>) -> Value {
-    let pem = |verifier: Verifier<'_>| base64(verifier.to_pem().as_bytes());
     match *entry {
         Entry::Hashed { digest, signature, verifier, .. } => json!({
             "apiVersion": "0.0.1",

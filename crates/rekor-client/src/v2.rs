@@ -6,7 +6,7 @@ use keys::Digest;
 use serde_json::json;
 
 use crate::answer::{LogUrl, base64};
-use crate::entry::{Entry, Verifier};
+use crate::entry::{Entry, Verifier, encoding_digest};
 use crate::error::Error;
 
 /// The request; one field too many and the log refuses it.
@@ -99,7 +99,7 @@ impl<'a> Statement<'a> {
                     return Err(Error::Unloggable { reason });
                 };
                 Ok(Self {
-                    digest: Digest::of(hash, &envelope.pae()),
+                    digest: encoding_digest(envelope, hash),
                     signature: &signature.sig,
                     verifier,
                     key_details: scheme.key_details(),

@@ -76,6 +76,8 @@ faults! {
         "Google's tokens lack the address of the account.",
     LogAnswerLost "log-answer-lost"
         "The first answer of each Rekor about a new entry is lost on the way: the entry is there.",
+    LogSizeLimit "log-size-limit"
+        "Rekor version 1 refuses requests of more than 4 MiB, as a load balancer does: 413.",
     LoginDenied "login-denied"
         "Every login is denied.",
     LoginForged "login-forged"

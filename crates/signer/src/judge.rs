@@ -80,6 +80,9 @@ pub(crate) fn policy_of(purpose: Purpose, ours: AcceptedSigner, signer: &Signer)
     if signer.services.logs.is_empty() {
         policy = danger::ignore_tlog(policy);
     }
+    if signer.digest_only {
+        policy = policy.accept_digest_entries();
+    }
     if signer.root.ctlogs().is_empty() {
         policy = danger::ignore_sct(policy);
     }

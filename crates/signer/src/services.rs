@@ -92,6 +92,8 @@ pub struct Signer {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) audience: Audience,
     patience: Patience,
+    /// Logs of version 1 get the digest of an envelope, not the envelope.
+    pub(crate) digest_only: bool,
     authority: Arc<OnceCell<Authority>>,
     /// Which of the logs the trusted root knows, in their order.
     pub(crate) known_logs: Arc<OnceCell<Vec<bool>>>,
@@ -125,6 +127,7 @@ impl Signer {
             clock,
             audience,
             patience,
+            digest_only: false,
             authority,
             known_logs,
             listener,
@@ -136,6 +139,15 @@ impl Signer {
     #[must_use]
     pub fn with_patience(self, patience: Patience) -> Self {
         Self { patience, ..self }
+    }
+
+    /// Logs attestations by their digests in logs of version 1 as well, as those of version 2 do:
+    /// nothing of the statement leaves for the log, whatever its size. Verifiers need
+    /// [`verify::Policy::accept_digest_entries`] for such an attestation, and many have nothing like
+    /// that. Image signatures are logged whole.
+    #[must_use]
+    pub fn log_digest_only(self, digest_only: bool) -> Self {
+        Self { digest_only, ..self }
     }
 
     /// Asks for tokens for `audience` instead of `sigstore`.

@@ -6,13 +6,13 @@ use std::time::SystemTime;
 
 use async_lock::Mutex;
 use bundle::{
-    Bundle, Content, Envelope, EnvelopeSignature, INTOTO_PAYLOAD_TYPE, MessageDigest, Statement,
-    pae,
+    Bundle, Content, Envelope, EnvelopeSignature, INTOTO_PAYLOAD_TYPE, MessageDigest,
+    SIGN_PREDICATE_TYPE, Statement,
 };
 use futures_util::future::try_join_all;
 use id_token::TokenSource;
 use keys::{Digest, HashAlgorithm, KeyAlgorithm, KeyPair, Payload, PublicKey, Scheme, Sign as _};
-use rekor_client::{ApiVersion, Entry};
+use rekor_client::{ApiVersion, Entry, Rekor, encoding_digest};
 use tsa_client::{Timestamp, Tsa};
 use verify::{Policy, Purpose};
 use x509::Certificate;
@@ -133,6 +133,17 @@ impl Session {
         self.credential().await.map(drop)
     }
 
+    /// As [`prepare`](Self::prepare), for an attestation of `size` bytes: before a certificate is
+    /// asked for, it makes sure that the logs take such an entry. A log is asked only where the entry
+    /// would be large; nothing is logged.
+    ///
+    /// # Errors
+    /// [`Error::Log`] with [`rekor_client::Error::TooLarge`]; as of [`prepare`](Self::prepare).
+    pub async fn prepare_for(&self, size: usize) -> Result<(), Error> {
+        self.check_log_size(size).await?;
+        self.prepare().await
+    }
+
     /// The certificate that signs next, got now if need be; `None` of a key of one's own.
     ///
     /// # Errors
@@ -217,7 +228,16 @@ impl Session {
             judge::before_logging(&bundle, artifact, credential.verifier(), &self.signer)?;
         }
         let verifier = credential.verifier();
+        let encoded = match &content {
+            Content::Envelope(envelope) if self.logs_digest(work) => {
+                scheme.hash().map(|hash| encoding_digest(envelope, hash))
+            }
+            _ => None,
+        };
         let entry = match (&content, work) {
+            (Content::Envelope(_), _) if let Some(digest) = &encoded => {
+                Entry::Hashed { digest, signature: &signature, scheme, verifier }
+            }
             (Content::Envelope(envelope), _) => Entry::Envelope { envelope, scheme, verifier },
             (Content::Message { signature, .. }, _) => {
                 Entry::Hashed { digest: artifact, signature, scheme, verifier }
@@ -239,9 +259,37 @@ impl Session {
     fn scheme(&self, work: &Work<'_>, key: &KeyPair) -> Scheme {
         let mut logs = self.signer.services.logs.iter();
         match work {
+            Work::Statement { .. } if self.logs_digest(work) => {
+                key.public_key().algorithm().file_scheme()
+            }
             Work::Statement { .. } if logs.all(|log| log.version == ApiVersion::V1) => key.scheme(),
             Work::Statement { .. } | Work::File(_) => key.public_key().algorithm().file_scheme(),
         }
+    }
+
+    /// Whether the logs get the digest of what is signed only, whatever their version.
+    fn logs_digest(&self, work: &Work<'_>) -> bool {
+        let is_attestation = |it: &Statement| it.predicate_type() != SIGN_PREDICATE_TYPE;
+        self.signer.digest_only
+            && matches!(work, Work::Statement { statement, .. } if is_attestation(statement))
+    }
+
+    /// Makes sure that the logs take an entry of an attestation of `size` bytes.
+    async fn check_log_size(&self, size: usize) -> Result<(), Error> {
+        if self.signer.digest_only {
+            return Ok(());
+        }
+        // In base64, beside the certificate.
+        let size = size.div_ceil(3).saturating_mul(4).saturating_add(ENTRY);
+        for log in &self.signer.services.logs {
+            let rekor = Rekor::new(log.url.clone(), log.version, Arc::clone(&self.signer.http));
+            rekor.check_size(size).await.map_err(|source| Error::Log {
+                url: log.url.to_string(),
+                logged: Vec::new(),
+                source: Box::new(source),
+            })?;
+        }
+        Ok(())
     }
 
     /// The credential in use, or a new one when there is none or it nears its end.
@@ -316,14 +364,18 @@ impl Work<'_> {
                 Ok((Content::Message { digest, signature: signature.clone() }, signature))
             }
             Self::Statement { statement, .. } => {
-                let payload = statement.to_json();
-                let encoding = pae(INTOTO_PAYLOAD_TYPE, &payload);
-                let sig = key.sign_by(scheme, Payload::Message(&encoding)).map_err(Error::craft)?;
-                let envelope = Envelope {
-                    payload,
+                let mut envelope = Envelope {
+                    payload: statement.bytes().clone(),
                     payload_type: INTOTO_PAYLOAD_TYPE.to_owned(),
-                    signatures: vec![EnvelopeSignature { sig: sig.clone(), keyid: None }],
+                    signatures: Vec::new(),
                 };
+                let hash = scheme.hash().filter(|_| !key.public_key().algorithm().needs_message());
+                let sig = match hash.map(|hash| encoding_digest(&envelope, hash)) {
+                    Some(digest) => key.sign_by(scheme, Payload::Digest(&digest)),
+                    None => key.sign_by(scheme, Payload::Message(&envelope.pae())),
+                };
+                let sig = sig.map_err(Error::craft)?;
+                envelope.signatures.push(EnvelopeSignature { sig: sig.clone(), keyid: None });
                 Ok((Content::Envelope(envelope), sig))
             }
         }
@@ -347,5 +399,7 @@ fn is_logged_already(error: &Error) -> bool {
     matches!(error, Error::Log { source, .. } if matches!(**source, rekor_client::Error::Duplicate { .. }))
 }
 
+/// What an entry has beside the statement, in bytes.
+const ENTRY: usize = 4 << 10;
 /// How often a certificate is renewed for one signature.
 const MOST_RENEWALS: u32 = 8;

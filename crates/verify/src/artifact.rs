@@ -1,4 +1,4 @@
-use bundle::{Bundle, Content, Statement, VerificationMaterial};
+use bundle::{Bundle, Content, VerificationMaterial};
 use keys::{Digest, HashAlgorithm};
 use x509::Certificate;
 
@@ -65,7 +65,7 @@ impl Artifact<'_> {
 pub fn hash_algorithm(bundle: &Bundle) -> Result<HashAlgorithm, Error> {
     match bundle.content() {
         Content::Envelope(envelope) => {
-            let statement = Statement::parse(&envelope.payload).map_err(Check::Statement)?;
+            let statement = envelope.statement().map_err(Check::Statement)?;
             let named = |algorithm: &HashAlgorithm| {
                 let name = algorithm.name();
                 statement.subjects().iter().any(|subject| subject.digests.contains_key(name))

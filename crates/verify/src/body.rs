@@ -47,11 +47,16 @@ pub(crate) fn check(
     kind: LogKind,
     signed: &Signed<'_>,
     scheme: Scheme,
+    digest_entries: bool,
 ) -> Result<(), Check> {
     // The log never saw the envelope: a file that is an envelope's pre-authentication encoding,
     // signed as a file, has just such an entry, and its signature would count for the envelope.
-    if kind == LogKind::HashedRekord001 && signed.envelope().is_some() {
-        return Err(refused(index, entry, "it records a file's signature, not an envelope's"));
+    if kind == LogKind::HashedRekord001 && signed.envelope().is_some() && !digest_entries {
+        return Err(refused(
+            index,
+            entry,
+            "it records a file's signature, not an envelope's, and the policy accepts no attestation that is logged by its digest only",
+        ));
     }
     let compared = Compared { index, signed };
     let body = LogBody::parse(&entry.canonicalized_body).map_err(|error| match error {

@@ -22,10 +22,12 @@ pub(crate) struct Checked<'a> {
 }
 
 /// Verifies every entry of a known log, in every part. Entries of unknown logs are ignored.
+/// `digest_entries`: an entry of version 1 with a digest serves for an envelope.
 pub(crate) fn check_all<'a>(
     entries: &[LogEntry],
     signed: &Signed<'_>,
     scheme: Scheme,
+    digest_entries: bool,
     root: &'a TrustedRoot,
     warnings: &mut Vec<Warning>,
 ) -> Result<Vec<Checked<'a>>, Check> {
@@ -37,7 +39,7 @@ pub(crate) fn check_all<'a>(
             warnings.push(Warning::UnknownLog { entry: index, log_id: hex(&entry.log_id) });
             continue;
         }
-        let entry = check(index, entry, signed, scheme, &logs)?;
+        let entry = check(index, entry, signed, scheme, digest_entries, &logs)?;
         verified.push(Checked { entry, logs, index });
     }
     if verified.is_empty() {
@@ -73,10 +75,11 @@ fn check(
     entry: &LogEntry,
     signed: &Signed<'_>,
     scheme: Scheme,
+    digest_entries: bool,
     logs: &[&Log],
 ) -> Result<VerifiedEntry, Check> {
     let kind = body::kind(index, entry)?;
-    body::check(index, entry, kind, signed, scheme)?;
+    body::check(index, entry, kind, signed, scheme, digest_entries)?;
     // They have the same id and the same key, and differ in their windows.
     let Some(log) = logs.first() else {
         return Err(Check::EntryMalformed { entry: index, reason: "no log".to_owned() });

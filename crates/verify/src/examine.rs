@@ -141,7 +141,7 @@ fn examine_candidate(
     let scheme = signed.verify();
     // An entry is compared with the usual scheme when the signature does not verify by any.
     let usual = scheme.as_ref().map_or_else(|_| known.default_scheme(), |scheme| *scheme);
-    let entries = entry::check_all(candidate.entries, &signed, usual, root, &mut warnings);
+    let entries = entry::check_all(candidate.entries, &signed, usual, false, root, &mut warnings);
     let times = stamped.map(|times| {
         let entries = entries.iter().flatten();
         let logged = entries.filter_map(|checked| checked.entry.integrated_time);

@@ -1,6 +1,6 @@
 use std::time::SystemTime;
 
-use bundle::{Bundle, Content, Statement, VerificationMaterial};
+use bundle::{Bundle, Content, VerificationMaterial};
 use keys::{Digest, HashAlgorithm, PublicKey, Scheme};
 use trust_root::TrustedRoot;
 use x509::Certificate;
@@ -201,14 +201,12 @@ impl Judge<'_> {
             ) => return Ok(()),
             (_, Binding::SimpleSigning { .. }, _) => "an image signature".to_owned(),
             (_, Binding::Content, Content::Message { .. }) => A_FILE_SIGNATURE.to_owned(),
-            (_, Binding::Content, Content::Envelope(envelope)) => {
-                match Statement::parse(&envelope.payload) {
-                    Ok(statement) => {
-                        format!("a statement of type {}", plain(statement.predicate_type()))
-                    }
-                    Err(_) => format!("an envelope of {}", plain(&envelope.payload_type)),
+            (_, Binding::Content, Content::Envelope(envelope)) => match envelope.statement() {
+                Ok(statement) => {
+                    format!("a statement of type {}", plain(statement.predicate_type()))
                 }
-            }
+                Err(_) => format!("an envelope of {}", plain(&envelope.payload_type)),
+            },
         };
         Err(Check::Purpose { expected: self.policy.purpose.describe(), found })
     }
@@ -219,7 +217,9 @@ impl Judge<'_> {
             Vec::new()
         } else {
             let entries = self.candidate.entries;
-            entry::check_all(entries, signed, scheme, self.root, &mut warnings)?
+            let policy = self.policy;
+            let by_digest = policy.digest_entries && policy.purpose != Purpose::ImageSignature;
+            entry::check_all(entries, signed, scheme, by_digest, self.root, &mut warnings)?
         };
         let stamped =
             time::check_all(self.candidate.timestamps, self.candidate.stamped, self.root)?;

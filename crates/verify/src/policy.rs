@@ -17,6 +17,7 @@ pub struct Policy {
     pub(crate) timestamps: usize,
     pub(crate) logs: usize,
     pub(crate) scts: usize,
+    pub(crate) digest_entries: bool,
     pub(crate) ignore_tlog: bool,
     pub(crate) ignore_sct: bool,
     pub(crate) known: Option<Certificate>,
@@ -34,6 +35,7 @@ impl Policy {
             timestamps: 0,
             logs: 1,
             scts: 1,
+            digest_entries: false,
             ignore_tlog: false,
             ignore_sct: false,
             known: None,
@@ -103,6 +105,17 @@ impl Policy {
             true => danger::ignore_sct(danger::ignore_tlog(self.use_signed_timestamps())),
             false => self,
         }
+    }
+
+    /// Accepts attestations of which a log of version 1 has the digest only (`hashedrekord` 0.0.1 over
+    /// the pre-authentication encoding of the envelope), as logs of version 2 have it of all.
+    ///
+    /// Such an entry does not say that an envelope was signed: whoever has a workload sign a file of
+    /// their choice, with a program that signs any content, can have it sign such an encoding.
+    #[must_use]
+    pub fn accept_digest_entries(mut self) -> Self {
+        self.digest_entries = true;
+        self
     }
 
     /// Requires entries in this many different logs, at least 1.

@@ -1,4 +1,4 @@
-use bundle::{Bundle, Content, INTOTO_PAYLOAD_TYPE, SIGN_PREDICATE_TYPE, Statement};
+use bundle::{Bundle, Content, INTOTO_PAYLOAD_TYPE, SIGN_PREDICATE_TYPE};
 
 use crate::check::{Check, Error};
 use crate::text::plain;
@@ -51,7 +51,7 @@ impl Purpose {
             let found = envelope.payload_type.chars().take(200).collect();
             return Err(Check::PayloadType { expected: INTOTO_PAYLOAD_TYPE, found }.into());
         }
-        let statement = Statement::parse(&envelope.payload).map_err(Check::Statement)?;
+        let statement = envelope.statement().map_err(Check::Statement)?;
         Ok(match statement.predicate_type() {
             SIGN_PREDICATE_TYPE => Self::ImageSignature,
             other => Self::Attestation { predicate_type: other.to_owned() },

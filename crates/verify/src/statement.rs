@@ -29,7 +29,7 @@ pub(crate) fn check(
             found: envelope.payload_type.chars().take(200).collect(),
         });
     }
-    let statement = Statement::parse(&envelope.payload).map_err(Check::Statement)?;
+    let statement = envelope.statement().map_err(Check::Statement)?;
     if let Some(expected) = policy.purpose.predicate_type()
         && statement.predicate_type() != expected
     {
@@ -93,7 +93,7 @@ fn digests(subjects: &[Subject]) -> String {
 pub fn may_be_about(bundle: &Bundle, artifact: &Artifact<'_>) -> bool {
     match bundle.content() {
         Content::Message { .. } => check_hint(bundle.content(), artifact).is_ok(),
-        Content::Envelope(envelope) => match Statement::parse(&envelope.payload) {
+        Content::Envelope(envelope) => match envelope.statement() {
             Ok(statement) => {
                 let mut subjects = statement.subjects().iter();
                 subjects.any(|subject| matching(subject, artifact).is_some())

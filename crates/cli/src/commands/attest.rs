@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bundle::SIZE_CAP;
+use bundle::PREDICATE_CAP;
 use image_signing::file::{Error, FileArgument, check_overwrites};
 use image_signing::{Claim, SignatureReport};
 use serde_json::json;
@@ -25,7 +25,7 @@ pub(crate) async fn attest(flags: &AttestFlags, context: &Arc<Context>) -> Resul
         flags: &flags.images,
         annotations: &[],
         claim: Some(claim),
-        replace: flags.replace,
+        attest: Some(flags),
         upload: !flags.no_upload,
         done: "attested",
         lost: "with --no-upload the attestation would be lost",
@@ -54,12 +54,14 @@ pub(crate) async fn attest_blob(flags: &AttestBlobFlags, context: &Arc<Context>)
         subjects.push(file.subject(flags.hash.clone()).await.map_err(Error::from)?);
         context.console.settle();
     }
-    if let Claim::Attestation(attestation) = &claim {
-        // Refused before a certificate is requested.
-        attestation.statement(subjects.clone())?;
-    }
+    // Refused before a certificate is requested.
+    let size = match &claim {
+        Claim::Attestation(it) => it.statement(subjects.clone())?.bytes().len(),
+        _ => 0,
+    };
     let planned = signing::plan(&flags.signing, report, context).await?;
-    let session = signing::session(planned, &[&path.display().to_string()]).await?;
+    let planned = planned.log_digest_only(flags.claim.log_digest_only);
+    let session = signing::session(planned, &[&path.display().to_string()], size).await?;
     let attestation = claim.attested_by::<Failure>(&session, &*context.env).await?;
     let statement = attestation.statement(subjects)?;
     let signed = session.sign_statement(&statement).await?;
@@ -81,7 +83,7 @@ pub(crate) async fn attest_blob(flags: &AttestBlobFlags, context: &Arc<Context>)
 async fn claim(flags: &ClaimFlags, context: &Context) -> Result<Claim> {
     let (input, problem) = match flags.input() {
         Some((kind, flag, path)) => {
-            let bytes = files::read(flag, path, SIZE_CAP, context).await?;
+            let bytes = files::read(flag, path, PREDICATE_CAP, context).await?;
             (Some((kind, bytes)), format!("cannot use {flag} {}", path.display()))
         }
         None => (None, String::new()),

@@ -12,7 +12,7 @@ use super::signing::{self, check_stdin, not_signed, report_stream};
 use super::unattached::{listener, unattached, with_signature};
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _, Result};
-use crate::flags::{ImagesFlags, Output, SignFlags};
+use crate::flags::{AttestFlags, ImagesFlags, Output, SignFlags};
 use crate::output::{json_line, write};
 use crate::plan;
 
@@ -22,7 +22,7 @@ pub(super) struct Job<'a> {
     pub(super) annotations: &'a [(String, String)],
     /// What is attested; `None`: the images are signed.
     pub(super) claim: Option<Claim>,
-    pub(super) replace: bool,
+    pub(super) attest: Option<&'a AttestFlags>,
     pub(super) upload: bool,
     /// `signed` or `attested`.
     pub(super) done: &'static str,
@@ -36,7 +36,7 @@ pub(crate) async fn sign(flags: &SignFlags, context: &Arc<Context>) -> Result<()
         flags: &flags.images,
         annotations: &flags.annotations,
         claim: None,
-        replace: false,
+        attest: None,
         upload: flags.upload,
         done: "signed",
         lost: "with --upload=false the signature would be lost",
@@ -61,6 +61,8 @@ impl Job<'_> {
         let signer = signer.parts(flags.many.parts()).jobs(flags.many.jobs()).attach(self.upload);
         let signer = signer.with_listener(listener(&unattached, bundle, context));
         let signing = signing::plan(&flags.signing, report, context).await?;
+        let digest_only = self.attest.is_some_and(|it| it.claim.log_digest_only);
+        let signing = signing.log_digest_only(digest_only);
         let earlier = !flags.new_bundle_format;
         if let (true, Err(error)) = (earlier, check_earlier(signing.services())) {
             return Err(Failure::usage(host::with_causes(&error)));
@@ -69,7 +71,7 @@ impl Job<'_> {
         let names: Vec<_> = images.iter().map(Image::as_str).collect();
         let (claim, fail_fast) = (self.claim.clone(), flags.many.fail_fast);
         let how = Preparation::new(flags.skip_signed, fail_fast, signing.may_log_in(), claim);
-        let how = how.replace(self.replace);
+        let how = how.replace(self.attest.is_some_and(|it| it.replace));
         let shown = show(report, context);
         let mut run = Run::new(self.done, &images, output == Output::Json, context.clock(), &shown);
         let begun = async { Ok::<_, Failure>(signing.begin().await?) };
@@ -107,7 +109,7 @@ impl Job<'_> {
             made.iter().fold(failure, |it, signed| with_signature(it, &unattached.keep(signed)))
         })?;
         if let (Some(path), false) = (&self.flags.bundle, self.upload) {
-            write(path, &signed.bundle_json, &context.console)
+            write(path, signed.bundle_json(), &context.console)
                 .map_err(|failure| with_signature(failure, &unattached.keep(&signed)))?;
         }
         let resolved = signed.target.resolved();

@@ -76,7 +76,7 @@ pub(crate) async fn sign_blob(flags: &SignBlobFlags, context: &Arc<Context>) -> 
         return Ok(());
     }
     let names: Vec<_> = targets.iter().map(|(name, _)| name.as_str()).collect();
-    let session = &signing::session(planned, &names).await?;
+    let session = &signing::session(planned, &names, 0).await?;
     let mut results = Jobs::new(WIDTH)
         .run(&targets, |(name, target)| console.waits.task(name, target.sign_and_write(session)));
     while let Some((position, signed)) = results.next().await {

@@ -55,10 +55,14 @@ pub(super) async fn plan(
     Ok(PlannedSession::with_identity(signer, search))
 }
 
-/// Begins, and gets the certificate, to sign `names`.
-pub(super) async fn session(planned: PlannedSession, names: &[&str]) -> Result<Session> {
+/// Begins, and gets the certificate, to sign `names`, with log entries of `size`.
+pub(super) async fn session(
+    planned: PlannedSession,
+    names: &[&str],
+    size: usize,
+) -> Result<Session> {
     let session = planned.begin().await.or_fail(|| not_signed(names))?;
-    session.prepare().await.or_fail(|| not_signed(names))?;
+    session.prepare_for(size).await.or_fail(|| not_signed(names))?;
     Ok(session)
 }
 

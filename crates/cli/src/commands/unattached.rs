@@ -30,7 +30,7 @@ pub(super) fn listener(
     let (path, context) = (bundle.map(Path::to_owned), Arc::clone(context));
     unattached.listener(move |event| {
         if let (Event::Attaching(signed), Some(path)) = (event, &path)
-            && let Err(failure) = write(path, &signed.bundle_json, &context.console)
+            && let Err(failure) = write(path, signed.bundle_json(), &context.console)
         {
             // It is logged: attaching it is still worth while.
             context.fail(&failure);

@@ -82,6 +82,10 @@ pub(crate) struct ClaimFlags {
     /// A JSON object whose members are added to the parameters of the provenance.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["predicate", "statement"])]
     pub(crate) provenance_parameters: Option<PathBuf>,
+    /// Give the log the digest of the attestation only, however large it is. Logs of version 2 get no
+    /// more; with one of version 1, verifiers have to be told: `verify-attestation --log-digest-only`.
+    #[arg(long)]
+    pub(crate) log_digest_only: bool,
 }
 
 impl ClaimFlags {

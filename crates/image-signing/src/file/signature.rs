@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bundle::proto_json::{Message, decode_base64};
-use bundle::{Bundle, Envelope, LogEntry, SIZE_CAP, Statement};
+use bundle::{Bundle, Envelope, LogEntry, SIZE_CAP};
 use host::{Env, FileError};
 use keys::{Digest, HashAlgorithm};
 use trust_root::TrustedRoot;
@@ -253,7 +253,7 @@ impl FileSignature {
             let is_file = *policy.purpose() == Purpose::FileSignature;
             return (!is_file).then(|| "a signature of the file".to_owned());
         };
-        let statement = Statement::parse(&envelope.payload).ok()?;
+        let statement = envelope.statement().ok()?;
         let predicate_type = statement.predicate_type();
         let is_it = policy.purpose().predicate_type() == Some(predicate_type);
         (!is_it).then(|| predicate_type.to_owned())

@@ -349,7 +349,7 @@ impl fmt::Display for TreeItem {
 /// The statement in a bundle.
 fn statement(bundle: &[u8]) -> Option<Statement> {
     match Bundle::from_json(bundle).ok()?.content() {
-        Content::Envelope(envelope) => Statement::parse(&envelope.payload).ok(),
+        Content::Envelope(envelope) => envelope.statement().ok(),
         Content::Message { .. } => None,
     }
 }
@@ -361,7 +361,8 @@ fn is_about(image: &Resolved, bytes: &[u8]) -> Result<(), String> {
     let Content::Envelope(envelope) = bundle.content() else {
         return Err("it is the signature of a file, not of an image".to_owned());
     };
-    let statement = Statement::parse(&envelope.payload)
+    let statement = envelope
+        .statement()
         .map_err(|error| format!("it has no statement: {}", host::with_causes(&error)))?;
     let (algorithm, hex) = (image.digest().algorithm(), image.digest().hex());
     let subjects = statement.subjects();

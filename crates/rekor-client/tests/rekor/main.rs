@@ -98,7 +98,7 @@ fn version_2_logs_an_envelope_as_the_digest_of_what_was_signed() {
     let spki = &request["hashedRekordRequestV002"]["signature"]["verifier"]["publicKey"];
     let key = PublicKey::from_spki(&decoded(&spki["rawBytes"])).unwrap();
     let envelope = Envelope {
-        payload: b"{}".to_vec(),
+        payload: b"{}".to_vec().into(),
         payload_type: bundle::INTOTO_PAYLOAD_TYPE.into(),
         signatures: vec![EnvelopeSignature { sig: vec![1, 2, 3], keyid: None }],
     };

@@ -169,7 +169,7 @@ fn what_no_log_takes_is_refused_before_it_is_sent() {
     let hashed = |scheme| Entry::Hashed { digest: &digest, signature: b"s", scheme, verifier };
     let signature = EnvelopeSignature { sig: vec![1], keyid: None };
     let mut envelope = Envelope {
-        payload: b"{}".to_vec(),
+        payload: b"{}".to_vec().into(),
         payload_type: "t".into(),
         signatures: vec![signature.clone()],
     };

@@ -87,7 +87,7 @@ fn envelope(value: &Value, doubled: bool) -> Envelope {
         if doubled { STANDARD.decode(once).unwrap() } else { once }
     };
     Envelope {
-        payload: bytes(&value["payload"]),
+        payload: bytes(&value["payload"]).into(),
         payload_type: value["payloadType"].as_str().unwrap().into(),
         signatures: vec![EnvelopeSignature {
             sig: bytes(&value["signatures"][0]["sig"]),

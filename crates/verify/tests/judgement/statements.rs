@@ -47,7 +47,7 @@ fn envelope(key: &KeyPair, payload_type: &str, payload: &[u8]) -> Bundle {
     let signatures = vec![EnvelopeSignature { sig, keyid: None }];
     let payload_type = payload_type.to_owned();
     bundle(
-        Content::Envelope(Envelope { payload: payload.to_vec(), payload_type, signatures }),
+        Content::Envelope(Envelope { payload: payload.to_vec().into(), payload_type, signatures }),
         None,
     )
 }

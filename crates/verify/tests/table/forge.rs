@@ -252,7 +252,7 @@ impl Plan {
             }
             Signing::Statement { payload_type, payload } => {
                 let mut envelope = Envelope {
-                    payload: payload.clone().into_bytes(),
+                    payload: payload.clone().into(),
                     payload_type: (*payload_type).to_owned(),
                     signatures: Vec::new(),
                 };

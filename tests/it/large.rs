@@ -1,0 +1,124 @@
+//! Attestations with large predicates: what they cost, and logs that do not take them.
+//!
+//! `cargo test -p ambisign --test it large -- --nocapture` prints the figures.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use harness::{Outcome, Program, Setup};
+use sandbox::Fault;
+
+/// An SBOM of `size` bytes, with as many values as real ones have.
+fn sbom(setup: &Setup, size: usize) -> PathBuf {
+    let mut text = String::with_capacity(size);
+    text.push_str(r#"{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"name":"first"}"#);
+    let mut number = 0_u64;
+    while text.len() + 400 < size {
+        number += 1;
+        text.push_str(&format!(
+            r#",{{"bom-ref":"pkg:npm/{number}","type":"library","name":"package-{number}",
+"version":"1.{number}.0","purl":"pkg:npm/package-{number}@1.{number}.0","licenses":[{{"license":{{"id":"MIT"}}}}],
+"hashes":[{{"alg":"SHA-256","content":"{number:064x}"}}]}}"#
+        ));
+    }
+    let fill = size - text.len() - r#"],"x":""}"#.len();
+    text.push_str(&format!(r#"],"x":"{}"}}"#, "y".repeat(fill)));
+    assert_eq!(text.len(), size);
+    setup.write("sbom.json", text)
+}
+
+/// The outcome, and the largest resident set in bytes.
+#[expect(clippy::print_stdout, reason = "the figures are for whoever asks for them")]
+fn measured(what: &str, program: Program) -> (Outcome, usize) {
+    let start = Instant::now();
+    let child = program.args(["-t", "300s"]).within(Duration::from_secs(300)).spawn();
+    let path = format!("/proc/{}/status", child.id());
+    let ended = std::thread::spawn(move || child.wait_with_output().unwrap());
+    let mut peak = 0;
+    while !ended.is_finished() {
+        let status = std::fs::read_to_string(&path).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let found = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+        peak = peak.max(found.unwrap_or_default() * 1024);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let outcome = Outcome::new(ended.join().unwrap());
+    println!("| {what} | {:.1} s | {:.0} MB |", start.elapsed().as_secs_f64(), peak as f64 / 1e6);
+    (outcome, peak)
+}
+
+const MB: usize = 1_000_000;
+
+#[test]
+fn an_sbom_of_46_mb_costs_the_size_of_its_statement_and_of_its_bundle() {
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    let sbom = sbom(&setup, 46 * MB);
+    // A program without optimisation takes more memory from the start.
+    let (_, start) = measured("version", setup.program().arg("version"));
+    let attest = setup.job().args(["attest", "--type", "cyclonedx", "--predicate"]);
+    let (outcome, peak) = measured("attest 46 MB", attest.arg(&sbom).arg(&image));
+    outcome.ends(0);
+    let growth = peak.saturating_sub(start);
+    assert!(growth < 46 * MB * 5 / 2, "{growth} bytes");
+    let verify = setup.program().args(["verify-attestation", "--type", "cyclonedx", &image]);
+    let (outcome, _) = measured("verify-attestation", verify.args(setup.by_job()));
+    assert!(outcome.ends(0).stdout.len() > 46 * MB / 3 * 4);
+}
+
+#[test]
+fn an_attestation_that_is_logged_by_its_digest_verifies_where_that_is_asked_for() {
+    let setup = Setup::new();
+    let image = setup.image("demo/app");
+    let predicate = setup.write("p.json", "{}");
+    let attest = setup.job().args(["attest", "--type", "spdx", "--log-digest-only"]);
+    attest.arg("--predicate").arg(&predicate).arg(&image).run().ends(0);
+    let verify = || {
+        let verify = setup.program().args(["verify-attestation", "--type", "spdx", &image]);
+        verify.args(setup.by_job())
+    };
+    verify().run().ends(12).says(&["logged by its digest only"]);
+    verify().arg("--log-digest-only").run().ends(0);
+    // It stays what it is: no signature of the image, and of one type.
+    let verify = setup.program().args(["verify", "--log-digest-only", &image]);
+    verify.args(setup.by_job()).run().ends(10);
+    // --skip-signed knows it.
+    let again = setup.job().args(["attest", "--type", "spdx", "--skip-signed"]);
+    let again = again.args(["--log-digest-only", "-o", "json", "--predicate"]).arg(&predicate);
+    assert_eq!(again.arg(&image).run().ends(0).json()[0]["skipped"], true);
+}
+
+#[test]
+fn a_log_that_takes_no_large_entry_is_found_out_before_there_is_a_certificate() {
+    // Fulcio would refuse: it is not asked.
+    let setup = Setup::with(|config| {
+        config.faults = [Fault::LogSizeLimit, Fault::FulcioError].into();
+    });
+    let image = setup.image("demo/app");
+    let file = sbom(&setup, 8 * MB);
+    let attest = || setup.job().args(["attest", "--type", "cyclonedx", "--predicate"]).arg(&file);
+    let refused = attest().arg(&image).run().ends(1);
+    refused.says(&[
+        "takes no entry of 10670",
+        "413 Payload Too Large",
+        "it takes 2667",
+        "--log-digest-only",
+    ]);
+    let (file, bundle) = (setup.write("artifact", "a"), setup.path("a.json"));
+    let blob = setup.job().args(["attest-blob", "--type", "cyclonedx", "--bundle"]).arg(&bundle);
+    let blob = blob.arg("--predicate").arg(setup.path("sbom.json")).arg(file);
+    blob.run().ends(1).says(&["takes no entry of"]);
+    assert!(!bundle.exists());
+    assert_eq!(setup.logged(), 0);
+}
+
+#[test]
+fn a_log_that_takes_no_large_entry_takes_the_digest_of_one() {
+    let setup = Setup::with_fault(Fault::LogSizeLimit);
+    let image = setup.image("demo/app");
+    let file = sbom(&setup, 8 * MB);
+    let attest = || setup.job().args(["attest", "--type", "cyclonedx", "--predicate"]).arg(&file);
+    attest().args(["--log-digest-only"]).arg(&image).run().ends(0);
+    let verify = setup.program().args(["verify-attestation", "--type", "cyclonedx", &image]);
+    verify.args(setup.by_job()).arg("--log-digest-only").run().ends(0);
+}
