@@ -1,8 +1,10 @@
 //! Attestations, made by us and read by the others, and the other way round.
 
+use std::path::Path;
+
 use sandbox::RekorVersion;
 
-use harness::{Interop, RegistryKind, Signer};
+use harness::{Interop, Library, RegistryKind, Signer};
 
 #[test]
 fn cosign_verifies_our_attestation_of_an_image() {
@@ -147,5 +149,85 @@ fn others_take_an_attestation_by_its_digest_from_a_log_of_version_2_only() {
             cosign.refuses(1, reason);
             go.refuses(1, reason);
         }
+    }
+}
+
+#[test]
+fn sigstore_python_verifies_our_attestation_of_a_file() {
+    for log in [RekorVersion::V1, RekorVersion::V2] {
+        let Some(interop) = Interop::new(RegistryKind::ReferrersApi, log) else { return };
+        let file = interop.write("artifact.txt", "attested by us\n");
+        let other = interop.write("other.txt", "something else\n");
+        let predicate = interop.write("predicate.json", r#"{"x-unknown":[1.50,{"kept":null}]}"#);
+        let bundle = interop.path("artifact.att.json");
+        let attest = interop.ambisign_as(Signer::Job, "attest-blob").args(["--type", "cyclonedx"]);
+        let attest = attest.arg("--predicate").arg(predicate).arg("--bundle").arg(&bundle);
+        attest.arg(&file).run().succeeds();
+        let cases = [(bundle.clone(), file), (bundle.clone(), other)];
+        let signer = interop.identity(Signer::Job);
+        let verdicts = interop.ask(Library::Python, &signer, &cases);
+        assert_eq!(verdicts[0], "");
+        assert!(verdicts[1].contains("no subject has the digest"), "{verdicts:?}");
+        let verdicts = interop.ask(Library::Python, &signer.another(), &cases);
+        assert!(verdicts[0].contains("Certificate's SANs do not match"), "{verdicts:?}");
+    }
+}
+
+/// A predicate that sigstore-python takes: it knows SLSA provenance only, and checks its form.
+const PROVENANCE: &str = r#"{
+    "buildDefinition": {
+        "buildType": "https://example.org/build/v1",
+        "externalParameters": { "x-unknown": "kept" }
+    },
+    "runDetails": { "builder": { "id": "https://example.org/builder" } }
+}"#;
+
+#[test]
+fn we_verify_the_attestation_of_a_file_that_sigstore_python_made() {
+    for log in [RekorVersion::V1, RekorVersion::V2] {
+        let Some(interop) = Interop::new(RegistryKind::ReferrersApi, log) else { return };
+        let file = interop.write("artifact.txt", "attested by sigstore-python\n");
+        let predicate = interop.write("provenance.json", PROVENANCE);
+        let bundle = interop.path("python.att.json");
+        let attest = interop.sigstore_python().args(["attest", "--predicate-type"]);
+        let attest = attest.arg("https://slsa.dev/provenance/v1").arg("--predicate");
+        let attest = attest.arg(predicate).args(["--identity-token", &interop.email_token()]);
+        attest.arg("--bundle").arg(&bundle).arg(&file).run().succeeds();
+        verify_provenance(&interop, &bundle, &file, Signer::Email);
+    }
+}
+
+/// Ours verifies the attestation, for this file, type and signer only.
+fn verify_provenance(interop: &Interop, bundle: &Path, file: &Path, signer: Signer) {
+    let signer = interop.identity(signer);
+    let verify = |file: &Path, kind: &str, policy: [&str; 4]| {
+        let verify = interop.ambisign("verify-blob-attestation").args(["--type", kind]);
+        verify.args(policy).args(["-o", "json", "--bundle"]).arg(bundle).arg(file).run()
+    };
+    let kind = "slsaprovenance1";
+    verify(file, kind, signer.policy()).succeeds();
+    let other = interop.write("other.txt", "something else\n");
+    verify(&other, kind, signer.policy()).refuses(12, "");
+    verify(file, "spdx", signer.policy()).refuses(12, "");
+    verify(file, kind, signer.another().policy()).refuses(12, "");
+}
+
+#[test]
+fn we_verify_the_attestation_of_a_file_that_sigstore_go_made() {
+    for log in [RekorVersion::V1, RekorVersion::V2] {
+        let Some(interop) = Interop::new(RegistryKind::ReferrersApi, log) else { return };
+        let file = interop.write("artifact.txt", "attested by sigstore-go\n");
+        let hex = keys::Digest::sha256(b"attested by sigstore-go\n").to_hex();
+        let statement = format!(
+            r#"{{"_type":"https://in-toto.io/Statement/v1","subject":[{{"name":"artifact.txt",
+            "digest":{{"sha256":"{hex}"}}}}],"predicateType":"https://slsa.dev/provenance/v1",
+            "predicate":{PROVENANCE}}}"#
+        );
+        let statement = interop.write("statement.json", &statement);
+        let sign = interop.sigstore_go_signing().args(["-in-toto", "-id-token"]);
+        let made = sign.arg(interop.email_token()).arg(statement).run().succeeds();
+        let made = made.stdout.lines().find(|line| line.starts_with('{')).unwrap();
+        let bundle = interop.write("go.att.json", made);
+        verify_provenance(&interop, &bundle, &file, Signer::Email);
     }
 }

@@ -208,3 +208,29 @@ fn skopeo_copies_what_we_signed_by_key_or_as_an_e_mail_identity_and_nothing_else
     copy(&keyless).succeeds();
     copy(&unsigned).refuses(1, "A signature was required, but no signature exists");
 }
+
+#[test]
+fn what_cosign_signs_with_a_key_on_p_521_verifies_and_the_key_is_refused_by_name() {
+    let Some(interop) = interop(RekorVersion::V1) else { return };
+    let openssl = |args: &[&str]| {
+        let run = Program::at(Path::new("/usr/bin/openssl"), interop.setup.directory());
+        run.args(args).run().succeeds();
+    };
+    openssl(&["ecparam", "-name", "secp521r1", "-genkey", "-noout", "-out", "sec1.pem"]);
+    openssl(&["pkcs8", "-topk8", "-nocrypt", "-in", "sec1.pem", "-out", "p521.pem"]);
+    let file = interop.write("artifact.txt", "signed on P-521\n");
+    for key in ["sec1.pem", "p521.pem"] {
+        let sign = signing(interop.ambisign_plain("sign-blob"), Path::new(key));
+        let refused = sign.arg("--tlog-upload=false").arg(&file).run();
+        refused.refuses(1, "found a key on P-521");
+    }
+    let import = interop.cosign_plain("import-key-pair").args(["--key", "p521.pem"]);
+    let import = import.env("COSIGN_PASSWORD", PASSWORD).args(["--output-key-prefix", "p521"]);
+    import.run().succeeds();
+    let bundle = interop.path("bundle.json");
+    let sign = interop.cosign_ambient("sign-blob", &interop.signing_config());
+    let sign = signing(sign, Path::new("p521.key")).arg("--bundle").arg(&bundle);
+    sign.arg(&file).run().succeeds();
+    let verify = interop.ambisign("verify-blob").args(["--key", "p521.pub", "--bundle"]);
+    verify.arg(&bundle).arg(&file).run().succeeds();
+}

@@ -127,6 +127,12 @@ impl KeyPair {
         if der.len() > KEY_CAP {
             return Err(malformed("it is too long"));
         }
+        if p521::SecretKey::from_pkcs8_der(der).is_ok() {
+            return Err(Error::UnsupportedKey {
+                expected: SIGNING_KINDS.trim_start_matches("expected "),
+                found: "a key on P-521, which verifies and does not sign here".to_owned(),
+            });
+        }
         let secret = p256::ecdsa::SigningKey::from_pkcs8_der(der)
             .map(Secret::P256)
             .or_else(|_| p384::ecdsa::SigningKey::from_pkcs8_der(der).map(Secret::P384))
@@ -264,8 +270,9 @@ impl RsaKey {
 /// The PKCS #8 form of an ECPrivateKey (RFC 5915).
 fn ec_document(der: &[u8]) -> Option<SecretDocument> {
     let p256 = p256::SecretKey::from_sec1_der(der).map(|key| key.to_pkcs8_der());
-    let document =
-        p256.or_else(|_| p384::SecretKey::from_sec1_der(der).map(|key| key.to_pkcs8_der()));
+    let document = p256
+        .or_else(|_| p384::SecretKey::from_sec1_der(der).map(|key| key.to_pkcs8_der()))
+        .or_else(|_| p521::SecretKey::from_sec1_der(der).map(|key| key.to_pkcs8_der()));
     document.ok()?.ok()
 }
 

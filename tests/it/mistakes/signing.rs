@@ -75,8 +75,17 @@ pub(super) fn denied() -> Answer {
     answer_of(&setup.job().args(["sign", &image]).run(), &setup, registry.address())
 }
 
+/// Signed for an instance that does not log its certificates, and verified for one that does.
 pub(super) fn without_sct() -> Answer {
-    with_fault(Fault::CertificatesUnlogged, &[])
+    let setup = Setup::with_fault(Fault::CertificatesUnlogged);
+    let image = setup.image("demo/app");
+    let root = std::fs::read(setup.sandbox.trusted_root()).unwrap();
+    let mut root: serde_json::Value = serde_json::from_slice(&root).unwrap();
+    root["ctlogs"] = serde_json::json!([]);
+    let private = setup.write("private.json", root.to_string());
+    setup.job().args(["sign", "--trusted-root"]).arg(private).arg(&image).run().ends(0);
+    let verify = setup.program().args(["verify", &image]).args(setup.by_job()).run();
+    Answer::of(&verify, &setup)
 }
 
 pub(super) fn with_a_log(shared: &Shared) -> Answer {
@@ -88,8 +97,13 @@ pub(super) fn missing_helper(shared: &Shared) -> Answer {
     let docker = shared.setup.path("docker-with-helper");
     std::fs::create_dir(&docker).unwrap();
     std::fs::write(docker.join("config.json"), r#"{"credsStore":"fake"}"#).unwrap();
+    let image = shared.setup.image("demo/helper");
+    let registry = shared.setup.hostile_registry(|_| {
+        Reply::response(401, &[("www-authenticate", "Basic realm=\"registry\"")], "")
+    });
+    let image = image.replace(shared.setup.sandbox.registry(), registry.address());
     let sign = shared.setup.job().env("DOCKER_CONFIG", docker.to_str().unwrap());
-    shared.answer(sign.args(["sign", &shared.setup.image("demo/helper")]))
+    answer_of(&sign.args(["sign", &image]).run(), &shared.setup, registry.address())
 }
 
 /// A key pair in a directory of its own: the names of both files.

@@ -70,7 +70,7 @@ pub(super) fn another_authority(shared: &Shared) -> Answer {
     shared.verify(&["--trusted-root", root.to_str().unwrap(), &shared.signed])
 }
 
-/// Initialised with a mirror that is gone.
+/// The mirror answered once: years ago, to verify with; and only with its root, to sign with.
 pub(super) fn trust_unreachable(shared: &Shared, command: &str) -> Answer {
     let tuf = shared.setup.path(&format!("tuf-{command}"));
     // A job to which nobody names the services and the trusted root.
@@ -80,11 +80,33 @@ pub(super) fn trust_unreachable(shared: &Shared, command: &str) -> Answer {
         let program = Program::new(shared.setup.directory()).envs(env);
         program.env("TUF_ROOT", tuf.to_str().unwrap()).arg(command)
     };
-    let mirror = ["--mirror", "http://localhost:1", "--root"];
-    let root = shared.setup.sandbox.tuf_root();
+    let mirror = shared.setup.sandbox.tuf_url();
+    let initialize = program("initialize").args(["--mirror", mirror, "--root"]);
+    initialize.arg(shared.setup.sandbox.tuf_root()).run().ends(0);
+    // From now on it is said to be at a port where nothing listens.
+    let port = mirror.rsplit_once(':').unwrap().1.trim_end_matches('/');
+    for entry in std::fs::read_dir(&tuf).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name == "mirror.json" {
+            let text = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(&path, text.replace(&format!(":{port}"), ":1")).unwrap();
+        } else {
+            let moved = name.replace(&format!("%3A{port}"), "%3A1");
+            std::fs::rename(&path, path.with_file_name(moved)).unwrap();
+        }
+    }
+    let cache = std::fs::read_dir(&tuf).unwrap().map(|entry| entry.unwrap().path());
+    let cache = cache.filter(|path| path.is_dir()).last().unwrap();
+    match command {
+        "verify" => {
+            std::fs::write(cache.join("refreshed"), "1700000000").unwrap();
+        }
+        _ => std::fs::remove_file(cache.join("timestamp.json")).unwrap(),
+    }
     shared.answer(match command {
-        "verify" => program("initialize").args(mirror).arg(root),
-        command => program(command).env("TUF_MIRROR", "http://localhost:1").arg(&shared.unsigned),
+        "verify" => program("verify").args(shared.setup.by_job()).arg(&shared.signed),
+        command => program(command).arg(&shared.unsigned),
     })
 }
 

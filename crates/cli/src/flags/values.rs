@@ -68,6 +68,9 @@ pub(super) fn sha256(hex: &str) -> Result<Digest, keys::Error> {
 /// cosign's names of the kinds of keys that are made.
 pub(super) fn signing_algorithm(name: &str) -> Result<KeyAlgorithm, String> {
     let names = KeyAlgorithm::SIGNING_NAMES;
+    if name == "ecdsa-sha2-512-nistp521" {
+        return Err("keys on P-521 verify and do not sign here; P-384 does".to_owned());
+    }
     let expected = || format!("expected {}{}", names.join(", "), did_you_mean(name, &names));
     KeyAlgorithm::from_signing_name(name).ok_or_else(expected)
 }

@@ -3,6 +3,8 @@
 //! `openssl.json` says how it was made. The published vectors stand beside their tests.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may")]
 
+#[cfg(target_os = "linux")]
+mod wiped;
 mod wycheproof;
 
 use std::collections::BTreeSet;
