@@ -26,22 +26,28 @@ const CHARTS: &[&str] = &[
 /// Reads `target/bench` and writes `docs/costs.md`, its charts, and the README's table.
 pub(crate) fn run() -> Result<()> {
     let measured = workspace::target().join("bench");
-    let report = measured.join("report.json");
-    let json = std::fs::read(&report)
-        .with_context(|| format!("{} is missing: run `cargo xtask bench`", report.display()))?;
+    let report_file = measured.join("report.json");
+    let json = std::fs::read(&report_file).with_context(|| {
+        format!("{} is missing: run `cargo xtask bench`", report_file.display())
+    })?;
     let report: Value = serde_json::from_slice(&json)?;
     let root = workspace::root();
     let charts = root.join("docs/costs");
     std::fs::create_dir_all(&charts)?;
     let mut shown = String::new();
-    for name in CHARTS {
-        let chart = measured.join(format!("{name}.svg"));
-        if chart.is_file() {
-            std::fs::copy(chart, charts.join(format!("{name}.svg")))?;
-            shown.push_str(&format!("![{name}](costs/{name}.svg)\n"));
-        }
+    // A chart of an earlier run may still lie there.
+    let measured_now = |name: &str| {
+        let parts = [&report["scenarios"], &report["growth"]];
+        let mut all = parts.into_iter().filter_map(Value::as_array).flatten();
+        all.any(|part| part["name"].as_str() == Some(name))
+    };
+    for name in CHARTS.iter().filter(|name| measured_now(name)) {
+        let (chart, file) = (measured.join(format!("{name}.svg")), format!("{name}.svg"));
+        std::fs::copy(&chart, charts.join(&file))
+            .with_context(|| format!("the chart {} cannot be copied", chart.display()))?;
+        shown.push_str(&format!("![{name}](costs/{file})\n"));
     }
-    ensure!(!shown.is_empty(), "{} has no chart", measured.display());
+    ensure!(!shown.is_empty(), "{} names no scenario with a chart", report_file.display());
     let whole = page::whole(&report);
     replace(&root.join("docs/costs.md"), &format!("\n{whole}\n## Charts\n\n{shown}\n"))?;
     let table = format!("\n{}\n{}\n", page::short_table(&report), page::head(&report));
