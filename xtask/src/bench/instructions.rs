@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+use xshell::cmd;
 
 use super::lab::Distance::Near;
 use super::lab::Kind::{self, Referrers, Tags};
@@ -44,6 +46,15 @@ const WEIGHED: &[Scenario] = &[
 /// Figures by scenario, by what was counted.
 type Figures = BTreeMap<String, BTreeMap<String, u64>>;
 
+/// The file of kept figures: another compiler makes another program, whose figures say nothing of a
+/// change here.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// As `rustc --version` says it.
+    compiler: String,
+    figures: Figures,
+}
+
 /// What was counted, and how much more than the kept figure is allowed.
 const WHAT: [(&str, f64); 2] = [("instructions", 1.05), ("KiB of memory", 1.15)];
 
@@ -69,18 +80,23 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 pub(crate) fn compare(program: Option<PathBuf>, keep: bool) -> Result<()> {
     let valgrind = valgrind()?;
     let lab = Lab::open(program.map_or_else(workspace::build_release, Ok)?)?;
-    let found = figures(&lab, &valgrind);
+    let path = workspace::root().join(KEPT);
+    let kept = if keep { Kept::none()? } else { Kept::read(&path)? };
+    let found = figures(&lab, &valgrind, &kept.figures);
     lab.stage.strike()?;
     let found = found?;
-    let path = workspace::root().join(KEPT);
+    let compiler = compiler()?;
     if keep {
-        let json = serde_json::to_string_pretty(&found)?;
+        let json = serde_json::to_string_pretty(&Kept { compiler, figures: found })?;
         std::fs::write(&path, format!("{json}\n"))?;
         println!("wrote {KEPT}");
         return Ok(());
     }
-    let kept = std::fs::read(&path).with_context(|| format!("{KEPT} cannot be read"))?;
-    let kept: Figures = serde_json::from_slice(&kept).with_context(|| KEPT)?;
+    if kept.compiler != compiler {
+        println!("note: not compared: {KEPT} is of {}, here is {compiler}", kept.compiler);
+        return Ok(());
+    }
+    let kept = kept.figures;
     let none = BTreeMap::new();
     let compare = |(what, allowed)| {
         grown(what, kept.get(what).unwrap_or(&none), found.get(what).unwrap_or(&none), allowed)
@@ -102,12 +118,37 @@ fn valgrind() -> Result<PathBuf> {
         .context("valgrind is not installed; as root: apt-get install valgrind")
 }
 
-fn figures(lab: &Lab, valgrind: &Path) -> Result<Figures> {
+impl Kept {
+    fn none() -> Result<Self> {
+        Ok(Self { compiler: compiler()?, figures: Figures::new() })
+    }
+
+    fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).with_context(|| format!("{KEPT} cannot be read"))?;
+        serde_json::from_slice(&bytes).context(KEPT)
+    }
+}
+
+fn compiler() -> Result<String> {
+    let shell = workspace::shell()?;
+    Ok(cmd!(shell, "rustc --version").quiet().read()?)
+}
+
+fn figures(lab: &Lab, valgrind: &Path, kept: &Figures) -> Result<Figures> {
     let bench = Bench::new(lab);
     let (mut instructions, mut memory) = (BTreeMap::new(), BTreeMap::new());
+    let [(what, allowed), _] = WHAT;
     for scenario in COUNTED {
         lab.allow(scenario.within);
-        let count = count(&bench, scenario, valgrind).with_context(|| scenario.name)?;
+        let enough = kept.get(what).and_then(|kept| kept.get(scenario.name));
+        let enough = enough.map_or(u64::MAX, |kept| (*kept as f64 * allowed) as u64);
+        let count = || count(&bench, scenario, valgrind).context(scenario.name);
+        // A busy machine waits in other places: what is too much is counted twice more.
+        let mut least = count()?;
+        for _ in 0..2 {
+            least = if least > enough { least.min(count()?) } else { least };
+        }
+        let count = least;
         println!("{:<26} {count:>13} instructions", scenario.name);
         instructions.insert(scenario.name.to_owned(), count);
     }
