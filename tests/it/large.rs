@@ -67,6 +67,24 @@ fn an_sbom_of_46_mb_costs_the_size_of_its_statement_and_of_its_bundle() {
 }
 
 #[test]
+fn a_bundle_of_more_than_32_mib_is_read_from_its_file() {
+    let setup = Setup::new();
+    let (file, sbom) = (setup.write("artifact", "a"), sbom(&setup, 26 * MB));
+    let attest = setup.job().args(["attest-blob", "--type", "cyclonedx", "--predicate"]).arg(sbom);
+    attest.arg("--bundle").arg(setup.path("a.json")).arg(&file).run().ends(0);
+    assert!(setup.path("a.json").metadata().unwrap().len() > 32 << 20);
+    let verify = || {
+        let verify = setup.program().args(["verify-blob-attestation", "--type", "cyclonedx"]);
+        verify.arg("--bundle").arg(setup.path("a.json")).arg(&file).args(setup.by_job())
+    };
+    verify().run().ends(0);
+    // Many bundles together have a lower limit.
+    let bundle = std::fs::read_to_string(setup.path("a.json")).unwrap();
+    setup.write("a.json", format!("{}\n{{}}\n", bundle.trim_end()));
+    verify().run().ends(12).says(&["several bundles and more than 33554432 bytes"]);
+}
+
+#[test]
 fn an_attestation_that_is_logged_by_its_digest_verifies_where_that_is_asked_for() {
     let setup = Setup::new();
     let image = setup.image("demo/app");

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bundle::{Bundle, Content, Envelope, LogEntry};
+use bundle::{Bundle, Content, Envelope, Limits, LogEntry};
 use keys::{Digest, HashAlgorithm, PublicKey};
 use oci_push::{FoundSignature, LegacyKind, Registry};
 use serde_json::Value;
@@ -152,7 +152,7 @@ impl Inspector {
     }
 
     fn found(&self, name: &str, signature: &FoundSignature, image: &Digest) -> Inspection {
-        match Bundle::from_json(&signature.bytes) {
+        match Bundle::from_json_within(&signature.bytes, &Limits::large()) {
             Ok(bundle) => {
                 self.bundle(name, &bundle, &Digest::sha256(&signature.bytes), Some(image))
             }

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use bundle::SIZE_CAP;
+use bundle::LARGE_SIZE_CAP;
 use image_signing::Image;
 use image_signing::moving::{AttachReport, Attachments, Cleaning};
 
@@ -64,7 +64,7 @@ async fn attach_one(
     context: &Context,
 ) -> Result<AttachReport> {
     let name = path.display().to_string();
-    let bytes = files::read("the bundle", path, SIZE_CAP, context).await;
+    let bytes = files::read("the bundle", path, LARGE_SIZE_CAP, context).await;
     let bytes = bytes.map_err(|failure| match &*name {
         // cosign's way to say it.
         "signature" | "attestation" | "sbom" => {

@@ -81,7 +81,8 @@ impl Job<'_> {
         let Self { flags, context, .. } = self;
         let mut bundles = Vec::new();
         for path in &flags.bundle {
-            bundles.push(files::read("--bundle", path, bundle::SIZE_CAP, context).await?.into());
+            bundles
+                .push(files::read("--bundle", path, bundle::LARGE_SIZE_CAP, context).await?.into());
         }
         for directory in &flags.many.images {
             match verifier.verify_directory(directory, &bundles).await {

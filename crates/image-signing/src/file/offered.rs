@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use bundle::SIZE_CAP;
+use bundle::{LARGE_SIZE_CAP, SIZE_CAP};
 use host::FileError;
 use serde::de::IgnoredAny;
 use serde_json::Deserializer;
@@ -32,14 +32,15 @@ impl Signatures {
     /// file. A file holds a bundle, or many: JSON Lines, or documents that begin on lines of their own.
     ///
     /// # Errors
-    /// As [`FileSignature::of`]; there are more than 10,000 bundles in a file.
+    /// As [`FileSignature::of`]; there are more than 10,000 bundles in a file, or several with more
+    /// than 32 MiB together.
     pub async fn of(artifact: &Artifact, bundles: &[FileArgument]) -> Result<Self, Error> {
         if bundles.is_empty() {
             return FileSignature::of(artifact, None).await.map(Self::from);
         }
         let mut all = Vec::new();
         for file in bundles {
-            let bytes = file.read(SIZE_CAP).await.map_err(|error| match error {
+            let bytes = file.read(LARGE_SIZE_CAP).await.map_err(|error| match error {
                 // Of several, those that are there may not be enough: it is not known.
                 error @ FileError::NotFound { .. } if bundles.len() == 1 => Error::NoSignature {
                     file: artifact.name().to_owned(),
@@ -63,7 +64,7 @@ impl Signatures {
     /// # Errors
     /// [`Error::Read`] and [`Error::Malformed`].
     pub async fn read(file: &FileArgument) -> Result<Self, Error> {
-        let bytes = file.read(SIZE_CAP).await?;
+        let bytes = file.read(LARGE_SIZE_CAP).await?;
         Ok(Self(Arc::new(parse(file.as_path(), bytes).await?)))
     }
 
@@ -103,6 +104,9 @@ fn parse_all(name: &str, bytes: &[u8]) -> Result<Vec<Offered>, Box<dyn StdError 
     let documents = documents(bytes);
     if documents.len() < 2 {
         return Ok(vec![Offered::Signature(FileSignature::parse(name, bytes)?)]);
+    }
+    if bytes.len() > SIZE_CAP {
+        return Err(format!("it has several bundles and more than {SIZE_CAP} bytes").into());
     }
     if documents.len() > MOST_BUNDLES {
         return Err(format!("it has more than {MOST_BUNDLES} bundles").into());

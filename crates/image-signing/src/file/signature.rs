@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bundle::proto_json::{Message, decode_base64};
-use bundle::{Bundle, Envelope, LogEntry, SIZE_CAP};
+use bundle::{Bundle, Envelope, LARGE_SIZE_CAP, Limits, LogEntry, SIZE_CAP};
 use host::{Env, FileError};
 use keys::{Digest, HashAlgorithm};
 use trust_root::TrustedRoot;
@@ -42,7 +42,7 @@ impl FileSignature {
             let document = Message::parse(bytes, SIZE_CAP);
             document.is_ok_and(|mut document| document.any(field).is_ok_and(|it| it.is_some()))
         };
-        let content = match Bundle::from_json(bytes) {
+        let content = match Bundle::from_json_within(bytes, &Limits::large()) {
             Ok(bundle) => Content::Bundle(Arc::new(bundle), Digest::sha256(bytes)),
             Err(_) if has("base64Signature") => {
                 Content::Legacy(Arc::new(LegacySignature::blob_bundle(bytes)?))
@@ -148,7 +148,7 @@ impl FileSignature {
     /// # Errors
     /// [`Error::Read`] and [`Error::Malformed`].
     pub async fn read(file: &FileArgument) -> Result<Self, Error> {
-        let bytes = file.read(SIZE_CAP).await?;
+        let bytes = file.read(LARGE_SIZE_CAP).await?;
         Self::parse_apart(file.as_path(), bytes).await
     }
 
@@ -290,7 +290,7 @@ async fn read(
     let candidates = bundle.map_or(beside.as_slice(), std::slice::from_ref);
     let mut missing = None;
     for candidate in candidates {
-        match candidate.read(SIZE_CAP).await {
+        match candidate.read(LARGE_SIZE_CAP).await {
             Ok(bytes) => return Ok((candidate.as_path().to_owned(), bytes)),
             Err(error @ FileError::NotFound { .. }) => _ = missing.get_or_insert(error),
             Err(error) => return Err(error.into()),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bundle::{Bundle, Content, SIGN_PREDICATE_TYPE, Statement};
+use bundle::{Bundle, Content, Limits, SIGN_PREDICATE_TYPE, Statement};
 use oci_push::{
     Attachment, AttachmentKind, Digest, LegacyKind, LegacySignature, Registry, Removals, Resolved,
     Store,
@@ -348,7 +348,7 @@ impl fmt::Display for TreeItem {
 
 /// The statement in a bundle.
 fn statement(bundle: &[u8]) -> Option<Statement> {
-    match Bundle::from_json(bundle).ok()?.content() {
+    match Bundle::from_json_within(bundle, &Limits::large()).ok()?.content() {
         Content::Envelope(envelope) => envelope.statement().ok(),
         Content::Message { .. } => None,
     }
@@ -356,7 +356,7 @@ fn statement(bundle: &[u8]) -> Option<Statement> {
 
 /// Whether the bundle is about the image; if not, what it is about.
 fn is_about(image: &Resolved, bytes: &[u8]) -> Result<(), String> {
-    let bundle = Bundle::from_json(bytes)
+    let bundle = Bundle::from_json_within(bytes, &Limits::large())
         .map_err(|error| format!("it is not a Sigstore bundle: {}", host::with_causes(&error)))?;
     let Content::Envelope(envelope) = bundle.content() else {
         return Err("it is the signature of a file, not of an image".to_owned());
