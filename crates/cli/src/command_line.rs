@@ -113,12 +113,13 @@ fn explain(mut error: clap::Error, args: &[OsString]) -> Refusal {
     if error.kind() == ErrorKind::DisplayHelp {
         return Refusal::Message(help_text(command, args).unwrap_or(error), Vec::new());
     }
-    if let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand)
-        && let of = command.get_bin_name().unwrap_or("ambisign")
-        && let Some(instead) = cosign::command(&format!("{of} {name}"))
-    {
-        let failure = Failure::usage(format!("{of} has no command {name}"));
-        return Refusal::Words(failure.hint(instead));
+    if let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand) {
+        for of in ["ambisign", command.get_bin_name().unwrap_or("ambisign")] {
+            if let Some(instead) = cosign::command(&format!("{of} {name}")) {
+                let failure = Failure::usage(format!("{of} has no command {name}"));
+                return Refusal::Words(failure.hint(instead));
+            }
+        }
     }
     if let Some(failure) = cosign::refusal(command.get_name(), args) {
         return Refusal::Words(failure);
