@@ -14,7 +14,8 @@ fn main() {
         let script = std::path::Path::new(&script).join("release.ld");
         println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", script.display());
         println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
-        if is("CARGO_CFG_TARGET_ENV", "gnu") && var_os("HOST") == var_os("TARGET") && is_recent() {
+        let is_here = var_os("HOST") == var_os("TARGET");
+        if is("CARGO_CFG_TARGET_ENV", "musl") || is_here && is_recent() {
             println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
         }
     }

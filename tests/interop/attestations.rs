@@ -1,6 +1,6 @@
 //! Attestations, made by us and read by the others, and the other way round.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sandbox::RekorVersion;
 
@@ -31,17 +31,22 @@ fn cosign_verifies_our_attestation_of_an_image() {
     }
 }
 
+/// A file, and the bundle of our attestation of it.
+fn attested_file(interop: &Interop, flags: &[&str]) -> (PathBuf, PathBuf) {
+    let file = interop.write("artifact.txt", "attested by us\n");
+    let predicate = interop.write("predicate.json", r#"{"ok":true}"#);
+    let bundle = interop.path("artifact.att.json");
+    let attest = interop.ambisign_as(Signer::Job, "attest-blob").args(["--type", "spdx"]);
+    let attest = attest.args(flags).arg("--predicate").arg(predicate).arg("--bundle");
+    attest.arg(&bundle).arg(&file).run().succeeds();
+    (file, bundle)
+}
+
 #[test]
 fn cosign_and_sigstore_go_verify_our_attestation_of_a_file() {
     for log in [RekorVersion::V1, RekorVersion::V2] {
         let Some(interop) = Interop::new(RegistryKind::ReferrersApi, log) else { return };
-        let file = interop.write("artifact.txt", "attested by us\n");
-        let predicate = interop.write("predicate.json", r#"{"ok":true}"#);
-        let bundle = interop.path("artifact.att.json");
-        let attest = interop.ambisign_as(Signer::Job, "attest-blob").args(["--type", "spdx"]);
-        let attest = attest.arg("--predicate").arg(predicate).arg("--bundle").arg(&bundle);
-        attest.arg(&file).run().succeeds();
-
+        let (file, bundle) = attested_file(&interop, &[]);
         let signer = interop.identity(Signer::Job);
         let verify = interop.cosign("verify-blob-attestation").args(["--type", "spdx", "--bundle"]);
         verify.arg(&bundle).args(signer.policy()).arg(&file).run().succeeds();
@@ -130,12 +135,7 @@ fn cosign_finds_one_attestation_under_its_earlier_tag_where_ours_replaced_the_ot
 fn others_take_an_attestation_by_its_digest_from_a_log_of_version_2_only() {
     for log in [RekorVersion::V1, RekorVersion::V2] {
         let Some(interop) = Interop::new(RegistryKind::ReferrersApi, log) else { return };
-        let file = interop.write("artifact.txt", "attested by us\n");
-        let predicate = interop.write("predicate.json", r#"{"ok":true}"#);
-        let bundle = interop.path("artifact.att.json");
-        let attest = interop.ambisign_as(Signer::Job, "attest-blob").args(["--type", "spdx"]);
-        let attest = attest.args(["--log-digest-only", "--predicate"]).arg(predicate);
-        attest.arg("--bundle").arg(&bundle).arg(&file).run().succeeds();
+        let (file, bundle) = attested_file(&interop, &["--log-digest-only"]);
         let signer = interop.identity(Signer::Job);
         let cosign = interop.cosign("verify-blob-attestation").args(["--type", "spdx", "--bundle"]);
         let cosign = cosign.arg(&bundle).args(signer.policy()).arg(&file).run();

@@ -75,7 +75,7 @@ impl Statement {
     /// [of a predicate](Self::with_predicate): one that was read is signed as it is.
     ///
     /// # Errors
-    /// There is no subject, or more than [`MAX_SUBJECTS`]; the statement was read.
+    /// `subjects` is empty or has more than [`MAX_SUBJECTS`]; or the statement was read, not made.
     pub fn about(&self, subjects: Vec<Subject>) -> Result<Self, Error> {
         count(subjects.len())?;
         let predicate = self.made_of.clone().and_then(|made_of| self.json.get(made_of));

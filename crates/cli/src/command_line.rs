@@ -91,6 +91,12 @@ fn enrich(arg: Arg) -> Arg {
     }
 }
 
+/// The variables of the flag `--FLAG`.
+pub(crate) fn variable_names(flag: &str) -> [String; 2] {
+    let suffix = flag.to_uppercase().replace('-', "_");
+    ["AMBISIGN", "COSIGN"].map(|prefix| format!("{prefix}_{suffix}"))
+}
+
 /// The variable that is set for `arg`.
 fn variable(arg: &Arg) -> Option<String> {
     let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
@@ -99,10 +105,7 @@ fn variable(arg: &Arg) -> Option<String> {
     let heading = arg.get_help_heading().unwrap_or_default();
     // The empty string of a variable that a job forgot to set must not select something else.
     let decides = !is_switch && ["Identity", "Policy", "Services", "Trust"].contains(&heading);
-    let names = std::iter::once(flag).chain(aliases).flat_map(|flag| {
-        let suffix = flag.to_uppercase().replace('-', "_");
-        ["AMBISIGN", "COSIGN"].map(|prefix| format!("{prefix}_{suffix}"))
-    });
+    let names = std::iter::once(flag).chain(aliases).flat_map(variable_names);
     let is_set = |name: &String| std::env::var_os(name).is_some_and(|it| decides || !it.is_empty());
     names.into_iter().find(is_set)
 }
@@ -114,9 +117,11 @@ fn explain(mut error: clap::Error, args: &[OsString]) -> Refusal {
         return Refusal::Message(help_text(command, args).unwrap_or(error), Vec::new());
     }
     if let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand) {
-        for of in ["ambisign", command.get_bin_name().unwrap_or("ambisign")] {
-            if let Some(instead) = cosign::command(&format!("{of} {name}")) {
-                let failure = Failure::usage(format!("{of} has no command {name}"));
+        let group = command.get_bin_name().and_then(|group| group.split_once(' '));
+        let inside = group.map(|(_, group)| format!("{group} {name}"));
+        for words in [name].into_iter().chain(&inside) {
+            if let Some(instead) = cosign::command(words) {
+                let failure = Failure::usage(format!("ambisign has no command {words}"));
                 return Refusal::Words(failure.hint(instead));
             }
         }

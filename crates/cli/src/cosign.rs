@@ -81,9 +81,9 @@ fn unsupported(name: &str) -> Failure {
     Failure::usage(format!("{name} is not supported"))
 }
 
-/// What to do instead of a command that only cosign has, as `ambisign NAME`.
+/// What to do instead of a command that only cosign has, such as `triangulate` or `bundle inspect`.
 pub(crate) fn command(words: &str) -> Option<&'static str> {
-    let name = words.split_once(' ')?.1.replace(' ', "-");
+    let name = words.replace(' ', "-");
     let mut rows = rows().filter(|(effect, ..)| *effect == "command");
     rows.find(|(.., line)| line.split(' ').any(|it| it == name)).map(|(_, text, _)| text)
 }

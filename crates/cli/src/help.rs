@@ -31,15 +31,12 @@ fn groups(program: &Command) -> String {
     let group = |line: &str| match line.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
         Some(heading) => format!("{header}{heading}:{header:#}\n"),
         None => {
-            let commands =
-                line.split(' ').filter_map(|name| program.find_subcommand(name).cloned());
-            let group = Command::new("group").subcommands(commands).disable_help_subcommand(true);
+            let all = line.split(' ').filter_map(|name| program.find_subcommand(name).cloned());
+            let group = Command::new("group").subcommands(all).disable_help_subcommand(true);
             let group = group.max_term_width(100).help_template("{subcommands}");
             let is_below = program.is_next_line_help_set();
-            format!(
-                "{}\n\n",
-                group.next_line_help(is_below).render_help().ansi().to_string().trim_end()
-            )
+            let text = group.next_line_help(is_below).render_help().ansi().to_string();
+            format!("{}\n\n", text.trim_end())
         }
     };
     lines.map(group).collect()

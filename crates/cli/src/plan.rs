@@ -197,10 +197,10 @@ fn registry_settings(
         tls = Some(with.or_fail(|| "cannot use --registry-client-cert".to_owned())?);
     }
     let registries = images.iter().map(|image| image.reference().repository());
-    for (registry, tls) in
-        registries.clone().flat_map(|it| tls.iter().map(|tls| (it.registry(), tls)))
-    {
-        settings = settings.with_server(registry, tls.clone());
+    if let Some(tls) = tls {
+        for registry in registries.clone().map(Repository::registry) {
+            settings = settings.with_server(registry, tls.clone());
+        }
     }
     if flags.allow_insecure_registry {
         // Signatures may be in another one.

@@ -9,10 +9,12 @@ use crate::failure::{Failure, OrFail as _, Result};
 use crate::flags::{PolicyFileFlags, PolicyFlags, SignerFlags};
 use crate::{files, hints};
 
-/// The signers in the policy file, or the one that flags name, as strict as flags want it.
+/// The signers in the policy file, or the one that flags name, as strict as flags want it. With
+/// `by_digest` an attestation counts that a log of version 1 has by its digest only.
 pub(crate) async fn accepted(
     flags: &PolicyFlags,
     file: &PolicyFileFlags,
+    by_digest: bool,
     context: &Context,
 ) -> Result<AcceptedSigners> {
     let signers = match &file.identity_policy {
@@ -22,7 +24,12 @@ pub(crate) async fn accepted(
         }
         None => AcceptedSigners::rule(signer(flags, context).await?),
     };
-    Ok(signers.adjust(strictness(flags, context)))
+    let signers = signers.adjust(strictness(flags, context));
+    if by_digest {
+        context.console.warning(BY_DIGEST);
+        return Ok(signers.adjust(Policy::accept_digest_entries));
+    }
+    Ok(signers)
 }
 
 /// Any signer at all: for hints only.
@@ -99,7 +106,7 @@ pub(crate) async fn public_key(key: &str, context: &Context) -> Result<PublicKey
 /// What the flags add to a policy or leave out of it. Warns about each check that is left out.
 fn strictness(flags: &PolicyFlags, context: &Context) -> impl Fn(Policy) -> Policy + use<> {
     let (ignore_tlog, ignore_sct) = (flags.insecure_ignore_tlog, flags.insecure_ignore_sct);
-    let (timestamps, by_digest) = (flags.use_signed_timestamps, flags.log_digest_only);
+    let timestamps = flags.use_signed_timestamps;
     if ignore_tlog {
         let text = "log entries are not checked: the signature may never have been public";
         context.console.warning(text);
@@ -113,10 +120,11 @@ fn strictness(flags: &PolicyFlags, context: &Context) -> impl Fn(Policy) -> Poli
     move |policy| {
         let policy = formats.into_iter().fold(policy, Policy::formats);
         let policy = if timestamps { policy.use_signed_timestamps() } else { policy };
-        let policy = if by_digest { policy.accept_digest_entries() } else { policy };
         let policy = if ignore_tlog { verify::danger::ignore_tlog(policy) } else { policy };
         if ignore_sct { verify::danger::ignore_sct(policy) } else { policy }
     }
 }
 
+const BY_DIGEST: &str =
+    "a log entry may be that of a file, not of an attestation (--log-digest-only)";
 const POLICY_CAP: usize = 4 << 20;

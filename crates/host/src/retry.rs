@@ -39,8 +39,16 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(at.duration_since(date.unwrap_or(now)).unwrap_or(Duration::ZERO))
 }
 
+/// How long the transfer of `bytes` may take on a slow line (256 KiB a second), in addition to the rest
+/// of a call.
+pub fn transfer_time(bytes: u64) -> Duration {
+    Duration::from_secs(bytes / SLOWEST)
+}
+
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// In bytes a second.
+const SLOWEST: u64 = 256 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -24,22 +24,23 @@ enum By {
 }
 
 impl PlannedSession {
-    /// Will sign with the identity that `search` finds, and a new key of the kind ECDSA P-256.
+    /// Signs with the identity that `search` finds, and with a new ECDSA key on P-256.
     pub fn with_identity(signer: Signer, search: IdentitySearch) -> Self {
         let by = By::Identity(Box::new(search));
         Self { signer, by, algorithm: KeyAlgorithm::EcdsaP256 }
     }
 
-    /// Will sign with `key`.
+    /// Signs with `key`.
     pub fn with_key(signer: Signer, key: KeyPair) -> Self {
         let algorithm = key.public_key().algorithm();
         Self { signer, by: By::Key(Arc::new(key)), algorithm }
     }
 
-    /// Signs with a key of the kind `algorithm`.
+    /// Uses a key for `algorithm`.
     ///
     /// # Errors
-    /// [`PrivateKeyError::Algorithm`]: the key is of another kind, or none of this kind is made.
+    /// [`PrivateKeyError::Algorithm`]: the key is for another algorithm, or no new key is made for this
+    /// one.
     pub fn with_algorithm(self, algorithm: KeyAlgorithm) -> Result<Self, PrivateKeyError> {
         let is_made = matches!(self.by, By::Identity(_)) && !algorithm.needs_message();
         match is_made || algorithm == self.algorithm {
@@ -69,7 +70,8 @@ impl PlannedSession {
         matches!(&self.by, By::Identity(search) if search.may_log_in())
     }
 
-    /// Gets a token, or takes the key. There is no certificate yet: see [`Session::prepare`].
+    /// Begins: gets the identity token, if an identity signs. [`Session::prepare`] then gets the
+    /// certificate.
     ///
     /// # Errors
     /// As [`IdentitySearch::session`].

@@ -25,7 +25,7 @@ pub enum PrivateKeyError {
     /// The key is encrypted, and there is no password.
     #[error("it is encrypted, and no password is given")]
     NoPassword,
-    /// Keys of another kind are asked for than the key is of that signs.
+    /// The key is of another kind than the one that was asked for.
     #[error("--signing-algorithm is {asked}, the key is {found}")]
     Algorithm {
         /// What is asked for.
@@ -66,7 +66,7 @@ impl PrivateKey {
         Ok(Self(Zeroizing::new(text.to_owned())))
     }
 
-    /// Refuses a place for a new key, `name`: keys are written to files, whose names are told apart.
+    /// Refuses `name` as the place of a new key, with the reason: new keys are written to files.
     ///
     /// # Errors
     /// [`PrivateKeyError::Elsewhere`], always.

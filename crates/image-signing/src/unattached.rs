@@ -66,7 +66,7 @@ impl Unattached {
             None => signed.keep(Path::new("")),
         };
         let command = file.as_ref().ok().and_then(|file| signed.attach_command(file));
-        // Shown only where there is no file.
+        // The bundle is shown only if it could not be written to a file.
         let shown = file.is_err().then(|| signed.bundle_json().to_owned());
         Kept { file, command, bundle_json: shown.unwrap_or_default() }
     }

@@ -191,7 +191,8 @@ impl ImageVerifier {
     /// As [`verify_layout`](Self::verify_layout), of the layout in `directory`.
     ///
     /// # Errors
-    /// As [`verify_layout`](Self::verify_layout); [`Error::Registry`]: it is no layout.
+    /// As [`verify_layout`](Self::verify_layout); [`Error::Registry`]: the directory is not an OCI
+    /// layout.
     pub async fn verify_directory(
         &self,
         directory: &str,

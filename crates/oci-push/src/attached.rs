@@ -59,8 +59,8 @@ pub enum AttachmentKind {
 }
 
 impl AttachmentKind {
-    /// What cosign calls `name`: these kinds, which are several for `all` only. `sig` and `att` are
-    /// short for two of them.
+    /// The kinds that cosign calls `name`: all that it knows for `all`, one for another name, none for an
+    /// unknown name. `sig` and `att` are short for `signature` and `attestation`.
     pub fn named(name: &str) -> &'static [Self] {
         match name {
             "all" => &[Self::Signature, Self::Attestation, Self::Sbom],

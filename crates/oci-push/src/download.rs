@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use host::CallPolicy;
+use host::retry::transfer_time;
 use http::Method;
 
 use crate::client::{Call, Client};
@@ -69,11 +70,6 @@ impl Downloads {
     pub(crate) fn exceeded(&self) -> bool {
         self.exceeded.load(Ordering::Relaxed)
     }
-}
-
-/// How long the transfer of `size` bytes may take on a slow line, in addition to the rest.
-pub(crate) fn transfer_time(size: u64) -> Duration {
-    Duration::from_secs(size / SLOWEST)
 }
 
 fn take(left: &AtomicU64, size: u64) -> bool {
@@ -147,5 +143,3 @@ impl Client {
 }
 
 const REFUSAL_CAP: usize = 64 << 10;
-/// In bytes a second.
-const SLOWEST: u64 = 256 << 10;

@@ -420,7 +420,7 @@ fn kind_of(layer: &Layer) -> Option<LegacyKind> {
 const AT_ONCE: usize = 8;
 const BUNDLE_CAP: u64 = 32 << 20;
 /// A predicate of 128 MiB in base64, and 1 MiB.
-const LARGE_BUNDLE_CAP: u64 = (172 << 20) + (1 << 20);
+const LARGE_BUNDLE_CAP: u64 = (128 << 20) / 3 * 4 + (1 << 20);
 const LARGE_TOTAL_CAP: u64 = 512 << 20;
 /// cosign's own limit for its earlier formats.
 const LEGACY_CAP: u64 = 128 << 20;

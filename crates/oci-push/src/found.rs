@@ -26,7 +26,7 @@ impl Search {
         Self { predicate_type: predicate_type.into(), large: false }
     }
 
-    /// Reads bundles of up to 172 MiB, which is what an attestation of 128 MiB has, and 512 MiB for
+    /// Reads bundles of up to 172 MiB (rounded up), which is what an attestation of 128 MiB has, and 512 MiB for
     /// all of an image, instead of 32 and 128.
     #[must_use]
     pub fn large(self) -> Self {

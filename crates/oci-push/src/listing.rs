@@ -32,11 +32,11 @@ pub(crate) struct Listing<'a> {
     pub(crate) annotations: &'a BTreeMap<String, String>,
     /// Its own tag, if it is stored under one.
     pub(crate) own: Option<&'a OwnTag>,
-    /// Manifests that it takes the place of: they leave the list.
+    /// The manifests that it replaces: their entries are removed from the list.
     pub(crate) older: &'a BTreeSet<Digest>,
 }
 
-/// For a signature that takes nobody's place.
+/// No manifests: the value of [`Listing::older`] for a signature that replaces nothing.
 pub(crate) static NOTHING: BTreeSet<Digest> = BTreeSet::new();
 
 /// The list as it was read, and when it was asked for.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use host::CallPolicy;
+use host::retry::transfer_time;
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{Method, StatusCode};
 use url::Url;
@@ -11,7 +12,6 @@ use url::Url;
 use crate::answer::Answer;
 use crate::client::{Call, Client};
 use crate::digest::Digest;
-use crate::download::transfer_time;
 use crate::error::{Access, Error};
 use crate::locks::jittered;
 use crate::repository::Repository;

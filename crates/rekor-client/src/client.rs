@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bundle::LogEntry;
 use bytes::Bytes;
+use host::retry::transfer_time;
 use host::{CallPolicy, Transport, TransportError};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Method, Request, Response, StatusCode};
@@ -175,7 +176,7 @@ impl Rekor {
         path: &[&str],
         body: Vec<u8>,
     ) -> Result<Response<Bytes>, Error> {
-        let upload = Duration::from_secs((body.len() / SLOWEST) as u64);
+        let upload = transfer_time(body.len() as u64);
         let policy = CallPolicy::new()
             // A log of version 2 answers at its next checkpoint, ten seconds by default, and gives
             // up by itself after twenty.
@@ -229,9 +230,6 @@ impl fmt::Debug for Rekor {
 
 /// The largest answer read. A log of version 2 holds at most 64 KiB in an entry.
 const ANSWER_CAP: usize = 4 << 20;
-
-/// How slow an upload may be that is waited for, in bytes a second.
-const SLOWEST: usize = 256 << 10;
 
 /// How many entries of one digest are looked at: whoever signs a file adds one.
 const MOST_IDS: usize = 100;

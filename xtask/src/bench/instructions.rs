@@ -146,11 +146,13 @@ fn figures(lab: &Lab, valgrind: &Path, kept: &Figures) -> Result<Figures> {
         // A busy machine waits in other places: what is too much is counted twice more.
         let mut least = count()?;
         for _ in 0..2 {
-            least = if least > enough { least.min(count()?) } else { least };
+            if least <= enough {
+                break;
+            }
+            least = least.min(count()?);
         }
-        let count = least;
-        println!("{:<26} {count:>13} instructions", scenario.name);
-        instructions.insert(scenario.name.to_owned(), count);
+        println!("{:<26} {least:>13} instructions", scenario.name);
+        instructions.insert(scenario.name.to_owned(), least);
     }
     for scenario in WEIGHED {
         lab.allow(scenario.within);

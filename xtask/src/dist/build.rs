@@ -42,20 +42,6 @@ impl Target {
         if self.0.starts_with("aarch64") { "arm64" } else { "amd64" }
     }
 
-    /// Whether the C library of the target reads the short form of relocations, which saves 5 %: musl
-    /// does, and so does glibc from 2.36 on.
-    fn packs_relocations(self) -> Result<bool> {
-        if self.0.ends_with("musl") {
-            return Ok(true);
-        }
-        let shell = workspace::shell()?;
-        let said = cmd!(shell, "getconf GNU_LIBC_VERSION").quiet().ignore_stderr().read();
-        let said = said.unwrap_or_default();
-        let mut numbers = said.trim_start_matches("glibc ").split('.').map(str::parse::<u32>);
-        let version = (numbers.next(), numbers.next());
-        Ok(matches!(version, (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= (2, 36)))
-    }
-
     /// Whether rustc links it with its own lld, which can give equal functions one body: 1 %. It does so
     /// for one target, from release 1.90 on.
     fn folds_functions(self) -> Result<bool> {
@@ -109,9 +95,6 @@ pub(super) fn programs(root: &Path, home: &Path, target: &Target) -> Result<Path
         format!("--remap-path-prefix={}=/cargo", cargo.display()),
         "-Clink-arg=-Wl,--build-id=none".to_owned(),
     ];
-    if target.packs_relocations()? {
-        flags.push("-Clink-arg=-Wl,-z,pack-relative-relocs".to_owned());
-    }
     if target.folds_functions()? {
         flags.push("-Clink-arg=-Wl,--icf=all".to_owned());
     }

@@ -1,11 +1,11 @@
-//! What the program says of itself: its version, its completions, and the variables that it reads.
-//! No runtime, no file, no network.
+//! `version`, `completion` and `env`, which need no runtime, no file and no network.
 
 use clap::{Arg, ArgAction, CommandFactory as _};
 use clap_complete::Shell;
 use image_signing::variables;
 use serde_json::json;
 
+use crate::command_line::variable_names;
 use crate::flags::{Command, EnvFlags, Flags, Output, version as text};
 use crate::output::Console;
 
@@ -66,10 +66,8 @@ fn of_flags(command: &clap::Command, rows: &mut Vec<(String, Option<String>, Str
     for arg in command.get_arguments().filter(takes) {
         let Some(flag) = arg.get_long() else { continue };
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-        let suffix = flag.to_uppercase().replace('-', "_");
-        for prefix in ["AMBISIGN", "COSIGN"] {
-            rows.push((format!("{prefix}_{suffix}"), Some(flag.to_owned()), help.clone()));
-        }
+        let names = variable_names(flag).into_iter();
+        rows.extend(names.map(|name| (name, Some(flag.to_owned()), help.clone())));
     }
     command.get_subcommands().for_each(|command| of_flags(command, rows));
 }

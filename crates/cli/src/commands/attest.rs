@@ -44,8 +44,7 @@ pub(crate) async fn attest_blob(flags: &AttestBlobFlags, context: &Arc<Context>)
     FileArgument::parse(path).check_writable()?;
     let claim = claim(&flags.claim, context).await?;
     if flags.hash.is_some() && flags.files.len() > 1 {
-        let problem = "--hash is the digest of one file, and several are named";
-        return Err(Failure::usage(problem));
+        return Err(Failure::usage("--hash is the digest of one file, and several are named"));
     }
     let mut subjects = Vec::new();
     for file in flags.files.iter().map(FileArgument::parse) {

@@ -132,9 +132,9 @@ impl Job<'_> {
         if !self.upload && flags.bundle.is_none() {
             return Err(Failure::usage(self.lost).hint("say where it goes: --bundle FILE"));
         }
-        Ok(flags
-            .bundle
-            .as_ref()
-            .map_or(Ok(()), |path| FileArgument::parse(path).check_writable())?)
+        if let Some(path) = &flags.bundle {
+            FileArgument::parse(path).check_writable()?;
+        }
+        Ok(())
     }
 }

@@ -55,7 +55,7 @@ pub(super) async fn plan(
     Ok(PlannedSession::with_identity(signer, search))
 }
 
-/// Begins, and gets the certificate, to sign `names`, with log entries of `size`.
+/// Begins the session that signs `names`. A statement has at most `size` bytes, 0 where there is none.
 pub(super) async fn session(
     planned: PlannedSession,
     names: &[&str],

@@ -18,7 +18,7 @@ use crate::signers;
 pub(crate) async fn verify(flags: &VerifyFlags, context: &Arc<Context>) -> Result<()> {
     let annotations = plan::annotations(&flags.annotations)?;
     let json = |verified: &VerifiedImage| vec![json_line(&verified.reports())];
-    let job = Job { flags: &flags.images, predicate_type: None, json, context };
+    let job = Job { flags: &flags.images, predicate_type: None, by_digest: false, json, context };
     job.run(annotations).await
 }
 
@@ -31,14 +31,15 @@ pub(crate) async fn verify_attestation(
         let envelopes = verified.signatures.iter().filter_map(|it| it.envelope.as_ref());
         envelopes.map(bundle::Envelope::to_json).collect()
     };
-    let job = Job { flags: &flags.images, predicate_type, json, context };
-    job.run(BTreeMap::new()).await
+    let (flags, by_digest) = (&flags.images, flags.log_digest_only);
+    Job { flags, predicate_type, by_digest, json, context }.run(BTreeMap::new()).await
 }
 
 struct Job<'a> {
     flags: &'a VerifyImagesFlags,
     /// Attestations of this type are verified; `None`: signatures.
     predicate_type: Option<String>,
+    by_digest: bool,
     json: fn(&VerifiedImage) -> Vec<String>,
     context: &'a Context,
 }
@@ -50,14 +51,15 @@ impl Job<'_> {
             true => Vec::new(),
             false => plan::many(&flags.many, context).await?,
         };
-        let signers = match signers::accepted(&flags.policy, &flags.file, context).await {
-            Err(failure) if flags.policy.names_nobody() => {
-                context.fail(&failure);
-                _ = tokio::time::timeout(PATIENCE, self.name_signers(&images)).await;
-                return Ok(());
-            }
-            signers => signers?,
-        };
+        let signers =
+            match signers::accepted(&flags.policy, &flags.file, self.by_digest, context).await {
+                Err(failure) if flags.policy.names_nobody() => {
+                    context.fail(&failure);
+                    _ = tokio::time::timeout(PATIENCE, self.name_signers(&images)).await;
+                    return Ok(());
+                }
+                signers => signers?,
+            };
         let signers = signers.adjust(move |policy| {
             annotations.iter().fold(policy, |policy, (key, value)| policy.annotation(key, value))
         });

@@ -29,8 +29,8 @@ pub(crate) async fn verify_blob(flags: &VerifyBlobFlags, context: &Arc<Context>)
         }
         None => SignatureSource::bundles(&flags.verify.bundle, &artifacts)?,
     };
-    let (flags, purpose) = (&flags.verify, Purpose::FileSignature);
-    Job { flags, purpose, source, root: OnceCell::new(), context }.run(&artifacts).await
+    let (flags, purpose, root) = (&flags.verify, Purpose::FileSignature, OnceCell::new());
+    Job { flags, purpose, by_digest: false, source, root, context }.run(&artifacts).await
 }
 
 pub(crate) async fn verify_blob_attestation(
@@ -47,14 +47,16 @@ pub(crate) async fn verify_blob_attestation(
         }
     };
     let purpose = Purpose::Attestation { predicate_type: flags.r#type.clone() };
+    let (root, by_digest) = (OnceCell::new(), flags.log_digest_only);
     let (flags, artifacts) = (&flags.verify, slice::from_ref(&artifact));
     let source = SignatureSource::bundles(&flags.bundle, artifacts)?;
-    Job { flags, purpose, source, root: OnceCell::new(), context }.run(artifacts).await
+    Job { flags, purpose, by_digest, source, root, context }.run(artifacts).await
 }
 
 struct Job<'a> {
     flags: &'a VerifyFileFlags,
     purpose: Purpose,
+    by_digest: bool,
     source: SignatureSource,
     root: OnceCell<Arc<TrustedRoot>>,
     context: &'a Context,
@@ -63,19 +65,20 @@ struct Job<'a> {
 impl Job<'_> {
     async fn run(&self, artifacts: &[Artifact]) -> Result<()> {
         let Self { flags, context, .. } = self;
-        let signers = match signers::accepted(&flags.policy, &flags.file, context).await {
-            Err(failure) if flags.policy.names_nobody() => {
-                // Reported before any file is read. The signer of the file is then offered as a hint.
-                context.fail(&failure);
-                if let Some(artifact) = artifacts.first().filter(|it| !it.is_stdin())
-                    && let Ok(verified) = self.verify(artifact, &signers::anybody()).await
-                {
-                    signers::offer(&verified.signatures, context);
+        let signers =
+            match signers::accepted(&flags.policy, &flags.file, self.by_digest, context).await {
+                Err(failure) if flags.policy.names_nobody() => {
+                    // Reported before any file is read. The signer of the file is then offered as a hint.
+                    context.fail(&failure);
+                    if let Some(artifact) = artifacts.first().filter(|it| !it.is_stdin())
+                        && let Ok(verified) = self.verify(artifact, &signers::anybody()).await
+                    {
+                        signers::offer(&verified.signatures, context);
+                    }
+                    return Ok(());
                 }
-                return Ok(());
-            }
-            signers => signers?,
-        };
+                signers => signers?,
+            };
         let (several, mut failed) = (artifacts.len() > 1, 0);
         for artifact in artifacts {
             match self.verify(artifact, &signers).await {

@@ -10,7 +10,7 @@ use super::groups::TrustFlags;
 pub(crate) enum BundleCommand {
     /// Create a bundle of a signature, its certificate or key, and its log entry.
     Create(CreateBundleFlags),
-    /// Make a bundle of today of an older one, also of cosign's older JSON.
+    /// Convert an older bundle, or cosign's older JSON, into a bundle of the current version.
     Upgrade(UpgradeBundleFlags),
 }
 
@@ -32,13 +32,13 @@ pub(crate) struct CreateBundleFlags {
     /// The certificate of the signer (PEM).
     #[arg(long, value_name = "FILE", required_unless_present_any = ["key", "bundle"])]
     pub(crate) certificate: Option<PathBuf>,
-    /// The public key (PEM) of the signer, where there is no certificate.
+    /// The public key (PEM) of the signer, for a signature without a certificate.
     #[arg(long, value_name = "FILE|env://VAR", conflicts_with = "certificate")]
     pub(crate) key: Option<String>,
     /// The timestamp of the signature.
     #[arg(long, value_name = "FILE")]
     pub(crate) rfc3161_timestamp: Option<PathBuf>,
-    /// Do not look for the log entry, for a signature that was never logged.
+    /// Do not look for a log entry: the signature was never logged.
     #[arg(long)]
     pub(crate) ignore_tlog: bool,
     #[command(flatten)]

@@ -33,7 +33,7 @@ pub(crate) struct AttestFlags {
     /// Do not attach the attestation to the image. Needs --bundle.
     #[arg(long)]
     pub(crate) no_upload: bool,
-    /// Take away older attestations of this type by this identity or key once the new one is there.
+    /// Once the new attestation is attached, remove older ones of this type by this identity or key.
     #[arg(long)]
     pub(crate) replace: bool,
     #[command(flatten)]
@@ -215,6 +215,9 @@ pub(crate) struct VerifyAttestationFlags {
     /// The predicate type of the attestation: a URI, or one of cosign's short names.
     #[arg(long, value_name = "TYPE", default_value = "custom", value_parser = predicate_type)]
     pub(crate) r#type: String,
+    /// Accept an attestation that a log of version 1 has by its digest: it may be that of a file.
+    #[arg(long)]
+    pub(crate) log_digest_only: bool,
     #[command(flatten)]
     pub(crate) images: VerifyImagesFlags,
 }
@@ -281,6 +284,9 @@ pub(crate) struct VerifyBlobAttestationFlags {
     /// The predicate type of the attestation: a URI, or one of cosign's short names.
     #[arg(long, value_name = "TYPE", default_value = "custom", value_parser = predicate_type)]
     pub(crate) r#type: String,
+    /// Accept an attestation that a log of version 1 has by its digest: it may be that of a file.
+    #[arg(long)]
+    pub(crate) log_digest_only: bool,
     #[command(flatten)]
     pub(crate) verify: VerifyFileFlags,
 }
@@ -315,7 +321,7 @@ pub(crate) struct InspectFlags {
     #[arg(required_unless_present = "bundle", value_name = "BUNDLE|IMAGE")]
     #[arg(value_parser = argument::<String>)]
     pub(crate) what: Vec<String>,
-    /// A file with a bundle or many, whatever its name looks like; repeatable.
+    /// A file with one or more bundles, even if its name looks like an image; repeatable.
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Vec<PathBuf>,
     /// The signed file. Of many bundles, those of other files are passed over.

@@ -29,10 +29,6 @@ pub(crate) struct PolicyFlags {
     /// Accept a certificate without proof that it was published in a certificate log.
     #[arg(long)]
     pub(crate) insecure_ignore_sct: bool,
-    /// Accept an attestation of which a log of version 1 has the digest only, as
-    /// `attest --log-digest-only` logs it: such an entry does not say that it is an attestation.
-    #[arg(long)]
-    pub(crate) log_digest_only: bool,
     /// Accept only signatures of this format: Sigstore bundles, or cosign's older formats. With
     /// `bundle`, a signature of a file cannot be passed off as one of an image.
     #[arg(long, value_name = "bundle|legacy|any", hide_possible_values = true, default_value = "any", value_parser = formats())]

@@ -83,8 +83,9 @@ impl FileSignature {
         Ok(Self { name: "signature".to_owned(), content: Content::Legacy(Arc::new(legacy)) })
     }
 
-    /// A detached signature of `file` in files: `signature` names one, or is the signature itself in base64, as
-    /// cosign accepts it; the certificate and the timestamp are as in [`detached`](Self::detached).
+    /// A detached signature of `file`, in files: `signature` names one, or is the signature itself in
+    /// base64, as cosign accepts it; the certificate and the timestamp are as in
+    /// [`detached`](Self::detached).
     ///
     /// # Errors
     /// [`Error::Read`] and [`Error::Refused`].

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use http::Method;
 use oci_push::{Attached, Digest, Error, LegacyKind};
 use serde_json::{Value, json};
 
@@ -85,19 +84,7 @@ fn a_writer_who_overwrites_us_is_merged_with_and_one_who_never_stops_is_reported
         attach(&fake, &image, "other").unwrap();
         let others = tagged(&fake, &image).to_string();
         let digest = fake.manifest("app", MANIFEST_TYPE, others.as_bytes());
-        let (tag, mut left, mut wrote) = (tag(&image), times, false);
-        // It read the manifest before us, and writes it back without our layer.
-        fake.intercept(move |state, request| {
-            let ours = request.uri().path().ends_with(&tag);
-            if ours && *request.method() == Method::PUT {
-                wrote = true;
-            } else if ours && wrote && left > 0 {
-                (left, wrote) = (left - 1, false);
-                let app = state.repositories.get_mut("app").unwrap();
-                app.tags.insert(tag.clone(), digest.to_string());
-            }
-            None
-        });
+        fake.is_put_back(tag(&image), digest.to_string(), times);
         let attached = attach(&fake, &image, "a");
         assert_eq!(attached.as_ref().map(drop).map_err(drop), expected);
         let manifest = tagged(&fake, &image);

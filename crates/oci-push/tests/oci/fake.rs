@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use host::{Env, FakeEnv, Host, NoPrograms, Programs, TransportError};
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use oci_push::{Digest, Options, Registry};
 use serde_json::{Value, json};
 
@@ -135,6 +135,23 @@ impl Fake {
         interceptor: impl FnMut(&mut State, &Request<Bytes>) -> Option<Answer> + Send + 'static,
     ) {
         self.with(|state| state.interceptors.push(Box::new(interceptor)));
+    }
+
+    /// Another writer read what is under `tag` of the repository `app` before us, and writes it,
+    /// `digest`, back after each of our first writes, `times` of them.
+    pub(crate) fn is_put_back(&self, tag: String, digest: String, times: usize) {
+        let (mut wrote, mut left) = (false, times);
+        self.intercept(move |state, request| {
+            let ours = request.uri().path().ends_with(&tag);
+            if ours && *request.method() == Method::PUT {
+                wrote = true;
+            } else if ours && wrote && left > 0 {
+                (left, wrote) = (left - 1, false);
+                let app = state.repositories.get_mut("app").unwrap();
+                app.tags.insert(tag.clone(), digest.clone());
+            }
+            None
+        });
     }
 
     /// Stores an image as `tag` and returns its digest.

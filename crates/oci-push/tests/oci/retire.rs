@@ -109,21 +109,9 @@ fn a_writer_who_puts_the_older_entry_back_loses_nothing_of_its_own() {
     let image = fake.image("app", "v1");
     let [older, newer, other] =
         ["older", "newer", "other"].map(|note| attach(&fake, &image, note).unwrap());
-    // It read the list before us, and writes it back after us.
     let list = fake.listed("app", &image).unwrap().to_string();
     let digest = fake.manifest("app", INDEX_TYPE, list.as_bytes());
-    let (tag, mut wrote, mut left) = (image.fallback_tag(), false, 2);
-    fake.intercept(move |state, request| {
-        let ours = request.uri().path().ends_with(&tag);
-        if ours && *request.method() == Method::PUT {
-            wrote = true;
-        } else if ours && wrote && left > 0 {
-            (left, wrote) = (left - 1, false);
-            let app = state.repositories.get_mut("app").unwrap();
-            app.tags.insert(tag.clone(), digest.to_string());
-        }
-        None
-    });
+    fake.is_put_back(image.fallback_tag(), digest.to_string(), 2);
     retire(&fake, &image, &newer, &older.digest).unwrap();
     let expected = BTreeSet::from([newer.digest, other.digest]);
     assert_eq!(listed(&fake, &image), expected);
