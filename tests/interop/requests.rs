@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use harness::{HostileServer, Interop, Program, RegistryKind, Reply, Signer};
+use harness::{Counted, Delays, HostileServer, Interop, Program, RegistryKind, Reply, Signer};
 use sandbox::RekorVersion;
 
 const IMAGES: usize = 100;
@@ -56,5 +56,27 @@ fn each_of_a_hundred_images_costs_seven_requests_in_one_repository_and_eight_apa
         // Apart, each image costs eight; the first one a few more, for what is asked of the registry.
         let most = if apart { 8.1 } else { 8.0 };
         assert!(ours <= most, "{ours} requests for each image, apart {apart}");
+    }
+}
+
+/// Token, certificate, timestamp, log, bundle, manifest, list, and the list once more:
+/// docs/registries.md.
+#[test]
+fn one_image_is_signed_in_eight_round_trips_whatever_signatures_it_has() {
+    let Some(interop) = Interop::new(RegistryKind::FallbackTag, RekorVersion::V1) else { return };
+    let setup = &interop.setup;
+    let delays =
+        Delays { registry: Duration::from_millis(20), services: Duration::from_millis(100) };
+    let mut counted = Counted::new(setup, interop.registry(), RekorVersion::V1, delays);
+    for (repository, signature) in
+        [("one", "first"), ("one", "second"), ("one", "third"), ("two", "first")]
+    {
+        let image = interop.image(repository).replace(interop.registry(), counted.registry());
+        counted.forget();
+        counted.sign(setup).arg(&image).run().ends(0);
+        let ((trips, shown), requests) = (counted.round_trips(), counted.requests());
+        let shown = format!("{requests} requests, {signature} signature of {repository}\n{shown}");
+        println!("{trips} round trips, {shown}");
+        assert!(trips <= 8 && requests <= 13, "{trips} round trips, {shown}");
     }
 }

@@ -14,6 +14,7 @@ use crate::answer::shown;
 use crate::challenge::{Challenge, scopes};
 use crate::credentials::Credentials;
 use crate::error::{Access, Error};
+use crate::helpers::Helpers;
 use crate::keychain::{self, Lookup};
 use crate::locks::{Locks, guard};
 use crate::options::Options;
@@ -26,6 +27,10 @@ pub(crate) struct Auth {
     options: Options,
     host: Host,
     lookups: Mutex<HashMap<Repository, Arc<Lookup>>>,
+    helpers: Helpers,
+    /// What each registry challenged with, by its address: its other repositories are not asked for
+    /// without credentials first.
+    challenges: Mutex<HashMap<Url, Challenge>>,
     ready: Mutex<HashMap<(Repository, Access), Ready>>,
     /// One token request at a time for one purpose: parallel uploads share what the first gets.
     asking: Locks,
@@ -44,6 +49,8 @@ impl Auth {
             options,
             host,
             lookups: Mutex::default(),
+            helpers: Helpers::default(),
+            challenges: Mutex::default(),
             ready: Mutex::default(),
             asking: Locks::default(),
             patience,
@@ -60,6 +67,23 @@ impl Auth {
             let fresh = known.until.is_none_or(|until| now < until);
             fresh.then(|| known.authorization.clone())
         })
+    }
+
+    /// The header to send without being challenged: one from an earlier challenge, or, where another
+    /// repository of the registry at `base` was, the answer to that challenge for this one.
+    pub(crate) async fn foresee(
+        &self,
+        base: &Url,
+        repository: &Repository,
+        access: Access,
+    ) -> Option<HeaderValue> {
+        if let Some(ready) = self.ready(repository, access) {
+            return Some(ready);
+        }
+        let challenge = guard(&self.challenges).get(base).cloned()?;
+        // Without it, the registry says what is wrong, or answers anyone.
+        let met = self.meet(base, repository, access, &challenge, None).await;
+        met.inspect_err(|error| tracing::debug!(%error, "nothing to send unasked")).ok().flatten()
     }
 
     /// Whether what is sent for `repository` is a token of a token service: it is good for this
@@ -101,6 +125,7 @@ impl Auth {
         if Some(&authorization) == tried {
             return Ok(None);
         }
+        guard(&self.challenges).insert(base.clone(), challenge.clone());
         let ready = Ready { authorization: authorization.clone(), until };
         guard(&self.ready).insert((repository.clone(), access), ready);
         Ok(Some(authorization))
@@ -157,7 +182,7 @@ impl Auth {
             Some(credentials) => {
                 Lookup::new(Some(credentials.clone()), "the credentials given explicitly")
             }
-            None => keychain::find(&self.host, &self.options, repository).await?,
+            None => keychain::find(&self.host, &self.options, &self.helpers, repository).await?,
         };
         let found = Arc::new(found);
         guard(&self.lookups).insert(repository.clone(), Arc::clone(&found));

@@ -244,7 +244,7 @@ impl Client {
         };
         let at_home = url.origin() == base.origin();
         let mut authorization = match at_home {
-            true => self.auth.ready(call.repository, call.access),
+            true => self.auth.foresee(&base, call.repository, call.access).await,
             false => None,
         };
         // Enough for a header that has become stale and for a scope that was too small.

@@ -1,17 +1,16 @@
 //! Where credentials are looked for: the files of Docker and Podman and the helpers they name.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use host::{Env, Host, Invocation, ProgramError, escape_remote};
+use host::{Env, Host};
 use http::HeaderMap;
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 
 use crate::credentials::{Ambient, Credentials};
-use crate::docker_config::{ConfigFile, Helper};
-use crate::error::{CredentialsSource, Error};
+use crate::docker_config::ConfigFile;
+use crate::error::Error;
 use crate::event::Event;
+use crate::helpers::{Asked, Helpers};
 use crate::options::Options;
 use crate::repository::Repository;
 
@@ -39,6 +38,7 @@ impl Lookup {
 pub(crate) async fn find(
     host: &Host,
     options: &Options,
+    helpers: &Helpers,
     repository: &Repository,
 ) -> Result<Lookup, Error> {
     let paths = files(&*host.env);
@@ -49,19 +49,20 @@ pub(crate) async fn find(
         };
         let origin = path.display().to_string();
         for helper in config.helpers(repository) {
-            match run(host, &helper, &origin).await {
-                Ok(None) => {}
-                Ok(Some(credentials)) => {
+            match helpers.ask(host, &helper, &origin).await? {
+                Asked::Nothing => {}
+                Asked::Credentials(credentials) => {
                     let origin = format!("credentials from {}", helper.program());
                     return Ok(Lookup::new(Some(credentials), origin));
                 }
-                Err(error) if is_missing(&error) => {
+                Asked::NotInstalled { reason, is_new } => {
                     let name = format!("{} (named by {origin})", helper.program());
-                    let reason = host::with_causes(&error);
-                    options.listener.tell(&Event::HelperNotUsed { helper: &name, reason: &reason });
+                    if is_new {
+                        let event = Event::HelperNotUsed { helper: &name, reason: &reason };
+                        options.listener.tell(&event);
+                    }
                     missing = Some(format!("no credentials: {name} is not installed"));
                 }
-                Err(error) => return Err(error),
             }
         }
         if let Some(credentials) = config.stored(repository, &origin)? {
@@ -128,68 +129,6 @@ fn files(env: &dyn Env) -> Vec<PathBuf> {
     files.dedup();
     files
 }
-
-/// Asks a helper. `None` if it knows no credentials; every other failure is an error.
-async fn run(host: &Host, helper: &Helper, file: &str) -> Result<Option<Credentials>, Error> {
-    let program = helper.program();
-    let failed = |reason: String, source: Option<CredentialsSource>| Error::Credentials {
-        origin: format!("{program} (named by {file})"),
-        reason,
-        source,
-    };
-    let invocation = Invocation::new(&program, ["get"])
-        .with_stdin(helper.server.clone())
-        .without(id_token::SECRET_VARIABLES)
-        .with_deadline(HELPER_DEADLINE)
-        .with_output_cap(HELPER_OUTPUT_CAP);
-    let output = host.programs.run(invocation).await.map_err(|source| {
-        failed("the credential helper did not run".to_owned(), Some(source.into()))
-    })?;
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    if output.code != Some(0) {
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        if [&stdout, &stderr].iter().any(|text| is_not_found(text)) {
-            return Ok(None);
-        }
-        // Helpers report on stdout by convention; what looks like an answer is never shown.
-        let said = match stdout.trim() {
-            "" => stderr.trim(),
-            text if text.contains(['{', '}']) => "",
-            text => text,
-        };
-        let code = output.code.map_or_else(|| "by a signal".to_owned(), |code| code.to_string());
-        return Err(failed(format!("it ended with {code}: {}", escape_remote(said)), None));
-    }
-    let Ok(answer) = serde_json::from_str::<HelperAnswer>(&stdout) else {
-        return Err(failed("its answer is not the JSON of a credential helper".to_owned(), None));
-    };
-    let password = SecretString::from(answer.secret);
-    if answer.username.is_empty() && password.expose_secret().is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(Credentials::from_pair(answer.username, password)))
-}
-
-fn is_missing(error: &Error) -> bool {
-    let Error::Credentials { source: Some(source), .. } = error else { return false };
-    matches!(source, CredentialsSource::Program(ProgramError::NotFound { .. }))
-}
-
-fn is_not_found(text: &str) -> bool {
-    text.contains("credentials not found") || text.contains("no credentials server URL")
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct HelperAnswer {
-    #[serde(default)]
-    username: String,
-    #[serde(default)]
-    secret: String,
-}
-
-const HELPER_DEADLINE: Duration = Duration::from_secs(30);
-const HELPER_OUTPUT_CAP: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {

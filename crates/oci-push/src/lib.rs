@@ -35,6 +35,7 @@ mod fallback;
 mod find;
 mod found;
 mod habits;
+mod helpers;
 mod index;
 mod joined;
 mod keychain;

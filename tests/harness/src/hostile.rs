@@ -4,7 +4,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A request as it came over the wire.
 #[derive(Clone, Debug)]
@@ -29,6 +29,17 @@ impl RawRequest {
     pub fn is(&self, method: &str, part_of_path: &str) -> bool {
         self.method == method && self.target.contains(part_of_path)
     }
+}
+
+/// A request that was answered.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// Method and target.
+    pub line: String,
+    /// When the request had been read.
+    pub start: Instant,
+    /// When the answer had been sent.
+    pub end: Instant,
 }
 
 /// What a [`HostileServer`] does with a request.
@@ -112,7 +123,13 @@ type Rule = dyn Fn(&RawRequest) -> Reply + Send + Sync;
 /// A server on a port of loopback. It serves one request per connection, until the tests end.
 pub struct HostileServer {
     address: String,
-    requests: Arc<Mutex<Vec<RawRequest>>>,
+    seen: Arc<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    requests: Mutex<Vec<RawRequest>>,
+    exchanges: Mutex<Vec<Exchange>>,
 }
 
 impl HostileServer {
@@ -129,17 +146,18 @@ impl HostileServer {
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let (seen, behind) = (Arc::clone(&requests), behind.to_owned());
+        let seen = Arc::new(Seen::default());
+        let (seen_by_thread, behind) = (Arc::clone(&seen), behind.to_owned());
         let rule: Arc<Rule> = Arc::new(rule);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (seen, behind, rule) = (Arc::clone(&seen), behind.clone(), Arc::clone(&rule));
+                let seen = Arc::clone(&seen_by_thread);
+                let (behind, rule) = (behind.clone(), Arc::clone(&rule));
                 // A client may close at any time: that ends this connection only.
                 std::thread::spawn(move || serve(client, &behind, &*rule, &seen));
             }
         });
-        Self { address, requests }
+        Self { address, seen }
     }
 
     /// Its address, `127.0.0.1:PORT`.
@@ -149,19 +167,20 @@ impl HostileServer {
 
     /// The requests so far.
     pub fn requests(&self) -> Vec<RawRequest> {
-        self.requests.lock().unwrap().clone()
+        self.seen.requests.lock().unwrap().clone()
+    }
+
+    /// The requests that were answered so far.
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.seen.exchanges.lock().unwrap().clone()
     }
 }
 
-fn serve(
-    mut client: TcpStream,
-    behind: &str,
-    rule: &Rule,
-    seen: &Mutex<Vec<RawRequest>>,
-) -> std::io::Result<()> {
+fn serve(mut client: TcpStream, behind: &str, rule: &Rule, seen: &Seen) -> std::io::Result<()> {
     let Some(request) = read(&client)? else { return Ok(()) };
+    let (start, line) = (Instant::now(), format!("{} {}", request.method, request.target));
     let reply = rule(&request);
-    seen.lock().unwrap().push(request.clone());
+    seen.requests.lock().unwrap().push(request.clone());
     match reply {
         Reply::Forward => forward(&mut client, behind, &request, &str::to_owned)?,
         Reply::Rewrite(change) => forward(&mut client, behind, &request, &change)?,
@@ -185,6 +204,7 @@ fn serve(
         }
         Reply::Close => {}
     }
+    seen.exchanges.lock().unwrap().push(Exchange { line, start, end: Instant::now() });
     client.shutdown(Shutdown::Both)
 }
 

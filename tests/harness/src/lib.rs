@@ -13,6 +13,7 @@
 
 mod browser;
 mod containerd;
+mod counted;
 mod earlier;
 mod hostile;
 mod interop;
@@ -26,8 +27,9 @@ mod skip;
 
 pub use crate::browser::Browser;
 pub use crate::containerd::Containerd;
+pub use crate::counted::{Counted, Delays};
 pub use crate::earlier::{certificate_pem, rekor_bundle};
-pub use crate::hostile::{HostileServer, RawRequest, Reply};
+pub use crate::hostile::{Exchange, HostileServer, RawRequest, Reply};
 pub use crate::interop::{DockerRegistry, Identity, Interop, Library, RegistryKind, Signer};
 pub use crate::namespace::has_namespaces;
 pub use crate::paths::{ambisign, sandbox_program, target, workspace};

@@ -1,8 +1,10 @@
+use std::collections::BTreeMap;
+
 use host::NoPrograms;
 use oci_push::{Access, Credentials, Error, Options, Registry};
 
 use crate::fake::{Auth, Fake};
-use crate::helpers::{MANIFEST_TYPE, block_on, plain, reference, refusal};
+use crate::helpers::{MANIFEST_TYPE, block_on, bundle, plain, reference, refusal};
 
 /// `user:hunter2`
 const PAIR: &str = "dXNlcjpodW50ZXIy";
@@ -357,4 +359,75 @@ fn a_server_elsewhere_that_asks_who_we_are_gets_an_anonymous_token_only() {
         })
     });
     block_on(known(&fake).manifest(&reference("localhost:5000/app:v1"))).unwrap();
+}
+
+/// Images in repositories of their own, signed one after another: how many requests each cost, how
+/// many of them were refused, and how many asked for a token.
+fn cost(fake: &Fake, registry: &Registry, repositories: &[&str]) -> Vec<[usize; 3]> {
+    let cost = |name: &&str| {
+        let before = fake.log().len();
+        fake.image(name, "v1");
+        block_on(async {
+            let image = reference(&format!("localhost:5000/{name}:v1"));
+            let image = registry.prepare(&image).await.unwrap();
+            registry.attach(&image, bundle(name).as_bytes(), &BTreeMap::new()).await.unwrap();
+        });
+        let log = fake.log().split_off(before);
+        let tokens = log.iter().filter(|line| line.contains(" /token")).count();
+        let sent = log.iter().filter(|line| line.contains('[')).count();
+        for line in &log {
+            println!("{line}");
+        }
+        [log.len(), log.len() - sent, tokens]
+    };
+    repositories.iter().map(cost).collect()
+}
+
+#[test]
+fn a_challenge_is_remembered_so_that_later_repositories_cost_a_token_and_no_refusal() {
+    for (auth, first, later) in
+        [(Auth::Basic { pair: PAIR }, [9, 1, 0], [5, 0, 0]), (bearer(false), [10, 1, 1], [7, 0, 1])]
+    {
+        let fake = fake(auth);
+        let costs = cost(&fake, &known(&fake), &["one", "two", "three"]);
+        assert_eq!(costs, [first, later, later], "{:#?}", fake.log());
+    }
+}
+
+#[test]
+fn a_repository_that_anyone_may_read_is_read_although_the_token_service_refuses_it() {
+    let fake = fake(bearer(false));
+    fake.image("open", "v1");
+    fake.intercept(|state, request| {
+        let path = request.uri().path();
+        if path == "/token" {
+            let ours = request.uri().query().unwrap().contains("repository%3Aapp");
+            return (!ours).then(|| Ok(refusal(400, "UNKNOWN", "no such scope")));
+        }
+        let open = path.starts_with("/v2/open/manifests/");
+        let (_, bytes) = state.repositories["open"].manifests.first_key_value().unwrap().1;
+        let mut answer = http::Response::new(bytes.clone());
+        answer.headers_mut().insert("content-type", MANIFEST_TYPE.parse().unwrap());
+        open.then_some(Ok(answer))
+    });
+    let registry = known(&fake);
+    for image in ["app", "open"] {
+        let image = reference(&format!("localhost:5000/{image}:v1"));
+        block_on(registry.resolve(&image)).unwrap();
+    }
+}
+
+#[test]
+fn an_image_that_may_be_read_and_not_signed_is_looked_for_all_the_same() {
+    let fake = fake(bearer(true));
+    fake.intercept(|_, request| {
+        let query = request.uri().query().unwrap_or_default();
+        let push = request.uri().path() == "/token" && query.contains("push");
+        push.then(|| Ok(refusal(403, "DENIED", "only pull")))
+    });
+    let registry = known(&fake);
+    let error = block_on(registry.prepare(&reference("localhost:5000/app:v1"))).unwrap_err();
+    assert!(matches!(error, Error::Denied { access: Access::Push, .. }), "{error}");
+    let error = block_on(registry.prepare(&reference("localhost:5000/app:v2"))).unwrap_err();
+    assert!(matches!(error, Error::NotFound { .. }), "{error}");
 }

@@ -180,14 +180,7 @@ fn a_wildcard_among_the_helpers_does_not_count_and_an_empty_entry_leaves_it_to_t
 fn a_helper_that_is_not_installed_is_a_warning_where_the_registry_answers_without_it() {
     let fake = Fake::new();
     fake.image("app", "v1");
-    fake.with(|state| {
-        state.auth = Auth::Bearer {
-            realm: "http://localhost:5001/token",
-            pair: None,
-            identity: None,
-            anonymous_pull: true,
-        };
-    });
+    fake.with(|state| state.auth = ANYONE);
     let config = r#"{"auths":{"localhost:5000":{}},"credsStore":"desktop"}"#;
     let env = machine(&[("HOME", "@")], &[(".docker/config.json", config)]);
     let missing = |invocation: Invocation| {
@@ -203,6 +196,40 @@ fn a_helper_that_is_not_installed_is_a_warning_where_the_registry_answers_withou
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("docker-credential-desktop"), "{told:?}");
 }
+
+#[test]
+fn a_helper_runs_once_and_is_missed_once_for_all_repositories_of_a_registry() {
+    for installed in [true, false] {
+        let fake = Fake::new();
+        fake.with(|state| state.auth = if installed { Auth::Basic { pair: PAIR } } else { ANYONE });
+        let env = machine(&[("HOME", "@")], &[(".docker/config.json", STORE)]);
+        let (runs, told) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(0)));
+        let (counted, heard) = (Arc::clone(&runs), Arc::clone(&told));
+        let programs = move |invocation: Invocation| {
+            *counted.lock().unwrap() += 1;
+            match installed {
+                true => Ok(output(0, r#"{"ServerURL":"x","Username":"user","Secret":"hunter2"}"#)),
+                false => Err(ProgramError::NotFound { program: invocation.program }),
+            }
+        };
+        let options = Options::new().with_listener(move |_| *heard.lock().unwrap() += 1);
+        let registry = Registry::new(fake.host_with(env, programs), options).unwrap();
+        for name in ["one", "two", "three"] {
+            fake.image(name, "v1");
+            let image = reference(&format!("localhost:5000/{name}:v1"));
+            block_on(registry.resolve(&image)).unwrap();
+        }
+        assert_eq!((*runs.lock().unwrap(), *told.lock().unwrap()), (1, u32::from(!installed)));
+    }
+}
+
+/// Tokens for anyone.
+const ANYONE: Auth = Auth::Bearer {
+    realm: "http://localhost:5001/token",
+    pair: None,
+    identity: None,
+    anonymous_pull: true,
+};
 
 /// A cloud or a job that has these credentials for every registry.
 #[derive(Debug)]
