@@ -375,9 +375,6 @@ fn cost(fake: &Fake, registry: &Registry, repositories: &[&str]) -> Vec<[usize; 
         let log = fake.log().split_off(before);
         let tokens = log.iter().filter(|line| line.contains(" /token")).count();
         let sent = log.iter().filter(|line| line.contains('[')).count();
-        for line in &log {
-            println!("{line}");
-        }
         [log.len(), log.len() - sent, tokens]
     };
     repositories.iter().map(cost).collect()
