@@ -59,15 +59,26 @@ fn with_two_dashes(args: &[OsString]) -> (Vec<OsString>, Vec<String>) {
 }
 
 /// The parser behind the help texts: with variables, `--flag=false` and cosign's outdated flags.
-/// Only for the commands that `args` may name, because building it is most of a short run.
+/// Only the commands that `args` may name have flags: to declare them is most of a short run.
 fn parser(args: &[OsString]) -> clap::Command {
-    Flags::command().mut_args(enrich).mut_subcommands(|command| {
-        if !args.iter().any(|arg| arg == command.get_name()) {
-            return command;
-        }
-        let command = cosign::add_flags(command).mut_args(enrich);
-        command.mut_subcommands(|command| command.mut_args(enrich))
-    })
+    let is_named = |command: &clap::Command| args.iter().any(|arg| arg == command.get_name());
+    let complete = |command: clap::Command| match is_named(&command) {
+        true => declared(cosign::add_flags(command)).mut_args(enrich),
+        false => command,
+    };
+    Flags::command()
+        .mut_args(enrich)
+        .mut_subcommands(|command| complete(command).mut_subcommands(complete))
+}
+
+/// `command` with its flags, which clap would declare only while it parses.
+fn declared(command: clap::Command) -> clap::Command {
+    let mut built = command.clone();
+    built.build();
+    let is_declared = |arg: &&Arg| command.get_arguments().any(|it| it.get_id() == arg.get_id());
+    let args = built.get_arguments().filter(|arg| arg.get_id() != "help" && !is_declared(arg));
+    let args: Vec<_> = args.cloned().collect();
+    command.defer(|command| command).args(args).groups(built.get_groups().cloned())
 }
 
 fn enrich(arg: Arg) -> Arg {
@@ -157,7 +168,7 @@ fn flag_of_others(error: &mut clap::Error) -> Option<String> {
     };
     // It would offer to pass the flag as a file.
     error.remove(ContextKind::Suggested);
-    let program = Flags::command();
+    let program = program();
     let flag = |of: &clap::Command| {
         of.get_arguments()
             .filter_map(Arg::get_long)
@@ -186,10 +197,16 @@ fn help_text(command: clap::Command, args: &[OsString]) -> Option<clap::Error> {
     command.no_binary_name(true).try_get_matches_from([flag]).err()
 }
 
+/// All commands with all flags, as they are documented.
+pub(crate) fn program() -> clap::Command {
+    let mut program = Flags::command();
+    program.build();
+    program
+}
+
 /// The command that `args` name, as it is documented.
 pub(crate) fn named(args: &[OsString]) -> clap::Command {
-    let mut command = Flags::command();
-    command.build();
+    let mut command = program();
     for name in args.iter().filter_map(|arg| OsStr::to_str(arg)).filter(|name| *name != "help") {
         if let Some(next) = command.find_subcommand(name) {
             command = next.clone();

@@ -67,7 +67,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// All commands and flags, for documentation.
 pub fn command() -> clap::Command {
-    <Flags as clap::CommandFactory>::command()
+    command_line::program()
 }
 
 fn start(flags: &Flags, context: &Arc<Context>) -> Result {

@@ -1,12 +1,12 @@
 //! `version`, `completion` and `env`, which need no runtime, no file and no network.
 
-use clap::{Arg, ArgAction, CommandFactory as _};
+use clap::{Arg, ArgAction};
 use clap_complete::Shell;
 use image_signing::variables;
 use serde_json::json;
 
-use crate::command_line::variable_names;
-use crate::flags::{Command, EnvFlags, Flags, Output, version as text};
+use crate::command_line::{program, variable_names};
+use crate::flags::{Command, EnvFlags, Output, version as text};
 use crate::output::Console;
 
 /// Carries out a command of this kind; whether it was one.
@@ -32,16 +32,14 @@ fn version(output: Output, console: &Console) {
 /// Completions of all commands and flags.
 fn completion(shell: Shell, console: &Console) {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Flags::command(), "ambisign", &mut script);
+    clap_complete::generate(shell, &mut program(), "ambisign", &mut script);
     console.script(&script);
 }
 
 /// The variables of flags, and then the others. Whether they are set is told, and never a value.
 fn env(flags: &EnvFlags, console: &Console) {
     let mut rows = Vec::new();
-    let mut program = Flags::command();
-    program.build();
-    of_flags(&program, &mut rows);
+    of_flags(&program(), &mut rows);
     rows.sort();
     rows.dedup_by(|(name, ..), (before, ..)| name == before);
     rows.extend(variables().map(|(name, meaning)| (name.to_owned(), None, meaning.to_owned())));

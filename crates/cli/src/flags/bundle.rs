@@ -7,6 +7,7 @@ use clap::{ArgGroup, Subcommand};
 use super::groups::TrustFlags;
 
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(crate) enum BundleCommand {
     /// Create a bundle of a signature, its certificate or key, and its log entry.
     Create(CreateBundleFlags),
@@ -54,7 +55,7 @@ pub(crate) struct UpgradeBundleFlags {
     pub(crate) made: MadeBundleFlags,
 }
 
-/// The bundle that is made, and who is asked about the log entry.
+// The bundle that is made, and who is asked about the log entry.
 #[derive(clap::Args)]
 pub(crate) struct MadeBundleFlags {
     /// Write to this file instead of stdout.

@@ -40,7 +40,7 @@ pub(crate) struct AttestFlags {
     pub(crate) images: ImagesFlags,
 }
 
-/// The images that are signed or attested.
+// The images that are signed or attested.
 #[derive(clap::Args)]
 pub(crate) struct ImagesFlags {
     #[command(flatten)]
@@ -66,7 +66,7 @@ pub(crate) struct ImagesFlags {
     pub(crate) tags: TagFlags,
 }
 
-/// What is attested.
+// What is attested.
 #[derive(clap::Args)]
 pub(crate) struct ClaimFlags {
     /// The predicate: a JSON file, or any text for the type `custom`; `-` is stdin.
@@ -150,7 +150,7 @@ pub(crate) struct AttestBlobFlags {
     pub(crate) signing: SigningFlags,
 }
 
-/// Flags of the commands that sign and attest.
+// Flags of the commands that sign and attest.
 #[derive(clap::Args)]
 pub(crate) struct SigningFlags {
     /// No effect, because ambisign asks no yes-or-no questions. Accepted because cosign has it.
@@ -222,7 +222,7 @@ pub(crate) struct VerifyAttestationFlags {
     pub(crate) images: VerifyImagesFlags,
 }
 
-/// Flags of both commands that verify images.
+// Flags of both commands that verify images.
 #[derive(clap::Args)]
 pub(crate) struct VerifyImagesFlags {
     #[command(flatten)]
@@ -291,7 +291,7 @@ pub(crate) struct VerifyBlobAttestationFlags {
     pub(crate) verify: VerifyFileFlags,
 }
 
-/// Flags of both commands that verify a file.
+// Flags of both commands that verify a file.
 #[derive(clap::Args)]
 pub(crate) struct VerifyFileFlags {
     /// The bundle; repeatable. A file may hold many (JSON Lines) [default: FILE.sigstore.json].

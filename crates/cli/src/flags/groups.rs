@@ -10,7 +10,7 @@ use url::Url;
 
 use super::values::{AuthFlow, nonempty, service_url};
 
-/// Where the identity token comes from.
+// Where the identity token comes from.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Identity")]
 pub(crate) struct IdentityFlags {
@@ -47,7 +47,7 @@ impl IdentityFlags {
     }
 }
 
-/// The SPIFFE identity.
+// The SPIFFE identity.
 #[derive(clap::Args, Clone)]
 pub(crate) struct SpiffeFlags {
     /// Use SPIFFE, and the identity with this SPIFFE ID.
@@ -61,7 +61,7 @@ pub(crate) struct SpiffeFlags {
     pub(crate) spiffe_socket: Option<Endpoint>,
 }
 
-/// Interactive login.
+// Interactive login.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Login")]
 pub(crate) struct LoginFlags {
@@ -94,7 +94,7 @@ fn redirect(text: &str) -> Result<Url, String> {
     login.map(|_| url).map_err(|error| host::with_causes(&error))
 }
 
-/// The services that take part in signing.
+// The services that take part in signing.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Services")]
 pub(crate) struct ServiceFlags {
@@ -115,7 +115,7 @@ pub(crate) struct ServiceFlags {
     pub(crate) tlog_upload: bool,
 }
 
-/// The trusted root.
+// The trusted root.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Trust")]
 pub(crate) struct TrustFlags {
@@ -127,7 +127,7 @@ pub(crate) struct TrustFlags {
     pub(crate) offline: bool,
 }
 
-/// Access to the registry.
+// Access to the registry.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Registry")]
 pub(crate) struct RegistryFlags {

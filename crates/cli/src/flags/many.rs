@@ -6,7 +6,7 @@ use image_signing::{Jobs, Parts};
 
 use super::values::argument;
 
-/// Which images, and how many at once.
+// Which images, and how many at once.
 #[derive(clap::Args)]
 pub(crate) struct ManyFlags {
     /// Images, by digest or by tag.

@@ -1,4 +1,6 @@
 //! The command line as clap types. Nothing here is judged beyond its syntax.
+//!
+//! A group of flags has no doc comment: clap would take it for the description of the command.
 
 mod bundle;
 mod commands;
@@ -40,7 +42,7 @@ pub(crate) struct Flags {
     pub(crate) command: Command,
 }
 
-/// Flags of every command.
+// Flags of every command.
 #[derive(clap::Args, Clone, Default)]
 pub(crate) struct RootFlags {
     /// Stop after this time, such as 90s or 3m [default: 3m, longer if a service is down].
@@ -72,6 +74,7 @@ pub(crate) struct EnvFlags {
 
 /// The commands.
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Sign images in a registry and attach the signatures to them.
     Sign(SignFlags),

@@ -52,7 +52,7 @@ pub(crate) struct LoadFlags {
     pub(crate) image: ImageFlags,
 }
 
-/// The image, and access to its registry.
+// The image, and access to its registry.
 #[derive(clap::Args)]
 pub(crate) struct ImageFlags {
     /// The image, by digest or by tag.
@@ -62,7 +62,7 @@ pub(crate) struct ImageFlags {
     pub(crate) registry: RegistryFlags,
 }
 
-/// What of an image is moved, and how that is reported.
+// What of an image is moved, and how that is reported.
 #[derive(clap::Args)]
 pub(crate) struct PartFlags {
     /// Take along everything that refers to the image, and what refers to that.
@@ -76,7 +76,7 @@ pub(crate) struct PartFlags {
     pub(crate) output: Output,
 }
 
-/// How a registry is written to.
+// How a registry is written to.
 #[derive(clap::Args)]
 pub(crate) struct TargetFlags {
     /// Replace another image under the tag, and send again what is there.
@@ -86,7 +86,7 @@ pub(crate) struct TargetFlags {
     pub(crate) tags: TagFlags,
 }
 
-/// How signatures are listed.
+// How signatures are listed.
 #[derive(clap::Args)]
 pub(crate) struct TagFlags {
     /// `false` gives signatures no tags of their own where the registry lacks the referrers API: a
@@ -106,6 +106,7 @@ pub(crate) struct TreeFlags {
 
 /// What is downloaded.
 #[derive(clap::Subcommand)]
+#[command(defer = true)]
 pub(crate) enum DownloadCommand {
     /// Print the signatures of an image, one bundle a line.
     Signature(ImageFlags),

@@ -7,7 +7,7 @@ use verify::{Formats, StringMatch};
 
 use super::values::nonempty;
 
-/// The expected signer, and what its signature must prove.
+// The expected signer, and what its signature must prove.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Policy")]
 pub(crate) struct PolicyFlags {
@@ -40,7 +40,7 @@ fn formats() -> impl TypedValueParser<Value = Formats> {
     names.map(|name| Formats::from_name(&name).unwrap_or(Formats::Any))
 }
 
-/// The identity of the expected signer.
+// The identity of the expected signer.
 #[derive(clap::Args, Default)]
 pub(crate) struct SignerFlags {
     /// The expected signer: the URI, e-mail address or name in the certificate, exactly.
@@ -72,7 +72,7 @@ fn regexp(text: &str) -> Result<StringMatch, Box<dyn std::error::Error + Send + 
     Ok(StringMatch::regexp(&nonempty::<String>(text)?)?)
 }
 
-/// A file with the expected signers of many images and files.
+// A file with the expected signers of many images and files.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Policy")]
 pub(crate) struct PolicyFileFlags {

@@ -28,6 +28,7 @@ pub(crate) struct InitializeFlags {
 }
 
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(crate) enum TrustedRootCommand {
     /// Create a trusted root from certificates and keys.
     Create(CreateTrustedRootFlags),
@@ -57,6 +58,7 @@ pub(crate) struct CreateTrustedRootFlags {
 }
 
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(crate) enum SigningConfigCommand {
     /// Create a signing config from URLs.
     Create(CreateSigningConfigFlags),
@@ -97,7 +99,7 @@ pub(crate) struct CreateSigningConfigFlags {
     pub(crate) create: CreateFlags,
 }
 
-/// Flags of both commands that create a file.
+// Flags of both commands that create a file.
 #[derive(clap::Args)]
 pub(crate) struct CreateFlags {
     /// Start from the current file.
