@@ -4,6 +4,7 @@
 
 use std::error::Error as StdError;
 
+use fulcio_client::ProfilesError;
 use fulcio_client::preflight::Refusal;
 use host::{FileError, TransportError, error_as as is, escape_remote as shown, shell_quote};
 use image_signing::file::{self, PairError};
@@ -112,6 +113,7 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
             if found.contains("encrypted") => say("encrypted-elsewhere"),
         KeyFileError::Exists(_) => say("key-files-exist"),
         PublicKeyError::Scheme { .. } => say("key-scheme"),
+        ProfilesError::Malformed(_) => say("profiles"),
         IdentityError::NotAToken(_) => say("not-a-token"),
         IdentityError::Search(SearchError::Broken { broken, .. }) =>
             Vec::from_iter(broken.hint.clone()),

@@ -5,7 +5,7 @@ use keys::KeyPair;
 use zeroize::Zeroizing;
 
 use crate::context::Context;
-use crate::failure::{Failure, OrFail as _, Result};
+use crate::failure::{OrFail as _, Result};
 
 type Password = Zeroizing<Vec<u8>>;
 
@@ -33,15 +33,7 @@ async fn password(prompts: &[&str], context: &Context) -> Result<Option<Password
         return Ok(given);
     }
     let _paused = context.deadline.pause();
-    let mut typed: Option<Password> = None;
-    for prompt in prompts {
-        context.console.settle();
-        let line = http_client::ask_hidden(prompt).await;
-        let line = line.or_fail(|| "no password was read".to_owned())?;
-        if typed.as_ref().is_some_and(|first| *first != line) {
-            return Err(Failure::usage("the two passwords differ"));
-        }
-        typed = Some(line);
-    }
-    Ok(typed)
+    context.console.settle();
+    let typed = http_client::ask_hidden(prompts).await;
+    typed.map(Some).or_fail(|| "no password was read".to_owned())
 }

@@ -6,18 +6,17 @@ use verify::{AcceptedSigner, Formats, Policy, PolicyFile, StringMatch};
 
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _, Result};
-use crate::flags::{PolicyFileFlags, PolicyFlags, SignerFlags};
+use crate::flags::{PolicyFlags, SignerFlags};
 use crate::{files, hints};
 
 /// The signers in the policy file, or the one that flags name, as strict as flags want it. With
 /// `by_digest` an attestation counts that a log of version 1 has by its digest only.
 pub(crate) async fn accepted(
     flags: &PolicyFlags,
-    file: &PolicyFileFlags,
     by_digest: bool,
     context: &Context,
 ) -> Result<AcceptedSigners> {
-    let signers = match &file.identity_policy {
+    let signers = match &flags.identity_policy {
         Some(path) => {
             let (flag, parse) = ("--identity-policy", PolicyFile::parse);
             AcceptedSigners::file(files::parse(flag, path, POLICY_CAP, context, parse).await?)

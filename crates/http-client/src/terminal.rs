@@ -27,12 +27,25 @@ pub async fn read_line() -> io::Result<Zeroizing<String>> {
     host::off_thread(read).await?
 }
 
-/// What a user types after `prompt`, which stderr shows: one line, which the terminal does not show.
+/// What a user types after each of `prompts`, which stderr shows: one line, which the terminal does not
+/// show, and the same every time. A new password is asked for twice.
 ///
 /// # Errors
-/// As [`read_line`]; stdin is not a terminal.
+/// As [`read_line`]; stdin is not a terminal; the lines differ.
+pub async fn ask_hidden(prompts: &[&str]) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut typed: Option<Zeroizing<Vec<u8>>> = None;
+    for prompt in prompts {
+        let line = ask_once(prompt).await?;
+        if typed.as_ref().is_some_and(|first| *first != line) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the two answers differ"));
+        }
+        typed = Some(line);
+    }
+    Ok(typed.unwrap_or_default())
+}
+
 #[expect(clippy::disallowed_methods, reason = "the prompt belongs to the terminal")]
-pub async fn ask_hidden(prompt: &str) -> io::Result<Zeroizing<Vec<u8>>> {
+async fn ask_once(prompt: &str) -> io::Result<Zeroizing<Vec<u8>>> {
     let hidden = HiddenInput::begin()?;
     write!(io::stderr(), "{prompt}")?;
     let line = read_line().await?;

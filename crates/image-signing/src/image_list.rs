@@ -32,12 +32,41 @@ pub fn image_list(text: &[u8]) -> Result<Vec<Image>, Error> {
     Ok(images)
 }
 
-/// Writes `names`, one on each line, to a new file in `directory`, for [`image_list`] to read. The
-/// name of the file tells the content: `ambisign-not-done-6f5902ac.txt`.
-///
-/// # Errors
-/// As [`write_atomically`].
-pub fn keep_image_list(names: &[String], directory: &Path) -> io::Result<PathBuf> {
+/// Names of images that are not done, as they are told: each of a few, and many in a file.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct NotDone {
+    /// The names, unless a file lists them.
+    pub names: Vec<String>,
+    /// The file that lists them, one on each line, for [`image_list`] to read.
+    pub file: Option<PathBuf>,
+    /// How many there are and where they are, or why no file was written.
+    pub cause: Option<String>,
+}
+
+impl NotDone {
+    /// Writes more than five `names` to a new file in `directory`, whose name tells its content:
+    /// `ambisign-not-done-6f5902ac.txt`.
+    pub fn keep(names: Vec<String>, directory: &Path) -> Self {
+        let number = names.len();
+        if number <= FEW {
+            return Self { names, ..Self::default() };
+        }
+        match keep(&names, directory) {
+            Ok(path) => {
+                let cause = format!("{number} are not done; they are listed in {}", path.display());
+                Self { names: Vec::new(), file: Some(path), cause: Some(cause) }
+            }
+            Err(error) => {
+                let problem = "the list of what is not done could not be written";
+                let cause = format!("{problem}: {}", host::with_causes(&error));
+                Self { names, file: None, cause: Some(cause) }
+            }
+        }
+    }
+}
+
+fn keep(names: &[String], directory: &Path) -> io::Result<PathBuf> {
     let text: String = names.iter().map(|name| format!("{name}\n")).collect();
     let digest = keys::Digest::sha256(text.as_bytes()).to_hex();
     let short: String = digest.chars().take(8).collect();
@@ -46,6 +75,9 @@ pub fn keep_image_list(names: &[String], directory: &Path) -> io::Result<PathBuf
     Ok(path)
 }
 
+/// So many names are not worth a file.
+const FEW: usize = 5;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,10 +85,24 @@ mod tests {
     #[test]
     fn a_list_that_was_kept_is_read_again() {
         let directory = tempfile::tempdir().unwrap();
-        let names = ["r.example/a:v1", "r.example/b"].map(str::to_owned);
-        let path = keep_image_list(&names, directory.path()).unwrap();
-        let images = image_list(&std::fs::read(path).unwrap()).unwrap();
+        let names: Vec<_> = (0..=FEW).map(|number| format!("r.example/a:v{number}")).collect();
+        let kept = NotDone::keep(names.clone(), directory.path());
+        assert!(kept.names.is_empty(), "{kept:?}");
+        let images = image_list(&std::fs::read(kept.file.unwrap()).unwrap()).unwrap();
         assert_eq!(images.iter().map(Image::as_str).collect::<Vec<_>>(), names);
+    }
+
+    #[test]
+    fn a_few_names_and_names_that_no_file_takes_are_told_one_by_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let names: Vec<_> = (0..FEW).map(|number| format!("r.example/a:v{number}")).collect();
+        let kept = NotDone::keep(names.clone(), directory.path());
+        assert_eq!((kept.names, kept.file, kept.cause), (names.clone(), None, None));
+
+        let names = [names, vec!["r.example/b".to_owned()]].concat();
+        let kept = NotDone::keep(names.clone(), &directory.path().join("missing"));
+        assert_eq!((kept.names, kept.file), (names, None));
+        assert!(kept.cause.unwrap().starts_with("the list of what is not done could not be"));
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub use crate::identity_report::{
     SourceReport,
 };
 pub use crate::image::{Image, Parts, Target};
-pub use crate::image_list::{image_list, keep_image_list};
+pub use crate::image_list::{NotDone, image_list};
 pub use crate::inspect::Inspector;
 pub use crate::inspection::{
     CertificateInspection, CheckInspection, CheckResult, Checks, ContentInspection,

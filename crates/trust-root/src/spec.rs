@@ -67,10 +67,18 @@ impl Log {
         Ok(Self::certificates(url, spec.key(read)?, window))
     }
 
-    /// Whether it has the id of a Rekor v1 log and the kind of key that Rekor v2 logs have: then
-    /// its `origin` was probably forgotten, and no entry of it is found.
-    pub fn may_lack_origin(&self) -> bool {
-        self.key().algorithm() == KeyAlgorithm::Ed25519 && self.log_id() == self.key().id()
+    /// The warning that its `origin` was probably forgotten, so that no entry of it will be found: it
+    /// has the id of a Rekor v1 log and the kind of key that Rekor v2 logs have.
+    pub fn missing_origin(&self) -> Option<String> {
+        let key = self.key();
+        let is_suspect = key.algorithm() == KeyAlgorithm::Ed25519 && self.log_id() == key.id();
+        let (url, name) = (self.base_url(), self.host_name().unwrap_or_default());
+        is_suspect.then(|| {
+            format!(
+                "{url}: an Ed25519 key usually belongs to a Rekor v2 log, whose entries also state \
+                 its name: add origin={name}"
+            )
+        })
     }
 }
 
@@ -230,8 +238,8 @@ mod tests {
         let pair = keys::KeyPair::generate_for(KeyAlgorithm::Ed25519).unwrap();
         let read = |_: &Path| Ok(pair.public_key().to_pem().into_bytes());
         let spec = "url=https://r.example,public-key=k,start-time=2026-01-01T00:00:00Z";
-        assert!(Log::rekor_from_spec(spec, &read).unwrap().may_lack_origin());
+        assert!(Log::rekor_from_spec(spec, &read).unwrap().missing_origin().is_some());
         let named = format!("{spec},origin=r.example");
-        assert!(!Log::rekor_from_spec(&named, &read).unwrap().may_lack_origin());
+        assert_eq!(Log::rekor_from_spec(&named, &read).unwrap().missing_origin(), None);
     }
 }

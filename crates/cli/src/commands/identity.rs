@@ -14,14 +14,8 @@ use crate::{files, identity, plan};
 pub(crate) async fn identity(flags: &IdentityCommandFlags, context: &Arc<Context>) -> Result {
     let profiles = match &flags.issuer_profiles {
         Some(path) => {
-            let flag = "--issuer-profiles";
-            let read = files::parse(flag, path, PROFILES_CAP, context, Profiles::from_json);
-            read.await.map_err(|failure| {
-                failure.hint(
-                    "write {\"issuers\": [{\"issuer_url\": URL, \"type\": \"ci-provider\", \
-                     \"ci_provider\": \"github-workflow\"}]}",
-                )
-            })?
+            let (flag, parse) = ("--issuer-profiles", Profiles::from_json);
+            files::parse(flag, path, PROFILES_CAP, context, parse).await?
         }
         None => Profiles::known(),
     };

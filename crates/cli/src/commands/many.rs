@@ -1,8 +1,8 @@
 //! What the commands that work on many images share.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use image_signing::{FailedImage, Run, Step, keep_image_list};
+use image_signing::{FailedImage, NotDone, Run, Step};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -46,20 +46,10 @@ pub(super) fn finish(run: Run<'_>, context: &Context) {
 /// Adds `names`, which are not done, to `failure`: one on each line, or in a file where they are more
 /// than a few.
 pub(crate) fn with_names(failure: Failure, names: Vec<String>) -> Failure {
-    match names.len() {
-        0 => failure,
-        1..=FEW => Failure { names, ..failure },
-        number => match keep_image_list(&names, Path::new("")) {
-            Ok(path) => failure
-                .cause(format!("{number} are not done; they are listed in {}", path.display()))
-                .hint(format!("go on with the same flags and --from-file {}", path.display())),
-            Err(error) => {
-                let failure = failure.cause("the list of what is not done could not be written");
-                Failure { names, ..failure.because(&error) }
-            }
-        },
-    }
+    let left = NotDone::keep(names, Path::new(""));
+    let failure = left.cause.into_iter().fold(failure, Failure::cause);
+    let again =
+        |path: PathBuf| format!("go on with the same flags and --from-file {}", path.display());
+    let failure = left.file.map(again).into_iter().fold(failure, Failure::hint);
+    Failure { names: left.names, ..failure }
 }
-
-/// So many names are not worth a file.
-const FEW: usize = 5;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use trust_root::TrustedRootBuilder;
+use trust_root::{Log, TrustedRootBuilder};
 
 use crate::context::Context;
 use crate::failure::{OrFail as _, Result};
@@ -15,13 +15,8 @@ pub(crate) async fn trusted_root(
     context: &Arc<Context>,
 ) -> Result {
     let create = &flags.create;
-    for log in flags.rekor.iter().filter(|log| log.may_lack_origin()) {
-        context.console.warning(&format!(
-            "--rekor {}: an Ed25519 key usually belongs to a Rekor v2 log, whose entries also \
-             state its name: add origin={}",
-            log.base_url(),
-            log.host_name().unwrap_or_default()
-        ));
+    for warning in flags.rekor.iter().filter_map(Log::missing_origin) {
+        context.console.warning(&format!("--rekor {warning}"));
     }
     let builder = match create.with_default_services {
         true => TrustedRootBuilder::from(&trust::trusted_root(false, context).await?),

@@ -26,12 +26,12 @@ pub(crate) async fn verify_attestation(
     flags: &VerifyAttestationFlags,
     context: &Arc<Context>,
 ) -> Result<()> {
-    let predicate_type = Some(flags.r#type.clone());
+    let predicate_type = Some(flags.attestation.r#type.clone());
     let json = |verified: &VerifiedImage| {
         let envelopes = verified.signatures.iter().filter_map(|it| it.envelope.as_ref());
         envelopes.map(bundle::Envelope::to_json).collect()
     };
-    let (flags, by_digest) = (&flags.images, flags.log_digest_only);
+    let (flags, by_digest) = (&flags.images, flags.attestation.log_digest_only);
     Job { flags, predicate_type, by_digest, json, context }.run(BTreeMap::new()).await
 }
 
@@ -51,15 +51,14 @@ impl Job<'_> {
             true => Vec::new(),
             false => plan::many(&flags.many, context).await?,
         };
-        let signers =
-            match signers::accepted(&flags.policy, &flags.file, self.by_digest, context).await {
-                Err(failure) if flags.policy.names_nobody() => {
-                    context.fail(&failure);
-                    _ = tokio::time::timeout(PATIENCE, self.name_signers(&images)).await;
-                    return Ok(());
-                }
-                signers => signers?,
-            };
+        let signers = match signers::accepted(&flags.policy, self.by_digest, context).await {
+            Err(failure) if flags.policy.names_nobody() => {
+                context.fail(&failure);
+                _ = tokio::time::timeout(PATIENCE, self.name_signers(&images)).await;
+                return Ok(());
+            }
+            signers => signers?,
+        };
         let signers = signers.adjust(move |policy| {
             annotations.iter().fold(policy, |policy, (key, value)| policy.annotation(key, value))
         });

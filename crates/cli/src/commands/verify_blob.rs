@@ -46,8 +46,8 @@ pub(crate) async fn verify_blob_attestation(
             Artifact::Digest { name: hex.into(), digest }
         }
     };
-    let purpose = Purpose::Attestation { predicate_type: flags.r#type.clone() };
-    let (root, by_digest) = (OnceCell::new(), flags.log_digest_only);
+    let purpose = Purpose::Attestation { predicate_type: flags.attestation.r#type.clone() };
+    let (root, by_digest) = (OnceCell::new(), flags.attestation.log_digest_only);
     let (flags, artifacts) = (&flags.verify, slice::from_ref(&artifact));
     let source = SignatureSource::bundles(&flags.bundle, artifacts)?;
     Job { flags, purpose, by_digest, source, root, context }.run(artifacts).await
@@ -65,20 +65,19 @@ struct Job<'a> {
 impl Job<'_> {
     async fn run(&self, artifacts: &[Artifact]) -> Result<()> {
         let Self { flags, context, .. } = self;
-        let signers =
-            match signers::accepted(&flags.policy, &flags.file, self.by_digest, context).await {
-                Err(failure) if flags.policy.names_nobody() => {
-                    // Reported before any file is read. The signer of the file is then offered as a hint.
-                    context.fail(&failure);
-                    if let Some(artifact) = artifacts.first().filter(|it| !it.is_stdin())
-                        && let Ok(verified) = self.verify(artifact, &signers::anybody()).await
-                    {
-                        signers::offer(&verified.signatures, context);
-                    }
-                    return Ok(());
+        let signers = match signers::accepted(&flags.policy, self.by_digest, context).await {
+            Err(failure) if flags.policy.names_nobody() => {
+                // Reported before any file is read. The signer of the file is then offered as a hint.
+                context.fail(&failure);
+                if let Some(artifact) = artifacts.first().filter(|it| !it.is_stdin())
+                    && let Ok(verified) = self.verify(artifact, &signers::anybody()).await
+                {
+                    signers::offer(&verified.signatures, context);
                 }
-                signers => signers?,
-            };
+                return Ok(());
+            }
+            signers => signers?,
+        };
         let (several, mut failed) = (artifacts.len() > 1, 0);
         for artifact in artifacts {
             match self.verify(artifact, &signers).await {

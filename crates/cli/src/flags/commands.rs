@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::groups::{IdentityFlags, LoginFlags, RegistryFlags, ServiceFlags, TrustFlags};
 use super::many::ManyFlags;
 use super::moving::TagFlags;
-use super::policy::{PolicyFileFlags, PolicyFlags};
+use super::policy::PolicyFlags;
 use super::values::{
     Output, algorithm, annotation, argument, nonempty, predicate_type, sha256, signing_algorithm,
 };
@@ -212,14 +212,21 @@ pub(crate) struct VerifyFlags {
 
 #[derive(clap::Args)]
 pub(crate) struct VerifyAttestationFlags {
+    #[command(flatten)]
+    pub(crate) attestation: AttestationFlags,
+    #[command(flatten)]
+    pub(crate) images: VerifyImagesFlags,
+}
+
+// Which attestations are accepted.
+#[derive(clap::Args)]
+pub(crate) struct AttestationFlags {
     /// The predicate type of the attestation: a URI, or one of cosign's short names.
     #[arg(long, value_name = "TYPE", default_value = "custom", value_parser = predicate_type)]
     pub(crate) r#type: String,
     /// Accept an attestation that a log of version 1 has by its digest: it may be that of a file.
     #[arg(long)]
     pub(crate) log_digest_only: bool,
-    #[command(flatten)]
-    pub(crate) images: VerifyImagesFlags,
 }
 
 // Flags of both commands that verify images.
@@ -242,8 +249,6 @@ pub(crate) struct VerifyImagesFlags {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) policy: PolicyFlags,
-    #[command(flatten)]
-    pub(crate) file: PolicyFileFlags,
     #[command(flatten)]
     pub(crate) trust: TrustFlags,
     #[command(flatten)]
@@ -281,12 +286,8 @@ pub(crate) struct VerifyBlobAttestationFlags {
     #[arg(long = "digestAlg", value_name = "NAME", default_value = "sha256")]
     #[arg(value_parser = algorithm)]
     pub(crate) digest_alg: HashAlgorithm,
-    /// The predicate type of the attestation: a URI, or one of cosign's short names.
-    #[arg(long, value_name = "TYPE", default_value = "custom", value_parser = predicate_type)]
-    pub(crate) r#type: String,
-    /// Accept an attestation that a log of version 1 has by its digest: it may be that of a file.
-    #[arg(long)]
-    pub(crate) log_digest_only: bool,
+    #[command(flatten)]
+    pub(crate) attestation: AttestationFlags,
     #[command(flatten)]
     pub(crate) verify: VerifyFileFlags,
 }
@@ -302,8 +303,6 @@ pub(crate) struct VerifyFileFlags {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) policy: PolicyFlags,
-    #[command(flatten)]
-    pub(crate) file: PolicyFileFlags,
     #[command(flatten)]
     pub(crate) trust: TrustFlags,
 }

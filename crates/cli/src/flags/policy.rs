@@ -33,6 +33,11 @@ pub(crate) struct PolicyFlags {
     /// `bundle`, a signature of a file cannot be passed off as one of an image.
     #[arg(long, value_name = "bundle|legacy|any", hide_possible_values = true, default_value = "any", value_parser = formats())]
     pub(crate) signature_format: Formats,
+    /// A policy file (TOML or JSON): which identities may sign which images and files, and how many
+    /// of them must.
+    #[arg(long, value_name = "FILE")]
+    #[arg(conflicts_with_all = ["SignerFlags", "ExtensionFlags", "key"])]
+    pub(crate) identity_policy: Option<PathBuf>,
 }
 
 fn formats() -> impl TypedValueParser<Value = Formats> {
@@ -72,17 +77,6 @@ fn regexp(text: &str) -> Result<StringMatch, Box<dyn std::error::Error + Send + 
     Ok(StringMatch::regexp(&nonempty::<String>(text)?)?)
 }
 
-// A file with the expected signers of many images and files.
-#[derive(clap::Args)]
-#[command(next_help_heading = "Policy")]
-pub(crate) struct PolicyFileFlags {
-    /// A policy file (TOML or JSON): which identities may sign which images and files, and how many
-    /// of them must.
-    #[arg(long, value_name = "FILE")]
-    #[arg(conflicts_with_all = ["SignerFlags", "ExtensionFlags", "key"])]
-    pub(crate) identity_policy: Option<PathBuf>,
-}
-
 /// Other values that the certificate must have: the object identifiers of extensions, and their
 /// values. The flags are the lines of `data/extensions.txt`.
 pub(crate) struct ExtensionFlags(pub(crate) Vec<(String, StringMatch)>);
@@ -90,7 +84,7 @@ pub(crate) struct ExtensionFlags(pub(crate) Vec<(String, StringMatch)>);
 impl PolicyFlags {
     /// Whether no flag names the expected signer.
     pub(crate) fn names_nobody(&self) -> bool {
-        self.signer.is_none() && self.key.is_none()
+        self.signer.is_none() && self.key.is_none() && self.identity_policy.is_none()
     }
 }
 
