@@ -33,6 +33,8 @@ struct State {
     said: BTreeSet<String>,
     /// How far the command is.
     progress: Option<String>,
+    /// The line of what is being waited for is shown.
+    moves: bool,
     /// The first result that could not be written, unless its reader had gone.
     unwritten: Option<io::Error>,
 }
@@ -182,13 +184,16 @@ impl Console {
     }
 
     fn show(&self) {
-        let parts = [self.state().progress.clone(), self.waits.last()];
-        let text = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
-        if self.waiting.is_finished() {
-            self.waiting.reset();
+        if self.waiting.is_hidden() {
+            return;
         }
-        self.waiting.set_message(text);
-        self.waiting.enable_steady_tick(TICK);
+        let parts = [self.state().progress.clone(), self.waits.last()];
+        self.waiting.set_message(parts.into_iter().flatten().collect::<Vec<_>>().join(" "));
+        // It moves by a thread, which each call would start anew.
+        if !std::mem::replace(&mut self.state().moves, true) {
+            self.waiting.reset();
+            self.waiting.enable_steady_tick(TICK);
+        }
     }
 
     /// A help text or a syntax error in clap's words, and what else to say about it.
@@ -211,6 +216,7 @@ impl Console {
 
     /// Clears the line that says what is being waited for.
     pub(crate) fn settle(&self) {
+        self.state().moves = false;
         self.waiting.finish_and_clear();
     }
 

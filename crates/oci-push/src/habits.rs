@@ -34,8 +34,8 @@ pub(crate) struct RegistryHabit {
     pub(crate) empty_blob_in: Option<Repository>,
     /// It does not take a blob from another repository.
     pub(crate) no_mount: bool,
-    /// A list that was written was not there yet when it was read after a short pause.
-    pub(crate) writes_slowly: bool,
+    /// A list that was written was there when it was read.
+    pub(crate) keeps_lists: bool,
     /// Whether it was asked for things that are asked once.
     is_known: bool,
 }
@@ -47,6 +47,8 @@ pub(crate) struct Habit {
     pub(crate) no_api: bool,
     /// A tag of a signature's own was refused, or is not in the list of tags.
     pub(crate) no_own_tags: bool,
+    /// A list of its tags was long.
+    pub(crate) has_many_tags: bool,
     /// The two bytes `{}` are a blob of it.
     pub(crate) has_empty_blob: bool,
     /// Uploads that were opened to prove the right to push, and when.

@@ -3,7 +3,8 @@
 //! Two writers that read the same list overwrite each other, and nothing done with that one tag can
 //! prevent it. So the list is an index of the own tags of all signatures: a writer adds its entry,
 //! reads the list and the tags back after a pause, and adds what the list lacks of them. A tag that
-//! is lacking for the first time may be that of a writer at work, and is waited for.
+//! is lacking for the first time may be that of a writer at work, and is waited for. Who writes the
+//! first list of an image reads the tags at once: where its own tag is the only one, it is done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -122,11 +123,12 @@ impl Client {
         let mut settle = SHORTEST_SETTLE;
         // Nobody has listed a signature of this image: most likely nobody is about to.
         let mut is_new = matches!(first.tagged, Tagged::Absent);
-        let mut next = Some(LookedBack { read: first, tags: BTreeSet::new(), own_tag_seen: false });
+        let mut first =
+            Some(LookedBack { read: first, tags: BTreeSet::new(), own_tag_seen: false });
         for _ in 0..MOST_READS {
             let LookedBack { read: Read { tagged, asked }, tags, own_tag_seen: seen } =
-                match next.take() {
-                    Some(read) => read,
+                match first.take() {
+                    Some(first) => first,
                     None => self.look_back(listing, is_new && writes == 1).await?,
                 };
             *own_tag_seen |= seen;
@@ -196,16 +198,8 @@ impl Client {
                 continue;
             }
             let rest = tagged.without(older)?;
-            let replace = self.replace(&reference, rest, entries);
             let is_alone = is_new && others.lacking.is_empty();
-            let put = match is_alone && self.is_quick(repository) {
-                true => {
-                    let (put, soon) = join(replace, self.look_back_soon(listing)).await;
-                    next = soon;
-                    put
-                }
-                false => replace.await,
-            };
+            let put = self.replace(&reference, rest, entries).await;
             written = match put? {
                 Put::Written(digest) => Some(digest),
                 Put::Contended => None,
@@ -220,15 +214,13 @@ impl Client {
             // Another writer needs about as long from reading to writing as we did.
             let took = since(asked, self.host.clock.now());
             settle = settle.max(took.saturating_mul(2)).min(LONGEST_SETTLE);
-            if let (Some(soon), Some(written)) = (&next, &written) {
-                if soon.read.holds() == Some(written) {
-                    continue;
+            if is_alone && let Some(list) = &written {
+                let last = self.wrote_last(listing, list).await;
+                *own_tag_seen |= last;
+                if last {
+                    return Ok(());
                 }
-                // The list was read before it was written.
-                let is_slow = soon.read.holds().is_none();
-                self.habits.with_registry(repository, |habit| habit.writes_slowly |= is_slow);
             }
-            next = None;
             self.host.clock.sleep(jittered(settle)).await;
         }
         if present {
@@ -243,41 +235,53 @@ impl Client {
     }
 
     /// Reads the list and the tags back. `is_new`: the image had no list, and this is its first
-    /// reading after it was written; then the tags are left out where the registry is known to list
-    /// own tags: whoever comes next finds a list, and looks at the tags.
+    /// reading after it was written; then the tags are left out where they are many and the registry
+    /// is known to list own tags: whoever comes next finds a list, and looks at the tags.
     async fn look_back(&self, listing: &Listing<'_>, is_new: bool) -> Result<LookedBack, Error> {
-        let Listing { repository, subject, .. } = *listing;
-        let can_skip = is_new && listing.own.is_some();
-        let is_known =
-            || can_skip && self.habits.with_registry(repository, |habit| habit.lists_own_tags);
-        // Of several images, the first one answers for all.
-        let _first = match can_skip && !is_known() {
-            true => Some(self.writers.hold(format!("{} own tags", repository.registry())).await),
-            false => None,
-        };
-        if is_known() {
-            let read = self.read_list(repository, subject).await?;
-            return Ok(LookedBack { read, tags: BTreeSet::new(), own_tag_seen: true });
-        }
+        let Listing { repository, subject, own, .. } = *listing;
+        let are_many = self.habits.with(repository, |habit| habit.has_many_tags);
+        let are_listed = self.habits.with_registry(repository, |habit| habit.lists_own_tags);
         let read = self.read_list(repository, subject);
-        let (read, tags) = join(read, self.tags_beside(listing)).await;
-        let own_tag_seen = listing.own.is_some_and(|own| tags.contains(own));
-        if own_tag_seen {
-            self.habits.with_registry(repository, |habit| habit.lists_own_tags = true);
+        if is_new && own.is_some() && are_many && are_listed {
+            return Ok(LookedBack { read: read.await?, tags: BTreeSet::new(), own_tag_seen: true });
         }
+        let (read, tags) = join(read, self.tags_beside(listing)).await;
+        let own_tag_seen = self.sees_own_tag(listing, &tags);
         Ok(LookedBack { read: read?, tags, own_tag_seen })
     }
 
-    /// The same while the list is being written: the pause is over, as the registry sees it, although
-    /// its answer is still on the way.
-    async fn look_back_soon(&self, listing: &Listing<'_>) -> Option<LookedBack> {
-        self.host.clock.sleep(jittered(SHORTEST_SETTLE)).await;
-        let looked = self.look_back(listing, true).await;
-        looked.inspect_err(|error| tracing::debug!(%error, "the list could not be read")).ok()
+    fn sees_own_tag(&self, listing: &Listing<'_>, tags: &BTreeSet<OwnTag>) -> bool {
+        let seen = listing.own.is_some_and(|own| tags.contains(own));
+        self.habits.with_registry(listing.repository, |habit| habit.lists_own_tags |= seen);
+        seen
     }
 
-    fn is_quick(&self, repository: &Repository) -> bool {
-        self.habits.with_registry(repository, |habit| !habit.writes_slowly)
+    /// Whether `list`, the first one of the image, was written after the own tags of all signatures
+    /// of the image, and needs no pause: its own tag is the only one. A writer whose tag comes later
+    /// writes its list later too, and then finds this tag.
+    ///
+    /// Not asked where a repository has so many tags that the answer is large.
+    async fn wrote_last(&self, listing: &Listing<'_>, list: &Digest) -> bool {
+        let Listing { repository, subject, own, .. } = *listing;
+        if own.is_none() || self.habits.with(repository, |habit| habit.has_many_tags) {
+            return false;
+        }
+        let keeps = || self.habits.with_registry(repository, |habit| habit.keeps_lists);
+        // Of several images, the first one answers for all.
+        let _first = match keeps() {
+            true => None,
+            false => Some(self.writers.hold(format!("{} lists", repository.registry())).await),
+        };
+        let read_back = async {
+            keeps() || {
+                let read = self.read_list(repository, subject).await;
+                let kept = read.is_ok_and(|read| read.holds() == Some(list));
+                self.habits.with_registry(repository, |habit| habit.keeps_lists |= kept);
+                kept
+            }
+        };
+        let (kept, tags) = join(read_back, self.tags_beside(listing)).await;
+        kept && self.sees_own_tag(listing, &tags) && tags.len() == 1
     }
 
     /// The own tags of all signatures of the image; none where own tags are not used.

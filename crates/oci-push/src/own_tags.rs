@@ -76,6 +76,7 @@ impl Client {
             Err(_) => false,
         };
         if !start_over {
+            self.habits.with(repository, |habit| habit.has_many_tags |= found.seen > MANY_TAGS);
             return first.map(|_| found.tags);
         }
         found = Collected::new(&after);
@@ -226,6 +227,8 @@ impl<'de> Deserialize<'de> for Names {
 /// How many digits of the manifest's digest are in its tag.
 const DIGITS: usize = 16;
 const LONGEST_TAG: usize = 128;
+/// More tags, of all images of a repository, are not asked for without need: 30 KB.
+const MANY_TAGS: usize = 300;
 /// A registry that ignores `n` lists all its tags at once.
 const MOST_BYTES: usize = 32 << 20;
 const MOST_PAGES: u32 = 100;

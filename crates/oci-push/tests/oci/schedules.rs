@@ -25,6 +25,8 @@ use crate::helpers::{block_on, bundle, subject};
 
 const SCHEDULES: u64 = 2000;
 const SCHEDULES_OF_KNOWN: u64 = 1000;
+/// More than an own tag is looked for among.
+const TAGS_OF_OTHERS: usize = 301;
 const THREADS: u64 = 2;
 const WRITERS: usize = 3;
 
@@ -245,6 +247,8 @@ enum Writers {
     New,
     /// They have signed another image, and ask for less.
     Known,
+    /// The same in a repository with so many tags that they are not asked for without need.
+    Crowded,
 }
 
 fn schedule(seed: u64, kind: Writers, counts: &mut Counts) {
@@ -253,6 +257,9 @@ fn schedule(seed: u64, kind: Writers, counts: &mut Counts) {
     let mut rng = Rng::with_seed(seed);
     let fake = Fake::without_referrers();
     let image = fake.image("app", "v1");
+    if kind == Writers::Crowded {
+        (0..TAGS_OF_OTHERS).for_each(|number| fake.tag("app", &format!("v1.{number}"), &image));
+    }
     let simulation = Arc::new(Mutex::new(Simulation {
         fake: fake.clone(),
         now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_345_879),
@@ -268,7 +275,7 @@ fn schedule(seed: u64, kind: Writers, counts: &mut Counts) {
         .map(|writer| {
             let registry =
                 registry(&Wire { simulation: Arc::clone(&simulation), writer }, own_tags);
-            if kind == Writers::Known {
+            if matches!(kind, Writers::Known | Writers::Crowded) {
                 let other = subject(&fake.image("app", &format!("before {writer}")));
                 let note = bundle("another image's");
                 block_on(registry.attach(&other, note.as_bytes(), &BTreeMap::new())).unwrap();
@@ -349,10 +356,16 @@ fn no_schedule_of_three_writers_loses_a_signature_of_one_that_succeeded() {
     println!("{}", all_schedules(Writers::New, SCHEDULES));
 }
 
-/// Of an image without a list such a writer reads only the list back.
+/// Of an image without a list such a writer reads only the tags back.
 #[test]
 fn no_schedule_of_three_writers_that_know_the_registry_loses_a_signature_either() {
     println!("{}", all_schedules(Writers::Known, SCHEDULES_OF_KNOWN));
+}
+
+/// Of an image without a list such a writer reads only the list back.
+#[test]
+fn no_schedule_of_three_writers_in_a_repository_of_many_tags_loses_a_signature_either() {
+    println!("{}", all_schedules(Writers::Crowded, SCHEDULES_OF_KNOWN));
 }
 
 /// What happened in all of them, as a sentence.
