@@ -34,8 +34,6 @@ pub(crate) struct RegistryHabit {
     pub(crate) empty_blob_in: Option<Repository>,
     /// It does not take a blob from another repository.
     pub(crate) no_mount: bool,
-    /// A list that was written was there when it was read.
-    pub(crate) keeps_lists: bool,
     /// Whether it was asked for things that are asked once.
     is_known: bool,
 }

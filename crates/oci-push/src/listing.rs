@@ -2,14 +2,14 @@
 //!
 //! Two writers that read the same list overwrite each other, and nothing done with that one tag can
 //! prevent it. So the list is an index of the own tags of all signatures: a writer adds its entry,
-//! reads the list and the tags back after a pause, and adds what the list lacks of them. A tag that
-//! is lacking for the first time may be that of a writer at work, and is waited for. Who writes the
-//! first list of an image reads the tags at once: where its own tag is the only one, it is done.
+//! and reads the tags meanwhile. Where the list lacks one of them, somebody else is writing. Then it
+//! reads the list and the tags back after a pause, and adds what the list lacks. A tag that is
+//! lacking for the first time may be that of a writer at work, and is waited for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
-use futures_util::future::join;
+use futures_util::future::{FutureExt as _, join};
 use futures_util::stream::{StreamExt as _, iter};
 use serde_json::value::RawValue;
 
@@ -70,16 +70,6 @@ struct Others {
     entries: BTreeMap<OwnTag, Option<(Digest, Box<RawValue>)>>,
 }
 
-impl Read {
-    /// The digest of the list.
-    fn holds(&self) -> Option<&Digest> {
-        match &self.tagged {
-            Tagged::Index { digest, .. } => Some(digest),
-            _ => None,
-        }
-    }
-}
-
 impl Client {
     /// Reads the list under the fallback tag of `subject`, to write it.
     pub(crate) async fn read_list(
@@ -115,6 +105,13 @@ impl Client {
         let Listing { repository, subject, referrer, older, .. } = *listing;
         let reference = tag_reference(repository, subject)?;
         let own_entry = entry(referrer, listing.artifact_type, listing.annotations)?;
+        // Of two writers that have stored their own tags, and look at the tags then, at least one finds
+        // the other's. Who finds none that is not listed is alone, and needs no pause; unless a tool
+        // without own tags signs the image as well. Not where a repository has so many tags that the
+        // answer is large.
+        let can_be_alone = listing.own.is_some()
+            && !matches!(first.tagged, Tagged::Subject)
+            && !self.habits.with(repository, |habit| habit.has_many_tags);
         let began = first.asked;
         let (mut writes, mut failures, mut vanished, mut stale) = (0, 0, 0, 0);
         let mut present = false;
@@ -198,8 +195,11 @@ impl Client {
                 continue;
             }
             let rest = tagged.without(older)?;
-            let is_alone = is_new && others.lacking.is_empty();
-            let put = self.replace(&reference, rest, entries).await;
+            let put = self.replace(&reference, rest, entries);
+            let (put, mut beside) = match can_be_alone && writes == 1 {
+                true => join(put, self.tags_beside(listing).map(Some)).await,
+                false => (put.await, None),
+            };
             written = match put? {
                 Put::Written(digest) => Some(digest),
                 Put::Contended => None,
@@ -214,10 +214,12 @@ impl Client {
             // Another writer needs about as long from reading to writing as we did.
             let took = since(asked, self.host.clock.now());
             settle = settle.max(took.saturating_mul(2)).min(LONGEST_SETTLE);
-            if is_alone && let Some(list) = &written {
-                let last = self.wrote_last(listing, list).await;
-                *own_tag_seen |= last;
-                if last {
+            if took > LONGEST_ALONE && beside.is_some() {
+                beside = Some(self.tags_beside(listing).await);
+            }
+            if let (Some(tags), Some(_)) = (beside, &written) {
+                *own_tag_seen |= self.sees_own_tag(listing, &tags);
+                if *own_tag_seen && agree(&tags, &listed, listing.own) {
                     return Ok(());
                 }
             }
@@ -254,34 +256,6 @@ impl Client {
         let seen = listing.own.is_some_and(|own| tags.contains(own));
         self.habits.with_registry(listing.repository, |habit| habit.lists_own_tags |= seen);
         seen
-    }
-
-    /// Whether `list`, the first one of the image, was written after the own tags of all signatures
-    /// of the image, and needs no pause: its own tag is the only one. A writer whose tag comes later
-    /// writes its list later too, and then finds this tag.
-    ///
-    /// Not asked where a repository has so many tags that the answer is large.
-    async fn wrote_last(&self, listing: &Listing<'_>, list: &Digest) -> bool {
-        let Listing { repository, subject, own, .. } = *listing;
-        if own.is_none() || self.habits.with(repository, |habit| habit.has_many_tags) {
-            return false;
-        }
-        let keeps = || self.habits.with_registry(repository, |habit| habit.keeps_lists);
-        // Of several images, the first one answers for all.
-        let _first = match keeps() {
-            true => None,
-            false => Some(self.writers.hold(format!("{} lists", repository.registry())).await),
-        };
-        let read_back = async {
-            keeps() || {
-                let read = self.read_list(repository, subject).await;
-                let kept = read.is_ok_and(|read| read.holds() == Some(list));
-                self.habits.with_registry(repository, |habit| habit.keeps_lists |= kept);
-                kept
-            }
-        };
-        let (kept, tags) = join(read_back, self.tags_beside(listing)).await;
-        kept && self.sees_own_tag(listing, &tags) && tags.len() == 1
     }
 
     /// The own tags of all signatures of the image; none where own tags are not used.
@@ -337,6 +311,13 @@ impl Client {
     }
 }
 
+/// Whether all signatures that were listed have tags, and all tags but `own` are of one that was.
+fn agree(tags: &BTreeSet<OwnTag>, listed: &BTreeSet<Digest>, own: Option<&OwnTag>) -> bool {
+    let mut others = tags.iter().filter(|tag| Some(*tag) != own);
+    others.all(|tag| tag.is_of_any(listed))
+        && listed.iter().all(|digest| tags.iter().any(|tag| tag.is_of(digest)))
+}
+
 fn entry(
     descriptor: &Descriptor,
     artifact_type: &str,
@@ -353,6 +334,8 @@ fn since(start: SystemTime, end: SystemTime) -> Duration {
 const AT_ONCE: usize = 8;
 /// The manifest of a signature of another that is added to the list.
 const LARGEST_REPAIRED: usize = 64 << 10;
+/// From asking for the list to having written it, so that others, who wait for it, still look.
+const LONGEST_ALONE: Duration = Duration::from_millis(400);
 /// From asking for the list to writing it.
 const LONGEST_HELD: Duration = Duration::from_secs(2);
 /// With an own tag the list is a service to other tools, and ends at some time.

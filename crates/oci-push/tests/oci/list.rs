@@ -61,14 +61,33 @@ fn a_weak_etag_is_no_condition_and_a_strong_one_is() {
     }
 }
 
+/// Where the list and the own tags agree, nobody else signs the image.
+#[test]
+fn a_signature_is_read_back_only_where_a_tool_without_own_tags_signed_the_image_before() {
+    let fake = Fake::without_referrers();
+    let image = fake.image("app", "v1");
+    let list = format!("/manifests/{}", image.fallback_tag());
+    let is_read = |line: &&String| line.starts_with("GET") && line.ends_with(&list);
+    let reads = || fake.log().iter().filter(is_read).count();
+    attach(&fake, &image, "a").unwrap();
+    attach(&fake, &image, "b").unwrap();
+    assert_eq!(reads(), 2, "{:#?}", fake.log());
+    let (tag, other) = (image.fallback_tag(), fake.referrer("app", &image, "other"));
+    fake.with(|state| only(state, &tag, &other));
+    attach(&fake, &image, "c").unwrap();
+    assert!(reads() > 3, "{:#?}", fake.log());
+    assert_eq!(digests(&fake.listed("app", &image).unwrap()).len(), 4);
+}
+
 #[test]
 fn a_writer_who_overwrites_us_is_merged_with() {
     let fake = Fake::without_referrers();
     let image = fake.image("app", "v1");
-    let other = fake.referrer("app", &image, "other");
-    // It read the empty list before us and writes after us, three times over.
+    let [before, other] = ["before", "other"].map(|text| fake.referrer("app", &image, text));
+    // It signed the image before, read the list before us and writes after us, three times over.
     let mut left = 3;
     let tag = image.fallback_tag();
+    fake.with(|state| only(state, &tag, &before));
     let mut wrote = false;
     fake.intercept(move |state, request| {
         let ours = request.uri().path().ends_with(&tag);
