@@ -334,8 +334,8 @@ fn since(start: SystemTime, end: SystemTime) -> Duration {
 const AT_ONCE: usize = 8;
 /// The manifest of a signature of another that is added to the list.
 const LARGEST_REPAIRED: usize = 64 << 10;
-/// From asking for the list to having written it, so that others, who wait for it, still look.
-const LONGEST_ALONE: Duration = Duration::from_millis(400);
+/// From asking for the list to having written it: after that, the tags are read once more.
+const LONGEST_ALONE: Duration = Duration::from_secs(1);
 /// From asking for the list to writing it.
 const LONGEST_HELD: Duration = Duration::from_secs(2);
 /// With an own tag the list is a service to other tools, and ends at some time.
