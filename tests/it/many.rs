@@ -183,6 +183,19 @@ fn the_pods_of_the_documented_job_sign_the_whole_catalogue_once() {
     pod(0).run().ends(0).says(&["signed 0, skipped 3, failed 0"]);
 }
 
+#[test]
+fn an_image_that_is_named_by_tag_and_by_digest_is_signed_once() {
+    let setup = Setup::new();
+    let images = catalogue(&setup, 1);
+    let tagged = &images[0];
+    let both = format!("{tagged}@{}", setup.digest("many/app0"));
+    let by_digest = both.replace(":v1@", "@");
+    let sign = setup.workload().arg("sign").args([tagged, &by_digest, &both, tagged]);
+    let outcome = sign.run().ends(0).says(&["signed 1, skipped 3, failed 0"]);
+    assert_eq!(outcome.stdout.matches(": the same image is above\n").count(), 3, "{outcome:#?}");
+    assert_eq!(signatures(&setup), [1]);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_run_that_is_killed_and_run_again_signs_nothing_twice() {

@@ -108,11 +108,13 @@ impl Batch {
         printed
     }
 
-    /// Notes that `target` needs nothing. Returns the lines that can be printed now.
+    /// Notes that `target` needs nothing: it is signed, or is named above. Returns the lines that can
+    /// be printed now.
     pub(crate) fn skip(&mut self, place: Place, target: &Target) -> Vec<String> {
-        let line = match self.is_json {
-            true => json_line(&SkippedImage::from(target)),
-            false => format!("skipped {}: it is {} already", target.resolved(), self.done),
+        let line = match (self.is_json, target.is_signed()) {
+            (true, _) => json_line(&SkippedImage::from(target)),
+            (false, true) => format!("skipped {}: it is {} already", target.resolved(), self.done),
+            (false, false) => format!("skipped {}: the same image is above", target.resolved()),
         };
         self.end(place, End::Skipped, vec![line])
     }
@@ -159,12 +161,12 @@ impl Batch {
         self.results().filter(|it| *it == outcome).count()
     }
 
-    /// The targets that need a signature, a part of several indexes once; and the others.
+    /// The targets that need a signature, each once, however often it is named and in however many
+    /// indexes it is; and the others.
     pub(crate) fn to_sign(located: Vec<Located>) -> (Vec<Located>, Vec<Located>) {
         let mut known = HashSet::new();
-        located.into_iter().partition(|(place, target)| {
-            let is_new = known.insert(target.resolved().reference());
-            !target.is_signed() && (is_new || place.1 == 0)
+        located.into_iter().partition(|(_, target)| {
+            known.insert(target.resolved().reference()) && !target.is_signed()
         })
     }
 
