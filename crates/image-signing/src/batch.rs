@@ -15,6 +15,10 @@ pub(crate) struct Batch {
     is_json: bool,
     began: SystemTime,
     images: Vec<Vec<Part>>,
+    /// How many images and parts of images there are, and how many have a result: they are asked for
+    /// after each result.
+    total: usize,
+    ended: usize,
     /// The results of so many images were given.
     given: usize,
 }
@@ -79,14 +83,15 @@ impl Batch {
         now: SystemTime,
     ) -> Self {
         let part = |image: &Image| vec![Part { name: image.as_str().to_owned(), result: None }];
-        let images = images.iter().map(part).collect();
-        Self { done, is_json, began: now, images, given: 0 }
+        let images: Vec<_> = images.iter().map(part).collect();
+        Self { done, is_json, began: now, total: images.len(), ended: 0, images, given: 0 }
     }
 
     /// The image at `position` has these parts, the image itself among them.
     pub(crate) fn set_parts(&mut self, position: usize, targets: &[Target]) {
         if let Some(image) = self.images.get_mut(position) {
             let part = |target: &Target| Part { name: target.name().to_owned(), result: None };
+            self.total = (self.total + targets.len()).saturating_sub(image.len());
             *image = targets.iter().map(part).collect();
         }
     }
@@ -95,7 +100,8 @@ impl Batch {
     /// printed now.
     pub(crate) fn end(&mut self, place: Place, outcome: End, lines: Vec<String>) -> Vec<String> {
         if let Some(part) = self.images.get_mut(place.0).and_then(|it| it.get_mut(place.1)) {
-            part.result = Some((outcome, lines));
+            let before = part.result.replace((outcome, lines));
+            self.ended += usize::from(before.is_none());
         }
         let mut printed = Vec::new();
         while let Some(image) = self.images.get_mut(self.given)
@@ -130,6 +136,7 @@ impl Batch {
         for part in self.images.iter_mut().flatten().filter(|part| part.result.is_none()) {
             let failed = FailedImage { image: part.name.clone(), ..failed.clone() };
             part.result = Some((End::Failed, line_of(&failed, self.is_json)));
+            self.ended += 1;
         }
         self.rest()
     }
@@ -142,18 +149,17 @@ impl Batch {
 
     /// How many images and parts of images there are.
     pub(crate) fn total(&self) -> usize {
-        self.images.iter().map(Vec::len).sum()
+        self.total
     }
 
     /// How many have a result, and how many there are: `37/200`.
     pub(crate) fn progress(&self) -> String {
-        let done = self.results().count();
-        format!("{done}/{}", self.total())
+        format!("{}/{}", self.ended, self.total)
     }
 
     /// Whether everything has a result.
     pub(crate) fn is_whole(&self) -> bool {
-        self.results().count() == self.total()
+        self.ended == self.total
     }
 
     /// How many have this outcome.
