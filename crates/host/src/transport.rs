@@ -329,6 +329,21 @@ pub enum TransportError {
     },
 }
 
+impl TransportError {
+    /// The URL of the request, or of the server.
+    pub fn url(&self) -> &str {
+        match self {
+            Self::Connect { url, .. }
+            | Self::Tls { url, .. }
+            | Self::Timeout { url, .. }
+            | Self::TooLarge { url, .. }
+            | Self::Broken { url, .. }
+            | Self::PlainHttp { url }
+            | Self::Unusable { url, .. } => url,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

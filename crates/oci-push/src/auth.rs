@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode};
 use url::Url;
 
 use crate::address;
-use crate::answer::shown;
+use crate::answer::{Answer, shown};
 use crate::challenge::{Challenge, scopes};
 use crate::credentials::Credentials;
 use crate::error::{Access, Error};
@@ -158,7 +158,7 @@ impl Auth {
         let answer =
             self.patience.send(&self.host, || service.ask(&*self.host.http, &lookup)).await?;
         if !answer.status.is_success() {
-            return Err(answer.into_error(repository, Access::Pull, || "the token".to_owned()));
+            return Err(not_given(answer, repository, Access::Pull));
         }
         let now = self.host.clock.now();
         token::read(&answer, server, now).map(|(authorization, _)| Some(authorization))
@@ -240,9 +240,7 @@ impl Auth {
                 detail: answer.detail(),
             });
         }
-        Err(answer.into_error(repository, access, || {
-            format!("the token service {}", shown(&service.realm))
-        }))
+        Err(not_given(answer, repository, access))
     }
 
     /// The address of the token service that the server at `server` names.
@@ -257,6 +255,17 @@ impl Auth {
             reason,
         })
     }
+}
+
+/// A token service that is not there says nothing about an image.
+fn not_given(answer: Answer, repository: &Repository, access: Access) -> Error {
+    if answer.status == StatusCode::NOT_FOUND && !answer.has_code("NAME_UNKNOWN") {
+        let request = format!("the request for a token, {},", answer.request());
+        let detail = answer.detail();
+        return Error::Answer { request, status: answer.status.as_u16(), detail };
+    }
+    let service = format!("the token service {}", shown(&answer.url));
+    answer.into_error(repository, access, || service)
 }
 
 impl fmt::Debug for Auth {

@@ -194,7 +194,10 @@ impl Client {
                     guard(&self.bases).insert(registry.to_owned(), base);
                     return Ok(answer);
                 }
-                Err(Error::Transport { source, .. }) => failure = Some(source),
+                // Of another server, such as a token service, it says nothing about the scheme.
+                Err(Error::Transport { source, .. }) if endpoint::is_of(&source, &base) => {
+                    failure = Some(source);
+                }
                 Err(error) => return Err(error),
             }
         }

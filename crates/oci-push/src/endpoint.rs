@@ -42,6 +42,11 @@ pub(crate) fn likelier(first: Option<TransportError>, next: TransportError) -> T
     }
 }
 
+/// Whether it is the server at `base` that could not be reached, as far as the error says.
+pub(crate) fn is_of(error: &TransportError, base: &Url) -> bool {
+    Url::parse(error.url()).map_or(true, |url| url.origin() == base.origin())
+}
+
 /// Whether a server that expects TLS answered plain http, saying so.
 pub(crate) fn wants_tls(answer: &Answer) -> bool {
     answer.url.scheme() == "http"

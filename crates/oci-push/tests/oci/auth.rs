@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use host::NoPrograms;
+use host::{NoPrograms, TransportError};
 use oci_push::{Access, Credentials, Error, Options, Registry};
 
 use crate::fake::{Auth, Fake};
@@ -286,6 +287,35 @@ fn a_throttled_token_service_is_throttling() {
     fake.intercept(|_, request| (request.uri().path() == "/token").then(|| Ok(plain(429, ""))));
     let error = block_on(fake.registry().resolve(&reference("localhost:5000/app:v1"))).unwrap_err();
     assert!(matches!(error, Error::RateLimited { .. }), "{error}");
+}
+
+#[test]
+fn a_token_service_that_is_not_there_says_nothing_about_the_image() {
+    let image = reference("localhost:5000/app:v1");
+    let missing = fake(bearer(true));
+    missing.intercept(|_, request| {
+        (request.uri().path() == "/token").then(|| Ok(plain(404, "404 page not found")))
+    });
+    let error = block_on(known(&missing).resolve(&image)).unwrap_err();
+    assert!(matches!(error, Error::Answer { status: 404, .. }), "{error}");
+    assert!(error.to_string().starts_with("the request for a token, POST http://localhost:5001/"));
+
+    // The registry answered by http: that it does not speak https is no news.
+    let down = fake(bearer(true));
+    down.intercept(|_, request| {
+        let url = request.uri().to_string();
+        let source: Arc<dyn std::error::Error + Send + Sync> = Arc::new(std::fmt::Error);
+        match (request.uri().scheme_str(), request.uri().path()) {
+            (_, "/token") => Some(Err(TransportError::Connect { url, source })),
+            (Some("https"), _) => Some(Err(TransportError::Tls { url, source })),
+            _ => None,
+        }
+    });
+    let error = block_on(known(&down).resolve(&image)).unwrap_err();
+    let Error::Transport { source: TransportError::Connect { url, .. }, .. } = &error else {
+        panic!("{error:?}")
+    };
+    assert!(url.starts_with("http://localhost:5001/token"), "{url}");
 }
 
 #[test]
