@@ -7,12 +7,13 @@ use sandbox::RekorVersion;
 use harness::{Interop, Library, RegistryKind, Signer};
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn cosign_verifies_our_attestation_of_an_image() {
     for (store, log) in [
         (RegistryKind::ReferrersApi, RekorVersion::V1),
         (RegistryKind::FallbackTag, RekorVersion::V2),
     ] {
-        let Some(interop) = Interop::new(store, log) else { return };
+        let interop = Interop::new(store, log);
         let image = interop.image("demo/ours");
         let predicate = interop.write("sbom.json", r#"{"x-unknown":{"kept":true}}"#);
         let attest = interop.ambisign_as(Signer::Job, "attest").args(["--type", "cyclonedx"]);
@@ -43,9 +44,10 @@ fn attested_file(interop: &Interop, flags: &[&str]) -> (PathBuf, PathBuf) {
 }
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn cosign_and_sigstore_go_verify_our_attestation_of_a_file() {
     for log in [RekorVersion::V1, RekorVersion::V2] {
-        let Some(interop) = Interop::new(RegistryKind::ReferrersApi, log) else { return };
+        let interop = Interop::new(RegistryKind::ReferrersApi, log);
         let (file, bundle) = attested_file(&interop, &[]);
         let signer = interop.identity(Signer::Job);
         let verify = interop.cosign("verify-blob-attestation").args(["--type", "spdx", "--bundle"]);
@@ -56,8 +58,9 @@ fn cosign_and_sigstore_go_verify_our_attestation_of_a_file() {
 }
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn we_verify_cosigns_attestation_of_an_image() {
-    let Some(interop) = Interop::new(RegistryKind::FallbackTag, RekorVersion::V1) else { return };
+    let interop = Interop::new(RegistryKind::FallbackTag, RekorVersion::V1);
     let image = interop.image("demo/theirs");
     let predicate = interop.write("predicate.json", r#"{"spdxVersion":"SPDX-2.3"}"#);
     let attest = interop.cosign_as(Signer::Email, "attest").args(["--type", "spdxjson"]);
@@ -75,9 +78,10 @@ fn found_by_cosign(interop: &Interop, image: &str, extra: &[&str]) -> usize {
 }
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn cosign_and_oras_find_one_attestation_where_ours_replaced_the_others() {
     for store in [RegistryKind::ReferrersApi, RegistryKind::FallbackTag] {
-        let Some(interop) = Interop::new(store, RekorVersion::V1) else { return };
+        let interop = Interop::new(store, RekorVersion::V1);
         let image = interop.image("demo/replaced");
         let predicate = interop.write("p.json", r#"{"scanner":{}}"#);
         let attest = |program: harness::Program, kind: &str| {
@@ -110,8 +114,9 @@ fn cosign_and_oras_find_one_attestation_where_ours_replaced_the_others() {
 }
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn cosign_finds_one_attestation_under_its_earlier_tag_where_ours_replaced_the_others() {
-    let Some(interop) = Interop::new(RegistryKind::FallbackTag, RekorVersion::V1) else { return };
+    let interop = Interop::new(RegistryKind::FallbackTag, RekorVersion::V1);
     let image = interop.image("demo/replaced");
     let predicate = interop.write("p.json", r#"{"scanner":{}}"#);
     let attest = |kind: &str, flags: &[&str]| {
@@ -132,9 +137,10 @@ fn cosign_finds_one_attestation_under_its_earlier_tag_where_ours_replaced_the_ot
 }
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn others_take_an_attestation_by_its_digest_from_a_log_of_version_2_only() {
     for log in [RekorVersion::V1, RekorVersion::V2] {
-        let Some(interop) = Interop::new(RegistryKind::ReferrersApi, log) else { return };
+        let interop = Interop::new(RegistryKind::ReferrersApi, log);
         let (file, bundle) = attested_file(&interop, &["--log-digest-only"]);
         let signer = interop.identity(Signer::Job);
         let cosign = interop.cosign("verify-blob-attestation").args(["--type", "spdx", "--bundle"]);
@@ -153,9 +159,10 @@ fn others_take_an_attestation_by_its_digest_from_a_log_of_version_2_only() {
 }
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn sigstore_python_verifies_our_attestation_of_a_file() {
     for log in [RekorVersion::V1, RekorVersion::V2] {
-        let Some(interop) = Interop::new(RegistryKind::ReferrersApi, log) else { return };
+        let interop = Interop::new(RegistryKind::ReferrersApi, log);
         let file = interop.write("artifact.txt", "attested by us\n");
         let other = interop.write("other.txt", "something else\n");
         let predicate = interop.write("predicate.json", r#"{"x-unknown":[1.50,{"kept":null}]}"#);
@@ -183,9 +190,10 @@ const PROVENANCE: &str = r#"{
 }"#;
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn we_verify_the_attestation_of_a_file_that_sigstore_python_made() {
     for log in [RekorVersion::V1, RekorVersion::V2] {
-        let Some(interop) = Interop::new(RegistryKind::ReferrersApi, log) else { return };
+        let interop = Interop::new(RegistryKind::ReferrersApi, log);
         let file = interop.write("artifact.txt", "attested by sigstore-python\n");
         let predicate = interop.write("provenance.json", PROVENANCE);
         let bundle = interop.path("python.att.json");
@@ -213,9 +221,10 @@ fn verify_provenance(interop: &Interop, bundle: &Path, file: &Path, signer: Sign
 }
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn we_verify_the_attestation_of_a_file_that_sigstore_go_made() {
     for log in [RekorVersion::V1, RekorVersion::V2] {
-        let Some(interop) = Interop::new(RegistryKind::ReferrersApi, log) else { return };
+        let interop = Interop::new(RegistryKind::ReferrersApi, log);
         let file = interop.write("artifact.txt", "attested by sigstore-go\n");
         let hex = keys::Digest::sha256(b"attested by sigstore-go\n").to_hex();
         let statement = format!(

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use harness::{Peers, Program, sandbox_program, skip, target, workspace};
+use harness::{Peers, Program, peer, sandbox_program, target, workspace};
 
 /// A cold Go compiles a few hundred packages.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -22,10 +22,9 @@ fn suite(program: &Path, home: &Path) -> Program {
 }
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn the_first_lines_of_the_sandboxs_readme_run_as_they_stand() {
-    if Peers::find().is_none() {
-        return;
-    }
+    Peers::find();
     let readme = std::fs::read_to_string(workspace().join("crates/sandbox/README.md")).unwrap();
     let lines = readme.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
     assert!(lines.contains("cosign verify "), "{lines}");
@@ -42,11 +41,10 @@ fn the_first_lines_of_the_sandboxs_readme_run_as_they_stand() {
 }
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn the_suite_of_the_go_example_passes() {
     let go = target().join("peers/go");
-    let Ok(program) = std::fs::read_to_string(go.join("program")) else {
-        return skip("no Go in target/peers/go; `cargo xtask peers` fetches it");
-    };
+    let program = std::fs::read_to_string(peer(&go.join("program"))).unwrap();
     let home = tempfile::tempdir().unwrap();
     let mut suite = suite(Path::new(program.trim()), home.path());
     for (name, value) in [
@@ -65,8 +63,9 @@ fn the_suite_of_the_go_example_passes() {
 }
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn the_suite_of_the_python_example_passes() {
-    let Some(peers) = Peers::find() else { return };
+    let peers = Peers::find();
     let home = tempfile::tempdir().unwrap();
     let test = example("python").join("test_signing.py");
     let suite = suite(peers.python(), home.path()).env("PYTHONDONTWRITEBYTECODE", "1");
@@ -74,13 +73,12 @@ fn the_suite_of_the_python_example_passes() {
 }
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn the_suite_of_the_javascript_example_passes() {
-    let Some(peers) = Peers::find() else { return };
+    let peers = Peers::find();
     // Its modules lie beside it, as `npm ci` leaves them.
     let project = target().join("peers/example-javascript");
-    if !project.join("node_modules/@sigstore/sign").is_dir() {
-        return skip("no @sigstore/sign in target/peers; `cargo xtask peers` fetches it");
-    }
+    peer(&project.join("node_modules/@sigstore/sign"));
     let test = "signing.test.js";
     let wanted = std::fs::read(example("javascript").join(test)).unwrap();
     std::fs::write(project.join(test), wanted).unwrap();

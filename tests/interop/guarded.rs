@@ -32,8 +32,9 @@ impl Authority {
 }
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn a_registry_with_tls_a_password_and_client_certificates_is_signed_to_and_read_from() {
-    let Some(interop) = Interop::new(RegistryKind::FallbackTag, RekorVersion::V1) else { return };
+    let interop = Interop::new(RegistryKind::FallbackTag, RekorVersion::V1);
     let authority = Authority::new(&interop);
     authority.certify(&interop, "server", &["localhost"]);
     authority.certify(&interop, "client", &["client"]);

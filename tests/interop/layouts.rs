@@ -110,7 +110,7 @@ fn load(interop: &Interop, directory: &Path, repository: &str, digest: &str) -> 
 
 fn through_directories(format: Format) {
     // docker-registry, which has no referrers API, and the sandbox's, which has it.
-    let Some(interop) = Interop::new(RegistryKind::FallbackTag, RekorVersion::V1) else { return };
+    let interop = Interop::new(RegistryKind::FallbackTag, RekorVersion::V1);
     let interop = &interop;
     let (image, digest) = signed(interop, format);
     // Of earlier signatures there are two tags, and a layer for each signature.
@@ -170,11 +170,13 @@ fn through_directories(format: Format) {
 }
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn bundles_go_through_directories_to_a_registry_without_the_api_and_back() {
     through_directories(Format::Bundles);
 }
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn earlier_signatures_go_through_directories_to_a_registry_without_the_api_and_back() {
     through_directories(Format::Earlier);
 }

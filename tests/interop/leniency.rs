@@ -262,9 +262,10 @@ fn table(rows: &[Row], verdicts: &[[String; 5]], checks: &[Option<String>]) -> S
 }
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn nowhere_are_we_more_lenient_than_the_strictest() {
-    let Some(interop) = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1) else { return };
-    let Some(foreign) = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1) else { return };
+    let interop = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1);
+    let foreign = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1);
     let signer = interop.identity(WHO);
     let bases = Bases::make(&interop, &foreign);
     let rows = rows::rows();

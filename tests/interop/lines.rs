@@ -19,8 +19,9 @@ const PASSWORD: &str = "correct horse";
 const WIDTH: usize = 4;
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn command_lines_of_public_workflows_do_the_same_or_are_refused_with_the_replacement() {
-    let Some(interop) = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1) else { return };
+    let interop = Interop::new(RegistryKind::ReferrersApi, RekorVersion::V1);
     let lines = Line::all();
     assert!(lines.len() >= 60, "{} lines", lines.len());
     let fixtures = Fixtures::make(&interop);

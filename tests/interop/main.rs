@@ -2,7 +2,8 @@
 //!
 //! Both directions of every pair: what we sign they verify, what they sign we verify, and each of
 //! them refuses a wrong identity, so that its yes means something. `cargo xtask peers` fetches the
-//! programs; where they are missing the tests say so and pass, except in CI, where they fail.
+//! programs. Plain `cargo test` ignores these tests; `cargo xtask interop` and, where the programs are,
+//! `cargo xtask test` run them.
 //!
 //! Every child has an empty home and a proxy that answers nothing: whoever reaches for the network
 //! beyond this machine fails at once.

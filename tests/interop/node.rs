@@ -123,6 +123,7 @@ impl Node {
 }
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn containerd_admits_what_is_signed_and_blocks_the_rest_with_a_reason() {
     let node = Node::new(Installed::Link, "", Duration::from_secs(30));
     let Some(node) = node else { return };
@@ -154,6 +155,7 @@ fn containerd_admits_what_is_signed_and_blocks_the_rest_with_a_reason() {
 }
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn an_image_that_was_admitted_is_admitted_again_while_the_registry_is_down() {
     let node = Node::new(Installed::Script, "", Duration::from_secs(30));
     let Some(node) = node else { return };
@@ -178,6 +180,7 @@ fn an_image_that_was_admitted_is_admitted_again_while_the_registry_is_down() {
 }
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn a_registry_that_does_not_answer_blocks_before_containerd_loses_patience() {
     let policy = "[node]\ntimeout-seconds = 2\n";
     let node = Node::new(Installed::Script, policy, Duration::from_secs(10));
@@ -192,6 +195,7 @@ fn a_registry_that_does_not_answer_blocks_before_containerd_loses_patience() {
 }
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn audit_exemptions_and_unmatched_images_admit_and_say_so() {
     let policy = "[node]\naudit = true\n";
     let node = Node::new(Installed::Link, policy, Duration::from_secs(30));

@@ -25,6 +25,7 @@ fn attack(page: &str) -> String {
 }
 
 #[test]
+#[ignore = "needs `cargo xtask peers`"]
 fn a_person_switches_a_fault_in_chromium_and_another_web_site_does_not() {
     let Some(browser) = Browser::find() else { return };
     let setup = Setup::new();

@@ -35,5 +35,5 @@ async fn password(prompts: &[&str], context: &Context) -> Result<Option<Password
     let _paused = context.deadline.pause();
     context.console.settle();
     let typed = http_client::ask_hidden(prompts).await;
-    typed.map(Some).or_fail(|| "no password was read".to_owned())
+    typed.map(Some).or_usage("no password was read")
 }

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::paths;
+use crate::peers::peer;
 use crate::program::Program;
 use crate::skip::skip;
 
@@ -19,14 +20,11 @@ pub struct Containerd {
 impl Containerd {
     /// Starts it in the new directory `directory`, with an image verifier that may take `deadline`
     /// and a line of the debug log for each of its verdicts. Verifiers get `env` from it. `None` where
-    /// it is missing, or where the tests do not run as root: the test is skipped.
+    /// the tests do not run as root: the test is skipped.
     pub fn start(directory: &Path, deadline: Duration, env: &[(&str, PathBuf)]) -> Option<Self> {
         let programs = paths::target().join("peers/usr/bin");
         let [containerd, ctr] = ["containerd", "ctr"].map(|name| programs.join(name));
-        if !containerd.is_file() || !ctr.is_file() {
-            skip("no containerd in target/peers; `cargo xtask peers` fetches it");
-            return None;
-        }
+        let (containerd, ctr) = (peer(&containerd), peer(&ctr).to_owned());
         if std::fs::metadata("/proc/self").map(|it| it.uid()).ok() != Some(0) {
             skip("containerd needs root");
             return None;

@@ -10,10 +10,9 @@ use sandbox::RekorVersion;
 use serde_json::{Value, json};
 
 use crate::paths;
-use crate::peers::Peers;
+use crate::peers::{Peers, peer};
 use crate::program::Program;
 use crate::setup::Setup;
-use crate::skip::skip;
 
 /// How long a client may take. cosign would wait five minutes for a login in a browser.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -66,13 +65,14 @@ pub struct Interop {
 }
 
 impl Interop {
-    /// `None` where the peers are missing: the test is skipped.
-    pub fn new(registry: RegistryKind, log: RekorVersion) -> Option<Self> {
-        let peers = Peers::find()?;
+    /// # Panics
+    /// A peer is missing.
+    pub fn new(registry: RegistryKind, log: RekorVersion) -> Self {
+        let peers = Peers::find();
         let setup = Setup::new();
         let docker = (registry == RegistryKind::FallbackTag)
             .then(|| DockerRegistry::start(&peers.docker_registry, setup.directory(), ""));
-        Some(Self { docker, setup, peers, log })
+        Self { docker, setup, peers, log }
     }
 
     /// The registry's address.
@@ -221,17 +221,13 @@ impl Interop {
         }
     }
 
-    /// skopeo with its own libraries, which are newer than this machine's; where it is missing, the
-    /// running test is skipped.
-    pub fn skopeo(&self) -> Option<Program> {
+    /// skopeo with its own libraries, which are newer than this machine's.
+    pub fn skopeo(&self) -> Program {
         let peers = paths::target().join("peers/usr");
         let libraries = peers.join("lib/x86_64-linux-gnu");
         let (skopeo, loader) = (peers.join("bin/skopeo"), libraries.join("ld-linux-x86-64.so.2"));
-        if !skopeo.is_file() || !loader.is_file() {
-            skip("no skopeo in target/peers; `cargo xtask peers` fetches it");
-            return None;
-        }
-        Some(self.program(&loader).arg("--library-path").arg(libraries).arg(skopeo))
+        let (skopeo, loader) = (peer(&skopeo), peer(&loader));
+        self.program(loader).arg("--library-path").arg(libraries).arg(skopeo)
     }
 
     /// oras, speaking plain http.
@@ -325,19 +321,11 @@ impl Interop {
         &self.peers.modules
     }
 
-    /// Whether there is sigstore-js's client of registries; where it is missing, the running test is
-    /// skipped.
-    pub fn has_sigstore_js(&self) -> bool {
-        let found = sigstore_js_modules().join("@sigstore/oci").is_dir();
-        if !found {
-            skip("no @sigstore/oci in target/peers; `cargo xtask peers` fetches it");
-        }
-        found
-    }
-
     /// node with sigstore-js's client of registries.
     pub fn sigstore_js(&self) -> Program {
-        self.node().env("NODE_PATH", sigstore_js_modules())
+        let modules = sigstore_js_modules();
+        peer(&modules.join("@sigstore/oci"));
+        self.node().env("NODE_PATH", modules)
     }
 
     /// The signing config with the chosen log.

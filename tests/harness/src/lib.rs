@@ -33,7 +33,7 @@ pub use crate::hostile::{Exchange, HostileServer, RawRequest, Reply};
 pub use crate::interop::{DockerRegistry, Identity, Interop, Library, RegistryKind, Signer};
 pub use crate::namespace::has_namespaces;
 pub use crate::paths::{ambisign, sandbox_program, target, workspace};
-pub use crate::peers::Peers;
+pub use crate::peers::{Peers, peer};
 pub use crate::prediction::{assert_certified, assert_reported};
 pub use crate::program::{Outcome, Program};
 pub use crate::setup::{Setup, by};

@@ -4,7 +4,6 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::paths;
-use crate::skip::skip;
 
 /// The modules of Python that the tests import.
 const MODULES: [&str; 8] = [
@@ -17,6 +16,8 @@ const MODULES: [&str; 8] = [
     "sigstore",
     "spiffe",
 ];
+
+const FETCH: &str = "run `cargo xtask peers`, which fetches it into target/peers";
 
 /// Where the programs are.
 pub struct Peers {
@@ -36,8 +37,11 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// All of them; where one is missing, the running test is skipped.
-    pub fn find() -> Option<Self> {
+    /// All of them.
+    ///
+    /// # Panics
+    /// One is missing.
+    pub fn find() -> Self {
         let peers = paths::target().join("peers");
         let programs = peers.join("usr/bin");
         let found = Self {
@@ -58,12 +62,8 @@ impl Peers {
         let core = "@actions/core";
         let core = (!found.modules.join(core).is_dir()).then(|| core.into());
         let missing: Vec<_> = missing.chain(modules.map(Into::into)).chain(core).collect();
-        if missing.is_empty() {
-            return Some(found);
-        }
-        let missing = missing.join(", ");
-        skip(&format!("no {missing} in target/peers; `cargo xtask peers` fetches them"));
-        None
+        assert!(missing.is_empty(), "missing: {}; {FETCH}", missing.join(", "));
+        found
     }
 
     /// Python, with the modules that the tests import.
@@ -76,14 +76,13 @@ impl Peers {
         &self.node
     }
 
-    /// cosign, for tests that need no other peer; where it is missing, the running test is skipped.
-    pub fn cosign() -> Option<PathBuf> {
+    /// cosign, for tests that need no other peer.
+    ///
+    /// # Panics
+    /// It is missing.
+    pub fn cosign() -> PathBuf {
         let cosign = paths::target().join("peers/usr/bin/cosign");
-        if cosign.is_file() {
-            return Some(cosign);
-        }
-        skip("no cosign in target/peers; `cargo xtask peers` fetches it");
-        None
+        peer(&cosign).to_owned()
     }
 
     fn all(&self) -> [&Path; 8] {
@@ -98,6 +97,15 @@ impl Peers {
             &self.sigstore_rust,
         ]
     }
+}
+
+/// This file or directory of a peer.
+///
+/// # Panics
+/// It is missing.
+pub fn peer(path: &Path) -> &Path {
+    assert!(path.exists(), "missing: {}; {FETCH}", path.display());
+    path
 }
 
 /// Whether some version of Python in the virtual environment has this module.
