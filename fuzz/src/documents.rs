@@ -20,7 +20,7 @@ pub fn bundle(data: &[u8]) {
         assert_eq!(again.timestamps(), bundle.timestamps());
         assert_eq!(again.to_json(), written);
         if let Content::Envelope(envelope) = bundle.content() {
-            statement(&envelope.payload);
+            statement(&envelope.payload.to_bytes());
         }
     }
     if let Some(envelope) = read(Envelope::from_json(data)) {

@@ -83,7 +83,7 @@ fn changed(bundle: &Bundle, part: u8, change: impl Fn(&mut Vec<u8>)) -> Option<B
         (0, _, VerificationMaterial::Certificate(der)) => change(der),
         (1, Content::Message { signature, .. }, _) => change(signature),
         (1, Content::Envelope(envelope), _) => {
-            let mut payload = envelope.payload.to_vec();
+            let mut payload = envelope.payload.to_bytes().to_vec();
             change(&mut payload);
             envelope.payload = payload.into();
         }

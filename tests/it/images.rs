@@ -228,7 +228,7 @@ fn the_statement_names_the_repository() {
     setup.workload().args(["sign", &image, "--bundle"]).arg(&bundle).run().ends(0);
     let bundle = bundle::Bundle::from_json(&std::fs::read(bundle).unwrap()).unwrap();
     let bundle::Content::Envelope(envelope) = bundle.content() else { panic!("no envelope") };
-    let statement: Value = serde_json::from_slice(&envelope.payload).unwrap();
+    let statement: Value = serde_json::from_slice(&envelope.payload.to_bytes()).unwrap();
     let repository = format!("{}/demo/app", setup.sandbox.registry());
     assert_eq!(statement["subject"][0]["name"], json!(repository));
     assert_eq!(statement["predicate"], json!({}));

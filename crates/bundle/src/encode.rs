@@ -7,21 +7,8 @@ use serde::{Serialize, Serializer};
 
 /// Serialises one of this crate's own structs, which have string keys and no fallible parts.
 pub(crate) fn to_json<T: Serialize>(value: &T) -> String {
-    to_json_of(value, 0)
+    serde_json::to_string(value).unwrap_or_default()
 }
-
-/// The same with room for `payload` bytes in base64 beside the rest, so that the text of a large
-/// payload is not moved while it grows.
-pub(crate) fn to_json_of<T: Serialize>(value: &T, payload: usize) -> String {
-    let mut json = Vec::with_capacity(payload.div_ceil(3).saturating_mul(4).saturating_add(ROOM));
-    match serde_json::to_writer(&mut json, value) {
-        Ok(()) => String::from_utf8(json).unwrap_or_default(),
-        Err(_) => String::new(),
-    }
-}
-
-/// What else a document has, in bytes.
-const ROOM: usize = 256;
 
 /// Bytes, written as standard base64 with padding.
 pub(crate) struct Base64<'a>(pub(crate) &'a [u8]);

@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 
+use crate::pieces::Pieces;
+
 /// A DSSE envelope: a payload, its type, and the signature over both.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Envelope {
     /// The bytes signed (inside the [`pae`]), verbatim.
-    pub payload: Bytes,
+    pub payload: Pieces,
     /// What the payload is, as [`INTOTO_PAYLOAD_TYPE`](crate::INTOTO_PAYLOAD_TYPE).
     pub payload_type: String,
     /// The signatures. A bundle has exactly one.
@@ -25,12 +27,16 @@ pub struct EnvelopeSignature {
 impl Envelope {
     /// The bytes the signature covers.
     pub fn pae(&self) -> Vec<u8> {
-        pae(&self.payload_type, &self.payload)
+        self.pae_pieces().fold(Vec::new(), |mut all, piece| {
+            all.extend_from_slice(&piece);
+            all
+        })
     }
 
-    /// The [`pae`] up to the payload, which follows it: for hashing without a copy.
-    pub fn pae_head(&self) -> String {
-        pae_head(&self.payload_type, self.payload.len())
+    /// The same bytes in pieces: for hashing without a copy.
+    pub fn pae_pieces(&self) -> impl Iterator<Item = Bytes> {
+        let head = pae_head(&self.payload_type, self.payload.len());
+        [head.into()].into_iter().chain(self.payload.iter().cloned())
     }
 }
 
@@ -60,7 +66,7 @@ mod tests {
     #[test]
     fn an_envelope_survives_writing_and_reading() {
         let envelope = Envelope {
-            payload: Bytes::from_static(b"{}"),
+            payload: b"{}".to_vec().into(),
             payload_type: INTOTO_PAYLOAD_TYPE.into(),
             signatures: vec![EnvelopeSignature { sig: vec![1, 2], keyid: Some("k".into()) }],
         };

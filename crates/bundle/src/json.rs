@@ -117,7 +117,8 @@ pub(crate) fn parse_without<'a>(
 /// Checks that `bytes` are one object, as a predicate is, without keeping anything of it.
 pub(crate) fn check_predicate(bytes: &[u8], limits: &Limits) -> Result<(), Error> {
     let values = Values::up_to(limits.predicate_values, CHECKED_VALUES);
-    document(bytes, limits, Predicate(&values)).map_err(|error| values.explain(error))
+    let checked = Checked { values: &values, depth: DEPTH - 1 };
+    document(bytes, limits, Predicate(checked)).map_err(|error| values.explain(error))
 }
 
 /// Removes the byte order mark that some editors write before a text.
@@ -250,13 +251,25 @@ impl<'a> Visitor<'a> for Tree<'_> {
 
 /// Reads a value, keeps nothing of it, and refuses what [`Tree`] refuses.
 #[derive(Clone, Copy)]
-struct Checked<'b>(&'b Values);
+struct Checked<'b> {
+    values: &'b Values,
+    /// How many objects and arrays may lie in each other.
+    depth: usize,
+}
+
+impl Checked<'_> {
+    /// For what is in an object or an array.
+    fn inner<E: de::Error>(self) -> Result<Self, E> {
+        let depth = self.depth.checked_sub(1).ok_or_else(|| E::custom("nested too deep"))?;
+        Ok(Self { depth, ..self })
+    }
+}
 
 impl<'a> DeserializeSeed<'a> for Checked<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        self.0.count()?;
+        self.values.count()?;
         deserializer.deserialize_any(self)
     }
 }
@@ -293,28 +306,29 @@ impl<'a> Visitor<'a> for Checked<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(self)?.is_some() {}
+        let inner = self.inner()?;
+        while seq.next_element_seed(inner)?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut keys = Vec::new();
+        let (inner, mut keys) = (self.inner()?, Vec::new());
         while let Some(key) = map.next_key_seed(Key)? {
             keys.push(key);
-            map.next_value_seed(self)?;
+            map.next_value_seed(inner)?;
         }
         distinct(keys)
     }
 }
 
 /// As [`Checked`], of an object only.
-struct Predicate<'b>(&'b Values);
+struct Predicate<'b>(Checked<'b>);
 
 impl<'a> DeserializeSeed<'a> for Predicate<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(Checked(self.0))
+        deserializer.deserialize_map(self.0)
     }
 }
 
@@ -344,7 +358,7 @@ impl<'a> Visitor<'a> for TopLevel<'_> {
         let mut fields = Vec::new();
         while let Some(key) = map.next_key_seed(Key)? {
             let value = if key == self.left_out {
-                map.next_value_seed(Checked(self.checked))?;
+                map.next_value_seed(Checked { values: self.checked, depth: DEPTH })?;
                 Json::Null
             } else {
                 map.next_value_seed(Tree(self.values))?
@@ -392,6 +406,8 @@ fn distinct<K: AsRef<str> + Ord, E: de::Error>(mut keys: Vec<K>) -> Result<(), E
     }
 }
 
+/// How deep a document may be nested, which is how deep the parser goes: a predicate lies in a statement.
+const DEPTH: usize = 127;
 const VALUES: &str = "values in the JSON document";
 const CHECKED_VALUES: &str = "values in the predicate";
 

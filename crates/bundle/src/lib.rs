@@ -23,6 +23,7 @@ pub mod log_body;
 mod log_body_read;
 mod log_body_write;
 mod message;
+mod pieces;
 pub mod predicate_type;
 mod read;
 mod rules;
@@ -39,6 +40,7 @@ pub use crate::entry::{LogEntry, LogProof};
 pub use crate::envelope::{Envelope, EnvelopeSignature, pae};
 pub use crate::error::Error;
 pub use crate::json::Limits;
+pub use crate::pieces::{LargeText, Pieces};
 pub use crate::statement::{Statement, Subject};
 
 /// A strict reader of proto-JSON, the encoding of Sigstore's file formats.

@@ -7,10 +7,12 @@
 //! absent field.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use bytes::Bytes;
 
 use crate::error::{Error, quote};
 use crate::json::{Json, Limits};
@@ -74,6 +76,23 @@ impl<'a> Message<'a> {
     pub fn bytes(&mut self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let path = self.path_of(name);
         self.any(name)?.map(|json| bytes(&path, &json)).transpose()
+    }
+
+    /// Takes a field of `bytes`; or its text, where that is longer than `most` and stands in the
+    /// document as it is.
+    pub(crate) fn bytes_or_text(
+        &mut self,
+        name: &str,
+        most: usize,
+    ) -> Result<(Vec<u8>, Option<&'a str>), Error> {
+        let path = self.path_of(name);
+        match self.any(name)? {
+            None => Ok((Vec::new(), None)),
+            Some(Json::String(Cow::Borrowed(text))) if text.len() > most => {
+                Ok((Vec::new(), Some(text)))
+            }
+            Some(json) => bytes(&path, &json).map(|bytes| (bytes, None)),
+        }
     }
 
     /// Takes a repeated field of `bytes`; an absent one is empty.
@@ -186,12 +205,42 @@ impl<'a> Message<'a> {
 
 /// Decodes base64 of either alphabet, padded or not; without white space.
 pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    if text.contains(['-', '_']) { URL_SAFE.decode(text).ok() } else { STANDARD.decode(text).ok() }
+    engine(text.as_bytes()).decode(text).ok()
 }
+
+fn engine(text: &[u8]) -> GeneralPurpose {
+    if text.iter().any(|byte| matches!(byte, b'-' | b'_')) { URL_SAFE } else { STANDARD }
+}
+
+/// Decodes the base64 at `at` in `document` as [`decode_base64`] does: in its place, unless the
+/// document is shared.
+pub(crate) fn decode_in_place(document: Bytes, at: Range<usize>) -> Option<Bytes> {
+    let engine = engine(document.get(at.clone())?);
+    let mut document = match document.try_into_mut() {
+        Ok(document) => document,
+        Err(shared) => return engine.decode(shared.get(at)?).ok().map(Bytes::from),
+    };
+    let (mut from, mut to) = (at.start, at.start);
+    while from < at.end {
+        let end = at.end.min(from.saturating_add(GROUPS));
+        let decoded = engine.decode(document.get(from..end)?).ok()?;
+        // Padding stands at the end only.
+        if end < at.end && decoded.len() != GROUPS / 4 * 3 {
+            return None;
+        }
+        document.get_mut(to..to + decoded.len())?.copy_from_slice(&decoded);
+        (from, to) = (end, to + decoded.len());
+    }
+    Some(document.freeze().slice(at.start..to))
+}
+
+pub(crate) const NOT_BASE64: &str = "not base64";
+/// What is decoded at once, in bytes: groups of four.
+const GROUPS: usize = 64 << 10;
 
 fn bytes(path: &str, json: &Json<'_>) -> Result<Vec<u8>, Error> {
     let Json::String(text) = json else { return Err(wrong_type(path, "base64", json)) };
-    decode_base64(text).ok_or_else(|| Error::field(path, "not base64"))
+    decode_base64(text).ok_or_else(|| Error::field(path, NOT_BASE64))
 }
 
 fn decimal(text: &str) -> Option<i64> {
@@ -274,6 +323,33 @@ mod tests {
         }
         for bad in ["+/8=\n", "+ /8=", "+_8=", "+/8==", "+", "+/9=", "ab=c"] {
             assert_eq!(decode_base64(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_decoded_in_place_is_what_is_decoded_apart() {
+        let whole = (0..GROUPS * 2).map(|it| (it % 251) as u8).collect::<Vec<_>>();
+        for length in [0, 1, 2, 3, GROUPS / 4 * 3, GROUPS / 4 * 3 + 1, GROUPS * 2] {
+            let text = STANDARD.encode(&whole[..length]);
+            let changed = |at: usize, with: &str| {
+                let mut text = text.clone();
+                if text.len() >= at + with.len() {
+                    text.replace_range(at..at + with.len(), with);
+                }
+                text
+            };
+            let trimmed = text.trim_end_matches('=').to_owned();
+            let (padded, broken) = (changed(GROUPS - 2, "=="), changed(2, " "));
+            for text in [text.replace('+', "-").replace('/', "_"), text, trimmed, padded, broken] {
+                let document = format!("<{text}>");
+                let at = 1..1 + text.len();
+                let apart = decode_base64(&text);
+                let shared = Bytes::from(document.clone());
+                let _other = shared.clone();
+                assert!(decode_in_place(shared, at.clone()).map(Vec::from) == apart, "{length}");
+                let owned = decode_in_place(document.into(), at);
+                assert!(owned.map(Vec::from) == apart, "{length}");
+            }
         }
     }
 

@@ -1,12 +1,14 @@
 //! Reading bundles, envelopes and log entries.
 
+use bytes::Bytes;
+
 use crate::bundle::{Bundle, Content, MessageDigest, VerificationMaterial, Version};
 use crate::constants::{MAX_LOG_ENTRIES, MAX_TIMESTAMPS};
 use crate::entry::{LogEntry, LogProof};
 use crate::envelope::{Envelope, EnvelopeSignature};
 use crate::error::{Error, quote};
 use crate::json::{Limits, without_bom};
-use crate::message::Message;
+use crate::message::{Message, NOT_BASE64, decode_base64, decode_in_place};
 use crate::rules;
 
 impl Bundle {
@@ -26,6 +28,35 @@ impl Bundle {
     ///
     /// The same.
     pub fn from_json_within(bytes: &[u8], limits: &Limits) -> Result<Self, Error> {
+        let (mut bundle, left) = Self::parse(bytes, limits)?;
+        if let (Some(text), Content::Envelope(envelope)) = (left, &mut bundle.content) {
+            envelope.payload = decode_base64(text).ok_or_else(payload_error)?.into();
+        }
+        rules::check(&bundle)?;
+        Ok(bundle)
+    }
+
+    /// Reads a bundle as [`Bundle::from_json_within`] does. Where `bytes` are not shared, a large
+    /// payload is decoded in their place and takes no other memory.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn read(bytes: Bytes, limits: &Limits) -> Result<Self, Error> {
+        let (mut bundle, left) = Self::parse(&bytes, limits)?;
+        let place = |text: &str| {
+            let start = text.as_ptr().addr() - bytes.as_ptr().addr();
+            start..start + text.len()
+        };
+        if let (Some(at), Content::Envelope(envelope)) = (left.map(place), &mut bundle.content) {
+            envelope.payload = decode_in_place(bytes, at).ok_or_else(payload_error)?.into();
+        }
+        rules::check(&bundle)?;
+        Ok(bundle)
+    }
+
+    /// All but the check of its rules; and the text of a large payload, which is not decoded yet.
+    fn parse<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(Self, Option<&'a str>), Error> {
         let mut message = Message::parse_within(without_bom(bytes), limits)?;
         let version = Version::from_media_type(message.string("mediaType")?.as_deref())?;
         let mut material = message
@@ -34,11 +65,9 @@ impl Bundle {
         let entries = entries(&mut material)?;
         let timestamps = timestamps(&mut material)?;
         let material = VerificationMaterial::read(material)?;
-        let content = Content::read(&mut message)?;
+        let (content, left) = Content::read(&mut message)?;
         message.finish()?;
-        let bundle = Self { version, material, content, entries, timestamps };
-        rules::check(&bundle)?;
-        Ok(bundle)
+        Ok((Self { version, material, content, entries, timestamps }, left))
     }
 }
 
@@ -54,13 +83,18 @@ impl Envelope {
     /// Reads an envelope as [`Envelope::from_json`] does, within other limits.
     pub fn from_json_within(bytes: &[u8], limits: &Limits) -> Result<Self, Error> {
         let message = Message::parse_within(without_bom(bytes), limits)?;
-        let envelope = Self::read(message, false)?;
+        let (mut envelope, left) = Self::read(message, false)?;
+        if let Some(text) = left {
+            let wrong = || Error::field("payload", NOT_BASE64);
+            envelope.payload = decode_base64(text).ok_or_else(wrong)?.into();
+        }
         rules::check_envelope(&envelope, "")?;
         Ok(envelope)
     }
 
-    fn read(mut message: Message<'_>, strict: bool) -> Result<Self, Error> {
-        let payload = message.bytes("payload")?.unwrap_or_default().into();
+    fn read(mut message: Message<'_>, strict: bool) -> Result<(Self, Option<&str>), Error> {
+        let (payload, left) = message.bytes_or_text("payload", SMALL)?;
+        let payload = payload.into();
         let payload_type = message.string("payloadType")?.unwrap_or_default();
         let mut signatures = Vec::new();
         for mut signature in message.messages("signatures")? {
@@ -75,8 +109,12 @@ impl Envelope {
         if strict {
             message.finish()?;
         }
-        Ok(Self { payload, payload_type, signatures })
+        Ok((Self { payload, payload_type, signatures }, left))
     }
+}
+
+fn payload_error() -> Error {
+    Error::field("dsseEnvelope.payload", NOT_BASE64)
 }
 
 impl LogEntry {
@@ -194,7 +232,7 @@ impl VerificationMaterial {
 }
 
 impl Content {
-    fn read(message: &mut Message<'_>) -> Result<Self, Error> {
+    fn read<'a>(message: &mut Message<'a>) -> Result<(Self, Option<&'a str>), Error> {
         let signature = message.message("messageSignature")?;
         let envelope = message.message("dsseEnvelope")?;
         match (signature, envelope) {
@@ -203,9 +241,12 @@ impl Content {
                     signature.message("messageDigest")?.map(MessageDigest::read).transpose()?;
                 let bytes = signature.bytes("signature")?.unwrap_or_default();
                 signature.finish()?;
-                Ok(Self::Message { digest, signature: bytes })
+                Ok((Self::Message { digest, signature: bytes }, None))
             }
-            (None, Some(envelope)) => Ok(Self::Envelope(Envelope::read(envelope, true)?)),
+            (None, Some(envelope)) => {
+                let (envelope, left) = Envelope::read(envelope, true)?;
+                Ok((Self::Envelope(envelope), left))
+            }
             (None, None) => {
                 Err(Error::rule("document", "neither messageSignature nor dsseEnvelope"))
             }
@@ -258,6 +299,8 @@ fn timestamps(material: &mut Message<'_>) -> Result<Vec<Vec<u8>>, Error> {
         .collect()
 }
 
+/// What is decoded apart, in bytes: the text of a payload that is larger may make room for it.
+const SMALL: usize = 1 << 20;
 /// An entry holds at most 64 KiB of body in Rekor v2; v1 knows no limit of its own.
 const ANSWER_CAP: usize = 16 << 20;
 const EARLY_MEDIA_TYPE_V0_3: &str = "application/vnd.dev.sigstore.bundle+json;version=0.3";

@@ -1,7 +1,6 @@
 //! The in-toto statement.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -13,6 +12,7 @@ use crate::envelope::Envelope;
 use crate::error::{Error, quote};
 use crate::json::{Json, Limits, check_predicate, parse_without, without_bom};
 use crate::message::Message;
+use crate::pieces::Pieces;
 
 /// An in-toto statement (v1 or v0.1): a predicate about subjects known by their digests.
 #[derive(Clone, Debug, Eq)]
@@ -21,9 +21,9 @@ pub struct Statement {
     predicate_type: String,
     // The bytes are kept as they were read, because they are what was signed. The predicate is only
     // in here: as a tree it can be thirty times as large.
-    json: Bytes,
-    /// Where the predicate is, in a statement that was made of one.
-    made_of: Option<Range<usize>>,
+    json: Pieces,
+    /// The predicate, in a statement that was made of one: checked, and the middle one of three pieces.
+    made_of: Option<Bytes>,
 }
 
 /// What a statement is about.
@@ -49,7 +49,8 @@ impl Statement {
     }
 
     /// A v1 statement about `subjects` whose predicate is the JSON object `predicate`, byte for byte:
-    /// numbers, spaces and members that are unknown here stay as they are.
+    /// numbers, spaces and members that are unknown here stay as they are. The predicate is shared,
+    /// not copied.
     ///
     /// # Errors
     /// The predicate is not one JSON object, has a key twice in one object, or exceeds one of the
@@ -57,18 +58,19 @@ impl Statement {
     pub fn with_predicate(
         subjects: Vec<Subject>,
         predicate_type: &str,
-        predicate: &[u8],
+        predicate: impl Into<Bytes>,
         limits: &Limits,
     ) -> Result<Self, Error> {
-        let predicate = without_bom(predicate).trim_ascii();
-        check_predicate(predicate, limits)?;
+        let bytes = predicate.into();
+        let predicate = bytes.slice_ref(without_bom(&bytes).trim_ascii());
+        check_predicate(&predicate, limits)?;
         count(subjects.len())?;
         Ok(Self::of_checked(subjects, predicate_type, predicate))
     }
 
     /// A v1 statement about `subjects`, as [`with_predicate`](Self::with_predicate) makes it.
     pub fn of_predicate(subjects: Vec<Subject>, predicate_type: &str, predicate: &Value) -> Self {
-        Self::of_checked(subjects, predicate_type, to_json(predicate).as_bytes())
+        Self::of_checked(subjects, predicate_type, to_json(predicate).into())
     }
 
     /// The same claim about other subjects. Only of a statement that was made
@@ -78,27 +80,23 @@ impl Statement {
     /// `subjects` is empty or has more than [`MAX_SUBJECTS`]; or the statement was read, not made.
     pub fn about(&self, subjects: Vec<Subject>) -> Result<Self, Error> {
         count(subjects.len())?;
-        let predicate = self.made_of.clone().and_then(|made_of| self.json.get(made_of));
         let whole = || Error::rule("subject", "a statement that was read has its own subjects");
-        Ok(Self::of_checked(subjects, &self.predicate_type, predicate.ok_or_else(whole)?))
+        let predicate = self.made_of.clone().ok_or_else(whole)?;
+        Ok(Self::of_checked(subjects, &self.predicate_type, predicate))
     }
 
-    fn of_checked(subjects: Vec<Subject>, predicate_type: &str, predicate: &[u8]) -> Self {
-        let mut json = to_json(&HeaderJson {
+    fn of_checked(subjects: Vec<Subject>, predicate_type: &str, predicate: Bytes) -> Self {
+        let mut head = to_json(&HeaderJson {
             statement_type: STATEMENT_TYPE_V1,
             subject: &subjects,
             predicate_type,
-        })
-        .into_bytes();
+        });
         // Before the brace that ends the header.
-        json.pop();
-        json.reserve_exact(predicate.len() + 16);
-        json.extend_from_slice(b",\"predicate\":");
-        let made_of = Some(json.len()..json.len() + predicate.len());
-        json.extend_from_slice(predicate);
-        json.push(b'}');
-        let (predicate_type, json) = (predicate_type.to_owned(), json.into());
-        Self { subjects, predicate_type, json, made_of }
+        head.pop();
+        head.push_str(",\"predicate\":");
+        let json = Pieces::of([head.into(), predicate.clone(), Bytes::from_static(b"}")]);
+        let predicate_type = predicate_type.to_owned();
+        Self { subjects, predicate_type, json, made_of: Some(predicate) }
     }
 
     /// Reads a statement, v1 or v0.1, within the default [`Limits`]. As in-toto requires,
@@ -127,16 +125,29 @@ impl Statement {
         if predicate_type.is_empty() {
             return Err(Error::field("predicateType", "missing"));
         }
-        Ok(Self { subjects, predicate_type, json: bytes, made_of: None })
+        Ok(Self { subjects, predicate_type, json: bytes.into(), made_of: None })
+    }
+
+    /// Reads the statement that is in a payload. One that was made here of a predicate, which was
+    /// checked then, is read without it.
+    fn of_payload(payload: &Pieces, limits: &Limits) -> Result<Self, Error> {
+        match payload.iter().collect::<Vec<_>>().as_slice() {
+            [head, predicate, tail] => {
+                let rest = [head.as_ref(), b"null", tail.as_ref()].concat();
+                let (json, made_of) = (payload.clone(), Some((*predicate).clone()));
+                Ok(Self { json, made_of, ..Self::read(rest.into(), limits)? })
+            }
+            _ => Self::read(payload.to_bytes(), limits),
+        }
     }
 
     /// The statement's bytes: those it was read from, or compact JSON of a new one.
     pub fn to_json(&self) -> Vec<u8> {
-        self.json.to_vec()
+        self.json.to_bytes().into()
     }
 
     /// The same bytes, shared.
-    pub fn bytes(&self) -> &Bytes {
+    pub fn bytes(&self) -> &Pieces {
         &self.json
     }
 
@@ -155,7 +166,11 @@ impl Statement {
     pub fn predicate(&self) -> Value {
         // A document that was read or written before; the predicate counts as any value here.
         let limits = Limits::default().with_size(usize::MAX).with_values(usize::MAX);
-        let message = Message::parse_within(&self.json, &limits);
+        if let Some(predicate) = &self.made_of {
+            return Json::parse(predicate, &limits).map_or(Value::Null, Value::from);
+        }
+        let json = self.json.to_bytes();
+        let message = Message::parse_within(&json, &limits);
         let predicate = message.and_then(|mut message| message.any(PREDICATE));
         predicate.ok().flatten().map_or(Value::Null, Value::from)
     }
@@ -167,7 +182,7 @@ impl Envelope {
     /// # Errors
     /// As [`Statement::parse`].
     pub fn statement(&self) -> Result<Statement, Error> {
-        Statement::read(self.payload.clone(), &Limits::large())
+        Statement::of_payload(&self.payload, &Limits::large())
     }
 }
 
@@ -281,7 +296,7 @@ mod tests {
         let predicate = br#"{ "b": 1.50, "a": 1e30, "u": "\u00e9" }"#;
         let file = [b"\xef\xbb\xbf".as_slice(), predicate, b"\n"].concat();
         let limits = Limits::default();
-        let statement = Statement::with_predicate(subjects.clone(), "p:q", &file, &limits).unwrap();
+        let statement = Statement::with_predicate(subjects.clone(), "p:q", file, &limits).unwrap();
         let json = String::from_utf8(statement.to_json()).unwrap();
         assert!(json.ends_with(&format!(
             r#""predicateType":"p:q","predicate":{}}}"#,
@@ -289,10 +304,35 @@ mod tests {
         )));
         assert_eq!(Statement::parse(json.as_bytes()).unwrap(), statement);
         for wrong in ["", "[]", "1", r#"{"a":1,"a":2}"#, "{},\"subject\":[]", "{}}"] {
-            let made = Statement::with_predicate(subjects.clone(), "p", wrong.as_bytes(), &limits);
+            let made = Statement::with_predicate(subjects.clone(), "p", wrong, &limits);
             assert!(matches!(made, Err(Error::Json(_))), "{wrong}");
         }
-        assert!(Statement::with_predicate(Vec::new(), "p", b"{}", &limits).is_err());
+        assert!(Statement::with_predicate(Vec::new(), "p", "{}", &limits).is_err());
+    }
+
+    #[test]
+    fn what_is_made_of_a_predicate_is_what_a_verifier_reads() {
+        let subject = || vec![Subject { name: Some("app".into()), ..Subject::default() }];
+        let nested =
+            |depth: usize| format!("{}{{}}{}", r#"{"a":"#.repeat(depth - 1), "}".repeat(depth - 1));
+        let limits = Limits::large();
+        for predicate in [nested(1), nested(126), r#" {"b":[1e400,-0,"\ud83d\ude00"]} "#.into()] {
+            let made = Statement::with_predicate(subject(), "p:q", predicate, &limits);
+            let Ok(made) = made else { continue };
+            let of = |payload: Pieces| {
+                let payload_type = crate::INTOTO_PAYLOAD_TYPE.to_owned();
+                Envelope { payload, payload_type, signatures: Vec::new() }.statement().unwrap()
+            };
+            let (pieces, whole) = (of(made.bytes().clone()), of(made.to_json().into()));
+            assert_eq!((pieces.subjects(), &pieces), (whole.subjects(), &whole));
+            assert_eq!(pieces.predicate_type(), whole.predicate_type());
+            assert_eq!(pieces.predicate(), whole.predicate());
+            assert_eq!(pieces.about(subject()).unwrap(), whole);
+            assert!(whole.about(subject()).is_err(), "it is signed as it is");
+        }
+        // In the statement it would be nested deeper than a verifier reads.
+        assert!(Statement::with_predicate(subject(), "p:q", nested(126), &limits).is_ok());
+        assert!(Statement::with_predicate(subject(), "p:q", nested(127), &limits).is_err());
     }
 
     #[test]

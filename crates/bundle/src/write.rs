@@ -1,13 +1,12 @@
 //! Writing: camelCase, compact, keys in the order cosign's readers are used to.
 
-use std::io;
-
 use serde::Serialize;
 
 use crate::bundle::{Bundle, Content, VerificationMaterial, Version};
-use crate::encode::{Base64, Int64, to_json_of};
+use crate::encode::{Base64, Int64, to_json};
 use crate::entry::{LogEntry, LogProof};
 use crate::envelope::Envelope;
+use crate::pieces::{LargeText, Pieces};
 
 impl Bundle {
     /// Writes the bundle as compact JSON, always v0.3, with keys in a fixed order.
@@ -15,45 +14,36 @@ impl Bundle {
     /// There is one exception: a v0.1 bundle with an entry that has no inclusion proof cannot be
     /// written as v0.3 and stays v0.1.
     pub fn to_json(&self) -> String {
-        bundle(self)
+        self.json_text().to_string()
+    }
+
+    /// The same JSON as a text that can be sent in parts: a payload may be large.
+    pub fn json_text(&self) -> LargeText {
+        // In a string every quote is escaped: this is in no other place.
+        let (before, payload) = match &self.content {
+            Content::Envelope(envelope) => {
+                (r#""dsseEnvelope":{"payload":""#, envelope.payload.clone())
+            }
+            Content::Message { .. } => ("}", Pieces::default()),
+        };
+        LargeText::new(&bundle(self), before, payload)
     }
 }
 
 impl Envelope {
     /// The envelope as compact JSON.
     pub fn to_json(&self) -> String {
-        to_json_of(&EnvelopeJson::from(self), self.payload.len())
+        self.json_text().to_string()
     }
 
-    /// Appends the same JSON as it stands inside a JSON string: with its quotes escaped.
-    pub fn write_quoted(&self, into: &mut Vec<u8>) {
-        // A `Vec` takes every byte.
-        drop(serde_json::to_writer(Quoted(into), &EnvelopeJson::from(self)));
-    }
-}
-
-/// Escapes what JSON on its way into a JSON string has to escape.
-struct Quoted<'a>(&'a mut Vec<u8>);
-
-impl io::Write for Quoted<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        for piece in bytes.split_inclusive(|byte| matches!(byte, b'"' | b'\\')) {
-            match piece.split_last() {
-                Some((last @ (b'"' | b'\\'), before)) => {
-                    self.0.extend_from_slice(before);
-                    self.0.extend_from_slice(&[b'\\', *last]);
-                }
-                _ => self.0.extend_from_slice(piece),
-            }
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    /// The same JSON as a text that can be sent in parts.
+    pub fn json_text(&self) -> LargeText {
+        let json = to_json(&EnvelopeJson::from(self));
+        LargeText::new(&json, r#"{"payload":""#, self.payload.clone())
     }
 }
 
+/// The bundle without the payload of its envelope.
 fn bundle(bundle: &Bundle) -> String {
     let proofless = bundle.entries.iter().any(|entry| entry.inclusion_proof.is_none());
     let version =
@@ -102,16 +92,8 @@ fn bundle(bundle: &Bundle) -> String {
         message_signature,
         dsse_envelope,
     };
-    let payload = match &bundle.content {
-        Content::Envelope(envelope) => envelope.payload.len(),
-        Content::Message { .. } => 0,
-    };
-    // Beside it a bundle has about 8 KiB.
-    to_json_of(&json, payload + MATERIAL)
+    to_json(&json)
 }
-
-/// The room for certificate, log entries and timestamps.
-const MATERIAL: usize = 8 << 10;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -259,6 +241,7 @@ impl<'a> From<&'a LogProof> for ProofJson<'a> {
     }
 }
 
+/// An envelope whose payload is put into the text later.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct EnvelopeJson<'a> {
@@ -281,10 +264,6 @@ impl<'a> From<&'a Envelope> for EnvelopeJson<'a> {
             .iter()
             .map(|s| SignatureJson { sig: Base64(&s.sig), keyid: s.keyid.as_deref() })
             .collect();
-        Self {
-            payload: Base64(&envelope.payload),
-            payload_type: &envelope.payload_type,
-            signatures,
-        }
+        Self { payload: Base64(b""), payload_type: &envelope.payload_type, signatures }
     }
 }

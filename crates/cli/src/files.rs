@@ -19,7 +19,16 @@ pub(crate) async fn read(
     cap: usize,
     context: &Context,
 ) -> Result<Vec<u8>> {
-    parse(flag, path, cap, context, |bytes| Ok::<_, Failure>(bytes.to_vec())).await
+    context.console.wait_for(&format!("reading {flag} {}", path.display()));
+    let bytes = match FileArgument::parse(path) {
+        FileArgument::Standard => {
+            let _paused = context.deadline.pause();
+            FileArgument::Standard.read(cap).await
+        }
+        FileArgument::File(path) => context.env.read(&path, cap).await,
+    };
+    context.console.settle();
+    bytes.or_fail(|| format!("cannot use {flag} {}", path.display()))
 }
 
 /// What `parse` makes of the file that `flag` names, which has at most `cap` bytes.
@@ -30,15 +39,6 @@ pub(crate) async fn parse<T, E: Into<Failure>>(
     context: &Context,
     parse: impl FnOnce(&[u8]) -> Result<T, E>,
 ) -> Result<T> {
-    context.console.wait_for(&format!("reading {flag} {}", path.display()));
-    let bytes = match FileArgument::parse(path) {
-        FileArgument::Standard => {
-            let _paused = context.deadline.pause();
-            FileArgument::Standard.read(cap).await
-        }
-        FileArgument::File(path) => context.env.read(&path, cap).await,
-    };
-    context.console.settle();
-    let problem = || format!("cannot use {flag} {}", path.display());
-    parse(&bytes.or_fail(problem)?).or_fail(problem)
+    let bytes = read(flag, path, cap, context).await?;
+    parse(&bytes).or_fail(|| format!("cannot use {flag} {}", path.display()))
 }

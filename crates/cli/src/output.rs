@@ -11,9 +11,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use bundle::LargeText;
 use http_client::Waits;
 use id_token::IdToken;
-use image_signing::file::{FileArgument, write_atomically};
+use image_signing::file::{FileArgument, print_line, write_parts_atomically};
 use indicatif::ProgressBar;
 
 use crate::failure::{OrFail as _, Result};
@@ -68,15 +69,15 @@ impl Console {
 
     /// One line of data. Names from outside may stand in it: it stays one line, and cannot act on
     /// a terminal or on a CI runner.
-    pub(crate) fn data(&self, line: &str) {
-        let line = host::escape(line);
-        self.waiting.suspend(|| self.written(writeln!(io::stdout().lock(), "{line}")));
+    pub(crate) fn data(&self, line: impl Into<LargeText>) {
+        let line = line.into();
+        self.waiting.suspend(|| self.written(print_line(&line, &mut io::stdout().lock())));
     }
 
     /// A result: as JSON in one line, or as lines of text.
     pub(crate) fn result(&self, output: Output, report: &impl serde::Serialize, text: &str) {
         match output {
-            Output::Json => self.data(&json_line(report)),
+            Output::Json => self.data(json_line(report)),
             Output::Text => text.lines().for_each(|line| self.data(line)),
         }
     }
@@ -105,15 +106,15 @@ impl Console {
     pub(crate) fn mask(&self, token: &IdToken, stream: Stream) {
         let command = format!("::add-mask::{}", token.reveal());
         if self.is_new(&command) {
-            self.say(stream, &command);
+            self.say(stream, command);
         }
     }
 
     /// One line to `stream`.
-    pub(crate) fn say(&self, stream: Stream, line: &str) {
+    pub(crate) fn say(&self, stream: Stream, line: impl Into<LargeText>) {
         match stream {
             Stream::Stdout => self.data(line),
-            Stream::Stderr => self.note(line),
+            Stream::Stderr => self.note(&line.into().to_string()),
         }
     }
 
@@ -252,10 +253,11 @@ pub(crate) fn width(columns: Option<String>) -> usize {
 const TICK: Duration = Duration::from_millis(120);
 
 /// Writes `text` to the file at `path`, or prints it where that is `-`.
-pub(crate) fn write(path: &Path, text: &str, console: &Console) -> Result<()> {
+pub(crate) fn write(path: &Path, text: &LargeText, console: &Console) -> Result<()> {
     if FileArgument::parse(path).is_standard() {
-        console.data(text);
+        console.data(text.clone());
         return Ok(());
     }
-    write_atomically(path, text.as_bytes()).or_fail(|| format!("cannot write {}", path.display()))
+    let problem = || format!("cannot write {}", path.display());
+    write_parts_atomically(path, text.parts()).or_fail(problem)
 }

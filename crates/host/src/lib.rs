@@ -37,5 +37,5 @@ pub use crate::text::{
     causes, error_as, escape, escape_json, escape_remote, is_unsafe, public_url, scrub,
     shell_quote, with_causes,
 };
-pub use crate::transport::{Answer, CallPolicy, Parts, Redirects, Transport, TransportError};
+pub use crate::transport::{Answer, Body, CallPolicy, Parts, Redirects, Transport, TransportError};
 pub use {bytes, http};

@@ -11,7 +11,7 @@ use http::{Request, Response};
 use crate::clock::Clock;
 use crate::retry;
 use crate::text::{escape_remote, with_causes};
-use crate::transport::{Answer, CallPolicy, Parts, Transport, TransportError};
+use crate::transport::{Answer, Body, CallPolicy, Parts, Transport, TransportError};
 
 /// How long services that fail are waited for. Clones share what is known of them: a service that
 /// was waited for in vain is not waited for once more by the next request.
@@ -90,14 +90,15 @@ impl Patient {
         Self { until, ..self }
     }
 
-    async fn attempts(
+    async fn attempts<B: Clone>(
         &self,
-        request: Request<Bytes>,
+        request: Request<B>,
         policy: CallPolicy,
+        send: Sending<B>,
     ) -> Result<Response<Bytes>, TransportError> {
         let (service, mut waited, mut attempt) = (service(&request), Duration::ZERO, 0_u32);
         loop {
-            let outcome = self.inner.send(request.clone(), &policy).await;
+            let outcome = send(&*self.inner, request.clone(), &policy).await;
             let Some(failure) = failure(&outcome, &request, &policy) else {
                 self.patience.services().remove(&service);
                 return outcome;
@@ -127,7 +128,13 @@ impl Patient {
 
 impl Transport for Patient {
     fn send(&self, request: Request<Bytes>, policy: &CallPolicy) -> Answer<'_, Bytes> {
-        Box::pin(self.attempts(request, policy.clone()))
+        let send: Sending<Bytes> = |http, request, policy| http.send(request, policy);
+        Box::pin(self.attempts(request, policy.clone(), send))
+    }
+
+    fn send_body(&self, request: Request<Body>, policy: &CallPolicy) -> Answer<'_, Bytes> {
+        let send: Sending<Body> = |http, request, policy| http.send_body(request, policy);
+        Box::pin(self.attempts(request, policy.clone(), send))
     }
 
     /// What comes in parts cannot be sent again.
@@ -136,10 +143,13 @@ impl Transport for Patient {
     }
 }
 
+/// How a request with such a body is sent once.
+type Sending<B> = for<'a> fn(&'a dyn Transport, Request<B>, &CallPolicy) -> Answer<'a, Bytes>;
+
 /// What failed, if the same request may succeed later.
-fn failure(
+fn failure<B>(
     outcome: &Result<Response<Bytes>, TransportError>,
-    request: &Request<Bytes>,
+    request: &Request<B>,
     policy: &CallPolicy,
 ) -> Option<String> {
     let may_be_sent_again = policy.attempts > 1 && policy.is_idempotent(request.method());
@@ -159,7 +169,7 @@ fn failure(
     }
 }
 
-fn service(request: &Request<Bytes>) -> String {
+fn service<B>(request: &Request<B>) -> String {
     let scheme = request.uri().scheme_str().unwrap_or_default();
     let authority = request.uri().authority().map(http::uri::Authority::as_str);
     let host = authority.unwrap_or_default().rsplit('@').next().unwrap_or_default();

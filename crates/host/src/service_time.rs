@@ -15,7 +15,7 @@ use http::{Request, Response};
 use crate::clock::Clock;
 use crate::future::BoxFuture;
 use crate::host::Host;
-use crate::transport::{Answer, CallPolicy, Parts, Transport};
+use crate::transport::{Answer, Body, CallPolicy, Parts, Transport};
 
 /// What a service's clock says when it differs from that of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +98,14 @@ struct Observed {
 }
 
 impl Observed {
+    fn observed<'a>(&'a self, service: String, answer: Answer<'a, Bytes>) -> Answer<'a, Bytes> {
+        Box::pin(async move {
+            let answer = answer.await?;
+            self.observe(&service, &answer);
+            Ok(answer)
+        })
+    }
+
     fn observe(&self, service: &str, answer: &Response<Bytes>) {
         if answer.headers().contains_key(AGE) {
             // It comes from a cache, with the time at which it was stored there.
@@ -126,12 +134,12 @@ impl Observed {
 impl Transport for Observed {
     fn send(&self, request: Request<Bytes>, policy: &CallPolicy) -> Answer<'_, Bytes> {
         let service = request.uri().host().unwrap_or_default().to_owned();
-        let answer = self.inner.send(request, policy);
-        Box::pin(async move {
-            let answer = answer.await?;
-            self.observe(&service, &answer);
-            Ok(answer)
-        })
+        self.observed(service, self.inner.send(request, policy))
+    }
+
+    fn send_body(&self, request: Request<Body>, policy: &CallPolicy) -> Answer<'_, Bytes> {
+        let service = request.uri().host().unwrap_or_default().to_owned();
+        self.observed(service, self.inner.send_body(request, policy))
     }
 
     fn send_parts(&self, request: Request<Parts>, policy: &CallPolicy) -> Answer<'_, Parts> {

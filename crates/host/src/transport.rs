@@ -1,5 +1,6 @@
 //! The network, as one method.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,23 @@ pub trait Transport: Send + Sync {
     /// Sends `request` as `policy` allows and resolves to the complete answer.
     fn send(&self, request: Request<Bytes>, policy: &CallPolicy) -> Answer<'_, Bytes>;
 
+    /// As [`send`](Self::send), with a body that may be too large for memory. It is made
+    /// anew for each attempt.
+    ///
+    /// By default it is held in memory after all.
+    fn send_body(&self, request: Request<Body>, policy: &CallPolicy) -> Answer<'_, Bytes> {
+        let policy = policy.clone();
+        Box::pin(async move {
+            let (head, content) = request.into_parts();
+            let mut parts = content.parts();
+            let mut body = BytesMut::new();
+            while let Some(part) = parts.next().await.transpose()? {
+                body.extend_from_slice(&part);
+            }
+            self.send(Request::from_parts(head, body.freeze()), &policy).await
+        })
+    }
+
     /// Sends `request`, whose body comes in parts, and resolves when the head of the answer is
     /// there; its body follows in parts. For what is too large to be held in memory.
     ///
@@ -65,6 +83,50 @@ pub type Answer<'a, B> = BoxFuture<'a, Result<Response<B>, TransportError>>;
 
 /// A body that comes in parts. After an error nothing follows.
 pub type Parts = BoxStream<'static, Result<Bytes, TransportError>>;
+
+/// A body that may be large, and may be sent more than once: its parts are made anew each time.
+#[derive(Clone)]
+pub struct Body {
+    size: u64,
+    parts: Arc<dyn Fn() -> Parts + Send + Sync>,
+    whole: Option<Bytes>,
+}
+
+impl Body {
+    /// The `size` bytes that come in the parts that `parts` makes, the same ones each time.
+    pub fn new(size: u64, parts: impl Fn() -> Parts + Send + Sync + 'static) -> Self {
+        Self { size, parts: Arc::new(parts), whole: None }
+    }
+
+    /// How many bytes it has.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Its parts, from the first on.
+    pub fn parts(&self) -> Parts {
+        (self.parts)()
+    }
+
+    /// All of it, where it is in memory.
+    pub fn whole(&self) -> Option<&Bytes> {
+        self.whole.as_ref()
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        let part = bytes.clone();
+        let parts = move || -> Parts { Box::pin(stream::iter([Ok(part.clone())])) };
+        Self { whole: Some(bytes.clone()), ..Self::new(bytes.len() as u64, parts) }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Body({} bytes)", self.size)
+    }
+}
 
 impl<F> Transport for F
 where

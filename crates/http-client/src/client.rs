@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use host::{Answer, CallPolicy, Parts, Transport, TransportError, retry};
+use host::{Answer, Body, CallPolicy, Parts, Transport, TransportError, retry};
 use http::header::{CONTENT_LENGTH, USER_AGENT};
 use http::{Request, Response};
 
@@ -56,7 +56,7 @@ impl HttpClient {
 
     async fn attempts(
         &self,
-        mut request: Request<Bytes>,
+        mut request: Request<Body>,
         mut policy: CallPolicy,
     ) -> Result<Response<Bytes>, TransportError> {
         check_target(&request)?;
@@ -131,6 +131,10 @@ impl HttpClient {
 
 impl Transport for HttpClient {
     fn send(&self, request: Request<Bytes>, policy: &CallPolicy) -> Answer<'_, Bytes> {
+        self.send_body(request.map(Body::from), policy)
+    }
+
+    fn send_body(&self, request: Request<Body>, policy: &CallPolicy) -> Answer<'_, Bytes> {
         Box::pin(self.attempts(request, policy.clone()))
     }
 
@@ -157,7 +161,7 @@ impl Call<'_> {
         self.policy.total.saturating_sub(self.started.elapsed())
     }
 
-    fn timeout(&self, request: &Request<Bytes>) -> Failure {
+    fn timeout(&self, request: &Request<Body>) -> Failure {
         let error =
             TransportError::Timeout { url: shown(request.uri()), after: self.started.elapsed() };
         Failure { error, again: Again::IfIdempotent, http1: false }

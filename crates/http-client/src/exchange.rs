@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use host::{CallPolicy, TransportError};
+use host::{Body, CallPolicy, TransportError};
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body as _, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
@@ -42,7 +42,7 @@ impl Exchange {
     /// Sends `request`, follows redirects as `policy` allows, and reads the answer to its end.
     pub(crate) async fn run(
         &self,
-        request: &Request<Bytes>,
+        request: &Request<Body>,
         policy: &CallPolicy,
         http1: bool,
     ) -> Result<Response<Bytes>, Failure> {
@@ -60,7 +60,7 @@ impl Exchange {
                 None => self.over_network(&leg, policy, http1).await?,
             };
             let (status, headers) = (answer.status(), answer.headers());
-            let (rule, has_body) = (policy.redirects, !leg.body.is_empty());
+            let (rule, has_body) = (policy.redirects, leg.body.size() > 0);
             let hop = redirect::next(rule, &leg.method, &leg.uri, status, headers, has_body);
             // A socket's redirect to another host does not lead to the same socket.
             let hop = hop.filter(|hop| socket.is_none() || !hop.other_origin);
@@ -123,12 +123,12 @@ struct Leg {
     uri: Uri,
     method: Method,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 }
 
 impl Leg {
     fn request(&self, uri: Uri) -> Request<Outgoing> {
-        let mut request = Request::new(Outgoing::whole(self.body.clone()));
+        let mut request = Request::new(Outgoing::content(&self.body));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = self.headers.clone();
@@ -141,7 +141,7 @@ impl Leg {
         // A `Host` of the first request would name the wrong server.
         self.headers.remove(http::header::HOST);
         if !hop.keeps_body {
-            self.body = Bytes::new();
+            self.body = Bytes::new().into();
             for name in [http::header::CONTENT_TYPE, http::header::CONTENT_LENGTH] {
                 self.headers.remove(name);
             }

@@ -22,8 +22,11 @@ pub(crate) enum Outgoing {
 }
 
 impl Outgoing {
-    pub(crate) fn whole(bytes: Bytes) -> Self {
-        Self::Whole(Full::new(bytes))
+    pub(crate) fn content(content: &host::Body) -> Self {
+        match content.whole() {
+            Some(bytes) => Self::Whole(Full::new(bytes.clone())),
+            None => Self::parts(content.parts(), Some(content.size()), Arc::default()),
+        }
     }
 
     /// A body of `length` bytes, if that is known. `sent` counts its parts.

@@ -1,7 +1,7 @@
 //! What an attestation claims.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bundle::bytes::Bytes;
 use bundle::{Limits, PREDICATE_CAP, SIGN_PREDICATE_TYPE, Statement, Subject, predicate_type};
@@ -16,9 +16,8 @@ pub struct Attestation(Claim);
 
 #[derive(Clone, Debug)]
 enum Claim {
-    /// The subjects are those that are attested. The latest statement holds the predicate, which may
-    /// be large, so that it is there once.
-    Predicate { predicate_type: String, latest: Arc<Mutex<Statement>> },
+    /// The subjects are those that are attested. Statements share the predicate, which may be large.
+    Predicate(Statement),
     /// The statement names its subjects.
     Statement(Arc<Statement>),
 }
@@ -32,11 +31,11 @@ impl Attestation {
     /// the type is that of image signatures.
     pub fn predicate(
         predicate_type: impl Into<String>,
-        json: impl AsRef<[u8]>,
+        json: impl Into<Bytes>,
     ) -> Result<Self, Error> {
         let predicate_type = predicate_type.into();
         refuse_signature(&predicate_type)?;
-        let (json, limits) = (json.as_ref(), Limits::large());
+        let (json, limits) = (json.into(), Limits::large());
         if json.len() > PREDICATE_CAP {
             let (what, found) = (PREDICATE.to_owned(), json.len());
             let reason = format!("it has {found} bytes, at most {PREDICATE_CAP} are attested");
@@ -45,8 +44,8 @@ impl Attestation {
         // Any subject serves to check the predicate.
         let subjects = vec![Subject::default()];
         let statement = Statement::with_predicate(subjects, &predicate_type, json, &limits);
-        let latest = statement.map_err(|error| wrong(PREDICATE, &error))?;
-        Ok(Self(Claim::Predicate { predicate_type, latest: Arc::new(Mutex::new(latest)) }))
+        let statement = statement.map_err(|error| wrong(PREDICATE, &error))?;
+        Ok(Self(Claim::Predicate(statement)))
     }
 
     /// A text of any kind under cosign's type `custom`: the predicate has it as the string `Data`,
@@ -54,8 +53,8 @@ impl Attestation {
     pub fn custom(text: &str, timestamp: &str) -> Self {
         let predicate = json!({ "Data": text, "Timestamp": timestamp });
         let predicate_type = predicate_type::resolve("custom").unwrap_or_default().to_owned();
-        let latest = Statement::of_predicate(vec![Subject::default()], &predicate_type, &predicate);
-        Self(Claim::Predicate { predicate_type, latest: Arc::new(Mutex::new(latest)) })
+        let subjects = vec![Subject::default()];
+        Self(Claim::Predicate(Statement::of_predicate(subjects, &predicate_type, &predicate)))
     }
 
     /// A whole in-toto statement, signed byte for byte.
@@ -63,10 +62,9 @@ impl Attestation {
     /// # Errors
     /// [`Error::Statement`]: it is not one, has no subject, or has the type of image
     /// signatures.
-    pub fn parse_statement(json: &[u8]) -> Result<Self, Error> {
-        let json = Bytes::copy_from_slice(json);
-        let statement =
-            Statement::read(json, &Limits::large()).map_err(|error| wrong(STATEMENT, &error))?;
+    pub fn parse_statement(json: impl Into<Bytes>) -> Result<Self, Error> {
+        let statement = Statement::read(json.into(), &Limits::large())
+            .map_err(|error| wrong(STATEMENT, &error))?;
         refuse_signature(statement.predicate_type())?;
         Ok(Self(Claim::Statement(Arc::new(statement))))
     }
@@ -74,7 +72,7 @@ impl Attestation {
     /// The type of the claim, a URI.
     pub fn predicate_type(&self) -> &str {
         match &self.0 {
-            Claim::Predicate { predicate_type, .. } => predicate_type,
+            Claim::Predicate(statement) => statement.predicate_type(),
             Claim::Statement(statement) => statement.predicate_type(),
         }
     }
@@ -82,9 +80,7 @@ impl Attestation {
     /// About how many bytes its statements have.
     pub fn size(&self) -> usize {
         match &self.0 {
-            Claim::Predicate { latest, .. } => {
-                latest.lock().unwrap_or_else(PoisonError::into_inner).bytes().len()
-            }
+            Claim::Predicate(statement) => statement.bytes().len(),
             Claim::Statement(statement) => statement.bytes().len(),
         }
     }
@@ -95,11 +91,8 @@ impl Attestation {
     /// [`Error::Statement`]: this is a whole statement, and one of `subjects` is not in it.
     pub fn statement(&self, subjects: Vec<Subject>) -> Result<Statement, Error> {
         match &self.0 {
-            Claim::Predicate { latest, .. } => {
-                let mut latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
-                let statement = latest.about(subjects).map_err(|error| wrong(PREDICATE, &error))?;
-                latest.clone_from(&statement);
-                Ok(statement)
+            Claim::Predicate(statement) => {
+                statement.about(subjects).map_err(|error| wrong(PREDICATE, &error))
             }
             Claim::Statement(statement) => {
                 let missing = subjects.iter().find(|subject| !is_about(statement, subject));
@@ -167,7 +160,7 @@ mod tests {
     fn a_whole_statement_must_be_about_what_is_attested() {
         let json = br#"{ "_type":"https://in-toto.io/Statement/v1","predicateType":"p",
             "subject":[{"name":"x","digest":{"sha256":"00","sha512":"aa"}}],"predicate":null}"#;
-        let attestation = Attestation::parse_statement(json).unwrap();
+        let attestation = Attestation::parse_statement(json.as_slice()).unwrap();
         assert_eq!(attestation.statement(vec![subject("00")]).unwrap().to_json(), json);
         let error = attestation.statement(vec![subject("01")]).unwrap_err().to_string();
         assert_eq!(error, "the statement cannot be signed: none of its subjects has the digest 01");

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
+use bundle::LargeText;
 use serde::Serialize;
 
 use crate::image::{Image, Target};
@@ -44,7 +45,7 @@ pub(crate) enum End {
 struct Part {
     name: String,
     /// What became of it, and what is printed of that.
-    result: Option<(End, Vec<String>)>,
+    result: Option<(End, Vec<LargeText>)>,
 }
 
 /// What is printed of an image that failed, where results are JSON.
@@ -98,7 +99,12 @@ impl Batch {
 
     /// Notes the result of what is at `place`: its `lines` are printed. Returns the lines that can be
     /// printed now.
-    pub(crate) fn end(&mut self, place: Place, outcome: End, lines: Vec<String>) -> Vec<String> {
+    pub(crate) fn end(
+        &mut self,
+        place: Place,
+        outcome: End,
+        lines: Vec<LargeText>,
+    ) -> Vec<LargeText> {
         if let Some(part) = self.images.get_mut(place.0).and_then(|it| it.get_mut(place.1)) {
             let before = part.result.replace((outcome, lines));
             self.ended += usize::from(before.is_none());
@@ -116,23 +122,23 @@ impl Batch {
 
     /// Notes that `target` needs nothing: it is signed, or is named above. Returns the lines that can
     /// be printed now.
-    pub(crate) fn skip(&mut self, place: Place, target: &Target) -> Vec<String> {
+    pub(crate) fn skip(&mut self, place: Place, target: &Target) -> Vec<LargeText> {
         let line = match (self.is_json, target.is_signed()) {
             (true, _) => json_line(&SkippedImage::from(target)),
             (false, true) => format!("skipped {}: it is {} already", target.resolved(), self.done),
             (false, false) => format!("skipped {}: the same image is above", target.resolved()),
         };
-        self.end(place, End::Skipped, vec![line])
+        self.end(place, End::Skipped, vec![line.into()])
     }
 
     /// Notes a failure. Returns the lines that can be printed now.
-    pub(crate) fn fail(&mut self, place: Place, failed: &FailedImage) -> Vec<String> {
+    pub(crate) fn fail(&mut self, place: Place, failed: &FailedImage) -> Vec<LargeText> {
         self.end(place, End::Failed, line_of(failed, self.is_json))
     }
 
     /// What has no result yet failed for a reason of all, which is that of `failed`. Returns the lines
     /// that were not given yet.
-    pub(crate) fn fail_the_rest(&mut self, failed: &FailedImage) -> Vec<String> {
+    pub(crate) fn fail_the_rest(&mut self, failed: &FailedImage) -> Vec<LargeText> {
         for part in self.images.iter_mut().flatten().filter(|part| part.result.is_none()) {
             let failed = FailedImage { image: part.name.clone(), ..failed.clone() };
             part.result = Some((End::Failed, line_of(&failed, self.is_json)));
@@ -142,7 +148,7 @@ impl Batch {
     }
 
     /// The lines that were not given yet, because an image before them has no result.
-    pub(crate) fn rest(&mut self) -> Vec<String> {
+    pub(crate) fn rest(&mut self) -> Vec<LargeText> {
         let results = self.images.iter_mut().flatten().filter_map(|part| part.result.as_mut());
         results.flat_map(|(_, lines)| std::mem::take(lines)).collect()
     }
@@ -209,8 +215,8 @@ impl From<&Target> for SkippedImage {
     }
 }
 
-fn line_of(failed: &FailedImage, is_json: bool) -> Vec<String> {
-    Vec::from_iter(is_json.then(|| json_line(failed)))
+fn line_of(failed: &FailedImage, is_json: bool) -> Vec<LargeText> {
+    Vec::from_iter(is_json.then(|| json_line(failed).into()))
 }
 
 fn json_line(report: &impl Serialize) -> String {
@@ -235,8 +241,12 @@ mod tests {
         Batch::new("signed", &images, is_json, SystemTime::UNIX_EPOCH)
     }
 
-    fn line(text: &str) -> Vec<String> {
-        vec![text.to_owned()]
+    fn line(text: &str) -> Vec<LargeText> {
+        vec![text.into()]
+    }
+
+    fn texts(lines: &[LargeText]) -> Vec<String> {
+        lines.iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -245,9 +255,9 @@ mod tests {
         assert!(batch.end((2, 0), End::Done, line("c")).is_empty());
         let failed = FailedImage::new("r.example/a", "it failed", &[], 11);
         let json = r#"{"causes":[],"error":"it failed","exit":11,"image":"r.example/a"}"#;
-        assert_eq!(batch.fail((0, 0), &failed), [json]);
+        assert_eq!(texts(&batch.fail((0, 0), &failed)), [json]);
         assert_eq!(batch.progress(), "2/3");
-        assert_eq!(batch.end((1, 0), End::Skipped, line("b")), ["b", "c"]);
+        assert_eq!(texts(&batch.end((1, 0), End::Skipped, line("b"))), ["b", "c"]);
         assert!(batch.rest().is_empty());
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1250);
         assert_eq!(batch.summary(now), "signed 1, skipped 1, failed 1, in 1.2 s");
@@ -257,11 +267,12 @@ mod tests {
     fn what_was_held_back_is_not_lost_when_the_rest_is_not_done() {
         let mut batch = batch(true);
         batch.end((2, 0), End::Done, line("c"));
-        assert_eq!(batch.rest(), ["c"]);
+        assert_eq!(texts(&batch.rest()), ["c"]);
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(125);
         let summary = batch.summary(now);
         assert_eq!(summary, "signed 1, skipped 0, failed 0, not done 2, in 2 m 5 s");
-        let lines = batch.fail_the_rest(&FailedImage::new("", "no identity was found", &[], 1));
+        let lines =
+            texts(&batch.fail_the_rest(&FailedImage::new("", "no identity was found", &[], 1)));
         assert!(lines[0].contains("r.example/a") && lines[1].contains("r.example/b"), "{lines:?}");
         assert_eq!((batch.count(End::Failed), batch.progress()), (2, "3/3".to_owned()));
     }

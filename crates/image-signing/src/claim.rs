@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use bundle::Subject;
 use host::Env;
 use serde_json::{Map, Value};
 use signer::Session;
@@ -57,7 +58,7 @@ impl Claim {
                 let parameters = parameters.map_err(|error| wrong("the provenance", &error))?;
                 return Ok(Some(Self::Provenance(parameters)));
             }
-            Some((ClaimInput::Statement, bytes)) => Attestation::parse_statement(&bytes)?,
+            Some((ClaimInput::Statement, bytes)) => Attestation::parse_statement(bytes)?,
             Some((ClaimInput::Predicate, bytes)) if predicate_type == CUSTOM => {
                 let text = String::from_utf8(bytes);
                 let text = text.map_err(|error| wrong("the predicate", &error))?;
@@ -66,6 +67,25 @@ impl Claim {
             Some((ClaimInput::Predicate, bytes)) => Attestation::predicate(predicate_type, bytes)?,
         };
         Ok(Some(Self::Attestation(attestation)))
+    }
+
+    /// How many bytes the statement about `subjects` has; 0 where that is not known yet.
+    ///
+    /// # Errors
+    /// As [`Attestation::statement`].
+    pub fn size(&self, subjects: &[Subject]) -> Result<usize, Error> {
+        match self {
+            Self::Attestation(it) => Ok(it.statement(subjects.to_vec())?.bytes().len()),
+            Self::Provenance(_) => Ok(0),
+        }
+    }
+
+    /// About how many bytes its statements have; 0 where that is not known yet.
+    pub(crate) fn about_size(&self) -> usize {
+        match self {
+            Self::Attestation(attestation) => attestation.size(),
+            Self::Provenance(_) => 0,
+        }
     }
 
     /// What `session` attests. Its certificate is asked for only where it matters.

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bundle::bytes::Bytes;
 use bundle::{Content, LogEntry};
-use oci_push::{LegacyKind, Resolved};
+use host::Body;
+use oci_push::{Digest, LegacyKind, Resolved};
 use serde_json::{Value, json};
 use signer::{ApiVersion, Error, FileHasher, Services, Session, Signed};
 use x509::Certificate;
+
+use crate::body::{body_of, digest_of};
 
 /// The parts of a signature, each as cosign wrote it before there were bundles.
 #[derive(Clone, Debug)]
@@ -32,7 +36,8 @@ pub struct EarlierParts {
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
     pub(crate) kind: LegacyKind,
-    pub(crate) payload: Vec<u8>,
+    pub(crate) digest: Digest,
+    pub(crate) body: Body,
     pub(crate) annotations: BTreeMap<String, String>,
 }
 
@@ -116,7 +121,9 @@ pub(crate) async fn sign(
     hasher.update(&payload);
     let signed = session.sign_file(&signer::danger::finish(hasher)).await?;
     let annotations = EarlierParts::of(&signed)?.annotations();
-    Ok((signed, Layer { kind: LegacyKind::Signature, payload, annotations }))
+    let (kind, digest) = (LegacyKind::Signature, Digest::sha256(&payload));
+    let body = Bytes::from(payload).into();
+    Ok((signed, Layer { kind, digest, body, annotations }))
 }
 
 /// The layer with an attestation.
@@ -132,8 +139,9 @@ pub(crate) fn attestation(signed: &Signed, predicate_type: &str) -> Result<Layer
     let mut annotations = parts.annotations();
     annotations.insert(SIGNATURE.to_owned(), String::new());
     annotations.insert("predicateType".to_owned(), predicate_type.to_owned());
-    let payload = envelope.to_json().into_bytes();
-    Ok(Layer { kind: LegacyKind::Attestation, payload, annotations })
+    let text = envelope.json_text();
+    let (kind, digest, body) = (LegacyKind::Attestation, digest_of(&text), body_of(&text));
+    Ok(Layer { kind, digest, body, annotations })
 }
 
 /// An entry of Rekor v1, whose time the log signed.

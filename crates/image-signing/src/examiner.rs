@@ -40,7 +40,7 @@ impl Examiner<'_> {
     ) -> Result<VerifiedImage, Error> {
         let found = self.registry.find_with(resolved, &self.search()).await;
         let found = found.map_err(|source| Error::registry(image.as_str(), action, source))?;
-        self.judge(image, resolved, &found).await
+        self.judge(image, resolved, found).await
     }
 
     /// Judges what is attached to `resolved`, of which `found` was found, and looks for more where
@@ -49,7 +49,7 @@ impl Examiner<'_> {
         &self,
         image: &Image,
         resolved: &Resolved,
-        found: &Found,
+        found: Found,
     ) -> Result<VerifiedImage, Error> {
         let Some(digest) = digest(resolved) else {
             let digest = resolved.digest().to_string();
@@ -59,16 +59,17 @@ impl Examiner<'_> {
         let policy = self.policy;
         let judge = Judge { policy: Arc::clone(policy), root, clock, image: digest };
         let mut judged = Judged::default();
+        let (had_bundles, looked) = (!found.bundles.is_empty(), found.searched());
         judge.all(found, &mut judged).await;
         // A slow writer may have erased an entry from the list: the signature's own tag remains.
         if !judged.is_enough(policy) {
-            let more = self.registry.find_more(resolved, found).await;
-            judge.all(&more, &mut judged).await;
+            let more = self.registry.find_more(resolved, &looked).await;
+            judge.all(more, &mut judged).await;
         }
         // Earlier formats are looked for last: they count only when the bundles are not enough.
-        if !judged.is_enough(policy) && !found.bundles.is_empty() {
+        if !judged.is_enough(policy) && had_bundles {
             match self.registry.find_legacy(resolved).await {
-                Ok(found) => judge.all(&found, &mut judged).await,
+                Ok(found) => judge.all(found, &mut judged).await,
                 Err(error) => judged.refused.push(Refusal::new(
                     format!("cosign's earlier formats in {}", self.place(resolved)),
                     Reason::Unreachable(Box::new(error)),

@@ -40,6 +40,14 @@ impl Candidate {
             Self::Legacy(signature) => signature.digest.to_string(),
         }
     }
+
+    /// About how many bytes it has.
+    fn size(&self) -> usize {
+        match self {
+            Self::Bundle { bytes, .. } => bytes.len(),
+            Self::Legacy(signature) => signature.bytes.len(),
+        }
+    }
 }
 
 /// Ends the work of the threads when nobody waits for it any more.
@@ -53,6 +61,8 @@ impl Drop for Stop {
 }
 
 const MOST_THREADS: usize = 8;
+/// What is kept while it is judged, in bytes.
+const KEPT: usize = 1 << 20;
 
 /// What became of everything that is attached to an image.
 #[derive(Default)]
@@ -67,49 +77,56 @@ impl Judge {
     /// Judges everything in `found`, beside the async runtime: one candidate of 32 MiB takes seconds
     /// on a slow machine, and whoever can write to the repository decides how many there are.
     /// Deadlines and signals act meanwhile.
-    pub(crate) async fn all(&self, found: &Found, judged: &mut Judged) {
-        let bundles = found.bundles.iter().map(|one| Candidate::Bundle {
-            name: one.digest.to_string(),
-            bytes: one.bytes.clone(),
-        });
-        let legacy = found.legacy.iter().map(|one| Candidate::Legacy(Box::new(one.clone())));
-        let candidates: Vec<Candidate> = bundles.chain(legacy).collect();
-        self.candidates(&candidates, judged).await;
-        for unusable in &found.unusable {
-            let reason = Reason::Unusable(unusable.reason.clone());
-            judged.refused.push(Refusal::new(&unusable.what, reason));
+    pub(crate) async fn all(&self, found: Found, judged: &mut Judged) {
+        let bundles = found
+            .bundles
+            .into_iter()
+            .map(|one| Candidate::Bundle { name: one.digest.to_string(), bytes: one.bytes });
+        let legacy = found.legacy.into_iter().map(|one| Candidate::Legacy(Box::new(one)));
+        self.candidates(bundles.chain(legacy).collect(), judged).await;
+        for unusable in found.unusable {
+            judged.refused.push(Refusal::new(unusable.what, Reason::Unusable(unusable.reason)));
         }
-        for unreachable in &found.unreachable {
-            let reason = Reason::Unreachable(Box::new(unreachable.error.clone()));
-            judged.refused.push(Refusal::new(&unreachable.what, reason));
+        for unreachable in found.unreachable {
+            let reason = Reason::Unreachable(Box::new(unreachable.error));
+            judged.refused.push(Refusal::new(unreachable.what, reason));
         }
     }
 
     /// Judges the bundle `name`, also beside the async runtime.
     pub(crate) async fn one(&self, name: &str, bundle: Bytes, judged: &mut Judged) {
         let candidate = Candidate::Bundle { name: name.to_owned(), bytes: bundle };
-        self.candidates(&[candidate], judged).await;
+        self.candidates(vec![candidate], judged).await;
     }
 
     /// Judges on as many threads as there are cores, a part of the candidates each, and adds what
     /// they find to `judged` in the order of the candidates.
-    async fn candidates(&self, candidates: &[Candidate], judged: &mut Judged) {
+    async fn candidates(&self, mut candidates: Vec<Candidate>, judged: &mut Judged) {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let part = candidates.len().div_ceil(cores.min(MOST_THREADS)).max(1);
-        let stop = Stop::default();
+        let size = candidates.len().div_ceil(cores.min(MOST_THREADS)).max(1);
+        let (mut parts, stop) = (Vec::new(), Stop::default());
+        while !candidates.is_empty() {
+            let rest = candidates.split_off(size.min(candidates.len()));
+            parts.push(std::mem::replace(&mut candidates, rest));
+        }
         let stop = &stop;
-        let parts = candidates.chunks(part).map(|part| async move {
+        let parts = parts.into_iter().map(|part| async move {
             let mut judged = Judged::default();
-            if self.beside(part, stop, &mut judged).await.is_ok() {
-                return judged;
-            }
+            // A large one is not held for another try: it is decoded where it is.
+            let kept = |one: &Candidate| (one.size() <= KEPT).then(|| one.clone());
+            let again: Vec<_> = part.iter().map(|one| (one.name(), kept(one))).collect();
+            let Err(error) = self.beside(part, stop, &mut judged).await else { return judged };
+            let error = Arc::new(error);
             // One that cannot be judged does not spoil the others.
-            for one in part {
-                if let Err(error) = self.beside(std::slice::from_ref(one), stop, &mut judged).await
-                {
+            for (name, one) in again {
+                let failure = match one {
+                    Some(one) => self.beside(vec![one], stop, &mut judged).await.err(),
+                    None => Some(io::Error::other(Arc::clone(&error))),
+                };
+                if let Some(failure) = failure {
                     // It may be acceptable: it was not judged.
-                    let reason = Reason::Unreachable(Box::new(error));
-                    judged.refused.push(Refusal::new(one.name(), reason));
+                    let reason = Reason::Unreachable(Box::new(failure));
+                    judged.refused.push(Refusal::new(name, reason));
                 }
             }
             judged
@@ -120,21 +137,20 @@ impl Judge {
     /// Judges `candidates` on a thread of their own.
     async fn beside(
         &self,
-        candidates: &[Candidate],
+        candidates: Vec<Candidate>,
         stop: &Stop,
         judged: &mut Judged,
     ) -> io::Result<()> {
-        let (judge, candidates) = (self.clone(), candidates.to_vec());
-        let stopped = Arc::clone(&stop.0);
+        let (judge, stopped) = (self.clone(), Arc::clone(&stop.0));
         let work = move || {
             let mut judged = Judged::default();
-            for candidate in &candidates {
+            for candidate in candidates {
                 if stopped.load(Ordering::Relaxed) {
                     break;
                 }
                 match candidate {
-                    Candidate::Bundle { name, bytes } => judge.bundle(name, bytes, &mut judged),
-                    Candidate::Legacy(signature) => judge.legacy(signature, &mut judged),
+                    Candidate::Bundle { name, bytes } => judge.bundle(&name, bytes, &mut judged),
+                    Candidate::Legacy(signature) => judge.legacy(&signature, &mut judged),
                 }
             }
             judged
@@ -143,8 +159,9 @@ impl Judge {
         Ok(())
     }
 
-    fn bundle(&self, name: &str, bytes: &[u8], judged: &mut Judged) {
-        let bundle = match Bundle::from_json_within(bytes, &Limits::large()) {
+    fn bundle(&self, name: &str, bytes: Bytes, judged: &mut Judged) {
+        let digest = keys::Digest::sha256(&bytes);
+        let bundle = match Bundle::read(bytes, &Limits::large()) {
             Ok(bundle) => bundle,
             Err(error) => {
                 let reason = Reason::Unreadable(Box::new(error));
@@ -162,7 +179,7 @@ impl Judge {
         match verify::verify(&bundle, &artifact, &self.policy, &self.root, now) {
             Ok(verified) => judged.accepted.push(VerifiedSignature {
                 verified,
-                bundle_digest: Some(keys::Digest::sha256(bytes)),
+                bundle_digest: Some(digest),
                 envelope: envelope.cloned(),
             }),
             Err(error) => judged.refuse(name, error, verify::certificate(&bundle)),
@@ -290,7 +307,7 @@ mod tests {
         let mut judged = Judged::default();
         let mut turns = 0_u32;
         runtime.block_on(async {
-            let mut all = std::pin::pin!(judge.all(&found, &mut judged));
+            let mut all = std::pin::pin!(judge.all(found, &mut judged));
             while tokio::time::timeout(Duration::from_millis(5), &mut all).await.is_err() {
                 turns += 1;
             }

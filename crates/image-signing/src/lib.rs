@@ -5,6 +5,7 @@ mod accepted;
 mod annotations;
 mod attestation;
 mod batch;
+mod body;
 mod claim;
 mod earlier;
 mod error;

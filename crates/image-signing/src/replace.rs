@@ -78,7 +78,7 @@ impl Replacing {
         });
         for (place, alone) in bundles.chain(layers) {
             let mut judged = Judged::default();
-            judge.all(&alone, &mut judged).await;
+            judge.all(alone, &mut judged).await;
             older.extend((!judged.accepted.is_empty()).then_some(place));
         }
         Ok(older)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bundle::LargeText;
 use futures_util::future::{BoxFuture, Either, FutureExt as _, select};
 use futures_util::{Stream, StreamExt as _};
 use host::{Clock, Env};
@@ -33,7 +34,7 @@ pub enum Step<'a> {
     /// What is waited for.
     WaitFor(&'a str),
     /// A line of results.
-    Result(&'a str),
+    Result(&'a LargeText),
     /// Something to know about an image.
     Note(String),
     /// The last line, which counts the images.
@@ -190,11 +191,8 @@ impl<'a> Run<'a> {
             return Ok(None);
         }
         let session = session?;
-        let size = match &how.claim {
-            Some(Claim::Attestation(attestation)) => attestation.size(),
-            _ => 0,
-        };
-        session.prepare_for(size).await?;
+        let claimed = how.claim.as_ref().map(Claim::about_size);
+        session.prepare_for(claimed.unwrap_or_default()).await?;
         let mut signer = with_claim::<E>(&signer, how, &session, env).await?;
         if how.replace {
             signer = signer.replace_older(&session).await?;
@@ -224,7 +222,7 @@ impl<'a> Run<'a> {
             // What is signed and not attached is not done again.
             let is_over = matches!(signed, Ok(_) | Err(Error::NotAttached { .. }));
             match report(signed) {
-                Ok(line) => self.end(*place, target.name(), vec![line]),
+                Ok(line) => self.end(*place, target.name(), vec![line.into()]),
                 Err(failed) => self.failed(*place, target.name(), failed, is_over),
             }
         }
@@ -237,7 +235,7 @@ impl<'a> Run<'a> {
         &mut self,
         verifier: &ImageVerifier,
         images: &[Image],
-        report: impl Fn(Result<VerifiedImage, Error>) -> Result<Vec<String>, FailedImage>,
+        report: impl Fn(Result<VerifiedImage, Error>) -> Result<Vec<LargeText>, FailedImage>,
     ) {
         let fail = |error| match report(Err(error)) {
             Ok(_) => FailedImage::new("", "", &[], 1),
@@ -267,7 +265,7 @@ impl<'a> Run<'a> {
     }
 
     /// What is at `place` is done: these lines are its result.
-    pub fn end(&mut self, place: Place, name: &str, lines: Vec<String>) {
+    pub fn end(&mut self, place: Place, name: &str, lines: Vec<LargeText>) {
         (self.view)(Step::End(name));
         let lines = self.batch.end(place, End::Done, lines);
         self.print(&lines);
@@ -295,7 +293,7 @@ impl<'a> Run<'a> {
         self.batch.is_whole()
     }
 
-    fn print(&self, lines: &[String]) {
+    fn print(&self, lines: &[LargeText]) {
         lines.iter().for_each(|line| (self.view)(Step::Result(line)));
     }
 }

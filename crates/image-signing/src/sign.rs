@@ -114,7 +114,8 @@ impl ImageSigner {
 
     /// Leaves alone what carries already what would be signed, by the identity or key of `session`:
     /// [`locate`](Self::locate) says of which targets this is so ([`Target::is_signed`]). A signature
-    /// must have the format and the annotations that are to be signed, an attestation the predicate;
+    /// must have the format and the annotations that are to be signed, an attestation the predicate
+    /// (one of more than 4 MiB byte for byte);
     /// the time in a predicate of cosign's type `custom` may be another. Call it after what is signed
     /// is set.
     ///
@@ -253,12 +254,13 @@ impl ImageSigner {
         let _turn = self.attaching.acquire().await;
         let image = signed.target.resolved();
         let attached = match &signed.layer {
-            Some(Layer { kind, payload, annotations }) => {
-                let older = &signed.older;
+            Some(Layer { kind, digest, body, annotations }) => {
+                let (older, payload) = (&signed.older, (digest, body.clone()));
                 self.registry.replace_legacy(image, *kind, payload, annotations, older).await
             }
             None => {
-                self.registry.attach_shared(image, signed.bundle.clone(), &BTreeMap::new()).await
+                let content = signed.content();
+                self.registry.attach_content(image, &content, &BTreeMap::new()).await
             }
         };
         match attached {

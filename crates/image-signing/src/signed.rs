@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use bundle::bytes::Bytes;
-use oci_push::{Attached, Digest};
+use bundle::{Content, LargeText};
+use oci_push::{Attached, BundleContent, Digest};
 use serde::Serialize;
 use signer::Signed;
 
+use crate::body::{body_of, digest_of};
 use crate::earlier::Layer;
 use crate::image::Target;
 use crate::time::rfc3339;
@@ -19,8 +20,10 @@ pub struct SignedImage {
     pub target: Target,
     /// The signature, its signer and its log entries.
     pub signed: Signed,
-    /// The bundle as it is stored. It may be large, and is shared.
-    pub(crate) bundle: Bytes,
+    /// The bundle as it is stored. It may be large.
+    pub(crate) text: LargeText,
+    /// The digest of that.
+    pub(crate) digest: Digest,
     /// Where the bundle was stored; `None` until it is attached.
     pub attached: Option<Attached>,
     /// What is stored instead of the bundle, in an earlier format.
@@ -31,31 +34,40 @@ pub struct SignedImage {
 
 impl SignedImage {
     pub(crate) fn new(target: Target, signed: Signed) -> Self {
-        let bundle = signed.bundle.to_json().into();
-        Self { target, signed, bundle, attached: None, layer: None, older: BTreeSet::new() }
+        let text = signed.bundle.json_text();
+        let digest = digest_of(&text);
+        let (attached, layer, older) = (None, None, BTreeSet::new());
+        Self { target, signed, text, digest, attached, layer, older }
     }
 
     pub(crate) fn in_earlier_format(self, layer: Layer) -> Self {
         Self { layer: Some(layer), ..self }
     }
 
-    /// The bundle as it is stored: JSON of one line.
-    pub fn bundle_json(&self) -> &str {
-        std::str::from_utf8(&self.bundle).unwrap_or_default()
+    /// The bundle as it is stored: JSON of one line. It may be large: its parts can be written one
+    /// after the other.
+    pub fn bundle_json(&self) -> &LargeText {
+        &self.text
     }
 
-    /// What was signed in cosign's earlier format: a simple-signing document.
-    pub fn payload(&self) -> Option<&[u8]> {
-        self.layer.as_ref().map(|layer| layer.payload.as_slice())
+    /// The bundle, to be attached.
+    pub(crate) fn content(&self) -> BundleContent {
+        let media_type = self.signed.bundle.version().media_type();
+        let statement = match self.signed.bundle.content() {
+            Content::Envelope(envelope) => envelope.statement().ok(),
+            Content::Message { .. } => None,
+        };
+        let predicate_type = statement.map(|it| it.predicate_type().to_owned());
+        let digest = self.digest.clone();
+        BundleContent::new(media_type, predicate_type, digest, body_of(&self.text))
     }
 
     /// What `ambisign sign --output json` prints.
     pub fn report(&self) -> SigningReport {
-        let bundle = keys::Digest::sha256(&self.bundle).to_hex();
         SigningReport {
             image: self.target.name().to_owned(),
             digest: self.target.resolved().digest().to_string(),
-            bundle_digest: format!("sha256:{bundle}"),
+            bundle_digest: self.digest.to_string(),
             attached: self.attached.as_ref().map(|attached| attached.how.as_str()),
             repository: self.attached.as_ref().map(|attached| attached.repository.to_string()),
             replaced: self.older.iter().map(Digest::to_string).collect(),

@@ -1,12 +1,13 @@
 //! Signatures that are logged and not attached to their image yet. They are public for ever, so
 //! they must not be lost, whatever ends the program.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{fmt, fs, io};
 
 use crate::event::{Event, Listener};
-use crate::file::write_atomically;
+use crate::file::write_parts_atomically;
 use crate::signed::SignedImage;
 
 /// The signatures that would be lost if the program ended now. When this is dropped, they are kept.
@@ -59,15 +60,14 @@ impl Unattached {
     /// file of the current directory.
     pub fn keep(&self, signed: &SignedImage) -> Kept {
         forget(&self.signatures, signed);
-        let is_there =
-            |path: &&PathBuf| path.is_file() && fs::read(path).is_ok_and(|it| it == signed.bundle);
+        let is_there = |path: &&PathBuf| path.is_file() && signed.is_in(path).unwrap_or_default();
         let file = match self.bundle.as_ref().filter(is_there) {
             Some(path) => Ok(path.clone()),
             None => signed.keep(Path::new("")),
         };
         let command = file.as_ref().ok().and_then(|file| signed.attach_command(file));
         // The bundle is shown only if it could not be written to a file.
-        let shown = file.is_err().then(|| signed.bundle_json().to_owned());
+        let shown = file.is_err().then(|| signed.bundle_json().to_string());
         Kept { file, command, bundle_json: shown.unwrap_or_default() }
     }
 }
@@ -99,7 +99,7 @@ impl fmt::Debug for Unattached {
 }
 
 fn forget(signatures: &Mutex<Vec<SignedImage>>, signed: &SignedImage) {
-    lock(signatures).retain(|other| other.bundle != signed.bundle);
+    lock(signatures).retain(|other| other.digest != signed.digest);
 }
 
 fn lock(signatures: &Mutex<Vec<SignedImage>>) -> MutexGuard<'_, Vec<SignedImage>> {
@@ -111,11 +111,25 @@ impl SignedImage {
     /// the bundle: `app-2d93689cbcdd-6f5902ac.sigstore.json`.
     ///
     /// # Errors
-    /// As [`write_atomically`].
+    /// As [`write_parts_atomically`].
     pub fn keep(&self, directory: &Path) -> io::Result<PathBuf> {
         let path = directory.join(self.file_name());
-        write_atomically(&path, &self.bundle)?;
+        write_parts_atomically(&path, self.text.parts())?;
         Ok(path)
+    }
+
+    /// Whether the file at `path` has the bundle and nothing else.
+    fn is_in(&self, path: &Path) -> io::Result<bool> {
+        let mut file = fs::File::open(path)?;
+        let mut found = Vec::new();
+        for part in self.text.parts() {
+            found.resize(part.len(), 0);
+            file.read_exact(&mut found)?;
+            if found != part {
+                return Ok(false);
+            }
+        }
+        Ok(file.read(&mut [0])? == 0)
     }
 
     /// The shell command that attaches the bundle in `file` later; `None` when one of the names
@@ -132,7 +146,7 @@ impl SignedImage {
         let image = repository.rsplit('/').next().unwrap_or("image");
         let short = |hex: &str, length| hex.chars().take(length).collect::<String>();
         let digest = short(digest.rsplit(':').next().unwrap_or_default(), 12);
-        let bundle = short(&keys::Digest::sha256(&self.bundle).to_hex(), 8);
+        let bundle = short(self.digest.hex(), 8);
         format!("{image}-{digest}-{bundle}.sigstore.json")
     }
 }

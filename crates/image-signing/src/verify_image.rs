@@ -185,7 +185,7 @@ impl ImageVerifier {
         let search = examiner.search();
         let (resolved, found) =
             self.registry.look_up_and_find(image.reference(), &search).await.map_err(failed)?;
-        examiner.judge(image, &resolved, &found).await
+        examiner.judge(image, &resolved, found).await
     }
 
     /// As [`verify_layout`](Self::verify_layout), of the layout in `directory`.
@@ -232,7 +232,7 @@ impl ImageVerifier {
         let (root, clock) = (Arc::clone(&self.root), Arc::clone(&self.clock));
         let judge = Judge { policy: Arc::clone(&policy), root, clock, image: digest };
         let mut judged = Judged::default();
-        judge.all(&found, &mut judged).await;
+        judge.all(found, &mut judged).await;
         for bundle in bundles {
             judge.one("the bundle beside it", bundle.clone(), &mut judged).await;
         }

@@ -52,6 +52,16 @@ impl Digest {
         Self { algorithm, bytes }
     }
 
+    /// Hashes `pieces`, one after the other.
+    pub fn of_pieces(
+        algorithm: HashAlgorithm,
+        pieces: impl IntoIterator<Item = impl AsRef<[u8]>>,
+    ) -> Self {
+        let mut hasher = Hasher::new(algorithm);
+        pieces.into_iter().for_each(|piece| hasher.update(piece.as_ref()));
+        hasher.finish()
+    }
+
     /// Hashes `data` with SHA-256.
     pub fn sha256(data: &[u8]) -> Self {
         Self::of(HashAlgorithm::Sha256, data)

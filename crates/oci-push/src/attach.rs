@@ -1,32 +1,25 @@
 //! Attaching a bundle to an image, so that it is found from the image.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::BufReader;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base64::engine::general_purpose::STANDARD;
-use base64::read::DecoderReader;
 use bytes::Bytes;
 use futures_util::future::{join, try_join};
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, Method, StatusCode};
 use jiff::Timestamp;
-use serde::Deserialize;
 
 use crate::answer::Answer;
+use crate::bundle_content::BundleContent;
 use crate::client::{Call, Client};
 use crate::digest::Digest;
-use crate::error::{Access, Error, not_json};
+use crate::error::{Access, Error};
 use crate::event::Event;
 use crate::habits::RegistryHabit;
 use crate::listing::{Listing, NOTHING, Outcome};
 use crate::locks::jittered;
-use crate::manifest::{
-    BUNDLE_MEDIA_TYPE_PREFIX, CREATED_ANNOTATION, Descriptor, MANIFEST_MEDIA_TYPE,
-    PREDICATE_TYPE_ANNOTATION, bundle_manifest,
-};
+use crate::manifest::{CREATED_ANNOTATION, Descriptor, MANIFEST_MEDIA_TYPE, bundle_manifest};
 use crate::own_tags::OwnTag;
 use crate::repository::Repository;
 use crate::resolved::Resolved;
@@ -82,21 +75,21 @@ impl Client {
     pub(crate) async fn attach(
         &self,
         subject: &Resolved,
-        bundle_json: Bytes,
+        bundle: &BundleContent,
         annotations: &BTreeMap<String, String>,
     ) -> Result<Attached, Error> {
         let repository = self.signatures_of(subject.repository());
-        let (media_type, mut all_annotations) = describe(&bundle_json)?;
+        let mut all_annotations = bundle.annotations();
         let created = whole_seconds(self.host.clock.now());
         all_annotations.insert(CREATED_ANNOTATION.to_owned(), created);
         all_annotations.extend(annotations.clone());
         let layer = Descriptor {
-            media_type,
-            size: bundle_json.len() as u64,
-            digest: Digest::sha256(&bundle_json),
+            media_type: bundle.media_type.clone(),
+            size: bundle.content.size(),
+            digest: bundle.digest.clone(),
         };
 
-        let store_bundle = self.put_blob(repository, &layer.digest, bundle_json);
+        let store_bundle = self.put_blob(repository, &layer.digest, bundle.content.clone());
         try_join(store_bundle, self.put_empty_blob(repository)).await?;
 
         let invalid = |error: serde_json::Error| Error::Invalid {
@@ -351,33 +344,6 @@ pub(crate) struct Stored<'a> {
     pub(crate) bytes: Bytes,
 }
 
-/// The media type of a bundle and the annotations that describe it.
-fn describe(bundle: &[u8]) -> Result<(String, BTreeMap<String, String>), Error> {
-    let invalid =
-        |reason: String| Error::Invalid { what: "the bundle to attach".to_owned(), reason };
-    let bundle: WireBundle<'_> = serde_json::from_slice(bundle)
-        .map_err(|error| invalid(not_json("the JSON of a Sigstore bundle", &error)))?;
-    if !bundle.media_type.starts_with(BUNDLE_MEDIA_TYPE_PREFIX) {
-        return Err(invalid(format!("its media type is {:?}", bundle.media_type)));
-    }
-    let content = match &bundle.dsse_envelope {
-        Some(_) => "dsse-envelope",
-        None => "message-signature",
-    };
-    let mut annotations =
-        BTreeMap::from([("dev.sigstore.bundle.content".to_owned(), content.to_owned())]);
-    // Decoded in pieces: a payload may be large.
-    let read = |envelope: WireEnvelope<'_>| {
-        let payload = DecoderReader::new(envelope.payload.as_bytes(), &STANDARD);
-        serde_json::from_reader::<_, WireStatement>(BufReader::with_capacity(PIECE, payload)).ok()
-    };
-    let statement = bundle.dsse_envelope.and_then(read);
-    if let Some(predicate_type) = statement.and_then(|statement| statement.predicate_type) {
-        annotations.insert(PREDICATE_TYPE_ANNOTATION.to_owned(), predicate_type);
-    }
-    Ok((bundle.media_type, annotations))
-}
-
 /// `time` as RFC 3339 in UTC with whole seconds: `2026-11-22T11:11:19Z`.
 fn whole_seconds(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -386,66 +352,19 @@ fn whole_seconds(time: SystemTime) -> String {
     Timestamp::from_second(seconds).unwrap_or_default().to_string()
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireBundle<'a> {
-    media_type: String,
-    #[serde(borrow)]
-    dsse_envelope: Option<WireEnvelope<'a>>,
-}
-
-#[derive(Deserialize)]
-struct WireEnvelope<'a> {
-    #[serde(borrow)]
-    payload: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireStatement {
-    predicate_type: Option<String>,
-}
-
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// What is decoded at once, in bytes.
-const PIECE: usize = 64 << 10;
 const LONGEST_PAUSE: Duration = Duration::from_millis(800);
 const MOST_LOOKS: u32 = 3;
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
 #[cfg(test)]
 mod tests {
-    use base64::Engine as _;
-
     use super::*;
-
-    #[test]
-    fn a_bundle_is_described_as_cosign_does() {
-        let payload = STANDARD.encode(r#"{"predicateType":"https://sigstore.dev/cosign/sign/v1"}"#);
-        let bundle = format!(
-            r#"{{"mediaType":"{}","dsseEnvelope":{{"payload":"{payload}"}}}}"#,
-            crate::BUNDLE_MEDIA_TYPE
-        );
-        let (media_type, annotations) = describe(bundle.as_bytes()).unwrap();
-        assert_eq!(media_type, crate::BUNDLE_MEDIA_TYPE);
-        let expected = [
-            ("dev.sigstore.bundle.content", "dsse-envelope"),
-            ("dev.sigstore.bundle.predicateType", "https://sigstore.dev/cosign/sign/v1"),
-        ];
-        assert_eq!(annotations, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
-    }
 
     #[test]
     fn created_is_in_whole_seconds() {
         let time = UNIX_EPOCH + Duration::from_millis(1_795_345_879_999);
         assert_eq!(whole_seconds(time), "2026-11-22T11:11:19Z");
         assert_eq!(whole_seconds(UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00Z");
-    }
-
-    #[test]
-    fn what_is_not_a_bundle_is_not_attached() {
-        assert!(describe(b"{}").is_err());
-        assert!(describe(b"not json").is_err());
-        assert!(describe(br#"{"mediaType":"text/plain"}"#).is_err());
     }
 }

@@ -24,6 +24,12 @@ impl Digest {
         }
     }
 
+    /// The SHA-256 digest of `parts`, one after the other.
+    pub fn sha256_of(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
+        let digest = keys::Digest::of_pieces(HashAlgorithm::Sha256, parts);
+        Self { text: digest.to_string(), algorithm_len: 6 }
+    }
+
     /// The whole text, `sha256:…`.
     pub fn as_str(&self) -> &str {
         &self.text

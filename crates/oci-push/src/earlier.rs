@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
+use host::Body;
 use http::header::ETAG;
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -72,7 +73,7 @@ impl Client {
         &self,
         subject: &Resolved,
         kind: LegacyKind,
-        payload: &[u8],
+        (digest, payload): (&Digest, Body),
         annotations: &BTreeMap<String, String>,
         older: &BTreeSet<Digest>,
     ) -> Result<Attached, Error> {
@@ -88,17 +89,16 @@ impl Client {
         let reference: Reference = format!("{repository}:{tag}").parse()?;
         let layer = Layer {
             media_type: media_type.to_owned(),
-            size: payload.len() as u64,
-            digest: Digest::sha256(payload).to_string(),
+            size: payload.size(),
+            digest: digest.to_string(),
             annotations: annotations.clone(),
         };
-        let digest = Digest::sha256(payload);
-        self.put_blob(repository, &digest, Bytes::copy_from_slice(payload)).await?;
+        self.put_blob(repository, digest, payload).await?;
         let _alone = self.writers.hold(reference.to_string()).await;
         let manifest = self.keep_layer(&reference, &layer, older).await?;
         Ok(Attached {
             digest: manifest,
-            bundle_digest: digest,
+            bundle_digest: digest.clone(),
             repository: repository.clone(),
             how: How::EarlierTag,
             own_tag: None,

@@ -118,7 +118,7 @@ impl Client {
 
     /// What is only under a tag of its own, beyond `first`.
     pub(crate) async fn find_more(&self, subject: &Resolved, first: &Found) -> Found {
-        let mut found = Found { looked: first.looked.clone(), ..Found::default() };
+        let mut found = first.searched();
         if first.looked.own_tags {
             return found;
         }

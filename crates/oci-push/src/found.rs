@@ -80,6 +80,13 @@ impl Found {
             && self.unreachable.is_empty()
     }
 
+    /// Where was looked, without what was found: for
+    /// [`Registry::find_more`](crate::Registry::find_more).
+    #[must_use]
+    pub fn searched(&self) -> Self {
+        Self { looked: self.looked.clone(), ..Self::default() }
+    }
+
     pub(crate) fn extend(&mut self, other: Self) {
         self.bundles.extend(other.bundles);
         self.legacy.extend(other.legacy);

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::try_join;
-use host::Host;
+use host::{Body, Host};
 
 use crate::attach::Attached;
 use crate::attached::{Attachment, AttachmentKind};
 use crate::blobs::Store;
+use crate::bundle_content::BundleContent;
 use crate::client::Client;
 use crate::contents::{Content, Contents, Member};
 use crate::copy::image_entry;
@@ -142,21 +143,21 @@ impl Registry {
         bundle_json: &[u8],
         annotations: &BTreeMap<String, String>,
     ) -> Result<Attached, Error> {
-        let bundle_json = Bytes::copy_from_slice(bundle_json);
-        self.attach_shared(subject, bundle_json, annotations).await
+        let bundle = BundleContent::parse(&Bytes::copy_from_slice(bundle_json))?;
+        self.attach_content(subject, &bundle, annotations).await
     }
 
-    /// As [`Registry::attach`], without a copy of a bundle that may be large.
+    /// As [`Registry::attach`], of a bundle that may be large and need not be in memory.
     ///
     /// # Errors
     /// As [`Registry::attach`].
-    pub async fn attach_shared(
+    pub async fn attach_content(
         &self,
         subject: &Resolved,
-        bundle_json: Bytes,
+        bundle: &BundleContent,
         annotations: &BTreeMap<String, String>,
     ) -> Result<Attached, Error> {
-        self.client.attach(subject, bundle_json, annotations).await
+        self.client.attach(subject, bundle, annotations).await
     }
 
     /// Takes the manifests `older` away from `image`: [`Registry::attach`] put `newer` in their place.
@@ -188,10 +189,13 @@ impl Registry {
         payload: &[u8],
         annotations: &BTreeMap<String, String>,
     ) -> Result<Attached, Error> {
+        let digest = Digest::sha256(payload);
+        let payload = (&digest, Bytes::copy_from_slice(payload).into());
         self.replace_legacy(subject, kind, payload, annotations, &BTreeSet::new()).await
     }
 
-    /// As [`Registry::attach_legacy`], in place of the layers with the digests `older`.
+    /// As [`Registry::attach_legacy`], in place of the layers with the digests `older`. The payload has
+    /// the SHA-256 digest that stands beside it.
     ///
     /// # Errors
     /// As [`Registry::attach_legacy`].
@@ -199,7 +203,7 @@ impl Registry {
         &self,
         subject: &Resolved,
         kind: LegacyKind,
-        payload: &[u8],
+        payload: (&Digest, Body),
         annotations: &BTreeMap<String, String>,
         older: &BTreeSet<Digest>,
     ) -> Result<Attached, Error> {

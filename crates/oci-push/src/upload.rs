@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use host::CallPolicy;
 use host::retry::transfer_time;
+use host::{Body, CallPolicy};
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{Method, StatusCode};
 use url::Url;
 
 use crate::answer::Answer;
+use crate::bodies::{Bodies, Upload};
 use crate::client::{Call, Client};
 use crate::digest::Digest;
 use crate::error::{Access, Error};
@@ -65,17 +66,19 @@ impl Client {
         }
     }
 
-    /// Stores `bytes` under `digest`, in two requests when all goes well, or in one where an upload
+    /// Stores `content` under `digest`, in two requests when all goes well, or in one where an upload
     /// was opened before or the registry takes the content at once.
     pub(crate) async fn put_blob(
         &self,
         repository: &Repository,
         digest: &Digest,
-        bytes: Bytes,
+        content: impl Into<Body>,
     ) -> Result<(), Error> {
+        let content = &content.into();
         let now = self.host.clock.now();
         if let Some(opened) = self.habits.with(repository, |habit| habit.take_upload(now)) {
-            match self.finish_upload(repository, opened, digest, |call| whole(call, &bytes)).await {
+            match self.finish_upload(repository, opened, digest, |call| whole(call, content)).await
+            {
                 Ok(()) => return Ok(()),
                 // It may have ended in the meantime: another one shows what is wrong.
                 Err(Interrupted::For(_, error) | Interrupted::ForGood(error)) => {
@@ -86,7 +89,10 @@ impl Client {
         let takes_content =
             self.habits.with_registry(repository, |habit| habit.takes_content == Some(true));
         let mut opened = None;
-        if takes_content && bytes.len() <= LARGEST_POSTED {
+        if takes_content
+            && let Some(bytes) = content.whole()
+            && bytes.len() <= LARGEST_POSTED
+        {
             match self.post_blob(repository, digest, bytes.clone()).await? {
                 Posted::Stored => return Ok(()),
                 Posted::Opened(session) => opened = Some(session),
@@ -99,7 +105,7 @@ impl Client {
                 None => self.open_upload(repository).await?,
             };
             let (failure, pause) = match self
-                .finish_upload(repository, session, digest, |call| whole(call, &bytes))
+                .finish_upload(repository, session, digest, |call| whole(call, content))
                 .await
             {
                 Ok(()) => return Ok(()),
@@ -199,8 +205,12 @@ fn not_opened(answer: Answer, repository: &Repository) -> Error {
 }
 
 /// Puts all of the content into the request.
-fn whole<'a>(call: Call<'a>, bytes: &Bytes) -> Call<'a> {
-    call.body(bytes.clone()).policy(sent_once(bytes.len() as u64))
+fn whole<'a>(call: Call<'a>, content: &Body) -> Call<'a> {
+    let call = call.policy(sent_once(content.size()));
+    match content.whole() {
+        Some(bytes) => call.body(bytes.clone()),
+        None => call.bodies(Bodies::Upload(Upload::new(content.parts(), content.size()))),
+    }
 }
 
 fn sent_once(size: u64) -> CallPolicy {

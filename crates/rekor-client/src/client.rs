@@ -5,7 +5,7 @@ use std::time::Duration;
 use bundle::LogEntry;
 use bytes::Bytes;
 use host::retry::transfer_time;
-use host::{CallPolicy, Transport, TransportError};
+use host::{Body, CallPolicy, Transport, TransportError};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Method, Request, Response, StatusCode};
 use url::Url;
@@ -74,7 +74,7 @@ impl Rekor {
             return Err(Error::Unloggable { reason });
         };
         let path = ["api", "v1", "log", "entries", id];
-        let response = self.send(Method::GET, &path, Vec::new()).await?;
+        let response = self.send(Method::GET, &path, Bytes::new().into()).await?;
         match response.status() {
             StatusCode::OK => v1::read(&site, response.body(), Some(id)).map(Some),
             StatusCode::NOT_FOUND if response.body().is_empty() => Ok(None),
@@ -104,7 +104,7 @@ impl Rekor {
         let Entry::Hashed { digest, .. } = entry else { return Ok(None) };
         let query = serde_json::json!({ "hash": digest.to_string() }).to_string();
         let path = ["api", "v1", "index", "retrieve"];
-        let response = self.send(Method::POST, &path, query.into_bytes()).await?;
+        let response = self.send(Method::POST, &path, Bytes::from(query).into()).await?;
         let ids = match response.status() {
             StatusCode::OK => v1::ids(&site, response.body())?,
             // The index is an extra that a log need not have.
@@ -123,7 +123,7 @@ impl Rekor {
     async fn retrieve(&self, query: Vec<u8>) -> Result<Vec<LogEntry>, Error> {
         let site = self.site();
         let path = ["api", "v1", "log", "entries", "retrieve"];
-        let response = self.send(Method::POST, &path, query).await?;
+        let response = self.send(Method::POST, &path, Bytes::from(query).into()).await?;
         match response.status() {
             StatusCode::OK => v1::read_all(&site, response.body()),
             StatusCode::NOT_FOUND => Ok(Vec::new()),
@@ -153,7 +153,8 @@ impl Rekor {
     async fn submit_v2(&self, entry: &Entry<'_>) -> Result<LogEntry, Error> {
         let site = self.site();
         let path = ["api", "v2", "log", "entries"];
-        let response = self.send(Method::POST, &path, v2::request(entry)?).await?;
+        let response =
+            self.send(Method::POST, &path, Bytes::from(v2::request(entry)?).into()).await?;
         match response.status() {
             StatusCode::CREATED => {
                 let logged = LogEntry::from_json(response.body())
@@ -174,9 +175,9 @@ impl Rekor {
         &self,
         method: Method,
         path: &[&str],
-        body: Vec<u8>,
+        body: Body,
     ) -> Result<Response<Bytes>, Error> {
-        let upload = transfer_time(body.len() as u64);
+        let upload = transfer_time(body.size());
         let policy = CallPolicy::new()
             // A log of version 2 answers at its next checkpoint, ten seconds by default, and gives
             // up by itself after twenty.
@@ -188,12 +189,11 @@ impl Rekor {
         let url = self.at(path)?;
         let mut request = Request::builder().method(method).uri(url.as_str());
         request = request.header(ACCEPT, "application/json");
-        if !body.is_empty() {
+        if body.size() > 0 {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        let request =
-            request.body(Bytes::from(body)).map_err(|error| self.unusable(error.to_string()))?;
-        self.http.send(request, &policy).await.map_err(Error::Transport)
+        let request = request.body(body).map_err(|error| self.unusable(error.to_string()))?;
+        self.http.send_body(request, &policy).await.map_err(Error::Transport)
     }
 
     /// The URL of `path` below the log's own.

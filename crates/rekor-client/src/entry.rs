@@ -1,5 +1,5 @@
 use bundle::Envelope;
-use keys::{Digest, HashAlgorithm, Hasher, PublicKey, Scheme};
+use keys::{Digest, HashAlgorithm, PublicKey, Scheme};
 use x509::Certificate;
 
 use crate::error::Error;
@@ -85,10 +85,7 @@ impl Entry<'_> {
 /// The digest of the pre-authentication encoding of `envelope`, which is not built for it: a payload
 /// may be large.
 pub fn encoding_digest(envelope: &Envelope, hash: HashAlgorithm) -> Digest {
-    let mut hasher = Hasher::new(hash);
-    hasher.update(envelope.pae_head().as_bytes());
-    hasher.update(&envelope.payload);
-    hasher.finish()
+    Digest::of_pieces(hash, envelope.pae_pieces())
 }
 
 impl Verifier<'_> {

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use bundle::log_body::{LogBody, LogKind, LoggedHash, LoggedSignature};
 use bundle::{LogEntry, LogProof};
 use bytes::Bytes;
+use futures_util::stream::iter;
+use host::Body;
 use http::Response;
 use http::header::LOCATION;
-use keys::Digest;
+use keys::{Digest, HashAlgorithm};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -15,25 +17,23 @@ use crate::answer::{LogUrl, base64, entry_id, from_base64, from_hex};
 use crate::entry::{Entry, Verifier};
 use crate::error::Error;
 
-/// The proposed entry. An envelope is written into it once: it may be large.
-pub(crate) fn request(entry: &Entry<'_>) -> Vec<u8> {
+/// The proposed entry. An envelope may be large: it is written while it is sent.
+pub(crate) fn request(entry: &Entry<'_>) -> Body {
     let Entry::Envelope { envelope, verifier, .. } = *entry else {
-        return proposed(entry).to_string().into_bytes();
+        return Bytes::from(proposed(entry).to_string()).into();
     };
-    let text = envelope.payload.len().div_ceil(3).saturating_mul(4);
-    let mut request = Vec::with_capacity(text.saturating_add(REST));
-    request.extend_from_slice(
-        br#"{"apiVersion":"0.0.1","kind":"dsse","spec":{"proposedContent":{"envelope":""#,
+    let text = envelope.json_text().quoted(
+        r#"{"apiVersion":"0.0.1","kind":"dsse","spec":{"proposedContent":{"envelope":""#,
+        &format!(r#"","verifiers":["{}"]}}}}}}"#, pem(verifier)),
     );
-    envelope.write_quoted(&mut request);
-    request.extend_from_slice(br#"","verifiers":[""#);
-    request.extend_from_slice(pem(verifier).as_bytes());
-    request.extend_from_slice(br#""]}}}"#);
-    request
+    match text.len() {
+        ..=SMALL => Bytes::from(text.to_bytes()).into(),
+        size => Body::new(size as u64, move || Box::pin(iter(text.parts().map(Ok)))),
+    }
 }
 
-/// What a request has beside the payload, at most, in bytes.
-pub(crate) const REST: usize = 16 << 10;
+/// What is sent as a whole, in bytes.
+const SMALL: usize = 256 << 10;
 
 fn pem(verifier: Verifier<'_>) -> String {
     base64(verifier.to_pem().as_bytes())
@@ -146,7 +146,7 @@ pub(crate) fn check(site: &LogUrl, entry: &Entry<'_>, logged: &LogEntry) -> Resu
             let LogBody::Dsse001(body) = site.body(logged, LogKind::Dsse001)? else {
                 return Err(site.malformed("the entry's body is of another kind"));
             };
-            let digest = Digest::sha256(&envelope.payload);
+            let digest = Digest::of_pieces(HashAlgorithm::Sha256, envelope.payload.iter());
             expect_digest(site, "the payload's digest", &digest, &body.payload_hash)?;
             let ours = envelope.signatures.first().map(|s| s.sig.as_slice()).unwrap_or_default();
             let [logged] = body.signatures.as_slice() else {

@@ -180,7 +180,7 @@ impl Compared<'_> {
             return Err(self.malformed(format!("the payload hash is {found}, expected sha256")));
         }
         let logged = self.digest(hash, HashAlgorithm::Sha256)?;
-        let expected = Digest::sha256(&envelope.payload);
+        let expected = Digest::of_pieces(HashAlgorithm::Sha256, envelope.payload.iter());
         if logged == expected {
             return Ok(());
         }

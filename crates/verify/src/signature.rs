@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 
 use bundle::{Content, Envelope};
-use keys::{Digest, HashAlgorithm, Hasher, KeyAlgorithm, Payload, PublicKey, Scheme};
+use keys::{Digest, HashAlgorithm, KeyAlgorithm, Payload, PublicKey, Scheme};
 use x509::Certificate;
 
 use crate::artifact::{Artifact, check_algorithm};
@@ -61,12 +61,7 @@ impl<'a> Signed<'a> {
         }
         let digest = match self.content {
             // Not copied for hashing: a payload may be large.
-            Content::Envelope(envelope) => {
-                let mut hasher = Hasher::new(algorithm);
-                hasher.update(envelope.pae_head().as_bytes());
-                hasher.update(&envelope.payload);
-                hasher.finish()
-            }
+            Content::Envelope(envelope) => Digest::of_pieces(algorithm, envelope.pae_pieces()),
             Content::Message { .. } => self.artifact.digest(algorithm)?,
         };
         self.digests.borrow_mut().push(digest.clone());

@@ -54,17 +54,14 @@ pub(crate) async fn attest_blob(flags: &AttestBlobFlags, context: &Arc<Context>)
         context.console.settle();
     }
     // Refused before a certificate is requested.
-    let size = match &claim {
-        Claim::Attestation(it) => it.statement(subjects.clone())?.bytes().len(),
-        _ => 0,
-    };
+    let size = claim.size(&subjects)?;
     let planned = signing::plan(&flags.signing, report, context).await?;
     let planned = planned.log_digest_only(flags.claim.log_digest_only);
     let session = signing::session(planned, &[&path.display().to_string()], size).await?;
     let attestation = claim.attested_by::<Failure>(&session, &*context.env).await?;
     let statement = attestation.statement(subjects)?;
     let signed = session.sign_statement(&statement).await?;
-    write(path, &signed.bundle.to_json(), &context.console)?;
+    write(path, &signed.bundle.json_text(), &context.console)?;
     let line = match flags.signing.output() {
         Output::Text => format!("attested {}: {}", signed.by(), path.display()),
         Output::Json => {

@@ -35,7 +35,7 @@ pub(crate) async fn bundle(command: &BundleCommand, context: &Arc<Context>) -> R
     let bundle = converter.bundle(&signature, artifact.as_ref(), key.as_ref()).await;
     context.console.settle();
     let bundle = bundle.or_fail(|| "no bundle was made".to_owned())?;
-    write(&made.out, &bundle.to_json(), &context.console)
+    write(&made.out, &bundle.json_text(), &context.console)
 }
 
 /// The signature that the flags name, whose form clap has checked.

@@ -35,7 +35,7 @@ pub(crate) async fn public_key(flags: &PublicKeyFlags, context: &Context) -> Res
     let key = private_key(&flags.key, context).await?;
     let pem = key.public_key().to_pem();
     match flags.outfile.as_deref().filter(|path| !files::is_standard(path)) {
-        Some(path) => write(path, &pem, &context.console)?,
+        Some(path) => write(path, &pem.as_str().into(), &context.console)?,
         None => pem.lines().for_each(|line| context.console.data(line)),
     }
     Ok(())

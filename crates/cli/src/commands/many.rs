@@ -17,7 +17,7 @@ pub(super) fn show(results: Stream, context: &Context) -> impl Fn(Step<'_>) {
         Step::Progress(progress) => console.progress(progress),
         Step::Heartbeat => console.heartbeat(),
         Step::WaitFor(what) => console.wait_for(what),
-        Step::Result(line) => console.say(results, line),
+        Step::Result(line) => console.say(results, line.clone()),
         Step::Note(text) | Step::Summary(text) => console.note(&text),
         _ => {}
     }

@@ -88,7 +88,7 @@ pub(crate) async fn sign_blob(flags: &SignBlobFlags, context: &Arc<Context>) -> 
                 if signed.bundle().is_some_and(FileArgument::is_standard) {
                     console.data(&signed.bundle_json);
                 }
-                console.say(report, &line(&signed, flags.signing.output()));
+                console.say(report, line(&signed, flags.signing.output()));
             }
         }
     }

@@ -24,7 +24,7 @@ pub(crate) async fn signing_config(
     let builder =
         flags.rekor_config.into_iter().fold(builder, SigningConfigBuilder::rekor_selector);
     let builder = flags.tsa_config.into_iter().fold(builder, SigningConfigBuilder::tsa_selector);
-    write(&create.out, &builder.build().to_json(), &context.console)
+    write(&create.out, &builder.build().to_json().as_str().into(), &context.console)
 }
 
 async fn base(

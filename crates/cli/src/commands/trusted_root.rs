@@ -29,5 +29,5 @@ pub(crate) async fn trusted_root(
         .timestamp_authorities(!create.no_default_tsa, &flags.tsa)
         .build()
         .or_usage("cannot create a trusted root")?;
-    write(&create.out, &root.to_json(), &context.console)
+    write(&create.out, &root.to_json().as_str().into(), &context.console)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bundle::LargeText;
 use image_signing::{AcceptedSigners, Error, Image, ImageVerifier, Run, VerifiedImage};
 
 use super::many::{finish, reported, show};
@@ -17,7 +18,7 @@ use crate::signers;
 
 pub(crate) async fn verify(flags: &VerifyFlags, context: &Arc<Context>) -> Result<()> {
     let annotations = plan::annotations(&flags.annotations)?;
-    let json = |verified: &VerifiedImage| vec![json_line(&verified.reports())];
+    let json = |verified: &VerifiedImage| vec![json_line(&verified.reports()).into()];
     let job = Job { flags: &flags.images, predicate_type: None, by_digest: false, json, context };
     job.run(annotations).await
 }
@@ -29,7 +30,7 @@ pub(crate) async fn verify_attestation(
     let predicate_type = Some(flags.attestation.r#type.clone());
     let json = |verified: &VerifiedImage| {
         let envelopes = verified.signatures.iter().filter_map(|it| it.envelope.as_ref());
-        envelopes.map(bundle::Envelope::to_json).collect()
+        envelopes.map(bundle::Envelope::json_text).collect()
     };
     let (flags, by_digest) = (&flags.images, flags.attestation.log_digest_only);
     Job { flags, predicate_type, by_digest, json, context }.run(BTreeMap::new()).await
@@ -40,7 +41,7 @@ struct Job<'a> {
     /// Attestations of this type are verified; `None`: signatures.
     predicate_type: Option<String>,
     by_digest: bool,
-    json: fn(&VerifiedImage) -> Vec<String>,
+    json: fn(&VerifiedImage) -> Vec<LargeText>,
     context: &'a Context,
 }
 
@@ -88,7 +89,7 @@ impl Job<'_> {
         for directory in &flags.many.images {
             match verifier.verify_directory(directory, &bundles).await {
                 Ok(verified) => {
-                    self.report(&verified).iter().for_each(|line| context.console.data(line));
+                    self.report(&verified).into_iter().for_each(|it| context.console.data(it));
                 }
                 Err(error) => context.fail(&error.into()),
             }
@@ -109,7 +110,7 @@ impl Job<'_> {
         Ok(self.predicate_type.iter().fold(verifier, ImageVerifier::attestations))
     }
 
-    fn report(&self, verified: &VerifiedImage) -> Vec<String> {
+    fn report(&self, verified: &VerifiedImage) -> Vec<LargeText> {
         let image = verified.image.as_str();
         for warning in verified.signatures.iter().flat_map(|it| it.verified.warnings()) {
             self.context.console.warning(&format!("{image}: {warning}"));
@@ -119,7 +120,7 @@ impl Job<'_> {
         }
         match self.flags.output {
             Output::Json => (self.json)(verified),
-            Output::Text => verified.lines(),
+            Output::Text => verified.lines().into_iter().map(LargeText::from).collect(),
         }
     }
 

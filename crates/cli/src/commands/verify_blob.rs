@@ -99,7 +99,7 @@ impl Job<'_> {
             console.warning(&warning.to_string());
         }
         match self.flags.output {
-            Output::Json => verified.reports().iter().for_each(|it| console.data(&json_line(it))),
+            Output::Json => verified.reports().iter().for_each(|it| console.data(json_line(it))),
             Output::Text => console.note(&verified.line(several)),
         }
     }

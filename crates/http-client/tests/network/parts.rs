@@ -1,11 +1,13 @@
 //! Bodies that travel in parts.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{iter, unfold};
-use host::{CallPolicy, Parts, Transport as _, TransportError};
+use host::{Body, CallPolicy, Parts, Transport as _, TransportError};
 use http::Request;
 use tokio::io::AsyncWriteExt as _;
 
@@ -87,4 +89,28 @@ async fn a_source_that_fails_completes_no_upload() {
     let error = client().send_parts(request, &policy()).await.map(drop).unwrap_err();
     assert!(host::with_causes(&error).contains("gone"), "{error}");
     assert_eq!(server.count(), 0);
+}
+
+#[tokio::test]
+async fn a_body_that_can_be_made_anew_is_sent_again_after_an_outage() {
+    let server = Server::start(|number, _| match number {
+        1 => answer(503, "down"),
+        _ => answer(201, "stored"),
+    })
+    .await;
+    let made = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&made);
+    let body = Body::new(8, move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        Box::pin(iter([Ok(Bytes::from_static(b"xxxx")), Ok(Bytes::from_static(b"yyyy"))]))
+    });
+    let request = Request::post(server.url("/")).body(body).unwrap();
+    let policy = CallPolicy::new().with_idempotent(true);
+    let stored = client().send_body(request, &policy).await.unwrap();
+    assert_eq!(stored.status(), 201);
+    for number in 0..2 {
+        assert_eq!(server.request(number).body().as_ref(), b"xxxxyyyy");
+        assert_eq!(server.request(number).headers()["content-length"], "8");
+    }
+    assert_eq!((server.count(), made.load(Ordering::Relaxed)), (2, 2));
 }

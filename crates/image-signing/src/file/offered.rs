@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use bundle::bytes::Bytes;
 use bundle::{LARGE_SIZE_CAP, SIZE_CAP};
 use host::FileError;
 use serde::de::IgnoredAny;
@@ -95,13 +96,13 @@ impl From<FileSignature> for Signatures {
 /// Beside the runtime: hostile content may take long.
 async fn parse(path: &Path, bytes: Vec<u8>) -> Result<Vec<Offered>, Error> {
     let name = path.display().to_string();
-    let parsed = host::off_thread(move || parse_all(&name, &bytes)).await;
+    let parsed = host::off_thread(move || parse_all(&name, bytes.into())).await;
     let parsed = parsed.unwrap_or_else(|error| Err(error.into()));
     parsed.map_err(|source| Error::Malformed { path: path.to_owned(), swapped: false, source })
 }
 
-fn parse_all(name: &str, bytes: &[u8]) -> Result<Vec<Offered>, Box<dyn StdError + Send + Sync>> {
-    let documents = documents(bytes);
+fn parse_all(name: &str, bytes: Bytes) -> Result<Vec<Offered>, Box<dyn StdError + Send + Sync>> {
+    let documents = documents(&bytes);
     if documents.len() < 2 {
         return Ok(vec![Offered::Signature(FileSignature::parse(name, bytes)?)]);
     }
@@ -118,7 +119,7 @@ fn parse_all(name: &str, bytes: &[u8]) -> Result<Vec<Offered>, Box<dyn StdError 
         line += before.iter().filter(|byte| **byte == b'\n').count();
         counted = document.start;
         let name = format!("{name}:{line}");
-        let content = bytes.get(document).unwrap_or_default();
+        let content = bytes.slice(document);
         all.push(match FileSignature::parse(&name, content) {
             Ok(signature) => Offered::Signature(signature),
             Err(error) => Offered::Unreadable(name, host::with_causes(&*error)),
@@ -199,11 +200,11 @@ mod tests {
 
     #[test]
     fn the_number_of_bundles_is_limited() {
-        let error = parse_all("many", "{}\n".repeat(MOST_BUNDLES + 1).as_bytes()).unwrap_err();
+        let error = parse_all("many", "{}\n".repeat(MOST_BUNDLES + 1).into()).unwrap_err();
         assert!(error.to_string().contains("more than 10000 bundles"), "{error}");
         let damaged = "{\"\n".repeat(MOST_BUNDLES + 1) + "{\"a\":1}";
-        assert!(parse_all("many", damaged.as_bytes()).is_err());
-        let all = parse_all("many", "{}\n{}\n".as_bytes()).unwrap();
+        assert!(parse_all("many", damaged.into()).is_err());
+        let all = parse_all("many", "{}\n{}\n".into()).unwrap();
         assert!(matches!(&all[1], Offered::Unreadable(name, _) if name == "many:2"), "{all:?}");
     }
 }

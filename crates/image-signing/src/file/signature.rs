@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bundle::bytes::Bytes;
 use bundle::proto_json::{Message, decode_base64};
 use bundle::{Bundle, Envelope, LARGE_SIZE_CAP, Limits, LogEntry, SIZE_CAP};
 use host::{Env, FileError};
@@ -37,7 +38,18 @@ impl FileSignature {
     ///
     /// # Errors
     /// It is neither format.
-    pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, Box<dyn StdError + Send + Sync>> {
+    pub fn parse(
+        name: &str,
+        bytes: impl Into<Bytes>,
+    ) -> Result<Self, Box<dyn StdError + Send + Sync>> {
+        let (name, bytes) = (name.to_owned(), bytes.into());
+        // Nothing that cosign wrote before is as large, so that it need not be kept.
+        if bytes.len() > SIZE_CAP {
+            let digest = Digest::sha256(&bytes);
+            let bundle = Arc::new(Bundle::read(bytes, &Limits::large())?);
+            return Ok(Self { name, content: Content::Bundle(bundle, digest) });
+        }
+        let bytes = bytes.as_ref();
         let has = |field: &str| {
             let document = Message::parse(bytes, SIZE_CAP);
             document.is_ok_and(|mut document| document.any(field).is_ok_and(|it| it.is_some()))
@@ -53,7 +65,7 @@ impl FileSignature {
             }
             Err(error) => return Err(error.into()),
         };
-        Ok(Self { name: name.to_owned(), content })
+        Ok(Self { name, content })
     }
 
     /// A detached signature (base64 or raw), the certificate of the signer (PEM, or base64 of PEM;
@@ -156,7 +168,7 @@ impl FileSignature {
     /// Hostile content may take long.
     async fn parse_apart(path: &Path, bytes: Vec<u8>) -> Result<Self, Error> {
         let name = path.display().to_string();
-        let parsed = host::off_thread(move || Self::parse(&name, &bytes)).await;
+        let parsed = host::off_thread(move || Self::parse(&name, bytes)).await;
         let parsed = parsed.unwrap_or_else(|error| Err(error.into()));
         parsed.map_err(|source| Error::Malformed { path: path.to_owned(), swapped: false, source })
     }

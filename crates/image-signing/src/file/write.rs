@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use bundle::LargeText;
 use tempfile::NamedTempFile;
 
 /// Writes `bytes` to `path`. A reader sees either the old file or the whole new one, which has the
@@ -12,14 +13,40 @@ use tempfile::NamedTempFile;
 /// # Errors
 /// The file cannot be written, is a FIFO or a socket, or is a link of another user.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_parts_atomically(path, [bytes])
+}
+
+/// As [`write_atomically`], of a content that comes in parts.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn write_parts_atomically(
+    path: &Path,
+    parts: impl IntoIterator<Item = impl AsRef<[u8]>>,
+) -> io::Result<()> {
+    let mut parts = parts.into_iter();
     match Destination::of(path)? {
-        Destination::Stream => OpenOptions::new().write(true).open(path)?.write_all(bytes),
+        Destination::Stream => {
+            let mut stream = OpenOptions::new().write(true).open(path)?;
+            parts.try_for_each(|part| stream.write_all(part.as_ref()))
+        }
         Destination::File { target, mut draft } => {
-            draft.write_all(bytes)?;
+            parts.try_for_each(|part| draft.write_all(part.as_ref()))?;
             draft.as_file().sync_all()?;
             draft.persist(target).map(drop).map_err(|error| error.error)
         }
     }
+}
+
+/// Writes `text` to `out` as one line that cannot act on a terminal. A large text is not held for it.
+///
+/// # Errors
+/// As of `out`.
+pub fn print_line(text: &LargeText, out: &mut impl io::Write) -> io::Result<()> {
+    for part in text.parts() {
+        out.write_all(host::escape(&String::from_utf8_lossy(&part)).as_bytes())?;
+    }
+    out.write_all(b"\n")
 }
 
 /// Checks that [`write_atomically`] could write a file at `path`, and leaves nothing behind.

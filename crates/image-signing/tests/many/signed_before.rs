@@ -82,7 +82,7 @@ async fn an_attestation_is_left_out_when_the_same_claim_is_there() {
         ImageSigner::new(lab.registry.clone()).with_attestation(attestation)
     };
     let sbom =
-        |json: &str| Attestation::predicate("https://spdx.dev/Document", json.as_bytes()).unwrap();
+        |json: &str| Attestation::predicate("https://spdx.dev/Document", json.to_owned()).unwrap();
     sign(&lab, attests(sbom(r#"{"a":1}"#)), "jane", &images).await;
     assert_eq!(unsigned(&lab, attests(sbom(r#"{ "a": 1 }"#)), "jane", &images).await, 0);
     assert_eq!(unsigned(&lab, attests(sbom(r#"{"a":2}"#)), "jane", &images).await, 1);

@@ -125,7 +125,8 @@ fn layers_in_the_earlier_format_are_replaced_in_one_write() {
     let write = |payload: &str, older: &[&str]| {
         let older = older.iter().map(|older| Digest::sha256(older.as_bytes())).collect();
         let annotations = BTreeMap::from([("predicateType".to_owned(), "p".to_owned())]);
-        let (kind, payload) = (LegacyKind::Attestation, payload.as_bytes());
+        let (kind, digest) = (LegacyKind::Attestation, Digest::sha256(payload.as_bytes()));
+        let payload = (&digest, bytes::Bytes::copy_from_slice(payload.as_bytes()).into());
         block_on(registry.replace_legacy(&subject, kind, payload, &annotations, &older)).unwrap();
     };
     write("older", &[]);
