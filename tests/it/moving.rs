@@ -202,3 +202,19 @@ fn a_reader_that_goes_away_is_no_failure() {
         Outcome::new(child.wait_with_output().unwrap()).ends(0);
     }
 }
+
+#[test]
+fn an_image_that_lacks_a_blob_is_not_one_that_does_not_exist() {
+    let setup = Setup::new();
+    setup.image("demo/app");
+    let damaged = setup.hostile_registry(|request| match request.is("GET", "/blobs/") {
+        true => Reply::refusal(404, "BLOB_UNKNOWN"),
+        false => Reply::Forward,
+    });
+    let image = format!("{}/demo/app:v1", damaged.address());
+    let to = format!("{}/copied/app:v1", setup.sandbox.registry());
+    let reason = "a manifest names it, and GET http://127.0.0.1:";
+    setup.program().args(["copy", &image, &to]).run().ends(1).says(&[reason]);
+    setup.program().args(["save", &image, "--dir", "app"]).run().ends(1).says(&[reason]);
+    setup.program().args(["save", &image.replace("v1", "v2"), "--dir", "app"]).run().ends(11);
+}

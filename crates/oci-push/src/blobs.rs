@@ -56,6 +56,11 @@ impl Client {
         let answer = self.call(&call.policy(policy).bodies(Bodies::Download)).await?;
         match answer.parts {
             Some(parts) => Ok(Blob::checked(parts.into_parts(), digest, size, what())),
+            // The image is there, and it is not whole.
+            None if answer.status == StatusCode::NOT_FOUND => Err(Error::Invalid {
+                what: what(),
+                reason: format!("a manifest names it, and {} was answered 404", answer.request()),
+            }),
             None => Err(answer.into_error(repository, Access::Pull, what)),
         }
     }

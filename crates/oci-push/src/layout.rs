@@ -28,6 +28,8 @@ use crate::resolved::MANIFEST_CAP;
 #[derive(Clone, Debug)]
 pub struct Layout {
     directory: Arc<PathBuf>,
+    /// The name or digest of the image that was chosen when it was opened.
+    chosen: Option<Arc<str>>,
     known: Arc<Mutex<Known>>,
 }
 
@@ -49,14 +51,22 @@ struct Scanned {
 
 impl Layout {
     /// Opens a layout that was written before, and looks which of its manifests refer to others:
-    /// cosign does not list them.
+    /// cosign does not list them. `DIRECTORY:NAME` and `DIRECTORY@DIGEST` choose one of several images
+    /// in a directory.
     ///
     /// # Errors
     /// [`Error::Invalid`]: the directory is not an OCI layout, or not complete.
     pub async fn open(directory: impl Into<PathBuf>) -> Result<Self, Error> {
-        let directory = directory.into();
+        let asked = directory.into();
+        let choose = |asked: PathBuf| Ok(chosen(&asked).unwrap_or((asked, None)));
+        let (_, (directory, chosen)) = blocking(asked, choose).await?;
         let (directory, known) = blocking(directory, |directory| read(&directory)).await?;
-        Ok(Self { directory: Arc::new(directory), known: Arc::new(Mutex::new(known)) })
+        Ok(Self::new(directory, chosen, known))
+    }
+
+    fn new(directory: PathBuf, chosen: Option<String>, known: Known) -> Self {
+        let (directory, known) = (Arc::new(directory), Arc::new(Mutex::new(known)));
+        Self { directory, chosen: chosen.map(Arc::from), known }
     }
 
     /// Opens a layout to add to it: a directory that does not exist or is empty, what an earlier
@@ -67,7 +77,7 @@ impl Layout {
     pub async fn create(directory: impl Into<PathBuf>) -> Result<Self, Error> {
         let directory = directory.into();
         let (directory, known) = blocking(directory, |directory| prepare(&directory)).await?;
-        Ok(Self { directory: Arc::new(directory), known: Arc::new(Mutex::new(known)) })
+        Ok(Self::new(directory, None, known))
     }
 
     /// The directory.
@@ -75,30 +85,43 @@ impl Layout {
         &self.directory
     }
 
-    /// The image of the layout; where it holds several, the one that is called `name` there.
+    /// The image of the layout; where it holds several, the one that was chosen when it was opened,
+    /// or else the one that is called `name` there.
     ///
     /// # Errors
-    /// [`Error::NotFound`]: there is none, or none of that name.
+    /// [`Error::NotFound`]: there is none, or not the one that was chosen. [`Error::Invalid`]: there
+    /// are several, and none of that name.
     pub fn image(&self, name: Option<&str>) -> Result<Descriptor, Error> {
         let images = self.images();
-        let named = images.iter().find(|(_, called)| name.is_some() && called.as_deref() == name);
-        if let Some((image, _)) = named {
+        let called = |wanted: &str| {
+            images.iter().find(|(image, name)| {
+                name.as_deref() == Some(wanted) || image.digest.as_str() == wanted
+            })
+        };
+        let directory = host::escape_remote(&self.directory.to_string_lossy());
+        if let Some(chosen) = &self.chosen {
+            return called(chosen).map(|(image, _)| image.clone()).ok_or_else(|| {
+                let chosen = host::escape_remote(chosen);
+                let what = format!("the image {chosen} in the directory {directory}");
+                Error::NotFound { what, detail: format!("it holds {}", names(&images)) }
+            });
+        }
+        if let Some((image, _)) = name.and_then(called) {
             return Ok(image.clone());
         }
-        match (&*images, name) {
-            ([], _) => Err(self.missing("an image", String::new())),
-            ([(image, _)], _) => Ok(image.clone()),
-            (several, _) => {
-                let names = several
-                    .iter()
-                    .map(|(image, name)| name.clone().unwrap_or_else(|| image.digest.to_string()));
-                let names = host::escape_remote(&names.collect::<Vec<_>>().join(", "));
-                let what = name.map_or_else(
-                    || "one image".to_owned(),
-                    |name| format!("an image called {}", host::escape_remote(name)),
-                );
-                Err(self.missing(&what, format!("it holds several: {names}")))
-            }
+        match &*images {
+            [] => Err(Error::NotFound {
+                what: format!("an image in the directory {directory}"),
+                detail: "its index.json lists none".to_owned(),
+            }),
+            [(image, _)] => Ok(image.clone()),
+            several => Err(Error::Invalid {
+                what: format!("the directory {directory}"),
+                reason: format!(
+                    "it holds several images: {}; choose one as DIRECTORY:NAME or DIRECTORY@DIGEST",
+                    names(several)
+                ),
+            }),
         }
     }
 
@@ -108,10 +131,6 @@ impl Layout {
         let Scanned { referrers, members } = &known.found;
         let referring: BTreeSet<&Digest> = referrers.values().flatten().collect();
         known.index.images(|digest| referring.contains(digest), |digest| members.contains(digest))
-    }
-
-    fn missing(&self, what: &str, detail: String) -> Error {
-        Error::NotFound { what: format!("{what} in {}", self.directory.display()), detail }
     }
 
     /// Reads a manifest and checks its digest.
@@ -248,6 +267,31 @@ impl Layout {
     fn blob_path(&self, digest: &Digest) -> PathBuf {
         // A digest consists of a known algorithm and hex: it leads nowhere else.
         self.directory.join(BLOBS).join(digest.algorithm()).join(digest.hex())
+    }
+}
+
+/// The directory and the image in it that `asked` names, where that is not a directory.
+fn chosen(asked: &Path) -> Option<(PathBuf, Option<String>)> {
+    let text = asked.to_str().filter(|_| !asked.is_dir())?;
+    let mut separators = text.match_indices([':', '@']);
+    separators.find_map(|(position, _)| {
+        let (directory, name) = (text.get(..position)?, text.get(position + 1..)?);
+        let directory = Path::new(directory);
+        (directory.is_dir() && !name.is_empty())
+            .then(|| (directory.to_owned(), Some(name.to_owned())))
+    })
+}
+
+/// The names of images, or their digests.
+fn names(images: &[(Descriptor, Option<String>)]) -> String {
+    let name = |(image, name): &(Descriptor, Option<String>)| {
+        name.clone().unwrap_or_else(|| image.digest.to_string())
+    };
+    let most = images.iter().take(MOST_NAMES).map(name).collect::<Vec<_>>().join(", ");
+    let most = host::escape_remote(&most);
+    match images.len().saturating_sub(MOST_NAMES) {
+        0 => most,
+        others => format!("{most} and {others} more"),
     }
 }
 
@@ -421,6 +465,8 @@ const MARKER: &str = "oci-layout";
 const MARKER_CAP: usize = 64 << 10;
 const MARKER_TEXT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const MOST_FILES: usize = 100_000;
+/// In a message.
+const MOST_NAMES: usize = 20;
 /// What is read to find the manifests that refer to others.
 const MOST_READ: u64 = 512 << 20;
 const PART: u64 = 1 << 20;

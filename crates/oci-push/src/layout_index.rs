@@ -105,8 +105,12 @@ impl LayoutIndex {
             .map_err(|error| invalid(not_json("an image index", &error)))?;
         let mut entries = Vec::new();
         for entry in document.manifests.unwrap_or_default() {
+            let digest = entry.digest.parse().map_err(|error| {
+                let digest = host::escape_remote(&entry.digest);
+                invalid(format!("it lists {digest:?}: {}", reason_of(error)))
+            })?;
             entries.push(Entry {
-                digest: entry.digest.parse()?,
+                digest,
                 media_type: entry.media_type,
                 size: entry.size,
                 artifact_type: entry.artifact_type,
@@ -193,6 +197,14 @@ impl LayoutIndex {
             _ => known.digest != entry.digest,
         });
         self.entries.push(entry);
+    }
+}
+
+/// Why a text is not a digest.
+fn reason_of(error: Error) -> String {
+    match error {
+        Error::Reference { reason, .. } => reason,
+        other => other.to_string(),
     }
 }
 

@@ -238,7 +238,7 @@ pub(crate) struct VerifyImagesFlags {
     #[arg(long, value_name = "IMAGE", conflicts_with_all = ["recursive", "local_image"])]
     #[arg(value_parser = nonempty::<String>)]
     pub(crate) index: Option<String>,
-    /// Name directories instead of images: OCI layouts, as `ambisign save` writes them.
+    /// Name directories instead of images: OCI layouts, as `ambisign save` writes them, or DIR:NAME.
     #[arg(long, conflicts_with_all = ["from_file", "recursive", "shard"])]
     pub(crate) local_image: bool,
     /// With --local-image: a bundle that came beside the directory; repeatable.

@@ -41,7 +41,7 @@ pub(crate) struct SaveFlags {
 
 #[derive(clap::Args)]
 pub(crate) struct LoadFlags {
-    /// The directory that cosign, oras or `ambisign save` wrote.
+    /// The directory that cosign, oras or `ambisign save` wrote; of several images one by DIR:NAME.
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
     #[command(flatten)]

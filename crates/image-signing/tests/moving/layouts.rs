@@ -122,3 +122,46 @@ fn a_save_that_was_interrupted_is_no_layout_and_a_later_run_goes_on() {
         Layout::open(world.layout()).await.unwrap();
     });
 }
+
+#[test]
+fn of_several_images_in_a_directory_one_is_chosen_by_name_or_digest() {
+    run(async {
+        let world = World::new().await;
+        let from = world.signed().await;
+        world.mover().save(&from, &world.layout(), &options()).await.unwrap();
+        let path = world.layout().join("index.json");
+        let mut index: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let entries = index["manifests"].as_array_mut().unwrap();
+        let blob = |entry: &Value| {
+            let hex = entry["digest"].as_str().unwrap().replace("sha256:", "blobs/sha256/");
+            std::fs::read(world.layout().join(hex)).unwrap()
+        };
+        let whole = entries.iter().find(|it| it["mediaType"].as_str().unwrap().contains("index"));
+        let whole: Value = serde_json::from_slice(&blob(whole.unwrap())).unwrap();
+        let mut part = whole["manifests"][0].clone();
+        part["annotations"]["org.opencontainers.image.ref.name"] = "part".into();
+        let digest = part["digest"].as_str().unwrap().to_owned();
+        // As oras writes them.
+        let annotations = entries.iter_mut().filter_map(|it| it["annotations"].as_object_mut());
+        annotations.for_each(|it| _ = it.remove("kind"));
+        entries.push(part);
+        std::fs::write(&path, index.to_string()).unwrap();
+
+        let to = image(&world.plain, "loaded/app:v9");
+        let directory = world.layout().display().to_string();
+        for chosen in [format!("{directory}:part"), format!("{directory}@{digest}")] {
+            let chosen = Path::new(&chosen);
+            let report = world.mover().load(chosen, &to, &options()).await.unwrap();
+            assert_eq!(report.digest.to_string(), digest);
+        }
+        for (asked, reason) in [
+            (directory.clone(), "it holds several images: v1, part; choose one as DIRECTORY:NAME"),
+            (format!("{directory}:v2"), "does not exist: it holds v1, part"),
+            (format!("{directory}:"), "it is not an OCI layout"),
+        ] {
+            let error = world.mover().load(Path::new(&asked), &to, &options()).await.unwrap_err();
+            let text = host::with_causes(&error);
+            assert!(text.contains(reason), "{asked}: {text}");
+        }
+    });
+}
