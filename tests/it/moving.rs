@@ -204,6 +204,25 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
+fn what_download_prints_is_attached_to_the_image_elsewhere() {
+    let setup = Setup::new();
+    let image = signed(&setup);
+    setup.job().args(["sign", &image]).run().ends(0);
+    let lines = setup.program().args(["download", "signature", &image]).run().ends(0).stdout;
+    assert_eq!(lines.lines().count(), 2);
+    setup.write("all.jsonl", format!("{lines}{{}}\n"));
+    let elsewhere = at(&setup, "elsewhere/app:v1");
+    setup.program().args(["copy", &image, &elsewhere]).run().ends(0);
+    setup.program().args(["clean", "--force", &elsewhere]).run().ends(0);
+    let attach = setup.program().args(["attach", "all.jsonl", &elsewhere]).run().ends(1);
+    let attach = attach.says(&["error: all.jsonl:3 was not attached", "not a Sigstore bundle"]);
+    assert!(attach.stdout.contains("all.jsonl:2: attached to"), "{attach:#?}");
+    verify(&setup, &elsewhere).run().ends(0);
+    let by_job = setup.program().args(["verify", &elsewhere]).args(setup.by_job());
+    by_job.run().ends(0);
+}
+
+#[test]
 fn an_image_that_lacks_a_blob_is_not_one_that_does_not_exist() {
     let setup = Setup::new();
     setup.image("demo/app");

@@ -24,7 +24,7 @@ pub use self::artifact::Artifact;
 pub use self::convert::{ConvertError, Converter};
 pub use self::error::{Error, Missing};
 pub use self::lookup::{LogSearch, Lookup};
-pub use self::offered::Signatures;
+pub use self::offered::{Signatures, bundles_in};
 pub use self::outputs::Outputs;
 pub use self::pairs::{PairError, Pairs, check_overwrites, pairs};
 pub use self::paths::{bundle_path, is_same_file, older_bundle_path};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bundle::LARGE_SIZE_CAP;
 use image_signing::Image;
-use image_signing::moving::{AttachReport, Attachments, Cleaning};
+use image_signing::moving::{self, AttachReport, Attachments, Cleaning};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure, OrFail as _, Result};
@@ -44,35 +44,36 @@ pub(crate) async fn download(what: &DownloadCommand, context: &Arc<Context>) -> 
 pub(crate) async fn attach(flags: &AttachFlags, context: &Arc<Context>) -> Result {
     let (attachments, image) = open(&flags.image, Some(flags.tags.signature_tags), context)?;
     for path in &flags.bundles {
-        let attached = attach_one(&attachments, path, &image, context).await;
-        context.console.settle();
-        match attached {
-            Err(failure) => context.fail(&failure),
-            Ok(report) => {
-                let text = format!("{}: {report}", path.display());
-                context.console.result(flags.output, &report, &text);
+        let bytes = match read_bundles(path, context).await {
+            Ok(bytes) => bytes,
+            Err(failure) => {
+                context.fail(&failure);
+                continue;
             }
-        }
+        };
+        let each = |name: &str, report: Result<AttachReport, moving::Error>| {
+            context.console.settle();
+            match report {
+                Err(error) => context.fail(&error.into()),
+                Ok(report) => {
+                    context.console.result(flags.output, &report, &format!("{name}: {report}"));
+                }
+            }
+        };
+        attachments.attach_all(&path.display().to_string(), &bytes, &image, each).await;
     }
     Ok(())
 }
 
-async fn attach_one(
-    attachments: &Attachments,
-    path: &Path,
-    image: &Image,
-    context: &Context,
-) -> Result<AttachReport> {
-    let name = path.display().to_string();
+async fn read_bundles(path: &Path, context: &Context) -> Result<Vec<u8>> {
     let bytes = files::read("the bundle", path, LARGE_SIZE_CAP, context).await;
-    let bytes = bytes.map_err(|failure| match &*name {
+    bytes.map_err(|failure| match path.to_str() {
         // cosign's way to say it.
-        "signature" | "attestation" | "sbom" => {
+        Some("signature" | "attestation" | "sbom") => {
             failure.hint("name the bundles and the image alone: `ambisign attach BUNDLE... IMAGE`")
         }
         _ => failure,
-    })?;
-    Ok(attachments.attach(&name, &bytes, image).await?)
+    })
 }
 
 pub(crate) async fn clean(flags: &CleanFlags, context: &Arc<Context>) -> Result {

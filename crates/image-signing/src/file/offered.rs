@@ -102,30 +102,44 @@ async fn parse(path: &Path, bytes: Vec<u8>) -> Result<Vec<Offered>, Error> {
 }
 
 fn parse_all(name: &str, bytes: Bytes) -> Result<Vec<Offered>, Box<dyn StdError + Send + Sync>> {
-    let documents = documents(&bytes);
-    if documents.len() < 2 {
+    let bundles = bundles_in(name, &bytes)?;
+    if bundles.len() < 2 {
         return Ok(vec![Offered::Signature(FileSignature::parse(name, bytes)?)]);
     }
+    let parse = |(name, range): (String, Range<usize>)| match FileSignature::parse(
+        &name,
+        bytes.slice(range),
+    ) {
+        Ok(signature) => Offered::Signature(signature),
+        Err(error) => Offered::Unreadable(name, host::with_causes(&*error)),
+    };
+    Ok(bundles.into_iter().map(parse).collect())
+}
+
+/// Where the bundles in the content of the file `name` are: one, or many, which are JSON Lines or
+/// documents that begin on lines of their own. Of many, each has a name with its line: `NAME:3`.
+///
+/// # Errors
+/// There are too many, or they are too large together: the reason.
+pub fn bundles_in(name: &str, bytes: &[u8]) -> Result<Vec<(String, Range<usize>)>, String> {
+    let documents = documents(bytes);
+    if documents.len() < 2 {
+        return Ok(vec![(name.to_owned(), 0..bytes.len())]);
+    }
     if bytes.len() > SIZE_CAP {
-        return Err(format!("it has several bundles and more than {SIZE_CAP} bytes").into());
+        return Err(format!("it has several bundles and more than {SIZE_CAP} bytes"));
     }
     if documents.len() > MOST_BUNDLES {
-        return Err(format!("it has more than {MOST_BUNDLES} bundles").into());
+        return Err(format!("it has more than {MOST_BUNDLES} bundles"));
     }
     let (mut line, mut counted) = (1, 0);
-    let mut all = Vec::new();
-    for document in documents {
+    let named = documents.into_iter().map(|document| {
         let before = bytes.get(counted..document.start).unwrap_or_default();
         line += before.iter().filter(|byte| **byte == b'\n').count();
         counted = document.start;
-        let name = format!("{name}:{line}");
-        let content = bytes.slice(document);
-        all.push(match FileSignature::parse(&name, content) {
-            Ok(signature) => Offered::Signature(signature),
-            Err(error) => Offered::Unreadable(name, host::with_causes(&*error)),
-        });
-    }
-    Ok(all)
+        (format!("{name}:{line}"), document)
+    });
+    Ok(named.collect())
 }
 
 /// Where the JSON documents in `bytes` are, each of which begins on a line of its own. A damaged line

@@ -13,6 +13,7 @@ use oci_push::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::file::bundles_in;
 use crate::image::Image;
 use crate::moving::error::{Error, Step};
 
@@ -231,6 +232,32 @@ impl Attachments {
             lines.dedup();
         }
         Ok(lines)
+    }
+
+    /// [Attaches](Self::attach) the bundles in the content of the file `name`: one, or many as JSON
+    /// Lines, as a download of several signatures is. `each` gets what became of each, with its name,
+    /// which tells the line where there are many.
+    pub async fn attach_all(
+        &self,
+        name: &str,
+        content: &[u8],
+        image: &Image,
+        mut each: impl FnMut(&str, Result<AttachReport, Error>),
+    ) {
+        let refused = |reason: String| Error::Bundle {
+            bundle: name.to_owned(),
+            image: image.to_string(),
+            reason,
+        };
+        match bundles_in(name, content) {
+            Err(reason) => each(name, Err(refused(reason))),
+            Ok(bundles) => {
+                for (name, range) in bundles {
+                    let bytes = content.get(range).unwrap_or_default();
+                    each(&name, self.attach(&name, bytes, image).await);
+                }
+            }
+        }
     }
 
     /// Attaches the bundle `bytes`, which people know as `name`, to `image`: what a run saved that
