@@ -19,6 +19,25 @@ fn the_timeout_says_what_was_being_waited_for() {
     ]);
 }
 
+#[test]
+fn a_registry_that_is_slow_is_named_and_not_what_answered_before_it() {
+    let setup = Setup::new();
+    setup.image("demo/app");
+    for (method, path, wait) in [
+        ("GET", "/manifests/v1", "looking at the images in their registry"),
+        ("PUT", "/blobs/", "storing the signature in the registry"),
+        ("PUT", "/manifests/", "storing the signature in the registry"),
+    ] {
+        let slow = setup.hostile_registry(move |request| match request.is(method, path) {
+            true => Reply::Hang,
+            false => Reply::Forward,
+        });
+        let image = format!("{}/demo/app:v1", slow.address());
+        let outcome = setup.workload().args(["sign", "-t", "1s", &image]).run().ends(1);
+        outcome.says(&["not done within 1s", &format!("because: it was {wait}")]);
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_run_that_is_stopped_ends_as_the_signal_says_and_leaves_nothing_half_written() {

@@ -133,7 +133,7 @@ impl<'a> Run<'a> {
         fail: impl Fn(Error) -> FailedImage,
     ) -> Vec<Located> {
         let mut located = Vec::new();
-        (self.view)(Step::WaitFor("looking at the images"));
+        (self.view)(Step::WaitFor(LOOKING));
         while let Some((position, result)) = self.next(&mut found).await {
             let name = images.get(position).map(Image::as_str).unwrap_or_default();
             match result {
@@ -174,7 +174,10 @@ impl<'a> Run<'a> {
             let signer = signer.skip_signed(&session).await?;
             Some((self.locate(signer.locate_all(images), images, fail).await, Ok(session)))
         } else {
+            let view = self.view;
             let located = self.locate(signer.locate_all(images), images, fail);
+            // What is waited for then, unless the images were found before.
+            let session = session.inspect(|_| view(Step::WaitFor(LOOKING)));
             locate_beside(located, session, how.later).await
         };
         let Some((located, session)) = both else { return Ok(None) };
@@ -319,5 +322,7 @@ impl Drop for Run<'_> {
     }
 }
 
+/// What is waited for while images are found.
+const LOOKING: &str = "looking at the images in their registry";
 /// So often a run without a terminal shows how far it is.
 const QUIET: Duration = Duration::from_secs(30);

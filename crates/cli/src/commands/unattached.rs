@@ -29,6 +29,9 @@ pub(super) fn listener(
 ) -> Listener {
     let (path, context) = (bundle.map(Path::to_owned), Arc::clone(context));
     unattached.listener(move |event| {
+        if let Event::Attaching(_) = event {
+            context.console.wait_for("storing the signature in the registry");
+        }
         if let (Event::Attaching(signed), Some(path)) = (event, &path)
             && let Err(failure) = write(path, signed.bundle_json(), &context.console)
         {
