@@ -17,6 +17,13 @@ pub enum Event<'a> {
         /// Why it did not run.
         reason: &'a str,
     },
+    /// The file that names mirrors cannot be used; the registries themselves are asked.
+    MirrorsNotUsed {
+        /// The file.
+        file: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
     /// The signature is stored under a tag of its own, and the list of signatures could not be
     /// changed: tools that read only the list do not find it.
     NotListed {
@@ -49,6 +56,9 @@ impl fmt::Display for Event<'_> {
         match self {
             Self::HelperNotUsed { helper, reason } => {
                 write!(f, "the credential helper {helper} is not used: {reason}")
+            }
+            Self::MirrorsNotUsed { file, reason } => {
+                write!(f, "no mirrors are used: {file} cannot be used: {reason}")
             }
             Self::NotListed { tag, reason } => write!(
                 f,

@@ -102,7 +102,11 @@ async fn run(host: &Host, helper: &Helper, file: &str) -> Result<Option<Credenti
             text => text,
         };
         let code = output.code.map_or_else(|| "by a signal".to_owned(), |code| code.to_string());
-        return Err(failed(format!("it ended with {code}: {}", escape_remote(said)), None));
+        let said = match said {
+            "" => String::new(),
+            said => format!(": {}", escape_remote(said)),
+        };
+        return Err(failed(format!("it ended with {code}{said}"), None));
     }
     let Ok(answer) = serde_json::from_str::<HelperAnswer>(&stdout) else {
         return Err(failed("its answer is not the JSON of a credential helper".to_owned(), None));

@@ -12,11 +12,12 @@ impl Client {
     /// knows what a tag names and which signatures there are; a mirror serves where it cannot be
     /// reached.
     pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Answer, Error> {
+        let by_digest = call.is_by_digest();
         let mirrors = match (self.options.mirrors, call.is_elsewhere()) {
-            (true, false) => self.mirrors().await.of(call.repository),
+            (true, false) => self.mirrors().await.of(call.repository, by_digest),
             _ => Vec::new(),
         };
-        let unreachable = match call.is_by_digest() && !mirrors.is_empty() {
+        let unreachable = match by_digest && !mirrors.is_empty() {
             true => None,
             false => match self.call_registry(call).await {
                 Err(error @ Error::Transport { .. }) => Some(error),
@@ -41,7 +42,7 @@ impl Client {
         match self.mirrors.get() {
             Some(known) => known,
             None => {
-                let read = Mirrors::load(&*self.host.env).await;
+                let read = Mirrors::load(&*self.host.env, &self.options.listener).await;
                 self.mirrors.get_or_init(|| read)
             }
         }

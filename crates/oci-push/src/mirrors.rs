@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use host::Env;
 use serde::Deserialize;
 
+use crate::event::{Event, Listener};
 use crate::repository::Repository;
 
 /// The mirrors that this machine is configured for.
@@ -20,46 +21,61 @@ struct Entry {
     prefix: Option<String>,
     location: Option<String>,
     mirror: Vec<Mirror>,
+    #[serde(rename = "mirror-by-digest-only")]
+    by_digest_only: bool,
 }
 
 #[derive(Debug, Deserialize)]
 struct Mirror {
     location: String,
+    /// `digest-only`, `tag-only` or `all`.
+    #[serde(rename = "pull-from-mirror")]
+    pull: Option<String>,
 }
 
 impl Mirrors {
     /// Of the user's file, else of the machine's. A file that cannot be read or understood has none,
-    /// and is told to the log: without mirrors the registry itself is asked.
-    pub(crate) async fn load(env: &dyn Env) -> Self {
+    /// and `listener` is told: without mirrors the registry itself is asked.
+    pub(crate) async fn load(env: &dyn Env, listener: &Listener) -> Self {
         for path in files(env) {
-            let bytes = match env.read(&path, FILE_CAP).await {
-                Ok(bytes) => bytes,
+            let read = match env.read(&path, FILE_CAP).await {
                 Err(host::FileError::NotFound { .. }) => continue,
-                Err(error) => {
-                    tracing::warn!("no mirrors: {}", host::with_causes(&error));
-                    return Self::default();
-                }
+                Err(error) => Err(host::with_causes(&error)),
+                Ok(bytes) => toml::from_str(&String::from_utf8_lossy(&bytes)).map_err(|error| {
+                    let line = error.span().map_or(1, |span| {
+                        let before = bytes.get(..span.start).unwrap_or(&bytes);
+                        before.iter().filter(|byte| **byte == b'\n').count() + 1
+                    });
+                    format!("line {line}: {}", host::escape_remote(error.message()))
+                }),
             };
-            return toml::from_str(&String::from_utf8_lossy(&bytes)).unwrap_or_else(|error| {
-                let error = host::escape_remote(error.message());
-                tracing::warn!("no mirrors: {} is not understood: {error}", path.display());
+            return read.unwrap_or_else(|reason| {
+                let file = path.display().to_string();
+                listener.tell(&Event::MirrorsNotUsed { file: &file, reason: &reason });
                 Self::default()
             });
         }
         Self::default()
     }
 
-    /// The mirrors of `repository`, in their order: those of the entry with the longest prefix.
-    pub(crate) fn of(&self, repository: &Repository) -> Vec<Repository> {
+    /// The mirrors of `repository`, in their order: those of the entry with the longest prefix, without
+    /// those that are not meant for what is asked for, `by_digest` or not.
+    pub(crate) fn of(&self, repository: &Repository, by_digest: bool) -> Vec<Repository> {
         let name = repository.to_string();
         let entries = self.registry.iter().filter_map(|entry| {
             let prefix = entry.prefix.as_deref().or(entry.location.as_deref())?;
-            Some((prefix, rest(&name, prefix)?, &entry.mirror))
+            Some((prefix, rest(&name, prefix)?, entry))
         });
-        let Some((_, rest, mirrors)) = entries.max_by_key(|(prefix, ..)| prefix.len()) else {
+        let Some((_, rest, entry)) = entries.max_by_key(|(prefix, ..)| prefix.len()) else {
             return Vec::new();
         };
-        let mirrors = mirrors.iter().take(MOST_MIRRORS);
+        let serves = |mirror: &&Mirror| match mirror.pull.as_deref() {
+            Some("digest-only") => by_digest,
+            Some("tag-only") => !by_digest,
+            Some("all") => true,
+            _ => by_digest || !entry.by_digest_only,
+        };
+        let mirrors = entry.mirror.iter().filter(serves).take(MOST_MIRRORS);
         mirrors.filter_map(|mirror| format!("{}{rest}", mirror.location).parse().ok()).collect()
     }
 }
@@ -120,7 +136,7 @@ mod tests {
     fn the_entry_with_the_longest_prefix_names_the_mirrors() {
         let mirrors: Mirrors = toml::from_str(CONF).unwrap();
         let of = |name: &str| -> Vec<String> {
-            let mirrors = mirrors.of(&name.parse().unwrap());
+            let mirrors = mirrors.of(&name.parse().unwrap(), true);
             mirrors.iter().map(ToString::to_string).collect()
         };
         assert_eq!(of("ghcr.io/a/b"), ["mirror.example/ghcr/a/b", "second.example:5000/a/b"]);
@@ -129,5 +145,36 @@ mod tests {
         assert_eq!(of("r.example.org/app"), ["mirror.example/org/app"]);
         assert!(of("example.org/app").is_empty());
         assert!(of("localhost:5000/app").is_empty());
+    }
+
+    #[test]
+    fn a_mirror_for_digests_alone_is_not_asked_for_tags() {
+        let conf = r#"
+            [[registry]]
+            location = "r.example"
+            mirror-by-digest-only = true
+            [[registry.mirror]]
+            location = "one.example"
+            [[registry.mirror]]
+            location = "two.example"
+            pull-from-mirror = "tag-only"
+
+            [[registry]]
+            location = "s.example"
+            [[registry.mirror]]
+            location = "three.example"
+            pull-from-mirror = "digest-only"
+            [[registry.mirror]]
+            location = "four.example"
+        "#;
+        let mirrors: Mirrors = toml::from_str(conf).unwrap();
+        let of = |name: &str, by_digest| {
+            let mirrors = mirrors.of(&name.parse().unwrap(), by_digest);
+            mirrors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of("r.example/a", true), "one.example/a");
+        assert_eq!(of("r.example/a", false), "two.example/a");
+        assert_eq!(of("s.example/a", true), "three.example/a four.example/a");
+        assert_eq!(of("s.example/a", false), "four.example/a");
     }
 }

@@ -413,3 +413,22 @@ fn a_mirror_serves_all_where_the_registry_cannot_be_reached() {
     );
     assert!(error.is_err());
 }
+
+#[test]
+fn a_file_of_mirrors_that_is_not_understood_is_told_once_and_the_registry_asked() {
+    let fake = Fake::new();
+    fake.image("app", "v1");
+    let conf = "[[registry]]\nlocation = \"localhost:5000\"\nmirror = 5\n";
+    let env = FakeEnv::new().with_var("CONTAINERS_REGISTRIES_CONF", "/c").with_file("/c", conf);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&told);
+    let options = Options::new().with_mirrors(true);
+    let options = options.with_listener(move |event| log.lock().unwrap().push(event.to_string()));
+    let registry = Registry::new(fake.host_with(env, NoPrograms), options).unwrap();
+    for _ in 0..2 {
+        block_on(registry.resolve(&reference("localhost:5000/app:v1"))).unwrap();
+    }
+    let told = told.lock().unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("no mirrors are used: /c cannot be used: line 3: "), "{told:?}");
+}
