@@ -38,6 +38,7 @@ mod network;
 mod node;
 mod outputs;
 mod outside;
+mod pipes;
 mod policy;
 mod readme;
 mod recorded;

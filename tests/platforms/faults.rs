@@ -129,7 +129,7 @@ fn token_files_that_are_none_are_told_apart() {
         (file("empty", "\n"), &["the identity token is empty"]),
         (file("junk", "hello"), &["three parts", "found 1"]),
         (fifo, &["took longer than 10 s"]),
-        (directory.path().to_owned(), &["is not a regular file"]),
+        (directory.path().to_owned(), &["expected a regular file"]),
         (directory.path().join("missing"), &["does not exist"]),
     ] {
         let program = setup.program().env("SIGSTORE_OIDC_TOKEN_FILE", &path);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http_client::{Settings, danger};
 use image_signing::cloud_credentials::Keychain;
 use image_signing::node::CredentialProviders;
-use image_signing::{Image, Shard, ambient_credentials, image_list};
+use image_signing::{Image, MistakenPath, Shard, ambient_credentials, image_list};
 use oci_push::{Credentials, Event, Options, Registry, Repository};
 use secrecy::ExposeSecret as _;
 use trust_root::{SigningConfig, TrustedRoot};
@@ -45,12 +45,8 @@ pub(crate) fn images(texts: &[String]) -> Result<Vec<Image>> {
 }
 
 fn parse(text: &str) -> Result<Image> {
-    // Without a registry in its name it would be looked up in Docker Hub.
-    if !text.contains('/') && Path::new(text).is_file() {
-        return Err(Failure::usage(format!("{text} is a file, not an image")).hint(
-            "for a file, use `ambisign sign-blob` or `ambisign verify-blob`; name an image with its \
-             registry",
-        ));
+    if let Some(MistakenPath { problem, hint, .. }) = MistakenPath::of(text) {
+        return Err(Failure::usage(problem).hint(hint));
     }
     Image::parse(text).or_usage(WRONG_IMAGE)
 }

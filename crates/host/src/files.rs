@@ -56,7 +56,7 @@ fn read_once(
     // What shells substitute for `<(command)`: there the writer is already present.
     let substituted = PIPES.into_iter().any(|pipes| path.starts_with(pipes));
     if !metadata.is_file() && !substituted && !is_allowed(&metadata) {
-        return Err(FileError::NotAFile { path: path.to_owned() });
+        return Err(FileError::not_a_file(path, &metadata));
     }
     let mut bytes = Vec::new();
     File::open(path)
@@ -84,10 +84,12 @@ pub enum FileError {
         path: PathBuf,
     },
     /// A directory, a socket, a FIFO or a device.
-    #[error("{} is not a regular file", path.display())]
+    #[error("{} is {found}, expected a regular file", path.display())]
     NotAFile {
         /// The path asked for.
         path: PathBuf,
+        /// What it is: `a directory`.
+        found: &'static str,
     },
     /// More bytes than the caller allows.
     #[error("{} is larger than the limit of {cap} bytes", path.display())]
@@ -108,6 +110,16 @@ pub enum FileError {
 }
 
 impl FileError {
+    /// The error for what is at `path` and is not a regular file, by its `metadata`.
+    pub fn not_a_file(path: &Path, metadata: &Metadata) -> Self {
+        let found = match metadata.is_dir() {
+            true => "a directory",
+            false if is_fifo(metadata) => "a FIFO",
+            false => "a socket or a device",
+        };
+        Self::NotAFile { path: path.to_owned(), found }
+    }
+
     /// The error for what the operating system said of `path`.
     pub fn from_io(path: &Path, source: std::io::Error) -> Self {
         let path = path.to_owned();
@@ -140,7 +152,8 @@ mod tests {
     #[test]
     fn a_directory_and_a_missing_file_are_told_apart() {
         let directory = std::env::temp_dir();
-        assert!(matches!(read_file(&directory, 9), Err(FileError::NotAFile { .. })));
+        let found = read_file(&directory, 9).unwrap_err().to_string();
+        assert!(found.ends_with(" is a directory, expected a regular file"), "{found}");
         assert!(matches!(read_file(&scratch("missing"), 9), Err(FileError::NotFound { .. })));
     }
 

@@ -25,6 +25,7 @@ mod judge;
 mod key_files;
 mod known;
 mod layout;
+mod mistaken_path;
 pub mod moving;
 mod nearest;
 pub mod node;
@@ -81,6 +82,7 @@ pub use crate::inspection::{
 };
 pub use crate::instance::{Instance, sign_file, sign_image, verify_file, verify_image};
 pub use crate::key_files::{KeyFileError, KeyFiles};
+pub use crate::mistaken_path::MistakenPath;
 pub use crate::nearest::did_you_mean;
 pub use crate::outcome::{Outcome, explain};
 pub use crate::planned::PlannedSession;

@@ -198,7 +198,7 @@ impl Layout {
         // Opening a FIFO would wait for its writer.
         let open = |path: PathBuf| match fs::metadata(&path) {
             Ok(file) if file.is_file() => File::open(&path).map_err(|error| failed(&path, &error)),
-            Ok(_) => Err(unreadable(&path, &FileError::NotAFile { path: path.clone() })),
+            Ok(other) => Err(unreadable(&path, &FileError::not_a_file(&path, &other))),
             Err(error) => Err(unreadable(&path, &FileError::from_io(&path, error))),
         };
         let (path, file) = blocking(self.blob_path(digest), open).await?;

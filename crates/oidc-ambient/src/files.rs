@@ -65,7 +65,7 @@ fn renamed(error: FileError, path: &Path) -> FileError {
     let path = PathBuf::from(shown(path));
     match error {
         FileError::NotFound { .. } => FileError::NotFound { path },
-        FileError::NotAFile { .. } => FileError::NotAFile { path },
+        FileError::NotAFile { found, .. } => FileError::NotAFile { path, found },
         FileError::TooLarge { cap, .. } => FileError::TooLarge { path, cap },
         FileError::Io { source, .. } => FileError::Io { path, source },
         other => other,

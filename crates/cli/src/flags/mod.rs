@@ -47,11 +47,12 @@ pub(crate) struct Flags {
 pub(crate) struct RootFlags {
     /// Stop after this time, such as 90s or 3m [default: 3m, longer if a service is down].
     #[arg(short, long, global = true, display_order = 900, value_name = "DURATION")]
-    #[arg(value_parser = Deadline::parse)]
+    #[arg(value_parser = Deadline::parse, allow_hyphen_values = true)]
     pub(crate) timeout: Option<Duration>,
     /// Wait so long for a service or registry that is down; 0s: report it at once.
     #[arg(long, global = true, display_order = 901, value_name = "DURATION")]
     #[arg(default_value = "5m", value_parser = Deadline::parse_or_zero)]
+    #[arg(allow_hyphen_values = true)]
     pub(crate) retry_for: Duration,
     /// Log every step to stderr, without secrets.
     #[arg(short = 'd', long, global = true, display_order = 902)]

@@ -52,14 +52,23 @@ impl FileArgument {
         write::check_writable(path).map_err(failed)
     }
 
-    /// The whole content, at most `cap` bytes.
+    /// The whole content, at most `cap` bytes. The writer of a FIFO is waited for.
     ///
     /// # Errors
-    /// As [`host::read_file`].
+    /// As [`host::read_file_or_fifo`].
     pub async fn read(&self, cap: usize) -> Result<Vec<u8>, FileError> {
+        self.read_by(host::read_file_or_fifo, cap).await
+    }
+
+    /// As [`read`](Self::read), of a file that nobody named: a FIFO is refused.
+    pub(crate) async fn read_regular(&self, cap: usize) -> Result<Vec<u8>, FileError> {
+        self.read_by(host::read_file, cap).await
+    }
+
+    async fn read_by(&self, read: ReadFile, cap: usize) -> Result<Vec<u8>, FileError> {
         let from = self.clone();
         let read = host::off_thread(move || match from {
-            Self::File(path) => host::read_file(&path, cap),
+            Self::File(path) => read(&path, cap),
             Self::Standard => read_stdin(cap),
         });
         read.await.unwrap_or_else(|error| Err(FileError::from_io(self.as_path(), error)))
@@ -112,6 +121,8 @@ impl fmt::Display for FileArgument {
         self.as_path().display().fmt(f)
     }
 }
+
+type ReadFile = fn(&Path, usize) -> Result<Vec<u8>, FileError>;
 
 fn read_stdin(cap: usize) -> Result<Vec<u8>, FileError> {
     let path = Path::new("stdin");

@@ -275,7 +275,7 @@ impl FileSignature {
     /// Whether what should be verified is a bundle: the two were swapped.
     pub(crate) async fn is_bundle(artifact: &Artifact) -> bool {
         let Artifact::File(file @ FileArgument::File(_)) = artifact else { return false };
-        let Ok(bytes) = file.read(SIZE_CAP).await else { return false };
+        let Ok(bytes) = file.read_regular(SIZE_CAP).await else { return false };
         host::off_thread(move || Bundle::from_json(&bytes).is_ok()).await.unwrap_or(false)
     }
 
@@ -303,7 +303,11 @@ async fn read(
     let candidates = bundle.map_or(beside.as_slice(), std::slice::from_ref);
     let mut missing = None;
     for candidate in candidates {
-        match candidate.read(LARGE_SIZE_CAP).await {
+        let read = match bundle {
+            Some(named) => named.read(LARGE_SIZE_CAP).await,
+            None => candidate.read_regular(LARGE_SIZE_CAP).await,
+        };
+        match read {
             Ok(bytes) => return Ok((candidate.as_path().to_owned(), bytes)),
             Err(error @ FileError::NotFound { .. }) => _ = missing.get_or_insert(error),
             Err(error) => return Err(error.into()),
