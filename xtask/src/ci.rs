@@ -28,34 +28,38 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
         );
         return Ok(());
     }
+    // Whoever names a suite wants that one.
+    if arguments.iter().take_while(|it| *it != "--").any(|it| it.starts_with('-')) {
+        return Ok(());
+    }
     // Their features are those of the whole workspace, so that nothing is compiled again.
-    let suites = ["--test", "it", "--test", "interop"];
-    let with_peers = with_peers(arguments);
+    let suites = ["--test", "it", "--test", "interop", "--bin", "xtask"];
+    let with_peers = with(WITH_PEERS, arguments);
     cmd!(shell, "cargo test --workspace --locked {suites...} {with_peers...}").quiet().run()?;
     Ok(())
 }
 
-/// `arguments` of `cargo test` that run the ignored tests, apart from the one that writes fixtures.
-fn with_peers(arguments: &[String]) -> Vec<&str> {
-    let separator = arguments.iter().position(|argument| argument == "--");
-    let (cargo, filters) = arguments.split_at(separator.unwrap_or(arguments.len()));
-    let filters = filters.iter().skip(1).map(String::as_str);
-    let ours = ["--", "--ignored", "--skip", "record::"];
-    cargo.iter().map(String::as_str).chain(ours).chain(filters).collect()
-}
-
-/// The task `test --quick`: unit tests, crate tests and the invariants, without the suites that run
-/// the program.
+/// The task `test --quick`: the unit tests of every crate, and the invariants.
 fn test_quick(arguments: &[String]) -> Result<()> {
     let shell = workspace::shell()?;
-    // These start whole sandboxes or other programs for minutes, or are run below in part.
-    let slow = ["ambisign", "harness", "xtask"].iter().flat_map(|name| ["--exclude", name]);
-    cmd!(shell, "cargo test --workspace --locked --lib --bins --tests {slow...} {arguments...}")
-        .quiet()
-        .run()?;
-    cmd!(shell, "cargo test --locked -p ambisign --lib {arguments...}").quiet().run()?;
-    cmd!(shell, "cargo test --locked -p xtask -- tidy circles words source").quiet().run()?;
+    // These start programs and whole sandboxes.
+    let slow = ["demo::", "the_sandbox_that_the_readme_starts"];
+    let slow: Vec<_> = slow.iter().flat_map(|name| ["--skip", name]).collect();
+    let arguments = with(&slow, arguments);
+    cmd!(shell, "cargo test --workspace --locked --lib --bins {arguments...}").quiet().run()?;
     Ok(())
+}
+
+/// Runs the ignored tests, apart from the one that writes fixtures.
+const WITH_PEERS: &[&str] = &["--ignored", "--skip", "record::"];
+
+/// `arguments` of `cargo test`, with `options` of the test programs.
+fn with<'a>(options: &[&'a str], arguments: &'a [String]) -> Vec<&'a str> {
+    let mut arguments = arguments.splitn(2, |argument| argument == "--");
+    let [cargo, programs] = [arguments.next(), arguments.next()].map(Option::unwrap_or_default);
+    let words = |part: &'a [String]| part.iter().map(String::as_str);
+    let options = ["--"].into_iter().chain(options.iter().copied());
+    words(cargo).chain(options).chain(words(programs)).collect()
 }
 
 /// The task `interop`: the tests with the peers, which are fetched when they are missing.
@@ -64,7 +68,7 @@ pub(crate) fn interop(arguments: &[String]) -> Result<()> {
     let shell = workspace::shell()?;
     // The examples run the sandbox as a program of its own.
     workspace::build_programs()?;
-    let arguments = with_peers(arguments);
+    let arguments = with(WITH_PEERS, arguments);
     cmd!(shell, "cargo test --locked -p ambisign --test interop {arguments...}").quiet().run()?;
     Ok(())
 }

@@ -31,8 +31,8 @@ usage: cargo xtask <task>
   demo [--registry docker-registry|HOST:PORT]
                      sign and verify an image on a Sigstore that runs on this machine
   test [--quick] [ARGS...]
-                     everything that can be tested here; quick: without the tests that run the
-                     program (other arguments go to cargo test)
+                     everything that can be tested here; quick: only the unit tests and the
+                     invariants (other arguments go to cargo test)
   peers              fetch cosign, oras, docker-registry, sigstore-go, sigstore-python, sigstore-rust
                      and the platforms' own clients into target/peers; needs no root
   interop [ARGS...]  both directions of every pair with the peers
@@ -62,7 +62,7 @@ usage: cargo xtask <task>
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match run(&arguments) {
+    match workspace::leave_package().and_then(|()| run(&arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -1,6 +1,8 @@
 //! Where things are, and how the programs of this workspace are built.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use xshell::{Shell, cmd};
@@ -14,6 +16,25 @@ pub(crate) fn root() -> PathBuf {
 /// The build directory, wherever the person has put it.
 pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Starts this program again without the variables in which cargo describes the package that it runs.
+/// The build script of ring depends on them: what cargo builds from here would be built anew when it is
+/// called by hand, and the other way round.
+pub(crate) fn leave_package() -> Result<()> {
+    let described = ["CARGO_MANIFEST_", "CARGO_PKG_"];
+    let is_described = |name: &String| described.iter().any(|start| name.starts_with(start));
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let names: Vec<_> = names.filter(is_described).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let mut again = Command::new(std::env::current_exe()?);
+    again.args(std::env::args_os().skip(1));
+    for name in &names {
+        again.env_remove(name);
+    }
+    Err(again.exec()).context("cannot start this program again")
 }
 
 /// A shell in the root of the workspace.
