@@ -1,7 +1,6 @@
 //! Verifies what was made before anyone else sees it.
 
 use bundle::Bundle;
-use keys::Digest;
 use rekor_client::Verifier;
 use verify::{AcceptedSigner, Artifact, Policy, Purpose, StringMatch, check_certificate, danger};
 use x509::Certificate;
@@ -19,12 +18,11 @@ pub(crate) fn certificate(leaf: &Certificate, signer: &Signer) -> Result<(), Err
 /// Makes every check that needs no log entry: an entry cannot be taken back.
 pub(crate) fn before_logging(
     bundle: &Bundle,
-    artifact: &Digest,
+    artifact: Artifact<'_>,
     by: Verifier<'_>,
     signer: &Signer,
 ) -> Result<(), Error> {
     let policy = danger::ignore_tlog(policy(purpose(bundle)?, by, signer)?);
-    let artifact = Artifact::Digest(artifact);
     // Without a timestamp, the log will tell the time. Until then any time serves at which the
     // certificate is valid.
     let (policy, now) = match (bundle.timestamps(), by) {
@@ -38,12 +36,12 @@ pub(crate) fn before_logging(
 /// Verifies a finished bundle as someone would who expects exactly this identity or key.
 pub(crate) fn bundle(
     bundle: &Bundle,
-    artifact: &Digest,
+    artifact: Artifact<'_>,
     by: Verifier<'_>,
     signer: &Signer,
 ) -> Result<(), Error> {
     let policy = policy(purpose(bundle)?, by, signer)?;
-    let (artifact, now) = (Artifact::Digest(artifact), signer.clock.now());
+    let now = signer.clock.now();
     verify::verify(bundle, &artifact, &policy, &signer.root, now).map(drop).map_err(untrusted)
 }
 

@@ -47,7 +47,7 @@ pub mod danger {
     /// over, such as a DSSE pre-authentication encoding or a simple-signing document, and its
     /// signature could be used as one of that kind.
     pub fn any_content(digest: Digest) -> FileDigest {
-        FileDigest { digest, message: None }
+        FileDigest { digest, message: None, short: None }
     }
 
     /// As [`FileHasher::finish`], whatever the content is; see [`any_content`].

@@ -14,7 +14,7 @@ use id_token::TokenSource;
 use keys::{Digest, HashAlgorithm, KeyAlgorithm, KeyPair, Payload, PublicKey, Scheme, Sign as _};
 use rekor_client::{ApiVersion, Entry, Rekor, encoding_digest};
 use tsa_client::{Timestamp, Tsa};
-use verify::{Policy, Purpose};
+use verify::{Artifact, Policy, Purpose};
 use x509::Certificate;
 
 use crate::content::FileDigest;
@@ -225,7 +225,7 @@ impl Session {
         if !self.signer.services.logs.is_empty() {
             // What is logged cannot be taken back.
             let bundle = credential.bundle(content.clone(), Vec::new(), &timestamps)?;
-            judge::before_logging(&bundle, artifact, credential.verifier(), &self.signer)?;
+            judge::before_logging(&bundle, work.judged(), credential.verifier(), &self.signer)?;
         }
         let verifier = credential.verifier();
         let encoded = match &content {
@@ -247,7 +247,7 @@ impl Session {
         let (logs, entries): (Vec<_>, Vec<_>) = logged.into_iter().unzip();
         let timestamp = timestamps.iter().map(Timestamp::gen_time).min();
         let bundle = credential.bundle(content, entries, &timestamps)?;
-        judge::bundle(&bundle, artifact, verifier, &self.signer)?;
+        judge::bundle(&bundle, work.judged(), verifier, &self.signer)?;
         let identity = credential.identity().cloned();
         let issuers = credential.issuers().to_vec();
         let key = credential.key.public_key().clone();
@@ -350,10 +350,18 @@ impl Work<'_> {
         }
     }
 
+    /// What a finished bundle is compared with.
+    fn judged(&self) -> Artifact<'_> {
+        match self {
+            Self::File(FileDigest { short: Some(content), .. }) => Artifact::Message(content),
+            _ => Artifact::Digest(self.artifact()),
+        }
+    }
+
     /// The content of a bundle, and the signature in it.
     fn content(&self, key: &KeyPair, scheme: Scheme) -> Result<(Content, Vec<u8>), Error> {
         match self {
-            Self::File(FileDigest { digest, message }) => {
+            Self::File(FileDigest { digest, message, .. }) => {
                 let message = message.as_ref().map(|message| Payload::Message(message));
                 let payload = message.unwrap_or(Payload::Digest(digest));
                 let signature = key.sign_by(scheme, payload).map_err(Error::craft)?;

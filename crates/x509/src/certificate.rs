@@ -13,6 +13,7 @@ use x509_cert::name::Name;
 
 use crate::error::Error;
 use crate::issued::Issued;
+use crate::promised::Promised;
 use crate::sets::has_small_sets;
 use crate::{oid, raw};
 
@@ -52,6 +53,7 @@ struct Inner {
     key_usage: Option<KeyUsage>,
     extended_key_usages: Vec<String>,
     issued: OnceLock<Issued>,
+    promised: OnceLock<Promised>,
 }
 
 /// An extension of a certificate.
@@ -120,6 +122,7 @@ impl Certificate {
                 .unwrap_or_default(),
                 extensions,
                 issued: OnceLock::new(),
+                promised: OnceLock::new(),
             }),
         })
     }
@@ -275,6 +278,11 @@ impl Certificate {
     /// The signature on it that was found valid, once there is one. Copies share it.
     pub(crate) fn issued(&self) -> &OnceLock<Issued> {
         &self.inner.issued
+    }
+
+    /// The promise of a log that was found valid, once there is one. Copies share it.
+    pub(crate) fn promised(&self) -> &OnceLock<Promised> {
+        &self.inner.promised
     }
 
     /// Its name in an error: its subject, or its serial number if it has none.

@@ -11,6 +11,7 @@ mod issued;
 pub mod oid;
 mod p521;
 mod path;
+mod promised;
 mod raw;
 mod remembering;
 mod sct;

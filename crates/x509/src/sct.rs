@@ -9,6 +9,7 @@ use keys::{KeyAlgorithm, Payload, PublicKey};
 
 use crate::certificate::Certificate;
 use crate::error::Error;
+use crate::promised::Promised;
 use crate::{oid, raw};
 
 /// A signed certificate timestamp.
@@ -84,14 +85,24 @@ impl Sct {
         if issuer.extended_key_usages().iter().any(|usage| usage == oid::PRECERT_SIGNING) {
             return Err(unusable("the issuer is a precertificate signing certificate"));
         }
-        let data = sct_signed_data(
-            self.timestamp,
-            &self.extensions,
-            &issuer.public_key().id(),
-            &precert_tbs(leaf)?,
-        )?;
+        let issuer = issuer.public_key().id();
+        // The certificate of a session is judged with each of its signatures.
+        let promise = Promised {
+            log_id: self.log_id,
+            timestamp: self.timestamp,
+            extensions: self.extensions.clone(),
+            signature: self.signature.clone(),
+            issuer,
+        };
+        if leaf.promised().get() == Some(&promise) {
+            return Ok(());
+        }
+        let data = sct_signed_data(self.timestamp, &self.extensions, &issuer, &precert_tbs(leaf)?)?;
         key.verify(key.default_scheme(), Payload::Message(&data), &self.signature)
-            .map_err(|source| Error::SctSignature { source })
+            .map_err(|source| Error::SctSignature { source })?;
+        // The first one stays.
+        leaf.promised().get_or_init(|| promise);
+        Ok(())
     }
 }
 
