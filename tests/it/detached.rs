@@ -1,5 +1,6 @@
 //! Signatures without a bundle: their log entries are looked up, and bundles are made of them.
 
+use bundle::proto_json::decode_base64;
 use harness::{HostileServer, Outcome, Program, Reply, Setup, certificate_pem, rekor_bundle};
 use sandbox::RekorVersion;
 use serde_json::{Value, json};
@@ -34,6 +35,36 @@ fn the_log_entry_of_a_detached_signature_is_looked_up() {
     sign.args(["--output-certificate", "job.pem"]).run().ends(0);
     verify(&setup, "a", &certificate).ends(0);
     verify(&setup, "a", &["--certificate", "job.pem"]).ends(12);
+}
+
+#[test]
+fn signatures_and_certificates_are_read_in_every_form_in_which_they_are_published() {
+    let setup = Setup::new();
+    signed(&setup);
+    let read = |name: &str| std::fs::read_to_string(setup.path(name)).unwrap();
+    let (text, twice) = (read("a.sig"), read("a.pem"));
+    let decode = |text: &str| decode_base64(text.trim()).unwrap();
+    // As `base64` and `openssl base64` write it.
+    let in_lines = |text: &str| {
+        let lines: Vec<_> = text.trim().as_bytes().chunks(64).collect();
+        [lines.join(&b"\n"[..]), b"\n".to_vec()].concat()
+    };
+    let pem = decode(&twice);
+    let block = String::from_utf8(pem.clone()).unwrap();
+    let body: String = block.lines().filter(|line| !line.contains("--")).collect();
+    let der = decode(&body);
+    let signatures = [text.clone().into_bytes(), in_lines(&text), decode(&text)];
+    let certificates =
+        [twice.clone().into_bytes(), in_lines(&twice), pem, der.clone(), in_lines(&body)];
+    for signature in &signatures {
+        setup.write("a.sig", signature);
+        for certificate in &certificates {
+            setup.write("a.crt", certificate);
+            verify(&setup, "a", &["--certificate", "a.crt"]).ends(0);
+        }
+    }
+    setup.write("a.crt", &der[..200]);
+    verify(&setup, "a", &["--certificate", "a.crt"]).ends(12).says(&["the certificate: "]);
 }
 
 #[test]
@@ -94,7 +125,7 @@ fn an_entry_that_the_log_did_not_sign_is_refused() {
     let bundle = std::fs::read(setup.path("a.json")).unwrap();
     let logged = rekor_bundle(&serde_json::from_slice(&bundle).unwrap());
     let body = logged["Payload"]["body"].as_str().unwrap().to_owned();
-    let leaf = [vec![0], bundle::proto_json::decode_base64(&body).unwrap()].concat();
+    let leaf = [vec![0], decode_base64(&body).unwrap()].concat();
     let answer = move |later: u64| {
         let mut entry = logged["Payload"].clone();
         entry["integratedTime"] = json!(entry["integratedTime"].as_u64().unwrap() + later);
@@ -177,7 +208,7 @@ fn the_parts_are_those_of_the_bundle() {
     let read = |name: &str| std::fs::read_to_string(setup.path(name)).unwrap();
     let bundle: Value = serde_json::from_str(&read("a.json")).unwrap();
     assert_eq!(read("a.sig"), bundle["messageSignature"]["signature"].as_str().unwrap());
-    let pem = bundle::proto_json::decode_base64(&read("a.pem")).unwrap();
+    let pem = decode_base64(&read("a.pem")).unwrap();
     assert_eq!(String::from_utf8(pem).unwrap(), certificate_pem(&bundle));
     let stamp: Value = serde_json::from_str(&read("a.tsr")).unwrap();
     let stamps = &bundle["verificationMaterial"]["timestampVerificationData"];

@@ -42,6 +42,9 @@ fn each_way_a_key_can_be_wrong_is_told_apart() {
     let foreign = sign("openssl.key").run().ends(1);
     foreign.says(&["openssl or a similar tool encrypted", "ambisign import-key-pair"]);
     sign("env://NO_KEY").run().ends(1).says(&["NO_KEY is not set"]);
+    sign("env://").run().ends(1).says(&["env:// names no variable, expected env://VARIABLE"]);
+    let nameless = setup.program().args(["generate-key-pair", "--output-key-prefix", "new"]);
+    nameless.run().ends(1).says(&["no password is given for the new private key", hint]);
     sign("missing.key").run().ends(1).says(&["missing.key does not exist"]);
     assert!(!setup.path("a.sigstore.json").exists());
 

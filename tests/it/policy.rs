@@ -118,6 +118,10 @@ fn a_refusal_names_the_check_what_it_expected_and_found_and_who_signed() {
     let prefix = ["--certificate-identity-regexp", "https://github.com/octo-or"];
     verify(&[&prefix[..], &["--certificate-oidc-issuer", &issuer]].concat())
         .says(&["matches only a part of it", "\"https://github.com/octo-org\" would match"]);
+    // What is shown can be pasted as it is.
+    let part = ["--certificate-identity-regexp", "octo-org"];
+    verify(&[&part[..], &["--certificate-oidc-issuer", &issuer]].concat())
+        .says(&[r#""https://github\.com/octo-org" would match"#]);
     let prefix = ["--certificate-identity-regexp", "^https://github.com/octo-org/"];
     let verified = setup.program().args(["verify-blob"]).args(prefix).arg(&file);
     verified.args(["--certificate-oidc-issuer", &issuer]).run().ends(0);

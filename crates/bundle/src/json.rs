@@ -278,7 +278,7 @@ impl<'a> Visitor<'a> for Checked<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
+        f.write_str("an object")
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {

@@ -107,7 +107,7 @@ fn row(error: &(dyn StdError + 'static)) -> Vec<String> {
         SigningError::IdentityBroken { broken, .. } => Vec::from_iter(broken.hint.clone()),
         PrivateKeyError::Algorithm { .. } => say("leave-out-algorithm"),
         PrivateKeyError::Encrypted => say("encrypted-here"),
-        PrivateKeyError::NoPassword => say("password"),
+        PrivateKeyError::NoPassword | PrivateKeyError::NoNewPassword => say("password"),
         PrivateKeyError::Key(keys::Error::WrongPassword) => say("password"),
         PrivateKeyError::Key(keys::Error::UnsupportedKey { found, .. })
             if found.contains("encrypted") => say("encrypted-elsewhere"),

@@ -23,7 +23,7 @@ pub(crate) async fn private_key(name: &str, context: &Context) -> Result<KeyPair
 /// The password of a new key file.
 pub(crate) async fn new_password(context: &Context) -> Result<Password> {
     let prompts = ["Password for the new private key: ", "The same password again: "];
-    password(&prompts, context).await?.ok_or_else(|| PrivateKeyError::NoPassword.into())
+    password(&prompts, context).await?.ok_or_else(|| PrivateKeyError::NoNewPassword.into())
 }
 
 /// The password in the environment, or what is typed at each of `prompts`, where there is a terminal.

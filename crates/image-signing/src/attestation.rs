@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bundle::bytes::Bytes;
+use bundle::proto_json::without_bom;
 use bundle::{Limits, PREDICATE_CAP, SIGN_PREDICATE_TYPE, Statement, Subject, predicate_type};
 use serde_json::json;
 
@@ -39,6 +40,10 @@ impl Attestation {
         if json.len() > PREDICATE_CAP {
             let (what, found) = (PREDICATE.to_owned(), json.len());
             let reason = format!("it has {found} bytes, at most {PREDICATE_CAP} are attested");
+            return Err(Error::Statement { what, reason });
+        }
+        if let Some(found) = no_object(&json) {
+            let (what, reason) = (PREDICATE.to_owned(), format!("expected a JSON object, {found}"));
             return Err(Error::Statement { what, reason });
         }
         // Any subject serves to check the predicate.
@@ -109,6 +114,23 @@ impl Attestation {
     }
 }
 
+/// What `predicate` is that cannot be a JSON object: people have SBOMs in XML, or as tags with values.
+fn no_object(predicate: &[u8]) -> Option<String> {
+    let text = without_bom(predicate).trim_ascii_start();
+    Some(match text.first() {
+        Some(b'{') => return None,
+        None => "found an empty file".to_owned(),
+        Some(b'[') => "found an array".to_owned(),
+        Some(b'<') => "found XML: have the tool that wrote it write JSON".to_owned(),
+        Some(_) => {
+            let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let shown: String = String::from_utf8_lossy(line).chars().take(SHOWN).collect();
+            let shown = host::escape_remote(&shown);
+            format!("found text that begins with {shown:?}: have the tool that wrote it write JSON")
+        }
+    })
+}
+
 /// A statement of the type of image signatures would be one, whoever wrote it.
 fn refuse_signature(predicate_type: &str) -> Result<(), Error> {
     match predicate_type == SIGN_PREDICATE_TYPE {
@@ -132,6 +154,8 @@ fn wrong(what: &str, error: &bundle::Error) -> Error {
     Error::Statement { what: what.to_owned(), reason: host::with_causes(error) }
 }
 
+/// So many characters show what a text is.
+const SHOWN: usize = 30;
 const PREDICATE: &str = "the predicate";
 const STATEMENT: &str = "the statement";
 
@@ -153,7 +177,15 @@ mod tests {
             String::from_utf8(statement.to_json()).unwrap().contains(r#""predicate":{"a":1.0}"#)
         );
         let error = Attestation::predicate("p:q", b"[1]".as_slice()).unwrap_err().to_string();
-        assert!(error.starts_with("the predicate cannot be signed: "), "{error}");
+        assert_eq!(error, "the predicate cannot be signed: expected a JSON object, found an array");
+        for (wrong, said) in [
+            ("", "found an empty file"),
+            ("\u{feff}\n<?xml version='1.0'?>", "found XML: have the tool"),
+            ("SPDXVersion: SPDX-2.3\nDataLicense", "begins with \"SPDXVersion: SPDX-2.3\": have"),
+        ] {
+            let error = Attestation::predicate("p:q", wrong).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
     }
 
     #[test]

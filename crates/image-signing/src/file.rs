@@ -17,7 +17,7 @@ mod sign;
 pub(crate) mod signature;
 mod source;
 mod verify;
-mod write;
+pub(crate) mod write;
 
 pub use self::argument::FileArgument;
 pub use self::artifact::Artifact;

@@ -7,6 +7,7 @@ use keys::{KeyPair, Sign as _};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
+use crate::file::write::in_directory;
 use crate::file::write_atomically;
 
 /// Where a key pair is written.
@@ -92,7 +93,9 @@ impl KeyFiles {
     /// A new temporary file has the mode 0600.
     fn write_private(&self, text: &[u8]) -> io::Result<()> {
         let directory = self.private.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let mut draft = NamedTempFile::new_in(directory.unwrap_or_else(|| Path::new(".")))?;
+        let directory = directory.unwrap_or_else(|| Path::new("."));
+        let draft = NamedTempFile::new_in(directory);
+        let mut draft = draft.map_err(|error| in_directory(directory, error))?;
         draft.write_all(text)?;
         draft.as_file().sync_all()?;
         let kept = match self.overwrite {
@@ -129,6 +132,10 @@ mod tests {
             let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
             assert_eq!(mode(files.private()), 0o600);
         }
+
+        let missing = directory.path().join("absent").join("my").display().to_string();
+        let error = host::with_causes(&write(&missing, false).unwrap_err());
+        assert!(error.ends_with("absent does not exist"), "{error}");
 
         let kept = read(files.private());
         let error = write(&prefix, false).unwrap_err();

@@ -36,8 +36,11 @@ pub enum PrivateKeyError {
     /// A key that is elsewhere was named: in a key management system, in Kubernetes, in a token.
     #[error("{0}")]
     Elsewhere(&'static str),
+    /// A password is needed for a new key, and there is none.
+    #[error("no password is given for the new private key")]
+    NoNewPassword,
     /// The variable is not set.
-    #[error("{variable} is not set")]
+    #[error("{}", unset(variable))]
     Unset {
         /// Its name.
         variable: String,
@@ -121,6 +124,14 @@ impl std::fmt::Debug for PrivateKey {
     }
 }
 
+/// What is said of a variable that is not set.
+pub(crate) fn unset(variable: &str) -> String {
+    match variable {
+        "" => "env:// names no variable, expected env://VARIABLE".to_owned(),
+        variable => format!("{} is not set", host::escape_remote(variable)),
+    }
+}
+
 /// Why `name` is not a file, if it names a key that never leaves its place.
 fn elsewhere(name: &str) -> Option<&'static str> {
     let kind = ELSEWHERE
@@ -183,6 +194,7 @@ mod tests {
             ("env://CUT", Some("hunter2"), "cut off"),
             ("env://PUBLIC", None, "it is a public key"),
             ("env://NOTHING", None, "NOTHING is not set"),
+            ("env://", None, "env:// names no variable"),
             ("awskms:///alias/x", None, "key management system"),
             ("k8s://ns/name", None, "Kubernetes"),
             ("gitlab://1", None, "env://VARIABLE"),

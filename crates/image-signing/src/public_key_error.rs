@@ -2,6 +2,8 @@
 
 use host::{FileError, TransportError};
 
+use crate::private_key::unset;
+
 /// Why a named public key cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -34,7 +36,7 @@ pub enum PublicKeyError {
     #[error(transparent)]
     Unreachable(TransportError),
     /// The variable is not set.
-    #[error("{variable} is not set")]
+    #[error("{}", unset(variable))]
     Unset {
         /// Its name.
         variable: String,

@@ -134,13 +134,18 @@ impl File {
         };
         named("/kdf/name", SCRYPT)?;
         named("/cipher/name", SECRETBOX)?;
+        let ciphertext = bytes("/ciphertext", "there is no readable ciphertext")?;
+        // After the tag of 16 bytes.
+        if ciphertext.len() <= 16 {
+            return Err(malformed("its ciphertext is cut off"));
+        }
         let nonce = bytes("/cipher/nonce", "there is no readable nonce")?;
         let nonce = nonce.try_into().map_err(|_| malformed("the nonce is not 24 bytes long"))?;
         Ok(Self {
             cost: Cost::parse(file.pointer("/kdf/params").unwrap_or(&Value::Null))?,
             salt: bytes("/kdf/salt", "there is no readable salt")?,
             nonce,
-            ciphertext: bytes("/ciphertext", "there is no readable ciphertext")?,
+            ciphertext,
         })
     }
 }

@@ -5,7 +5,7 @@ use crate::algorithm::{HashAlgorithm, KeyAlgorithm, Scheme};
 #[non_exhaustive]
 pub enum Error {
     /// What was given is not a key of the expected form.
-    #[error("not a {expected}: {reason}")]
+    #[error("not {} {expected}: {reason}", article(expected))]
     Malformed {
         /// The form that was expected, for instance "PEM public key".
         expected: &'static str,
@@ -66,4 +66,11 @@ pub enum Error {
     /// The operating system gave no random bytes.
     #[error("no random bytes from the operating system")]
     NoRandomness,
+}
+
+fn article(noun: &str) -> &'static str {
+    match noun.starts_with("encrypted") || noun.starts_with("RSA") {
+        true => "an",
+        false => "a",
+    }
 }

@@ -397,8 +397,11 @@ pub enum Check {
 fn partial(expected: &StringMatch, found: &str, prefix: bool) -> String {
     let StringMatch::Regexp(regexp) = expected else { return String::new() };
     regexp.completed(found, prefix).map_or_else(String::new, |completed| {
-        let pattern = regexp.pattern();
-        format!("; the pattern {pattern:?} matches only a part of it; {completed:?} would match")
+        // Not as Rust quotes a text: with doubled backslashes it would be another pattern.
+        let (pattern, completed) = (host::escape(regexp.pattern()), host::escape(&completed));
+        format!(
+            "; the pattern \"{pattern}\" matches only a part of it; \"{completed}\" would match"
+        )
     })
 }
 

@@ -98,8 +98,8 @@ impl LegacySignature {
         certificate: Option<&str>,
         timestamp: Option<&[u8]>,
     ) -> Result<Self, Error> {
-        let text = std::str::from_utf8(signature).ok().map(str::trim);
-        let decoded = text.and_then(decode_base64).unwrap_or_else(|| signature.to_vec());
+        let text = std::str::from_utf8(signature).ok();
+        let decoded = text.and_then(decode_lines).unwrap_or_else(|| signature.to_vec());
         if decoded.is_empty() {
             return Err(bad("the signature", "it is empty"));
         }
@@ -228,6 +228,11 @@ impl LegacySignature {
     }
 }
 
+/// Decodes base64 that may be broken into lines, as `base64` and `openssl` write it.
+fn decode_lines(text: &str) -> Option<Vec<u8>> {
+    decode_base64(&text.split_ascii_whitespace().collect::<String>())
+}
+
 fn material(
     part: &'static str,
     certificate: Option<&str>,
@@ -237,7 +242,7 @@ fn material(
         return Ok(VerificationMaterial::PublicKey { hint: None });
     };
     // cosign's sign-blob encodes the PEM in base64 once more.
-    let unwrapped = decode_base64(certificate.trim()).and_then(|pem| String::from_utf8(pem).ok());
+    let unwrapped = decode_lines(certificate).and_then(|pem| String::from_utf8(pem).ok());
     // Signed with a key, it says which: verifiers have it.
     if unwrapped.as_deref().unwrap_or(certificate).contains("BEGIN PUBLIC KEY") {
         return Ok(VerificationMaterial::PublicKey { hint: None });

@@ -47,7 +47,7 @@ impl PolicyFile {
         refuse_yaml(text).map_err(|(place, reason)| bad(&place, reason))?;
         let document = toml::from_str(text).map_err(|error| PolicyError::File {
             place: error.span().map_or_else(|| THE_FILE.to_owned(), |span| line(text, span.start)),
-            reason: error.message().to_owned(),
+            reason: error.message().replace("expected i64", "expected a whole number"),
         })?;
         Self::new(document)
     }

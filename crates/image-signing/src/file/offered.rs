@@ -123,6 +123,9 @@ fn parse_all(name: &str, bytes: Bytes) -> Result<Vec<Offered>, Box<dyn StdError 
 /// There are too many, or they are too large together: the reason.
 pub fn bundles_in(name: &str, bytes: &[u8]) -> Result<Vec<(String, Range<usize>)>, String> {
     let documents = documents(bytes);
+    if documents.is_empty() {
+        return Err("it is empty".into());
+    }
     if documents.len() < 2 {
         return Ok(vec![(name.to_owned(), 0..bytes.len())]);
     }

@@ -68,7 +68,7 @@ impl FileSignature {
         Ok(Self { name, content })
     }
 
-    /// A detached signature (base64 or raw), the certificate of the signer (PEM, or base64 of PEM;
+    /// A detached signature (base64 or raw), the certificate of the signer (PEM, DER, or base64 of them;
     /// none for a known key) and a timestamp (DER, or the JSON that cosign wraps it in).
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl FileSignature {
     ) -> Result<Self, verify::Error> {
         // Hostile content may take long.
         let parse = move || {
-            let certificate = certificate.as_deref().map(String::from_utf8_lossy);
+            let certificate = certificate.map(|bytes| pem_of(&bytes));
             let timestamp = timestamp.map(|bytes| {
                 let wrapped = Message::parse(&bytes, SIZE_CAP).ok();
                 let inner = wrapped.and_then(|mut it| it.bytes("SignedRFC3161Timestamp").ok()?);
@@ -291,6 +291,15 @@ impl FileSignature {
             Content::Legacy(legacy) => verify::verify_legacy(legacy, artifact, policy, root, now),
         }
     }
+}
+
+/// The certificate as PEM, if it is DER or base64 of that; else as it is.
+fn pem_of(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let words: String = text.split_ascii_whitespace().collect();
+    let decoded = decode_base64(&words).unwrap_or_default();
+    let certificate = [bytes, &decoded].into_iter().find_map(|it| Certificate::from_der(it).ok());
+    certificate.map_or_else(|| text.into_owned(), |certificate| certificate.to_pem())
 }
 
 /// The path of the bundle and its content.

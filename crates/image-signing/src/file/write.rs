@@ -83,13 +83,30 @@ impl Destination {
             None => path.to_owned(),
         };
         let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let draft = draft(directory.unwrap_or_else(|| Path::new(".")), existing.as_ref())?;
+        let directory = directory.unwrap_or_else(|| Path::new("."));
+        let draft = draft(directory, existing.as_ref());
+        let draft = draft.map_err(|error| in_directory(directory, error))?;
         if let Some(link) = link
             && !is_trusted(&link, &draft.as_file().metadata()?)
         {
             return Err(io::Error::other("it is a symbolic link that another user made"));
         }
         Ok(Self::File { target, draft })
+    }
+}
+
+/// `error`, which names a file that was to be made in `directory`, as one that names the directory.
+pub(crate) fn in_directory(directory: &Path, error: io::Error) -> io::Error {
+    let directory = directory.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            io::Error::new(error.kind(), format!("the directory {directory} does not exist"))
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            let reason = format!("no file can be made in the directory {directory}");
+            io::Error::new(error.kind(), format!("{reason}: {}", error.kind()))
+        }
+        _ => error,
     }
 }
 
