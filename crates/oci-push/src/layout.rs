@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -390,6 +391,10 @@ fn is_object(path: &Path) -> bool {
 
 fn prepare(directory: &Path) -> Result<Known, Error> {
     let io = |error: io::Error| failed(directory, &error);
+    let blobs = directory.join(BLOBS);
+    for directory in [directory, &blobs.join("sha256"), &blobs.join("sha512")] {
+        remove_abandoned_drafts(directory);
+    }
     if directory.join(INDEX).exists() {
         return read(directory);
     }
@@ -413,6 +418,18 @@ fn prepare(directory: &Path) -> Result<Known, Error> {
     fs::create_dir_all(directory.join(BLOBS).join("sha256")).map_err(io)?;
     write(&directory.join(MARKER), MARKER_TEXT)?;
     Ok(Known::default())
+}
+
+/// Removes what a run left that was killed. A run that goes on writes to its drafts all the time.
+fn remove_abandoned_drafts(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let is_draft = entry.file_name().to_string_lossy().starts_with(DRAFT);
+        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
+        if is_draft && age().is_some_and(|age| age > ABANDONED) {
+            // Whoever may not remove it can still add to the layout.
+            fs::remove_file(entry.path()).unwrap_or_default();
+        }
+    }
 }
 
 /// Writes a file whole or not at all.
@@ -458,6 +475,8 @@ fn wrong_digest(path: &Path, found: &Digest) -> Error {
     Error::Invalid { what: path.display().to_string(), reason }
 }
 
+/// Longer than the wait for a part of a blob.
+const ABANDONED: Duration = Duration::from_secs(300);
 const BLOBS: &str = "blobs";
 const DRAFT: &str = ".ambisign-";
 const INDEX: &str = "index.json";
