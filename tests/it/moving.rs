@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use harness::{Outcome, Program, RawRequest, Reply, Setup};
+use harness::{HostileServer, Outcome, Program, RawRequest, Reply, Setup};
 
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// `repository` in the sandbox's registry.
@@ -236,4 +237,18 @@ fn an_image_that_lacks_a_blob_is_not_one_that_does_not_exist() {
     setup.program().args(["copy", &image, &to]).run().ends(1).says(&[reason]);
     setup.program().args(["save", &image, "--dir", "app"]).run().ends(1).says(&[reason]);
     setup.program().args(["save", &image.replace("v1", "v2"), "--dir", "app"]).run().ends(11);
+
+    let part = format!("sha256:{}", "0".repeat(64));
+    let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [
+        {"mediaType": MANIFEST, "digest": part, "size": 5}]});
+    let sparse = HostileServer::new(move |request| {
+        let is_index = request.is("GET", "/manifests/") && !request.target.contains(":0000");
+        match is_index {
+            true => Reply::response(200, &[("content-type", INDEX)], index.to_string()),
+            false => Reply::refusal(404, "MANIFEST_UNKNOWN"),
+        }
+    });
+    let image = format!("{}/demo/app:v1", sparse.address());
+    let copy = setup.program().args(["copy", &image, &to]).run().ends(1);
+    copy.says(&["it lists the manifest sha256:000", "which is not there"]);
 }

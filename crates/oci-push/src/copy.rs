@@ -101,7 +101,11 @@ impl Client {
         let mut fetch = vec![image.clone()];
         let mut held = 0;
         while !fetch.is_empty() {
-            let fetched = iter(std::mem::take(&mut fetch)).map(|digest| self.node(from, digest));
+            let fetched = iter(std::mem::take(&mut fetch)).map(async |digest| {
+                let is_part = digest != *image;
+                let node = self.node(from, digest).await;
+                node.map_err(|error| if is_part { error.of_part(image.as_str()) } else { error })
+            });
             let fetched: Vec<Node> = fetched.buffered(AT_ONCE).try_collect().await?;
             let mut listed = HashSet::new();
             for node in fetched {

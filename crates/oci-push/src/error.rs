@@ -153,6 +153,19 @@ pub(crate) fn not_json(what: &str, error: &serde_json::Error) -> String {
     format!("it is not {what}: {}", host::escape_remote(&error.to_string()))
 }
 
+impl Error {
+    /// The same of a part of `index`. An index whose part is missing is there all the same.
+    pub(crate) fn of_part(self, index: &str) -> Self {
+        match self {
+            Self::NotFound { what, .. } => {
+                let reason = format!("it lists {what}, which is not there");
+                Self::Invalid { what: format!("the index {index}"), reason }
+            }
+            error => error,
+        }
+    }
+}
+
 struct Detail<'a>(&'a str);
 
 impl fmt::Display for Detail<'_> {

@@ -49,7 +49,9 @@ impl Client {
                 .map(|entry| async move {
                     let digest = entry.digest;
                     let reference = Reference::by_digest(image.repository().clone(), digest);
-                    let (manifest, bytes) = self.manifest(&reference, Access::Pull).await?;
+                    let part = self.manifest(&reference, Access::Pull).await;
+                    let (manifest, bytes) =
+                        part.map_err(|error| error.of_part(image.digest().as_str()))?;
                     Ok::<_, Error>((manifest, bytes, entry.is_attestation))
                 })
                 .buffered(AT_ONCE);
