@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use image_signing::host::{self, Transport};
 use image_signing::moving::Error;
@@ -121,7 +121,8 @@ fn a_save_that_was_interrupted_is_no_layout_and_a_later_run_goes_on() {
         let drafts = ["killed", "at-work"]
             .map(|name| world.layout().join(format!("blobs/sha256/.ambisign-{name}")));
         let files = drafts.each_ref().map(|path| std::fs::File::create(path).unwrap());
-        files[0].set_modified(SystemTime::now() - Duration::from_secs(600)).unwrap();
+        let new = files[0].metadata().unwrap().modified().unwrap();
+        files[0].set_modified(new - Duration::from_secs(600)).unwrap();
         let saved = world.mover().save(&from, &world.layout(), &options()).await.unwrap();
         assert_eq!(saved.copied.blobs, 0);
         Layout::open(world.layout()).await.unwrap();
