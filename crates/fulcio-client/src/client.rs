@@ -1,12 +1,12 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use host::{CallPolicy, Transport, TransportError};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use id_token::{Audience, Claims, IdToken};
 use keys::Sign;
@@ -68,7 +68,8 @@ impl Fulcio {
         if leaf.public_key() != key.public_key() {
             return Err(Error::AnotherKey { url: self.shown() });
         }
-        issued::check_validity(leaf, date(&response)).map_err(|source| self.another(source))?;
+        issued::check_validity(leaf, host::retry::answered_at(response.headers()))
+            .map_err(|source| self.another(source))?;
         self.check_identity(leaf, token.claims()).await?;
         Ok(chain)
     }
@@ -185,7 +186,7 @@ impl Fulcio {
             return error;
         }
         let claims = token.claims();
-        let now = date(response)
+        let now = host::retry::answered_at(response.headers())
             // Without the authority's clock, a time of the token's own leaves the other faults.
             .or_else(|| {
                 let times = [claims.not_before(), claims.issued_at(), claims.expires_at()];
@@ -237,11 +238,6 @@ impl fmt::Debug for Fulcio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fulcio").field("url", &self.shown()).finish_non_exhaustive()
     }
-}
-
-/// The time of an answer by the clock of who gave it.
-fn date(response: &Response<Bytes>) -> Option<SystemTime> {
-    httpdate::parse_http_date(response.headers().get(DATE)?.to_str().ok()?).ok()
 }
 
 /// What Fulcio says of every fault of a token.

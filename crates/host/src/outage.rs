@@ -111,7 +111,8 @@ impl Patient {
                 return outcome;
             }
             attempt = attempt.saturating_add(1);
-            let asked = outcome.as_ref().ok().and_then(|it| retry::retry_after(it.headers(), now));
+            let asked =
+                outcome.as_ref().ok().and_then(|it| retry::retry_after(it.headers(), Some(now)));
             let pause = match asked.filter(|asked| !asked.is_zero()) {
                 // Many clients that were sent away at once do not come back at once.
                 Some(asked) => asked.min(LONGEST).mul_f64(1.0 + fastrand::f64() / 10.0),

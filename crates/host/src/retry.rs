@@ -26,17 +26,20 @@ pub fn pause(attempt: u32) -> Duration {
 }
 
 /// What `Retry-After` asks for, as a time to wait: seconds, or a date. A date is read against the
-/// answer's own `Date` where there is one, so that our clock does not matter.
-pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+/// answer's own `Date`, so that our clock does not matter, and against `now` where there is none.
+pub fn retry_after(headers: &HeaderMap, now: Option<SystemTime>) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
         // More digits than fit mean "very long" and end in giving up.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let at = httpdate::parse_http_date(value).ok()?;
-    let date = headers.get(DATE).and_then(|date| date.to_str().ok());
-    let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
-    Some(at.duration_since(date.unwrap_or(now)).unwrap_or(Duration::ZERO))
+    Some(at.duration_since(answered_at(headers).or(now)?).unwrap_or(Duration::ZERO))
+}
+
+/// The time of an answer by the clock of its server: its header `Date`.
+pub fn answered_at(headers: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()
 }
 
 /// How long the transfer of `bytes` may take on a slow line (256 KiB a second), in addition to the rest
@@ -91,7 +94,7 @@ mod tests {
 
     #[test]
     fn seconds_are_read_and_absurd_ones_saturate() {
-        let wait = |value| retry_after(&headers(&[(RETRY_AFTER, value)]), UNIX_EPOCH);
+        let wait = |value| retry_after(&headers(&[(RETRY_AFTER, value)]), Some(UNIX_EPOCH));
         assert_eq!(wait("7"), Some(Duration::from_secs(7)));
         assert_eq!(wait("99999999999999999999999"), Some(Duration::from_secs(u64::MAX)));
         assert_eq!(wait("-1"), None);
@@ -104,11 +107,11 @@ mod tests {
     fn a_date_counts_from_the_servers_own_date() {
         let later = "Sun, 06 Nov 1994 08:49:37 GMT";
         let both = headers(&[(RETRY_AFTER, later), (DATE, "Sun, 06 Nov 1994 08:49:30 GMT")]);
-        assert_eq!(retry_after(&both, UNIX_EPOCH), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after(&both, Some(UNIX_EPOCH)), Some(Duration::from_secs(7)));
         let alone = headers(&[(RETRY_AFTER, later)]);
         let now = UNIX_EPOCH + Duration::from_secs(784_111_770);
-        assert_eq!(retry_after(&alone, now), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after(&alone, Some(now)), Some(Duration::from_secs(7)));
         let past = UNIX_EPOCH + Duration::from_secs(784_111_999);
-        assert_eq!(retry_after(&alone, past), Some(Duration::ZERO));
+        assert_eq!(retry_after(&alone, Some(past)), Some(Duration::ZERO));
     }
 }

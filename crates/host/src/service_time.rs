@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{AGE, DATE};
+use http::header::AGE;
 use http::{Request, Response};
 
 use crate::clock::Clock;
 use crate::future::BoxFuture;
 use crate::host::Host;
+use crate::retry::answered_at;
 use crate::transport::{Answer, Body, CallPolicy, Parts, Transport};
 
 /// What a service's clock says when it differs from that of this machine.
@@ -111,10 +112,7 @@ impl Observed {
             // It comes from a cache, with the time at which it was stored there.
             return;
         }
-        let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
-        let Some(there) = date.and_then(|date| httpdate::parse_http_date(date).ok()) else {
-            return;
-        };
+        let Some(there) = answered_at(answer.headers()) else { return };
         let here = self.clock.now();
         let (by, is_ahead) = match here.duration_since(there) {
             Ok(by) => (by, true),
@@ -153,6 +151,8 @@ const TOLERATED: Duration = Duration::from_secs(60);
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicUsize;
+
+    use http::header::DATE;
 
     use super::*;
 

@@ -172,7 +172,7 @@ impl Call<'_> {
         if !retried || !retry::is_transient(answer.status()) {
             return None;
         }
-        let asked = retry::retry_after(answer.headers(), SystemTime::now());
+        let asked = retry::retry_after(answer.headers(), Some(SystemTime::now()));
         self.fitting(asked.unwrap_or_else(|| retry::pause(number)), number)
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use host::escape_remote;
-use http::header::{CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use url::Url;
 
@@ -72,13 +72,7 @@ impl Answer {
     /// How long the registry asks us to wait: seconds, or a date beside its own (RFC 9110 section
     /// 10.2.3).
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        let asked = self.header(&RETRY_AFTER)?.trim();
-        if !asked.is_empty() && asked.bytes().all(|byte| byte.is_ascii_digit()) {
-            // More digits than fit mean "very long".
-            return Some(Duration::from_secs(asked.parse().unwrap_or(u64::MAX)));
-        }
-        let until = httpdate::parse_http_date(asked).ok()?;
-        until.duration_since(httpdate::parse_http_date(self.header(&DATE)?).ok()?).ok()
+        host::retry::retry_after(&self.headers, None)
     }
 
     /// The error that this answer stands for. `missing` names what a 404 says does not exist.
@@ -232,6 +226,8 @@ const ERROR_BODY_CAP: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
+    use http::header::{DATE, RETRY_AFTER};
+
     use super::*;
 
     fn answer(status: u16, body: &str) -> Answer {

@@ -6,7 +6,6 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use host::{Answer, CallPolicy, Transport};
 use http::Request;
-use http::header::DATE;
 
 /// A transport that remembers the `Date` of the last answer. The clock of this machine may be
 /// wrong; a service's clock is what its certificates are made by.
@@ -30,8 +29,7 @@ impl Transport for Dated {
         let answer = self.inner.send(request, policy);
         Box::pin(async move {
             let answer = answer.await?;
-            let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
-            if let Some(date) = date.and_then(|date| httpdate::parse_http_date(date).ok()) {
+            if let Some(date) = host::retry::answered_at(answer.headers()) {
                 *self.date.lock().unwrap_or_else(PoisonError::into_inner) = Some(date);
             }
             Ok(answer)
