@@ -45,7 +45,7 @@ pub(crate) struct AttestFlags {
 pub(crate) struct ImagesFlags {
     #[command(flatten)]
     pub(crate) many: ManyFlags,
-    /// Leave alone what carries such a signature or attestation of this identity or key already.
+    /// Skip what this identity or key has signed, or attested in the same way, already.
     #[arg(long)]
     pub(crate) skip_signed: bool,
     /// Refuse an image that is named by a tag alone, which can move to another image.
@@ -234,7 +234,7 @@ pub(crate) struct AttestationFlags {
 pub(crate) struct VerifyImagesFlags {
     #[command(flatten)]
     pub(crate) many: ManyFlags,
-    /// Accept an image when this index lists it and is signed by who must have signed the image.
+    /// Accept an image that this index lists, when an expected signer has signed the index.
     #[arg(long, value_name = "IMAGE", conflicts_with_all = ["recursive", "local_image"])]
     #[arg(value_parser = nonempty::<String>)]
     pub(crate) index: Option<String>,

@@ -26,7 +26,7 @@ pub(crate) struct ManyFlags {
     #[arg(long, value_name = "N", default_value_t = 8)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) jobs: u16,
-    /// Begin with no other image after a failure.
+    /// Start no other image after a failure.
     #[arg(long)]
     pub(crate) fail_fast: bool,
     /// Only the part I of N of the images, counted from 0. `auto`: the part of this parallel job of

@@ -49,7 +49,7 @@ pub(crate) struct RootFlags {
     #[arg(short, long, global = true, display_order = 900, value_name = "DURATION")]
     #[arg(value_parser = Deadline::parse, allow_hyphen_values = true)]
     pub(crate) timeout: Option<Duration>,
-    /// Wait so long for a service or registry that is down; 0s: report it at once.
+    /// Wait this long for a service or registry that is down; 0s: report it at once.
     #[arg(long, global = true, display_order = 901, value_name = "DURATION")]
     #[arg(default_value = "5m", value_parser = Deadline::parse_or_zero)]
     #[arg(allow_hyphen_values = true)]
@@ -81,7 +81,7 @@ pub(crate) enum Command {
     Sign(SignFlags),
     /// Verify the signatures of images in a registry.
     Verify(VerifyFlags),
-    /// Attest something of images in a registry, such as an SBOM or their provenance.
+    /// Attest a claim about images in a registry, such as an SBOM or their provenance.
     Attest(AttestFlags),
     /// Verify the attestations of images in a registry.
     VerifyAttestation(VerifyAttestationFlags),
@@ -89,7 +89,7 @@ pub(crate) enum Command {
     SignBlob(SignBlobFlags),
     /// Verify the signature of a file with its bundle.
     VerifyBlob(VerifyBlobFlags),
-    /// Attest something of files and write a bundle.
+    /// Attest a claim about files and write a bundle.
     AttestBlob(AttestBlobFlags),
     /// Verify an attestation about a file.
     VerifyBlobAttestation(VerifyBlobAttestationFlags),
@@ -126,7 +126,7 @@ pub(crate) enum Command {
     ImportKeyPair(ImportKeyPairFlags),
     /// Print the public key of a private key.
     PublicKey(PublicKeyFlags),
-    /// Make bundles of older material.
+    /// Convert older signatures and bundles into bundles.
     #[command(subcommand)]
     Bundle(BundleCommand),
     /// Fetch and cache the trusted root of a Sigstore instance, and keep it current from now on.
