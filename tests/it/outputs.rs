@@ -157,3 +157,26 @@ fn a_name_cannot_forge_a_line_or_act_on_the_terminal() {
     let flag = setup.workload().args(["sign-blob", "--x\u{1b}[2J", name]).run().ends(2);
     flag.hides("\u{1b}");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signature_that_cannot_be_written_is_kept_in_another_file() {
+    let setup = Setup::new();
+    let (file, predicate) = (setup.write("a", "content"), setup.write("p.json", "{}"));
+    let kept = |outcome: Outcome| {
+        let said = ["cannot write /dev/full", "the signature is not lost: it is in full-"];
+        let outcome = outcome.ends(1).says(&said);
+        let found = outcome.stderr.split_whitespace().find(|word| word.starts_with("full-"));
+        let path = setup.path(found.unwrap());
+        assert!(path.is_file(), "{}", path.display());
+        path
+    };
+    let sign = setup.job().args(["sign-blob", "--bundle", "/dev/full"]).arg(&file);
+    let verify = setup.program().args(["verify-blob", "--bundle"]).arg(kept(sign.run()));
+    verify.arg(&file).args(setup.by_job()).run().ends(0);
+    let attest = setup.job().args(["attest-blob", "--type", "https://x.test/p", "--predicate"]);
+    let attest = attest.arg(&predicate).args(["--bundle", "/dev/full"]).arg(&file);
+    let verify = setup.program().args(["verify-blob-attestation", "--type", "https://x.test/p"]);
+    let verify = verify.arg("--bundle").arg(kept(attest.run()));
+    verify.arg(&file).args(setup.by_job()).run().ends(0);
+}

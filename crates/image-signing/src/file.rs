@@ -32,4 +32,6 @@ pub use self::sign::{FileSigningReport, FileToSign, SignedFile, danger};
 pub use self::signature::FileSignature;
 pub use self::source::SignatureSource;
 pub use self::verify::{FileVerificationReport, FileVerifier, VerifiedFile};
-pub use self::write::{check_writable, print_line, write_atomically, write_parts_atomically};
+pub use self::write::{
+    check_writable, print_line, write_atomically, write_or_keep, write_parts_atomically,
+};

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bundle::PREDICATE_CAP;
-use image_signing::file::{Error, FileArgument, check_overwrites};
+use image_signing::file::{Error, FileArgument, check_overwrites, write_or_keep};
 use image_signing::{Claim, SignatureReport};
 use serde_json::json;
 
@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::failure::{Failure, OrFail as _, Result};
 use crate::files;
 use crate::flags::{AttestBlobFlags, AttestFlags, ClaimFlags, Output};
-use crate::output::{json_line, write};
+use crate::output::json_line;
 
 pub(crate) async fn attest(flags: &AttestFlags, context: &Arc<Context>) -> Result {
     let claimed = flags.claim.input().map(|(.., path)| path);
@@ -61,7 +61,13 @@ pub(crate) async fn attest_blob(flags: &AttestBlobFlags, context: &Arc<Context>)
     let attestation = claim.attested_by::<Failure>(&session, &*context.env).await?;
     let statement = attestation.statement(subjects)?;
     let signed = session.sign_statement(&statement).await?;
-    write(path, &signed.bundle.json_text(), &context.console)?;
+    let text = signed.bundle.json_text();
+    match FileArgument::parse(path) {
+        FileArgument::Standard => context.console.data(text),
+        FileArgument::File(_) => {
+            write_or_keep(path, &text).or_fail(|| format!("cannot write {}", path.display()))?;
+        }
+    }
     let line = match flags.signing.output() {
         Output::Text => format!("attested {}: {}", signed.by(), path.display()),
         Output::Json => {

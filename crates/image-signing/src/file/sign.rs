@@ -11,7 +11,7 @@ use signer::{FileDigest, FileHasher, ForeignFormat, Session, Signed};
 use crate::file::argument::FileArgument;
 use crate::file::error::Error;
 use crate::file::outputs::Outputs;
-use crate::file::write::write_atomically;
+use crate::file::write::{kept, write_atomically};
 use crate::signed::SignatureReport;
 
 /// A file that was read and whose signature can be written: everything that can be known before a
@@ -157,7 +157,8 @@ impl SignedFile {
     /// Writes the signature to its files. A bundle that goes to stdout is left to the program.
     ///
     /// # Errors
-    /// [`Error::Write`].
+    /// [`Error::Write`], whose source says where the signature is kept, as of
+    /// [`write_or_keep`](crate::file::write_or_keep).
     pub fn write(&self) -> Result<(), Error> {
         let bundle = match self.bundle() {
             Some(FileArgument::File(path)) => Some((path, &self.bundle_json)),
@@ -165,7 +166,10 @@ impl SignedFile {
         };
         for (path, text) in self.parts.iter().map(|(path, text)| (path, text)).chain(bundle) {
             let written = write_atomically(path, text.as_bytes());
-            written.map_err(|error| cannot_write(path, error))?;
+            written.map_err(|error| {
+                let bundle = self.bundle_json.as_str().into();
+                cannot_write(path, kept(path, &bundle, error))
+            })?;
         }
         Ok(())
     }

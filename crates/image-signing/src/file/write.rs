@@ -1,10 +1,12 @@
 //! Files that are written whole or not at all.
 
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use bundle::LargeText;
+use keys::HashAlgorithm;
 use tempfile::NamedTempFile;
 
 /// Writes `bytes` to `path`. A reader sees either the old file or the whole new one, which has the
@@ -31,7 +33,8 @@ pub fn write_parts_atomically(
             parts.try_for_each(|part| stream.write_all(part.as_ref()))
         }
         Destination::File { target, mut draft } => {
-            parts.try_for_each(|part| draft.write_all(part.as_ref()))?;
+            let written = parts.try_for_each(|part| draft.write_all(part.as_ref()));
+            written.map_err(plain)?;
             draft.as_file().sync_all()?;
             draft.persist(target).map(drop).map_err(|error| error.error)
         }
@@ -95,6 +98,62 @@ impl Destination {
     }
 }
 
+/// As [`write_parts_atomically`], of a signature that is logged: what cannot be written to `path` is
+/// kept in a new file of the current directory, whose name tells the bundle.
+///
+/// # Errors
+/// As [`write_atomically`]. The error says where the signature is or, where it could not be kept either
+/// and is not large, holds it.
+pub fn write_or_keep(path: &Path, bundle: &LargeText) -> io::Result<()> {
+    write_parts_atomically(path, bundle.parts()).map_err(|error| kept(path, bundle, error))
+}
+
+/// `error`, with the place where the bundle that was to be at `path` is now.
+pub(crate) fn kept(path: &Path, bundle: &LargeText, source: io::Error) -> io::Error {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".json").unwrap_or(&name);
+    let name = name.strip_suffix(".sigstore").unwrap_or(name);
+    let digest = keys::Digest::of_pieces(HashAlgorithm::Sha256, bundle.parts()).to_hex();
+    let digest: String = digest.chars().take(8).collect();
+    let file = PathBuf::from(format!("{name}-{digest}.sigstore.json"));
+    let told = match write_parts_atomically(&file, bundle.parts()) {
+        Ok(()) => format!("the signature is not lost: it is in {}", file.display()),
+        Err(_) if bundle.len() <= SHOWN => {
+            format!("the signature could not be written to another file, so here it is: {bundle}")
+        }
+        Err(_) => format!("the signature is lost: {} could not be written either", file.display()),
+    };
+    io::Error::new(source.kind(), Kept { told, source })
+}
+
+/// A signature could not be written where it belongs.
+#[derive(Debug)]
+struct Kept {
+    told: String,
+    source: io::Error,
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.told)
+    }
+}
+
+impl std::error::Error for Kept {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// `error` without the name of a temporary file, which says nothing.
+fn plain(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::Other => error,
+        _ if error.raw_os_error().is_some() => error,
+        kind => kind.into(),
+    }
+}
+
 /// `error`, which names a file that was to be made in `directory`, as one that names the directory.
 pub(crate) fn in_directory(directory: &Path, error: io::Error) -> io::Error {
     let directory = directory.display();
@@ -106,7 +165,7 @@ pub(crate) fn in_directory(directory: &Path, error: io::Error) -> io::Error {
             let reason = format!("no file can be made in the directory {directory}");
             io::Error::new(error.kind(), format!("{reason}: {}", error.kind()))
         }
-        _ => error,
+        _ => plain(error),
     }
 }
 
@@ -158,6 +217,8 @@ fn is_open_already(path: &Path) -> bool {
     ["/dev/fd", "/proc/self/fd", "/dev/stdout", "/dev/stderr"].iter().any(|it| path.starts_with(it))
 }
 
+/// The largest bundle that an error holds, in bytes.
+const SHOWN: usize = 1 << 20;
 const PREFIX: &str = ".ambisign-";
 
 #[cfg(test)]
