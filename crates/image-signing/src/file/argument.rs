@@ -136,9 +136,12 @@ fn read_stdin(cap: usize) -> Result<Vec<u8>, FileError> {
 }
 
 fn feed(mut input: impl Read, mut take: impl FnMut(&[u8])) -> io::Result<()> {
-    let mut chunk = vec![0; CHUNK];
+    let mut buffer = vec![0; CHUNK + CACHE_LINE];
+    // The kernel copies to an address between two cache lines at a third of the speed.
+    let start = buffer.as_ptr().align_offset(CACHE_LINE).min(CACHE_LINE);
+    let chunk = buffer.get_mut(start..start + CHUNK).unwrap_or_default();
     loop {
-        match input.read(&mut chunk) {
+        match input.read(chunk) {
             Ok(0) => return Ok(()),
             Ok(read) => take(chunk.get(..read).unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
@@ -147,6 +150,7 @@ fn feed(mut input: impl Read, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     }
 }
 
+const CACHE_LINE: usize = 64;
 const CHUNK: usize = 256 << 10;
 
 #[cfg(test)]
