@@ -113,7 +113,9 @@ impl Shard {
             }
             (total, said) => total.or(said).ok_or(ShardError::NoTotal { index: names.index })?,
         };
-        Self::new(index, total)
+        // In the platform's own way to count.
+        let beyond = || format!("it is {}, and there are {total} jobs", text.trim());
+        Self::new(index, total).map_err(|_| wrong(names.index, beyond()))
     }
 
     /// The part of `items` that `text` names, as [`read`](Self::read) reads it. Without a text all of
@@ -233,6 +235,8 @@ mod tests {
         assert!(matches!(read(&gitlab, Some(5)).unwrap_err(), ShardError::Wrong { .. }));
         read(&[("CI_NODE_INDEX", "0"), ("CI_NODE_TOTAL", "4")], None).unwrap_err();
         read(&[("JOB_COMPLETION_INDEX", "3")], Some(3)).unwrap_err();
+        let beyond = read(&[("CI_NODE_INDEX", "5"), ("CI_NODE_TOTAL", "4")], None).unwrap_err();
+        assert!(beyond.to_string().ends_with("it is 5, and there are 4 jobs"), "{beyond}");
 
         let env = [("JOB_COMPLETION_INDEX", "2")];
         assert_eq!(Shard::read("auto/3", &env).unwrap().to_string(), "2/3");
