@@ -146,18 +146,11 @@ pub(crate) fn registry(
         });
     // They are for one registry, and go to no other.
     let first = images.first().map(|image| image.reference().repository().registry());
-    let (user, password) = (&flags.registry_username, &flags.registry_password);
-    let given = match (&flags.registry_token, user, password) {
-        (Some(token), ..) => Some((None, Credentials::token(token.expose_secret()))),
-        (None, Some(user), Some(password)) => {
-            Some(Credentials::named(user, password.expose_secret()))
-        }
-        _ => None,
-    };
-    if let Some((named, credentials)) = given
-        && let Some(registry) = named.or(first)
-    {
-        options = options.with_credentials(registry, credentials);
+    if let (Some(token), Some(first)) = (&flags.registry_token, first) {
+        options = options.with_credentials(first, Credentials::token(token.expose_secret()));
+    }
+    if let (Some(user), Some(password)) = (&flags.registry_username, &flags.registry_password) {
+        options = options.with_login(first, user, password.expose_secret());
     }
     if flags.insecure_registry_redirects {
         context.console.warning(

@@ -31,7 +31,7 @@ impl Credentials {
 
     /// As [`basic`](Self::basic), of a user written as `NAME` or `HOST=NAME`; and the host, where one
     /// stands there. A user name may contain `=`: what looks like a host before it is one.
-    pub fn named<'a>(user: &'a str, password: &str) -> (Option<&'a str>, Self) {
+    pub(crate) fn named<'a>(user: &'a str, password: &str) -> (Option<&'a str>, Self) {
         let is_host = |text: &str| text.contains(['.', ':']) || text == "localhost";
         match user.split_once('=') {
             Some((host, name)) if is_host(host) => (Some(host), Self::basic(name, password)),

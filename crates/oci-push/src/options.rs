@@ -100,6 +100,18 @@ impl Options {
         self
     }
 
+    /// Logs in as `user` with `password`: at `registry`, or at the host of a user that is written as
+    /// `HOST=NAME`. Without either nothing changes. A user name may contain `=`: what looks like a host
+    /// before it is one.
+    #[must_use]
+    pub fn with_login(self, registry: Option<&str>, user: &str, password: &str) -> Self {
+        let (host, credentials) = Credentials::named(user, password);
+        match host.or(registry) {
+            Some(registry) => self.with_credentials(registry, credentials),
+            None => self,
+        }
+    }
+
     /// Asks `ambient` for credentials where neither [`Self::with_credentials`] nor a file of Docker's
     /// or Podman's has any.
     #[must_use]
