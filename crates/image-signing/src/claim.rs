@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use bundle::Subject;
+use bundle::proto_json::{Json, Limits, without_bom};
 use host::Env;
 use serde_json::{Map, Value};
 use signer::Session;
@@ -54,8 +55,13 @@ impl Claim {
             None if predicate_type == PROVENANCE => return Ok(Some(Self::Provenance(Map::new()))),
             None => return Ok(None),
             Some((ClaimInput::ProvenanceParameters, bytes)) => {
-                let parameters = serde_json::from_slice(&bytes);
-                let parameters = parameters.map_err(|error| wrong("the provenance", &error))?;
+                let what = "the parameters of the provenance";
+                let found = Json::parse(without_bom(&bytes), &Limits::default());
+                let found = found.map_err(|error| wrong(what, &error))?;
+                let Value::Object(parameters) = found.into() else {
+                    let reason = "expected a JSON object, such as {\"name\": \"value\"}".to_owned();
+                    return Err(Error::Statement { what: what.to_owned(), reason });
+                };
                 return Ok(Some(Self::Provenance(parameters)));
             }
             Some((ClaimInput::Statement, bytes)) => Attestation::parse_statement(bytes)?,
@@ -151,6 +157,12 @@ mod tests {
         let claim = parse(PROVENANCE, Some(parameters)).unwrap().unwrap();
         let Claim::Provenance(one) = claim else { panic!() };
         assert_eq!(one["a"], 1);
+        let wrong = parse(PROVENANCE, Some((ClaimInput::ProvenanceParameters, "[1]"))).unwrap_err();
+        let said =
+            "the parameters of the provenance cannot be signed: expected a JSON object, such as";
+        assert!(wrong.to_string().starts_with(said), "{wrong}");
+        let twice = Some((ClaimInput::ProvenanceParameters, r#"{"a":1,"a":2}"#));
+        assert!(parse(PROVENANCE, twice).is_err(), "two readers may take different ones");
         assert!(parse(CUSTOM, None).unwrap().is_none(), "nothing else is attested without input");
     }
 
