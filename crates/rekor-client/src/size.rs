@@ -89,12 +89,13 @@ impl Rekor {
 fn padding(size: usize) -> Parts {
     const HEAD: &[u8] = b"{\"entryUUIDs\":[],\"padding\":\"";
     const TAIL: &[u8] = b"\"}";
-    static FILL: [u8; 64 << 10] = [b'0'; 64 << 10];
+    const PART: usize = 64 << 10;
 
     let fill = size.saturating_sub(HEAD.len() + TAIL.len());
-    let rest = FILL.get(..fill % FILL.len()).unwrap_or_default();
-    let whole = repeat(Bytes::from_static(&FILL)).take(fill / FILL.len());
-    let parts = iter([Bytes::from_static(HEAD), Bytes::copy_from_slice(rest)]).chain(whole);
+    let part = Bytes::from(vec![b'0'; PART]);
+    let rest = part.slice(..fill % PART);
+    let whole = repeat(part).take(fill / PART);
+    let parts = iter([Bytes::from_static(HEAD), rest]).chain(whole);
     Box::pin(parts.chain(iter([Bytes::from_static(TAIL)])).map(Ok))
 }
 
