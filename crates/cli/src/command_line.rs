@@ -123,6 +123,9 @@ fn variable(arg: &Arg) -> Option<String> {
 
 /// A help text, or what is wrong and where it was said.
 fn explain(mut error: clap::Error, args: &[OsString]) -> Refusal {
+    if error.kind() == ErrorKind::DisplayVersion {
+        return Refusal::Message(error, Vec::new());
+    }
     let mut command = named(args);
     if error.kind() == ErrorKind::DisplayHelp {
         return Refusal::Message(help_text(command, args).unwrap_or(error), Vec::new());
