@@ -129,27 +129,6 @@ fn the_platforms_of_an_image_are_signed_when_asked_for() {
 }
 
 #[test]
-fn one_image_named_many_times_is_logged_by_either_log() {
-    let setup = Setup::new();
-    let image = setup.image("demo/app");
-    for version in [sandbox::RekorVersion::V1, sandbox::RekorVersion::V2] {
-        let config = setup.sandbox.signing_config(version);
-        let sign = setup.workload().env("AMBISIGN_SIGNING_CONFIG", config);
-        sign.args(["sign", &image, &image, &image]).run().ends(0);
-    }
-}
-
-#[test]
-fn one_image_named_many_times_loses_no_signature() {
-    let setup = Setup::with(|config| config.referrers = false);
-    let image = setup.image("demo/app");
-    let images = std::iter::repeat_n(&image, 6);
-    setup.workload().args(["sign"]).args(images).run().ends(0);
-    let found = setup.program().args(["verify", &image]).args(setup.by_workload()).run().ends(0);
-    assert_eq!(found.json()[0].as_array().unwrap().len(), 6);
-}
-
-#[test]
 fn processes_at_the_same_time_lose_no_signature() {
     let setup = Setup::with(|config| config.referrers = false);
     let image = setup.image("demo/app");

@@ -167,7 +167,10 @@ fn a_login_that_fails_says_why_and_what_to_do() {
     for (fault, texts) in [
         (Fault::LoginDenied, ["the login failed", "the login was denied"]),
         (Fault::LoginForged, ["cannot be trusted", "does not verify with the issuer's key"]),
-        (Fault::DeviceExpired, ["the login in another device was not finished", "start again"]),
+        (
+            Fault::DeviceExpired,
+            ["the login in another device was not finished", "run the command again"],
+        ),
         (Fault::TokenExpired, ["it expired 60 s ago", "compare the clock of this machine"]),
     ] {
         let setup = Setup::with(|config| {
