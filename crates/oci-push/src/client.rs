@@ -5,8 +5,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
+use async_lock::OnceCell;
 use bytes::Bytes;
 use host::{BoxFuture, CallPolicy, Env, Host, Redirects, TransportError};
 use http::header::{AUTHORIZATION, HeaderName, LOCATION};
@@ -35,8 +36,8 @@ pub(crate) struct Client {
     pub(crate) habits: Habits,
     pub(crate) auth: Auth,
     /// What Docker's file adds to every request.
-    headers: OnceLock<HeaderMap>,
-    pub(crate) mirrors: OnceLock<Mirrors>,
+    headers: OnceCell<HeaderMap>,
+    pub(crate) mirrors: OnceCell<Mirrors>,
     bases: Mutex<HashMap<String, Url>>,
     patience: Arc<Patience>,
 }
@@ -162,8 +163,8 @@ impl Client {
             writers: Locks::default(),
             habits: Habits::default(),
             options,
-            headers: OnceLock::new(),
-            mirrors: OnceLock::new(),
+            headers: OnceCell::new(),
+            mirrors: OnceCell::new(),
             bases: Mutex::default(),
             patience,
         })
@@ -405,14 +406,8 @@ impl Client {
 
     /// `headers`, and those that Docker's file adds to every request to a registry.
     async fn with_configured(&self, headers: &HeaderMap) -> HeaderMap {
-        let configured = match self.headers.get() {
-            Some(known) => known,
-            None => {
-                let read = keychain::headers(&*self.host.env).await;
-                self.headers.get_or_init(|| read)
-            }
-        };
-        let mut all = configured.clone();
+        let read = || keychain::headers(&*self.host.env);
+        let mut all = self.headers.get_or_init(read).await.clone();
         for (name, value) in headers {
             all.insert(name, value.clone());
         }

@@ -39,12 +39,7 @@ impl Client {
     }
 
     async fn mirrors(&self) -> &Mirrors {
-        match self.mirrors.get() {
-            Some(known) => known,
-            None => {
-                let read = Mirrors::load(&*self.host.env, &self.options.listener).await;
-                self.mirrors.get_or_init(|| read)
-            }
-        }
+        let read = || Mirrors::load(&*self.host.env, &self.options.listener);
+        self.mirrors.get_or_init(read).await
     }
 }
