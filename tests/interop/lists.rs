@@ -38,7 +38,8 @@ fn write(interop: &Interop, writer: Writer, image: &str, before: &[Value]) -> Ve
             interop.cosign_as(Signer::Email, "sign").arg(image).run().succeeds();
         }
         Oras => {
-            interop.write("sbom.txt", "an SBOM of nobody");
+            // Never the same manifest twice, which would be one entry.
+            interop.write("sbom.txt", &format!("SBOM number {}", before.len()));
             let attach = interop.oras(&["attach", "--artifact-type", "text/spdx", "-a", "by=oras"]);
             attach.args([image, "sbom.txt:text/spdx"]).run().succeeds();
         }
