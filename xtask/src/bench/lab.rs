@@ -270,10 +270,14 @@ impl Lab {
         Ok((0..count).map(|number| format!("{repository}:v{number}")).collect())
     }
 
-    /// A file of `size` bytes, all zero, that takes no room on the disk.
+    /// A file of `size` bytes, all zero, that takes no room on the disk. It stays the same, so that
+    /// all programs find it in memory.
     pub(crate) fn file(&self, size: u64) -> Result<PathBuf> {
         let path = self.stage.home().join(format!("file-{size}"));
-        std::fs::File::create(&path)?.set_len(size)?;
+        if !path.exists() {
+            std::fs::File::create(&path)?.set_len(size)?;
+            std::io::copy(&mut std::fs::File::open(&path)?, &mut std::io::sink())?;
+        }
         Ok(path)
     }
 

@@ -281,7 +281,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         rounds: 1,
         within: 60,
-        ..near("verify-files-10000", Work::VerifyFiles(10_000, 10), Tags, &[wall(1.0 / 20.0)])
+        ..near("verify-files-10000", Work::VerifyFiles(10_000, 10), Tags, &[])
     },
     identity("identity-github", "github"),
     identity("identity-spiffe", "spiffe"),
