@@ -134,16 +134,16 @@ impl File {
         };
         named("/kdf/name", SCRYPT)?;
         named("/cipher/name", SECRETBOX)?;
-        let ciphertext = bytes("/ciphertext", "there is no readable ciphertext")?;
+        let ciphertext = bytes("/ciphertext", "the ciphertext is missing or is not base64")?;
         // After the tag of 16 bytes.
         if ciphertext.len() <= 16 {
             return Err(malformed("its ciphertext is cut off"));
         }
-        let nonce = bytes("/cipher/nonce", "there is no readable nonce")?;
+        let nonce = bytes("/cipher/nonce", "the nonce is missing or is not base64")?;
         let nonce = nonce.try_into().map_err(|_| malformed("the nonce is not 24 bytes long"))?;
         Ok(Self {
             cost: Cost::parse(file.pointer("/kdf/params").unwrap_or(&Value::Null))?,
-            salt: bytes("/kdf/salt", "there is no readable salt")?,
+            salt: bytes("/kdf/salt", "the salt is missing or is not base64")?,
             nonce,
             ciphertext,
         })
@@ -231,6 +231,14 @@ mod tests {
         ] {
             let error = KeyPair::from_encrypted_pem(&text, b"hunter2").unwrap_err();
             assert!(matches!(error, Error::Malformed { .. }), "{error}");
+        }
+        for (from, to, said) in [
+            ("\"ciphertext\"", "\"text\"", "the ciphertext is missing or is not base64"),
+            ("\"salt\":\"", "\"salt\":\"?", "the salt is missing or is not base64"),
+            ("\"nonce\":\"", "\"nonce\":\"?", "the nonce is missing or is not base64"),
+        ] {
+            let error = KeyPair::from_encrypted_pem(&changed(from, to), b"hunter2").unwrap_err();
+            assert!(error.to_string().contains(said), "{error}");
         }
     }
 

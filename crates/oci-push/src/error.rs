@@ -154,7 +154,8 @@ pub(crate) fn not_json(what: &str, error: &serde_json::Error) -> String {
 }
 
 impl Error {
-    /// The same of a part of `index`. An index whose part is missing is there all the same.
+    /// The error for a part that `index` lists. If the part is missing, the index is broken; it is not
+    /// "not found", because the index itself exists.
     pub(crate) fn of_part(self, index: &str) -> Self {
         match self {
             Self::NotFound { what, .. } => {

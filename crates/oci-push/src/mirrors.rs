@@ -132,13 +132,15 @@ mod tests {
         location = "mirror.example/org"
     "#;
 
+    fn names(mirrors: &Mirrors, image: &str, by_digest: bool) -> Vec<String> {
+        let mirrors = mirrors.of(&image.parse().unwrap(), by_digest);
+        mirrors.iter().map(ToString::to_string).collect()
+    }
+
     #[test]
     fn the_entry_with_the_longest_prefix_names_the_mirrors() {
         let mirrors: Mirrors = toml::from_str(CONF).unwrap();
-        let of = |name: &str| -> Vec<String> {
-            let mirrors = mirrors.of(&name.parse().unwrap(), true);
-            mirrors.iter().map(ToString::to_string).collect()
-        };
+        let of = |name: &str| names(&mirrors, name, true);
         assert_eq!(of("ghcr.io/a/b"), ["mirror.example/ghcr/a/b", "second.example:5000/a/b"]);
         assert_eq!(of("ghcr.io/acme/app"), ["acme.example/images/app"]);
         assert_eq!(of("ghcr.io/acme-evil/app")[0], "mirror.example/ghcr/acme-evil/app");
@@ -168,13 +170,10 @@ mod tests {
             location = "four.example"
         "#;
         let mirrors: Mirrors = toml::from_str(conf).unwrap();
-        let of = |name: &str, by_digest| {
-            let mirrors = mirrors.of(&name.parse().unwrap(), by_digest);
-            mirrors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(of("r.example/a", true), "one.example/a");
-        assert_eq!(of("r.example/a", false), "two.example/a");
-        assert_eq!(of("s.example/a", true), "three.example/a four.example/a");
-        assert_eq!(of("s.example/a", false), "four.example/a");
+        let of = |name: &str, by_digest| names(&mirrors, name, by_digest);
+        assert_eq!(of("r.example/a", true), ["one.example/a"]);
+        assert_eq!(of("r.example/a", false), ["two.example/a"]);
+        assert_eq!(of("s.example/a", true), ["three.example/a", "four.example/a"]);
+        assert_eq!(of("s.example/a", false), ["four.example/a"]);
     }
 }

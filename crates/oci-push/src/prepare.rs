@@ -51,8 +51,8 @@ impl Client {
     }
 
     /// The image, read with the right to push where its signature is stored beside it: one token
-    /// then serves for everything. Who may only read is told so by the proof, and whether the image
-    /// exists all the same.
+    /// then serves for everything. A user who may only read gets the image with the right to pull; that
+    /// the signature may not be stored is found out by [`prove_by_storing`](Self::prove_by_storing).
     async fn image_to_sign(
         &self,
         reference: &Reference,

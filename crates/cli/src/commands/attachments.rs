@@ -37,7 +37,7 @@ pub(crate) async fn download(what: &DownloadCommand, context: &Arc<Context>) -> 
         return Err(Failure::new(Exit::NotSigned, format!("no {what} found for {image}"))
             .hint("list everything that is attached: `ambisign tree IMAGE`"));
     }
-    lines.iter().for_each(|line| context.console.data(line));
+    lines.iter().for_each(|line| context.console.data(host::escape_json(line)));
     Ok(())
 }
 

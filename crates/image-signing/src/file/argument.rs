@@ -60,7 +60,8 @@ impl FileArgument {
         self.read_by(host::read_file_or_fifo, cap).await
     }
 
-    /// As [`read`](Self::read), of a file that nobody named: a FIFO is refused.
+    /// As [`read`](Self::read), but refuses a FIFO: for a file that is looked for beside another and that
+    /// the user did not name.
     pub(crate) async fn read_regular(&self, cap: usize) -> Result<Vec<u8>, FileError> {
         self.read_by(host::read_file, cap).await
     }

@@ -300,7 +300,7 @@ fn a_token_service_that_is_not_there_says_nothing_about_the_image() {
     assert!(matches!(error, Error::Answer { status: 404, .. }), "{error}");
     assert!(error.to_string().starts_with("the request for a token, POST http://localhost:5001/"));
 
-    // The registry answered by http: that it does not speak https is no news.
+    // The registry speaks http, as it has just shown: the error must be about the token service.
     let down = fake(bearer(true));
     down.intercept(|_, request| {
         let url = request.uri().to_string();

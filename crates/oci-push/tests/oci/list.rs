@@ -61,7 +61,8 @@ fn a_weak_etag_is_no_condition_and_a_strong_one_is() {
     }
 }
 
-/// Where the list and the own tags agree, nobody else signs the image.
+/// An image is signed by ambisign only if each entry of its list has an own tag, and each own tag an
+/// entry.
 #[test]
 fn a_signature_is_read_back_only_where_a_tool_without_own_tags_signed_the_image_before() {
     let fake = Fake::without_referrers();
